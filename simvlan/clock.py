@@ -1,0 +1,69 @@
+"""Virtual time for the synchronous engine: a heap of timers, first in first out among equals. Integer nanoseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Protocol
+
+from simvlan.devices.device import Timer
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+
+
+class Clock(Protocol):
+    """What a network needs of time."""
+
+    @property
+    def now(self) -> int:
+        """The current time in ns."""
+
+    def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
+        """Run *action* at a time, after everything already due then."""
+
+
+class HeapTimer:
+    """One entry of a HeapClock."""
+
+    __slots__ = ("action", "seq", "time_ns")
+
+    def __init__(self, time_ns: int, seq: int, action: Callable[[], object]) -> None:
+        self.time_ns = time_ns
+        self.seq = seq
+        self.action: Callable[[], object] | None = action
+
+    def __lt__(self, other: HeapTimer) -> bool:
+        return (self.time_ns, self.seq) < (other.time_ns, other.seq)
+
+    def cancel(self) -> None:
+        """Forget the action."""
+        self.action = None
+
+
+class HeapClock:
+    """Time that moves only when `advance` is called."""
+
+    def __init__(self, now: int = 0) -> None:
+        self.now = now
+        self._heap: list[HeapTimer] = []
+        self._seq = 0
+
+    def at(self, time_ns: int, action: Callable[[], object]) -> HeapTimer:
+        """Schedule an action."""
+        self._seq += 1
+        timer = HeapTimer(max(time_ns, self.now), self._seq, action)
+        heappush(self._heap, timer)
+        return timer
+
+    def advance(self, until_ns: int) -> int:
+        """Run everything due up to *until_ns*, then stand there; returns how many actions ran."""
+        ran = 0
+        while self._heap and self._heap[0].time_ns <= until_ns:
+            timer = heappop(self._heap)
+            if timer.action is not None:
+                self.now = timer.time_ns
+                timer.action()
+                ran += 1
+        self.now = max(self.now, until_ns)
+        return ran

@@ -1,0 +1,1 @@
+"""The semantics of devices, one file per Linux driver. Rules only decide; the network performs."""

@@ -1,0 +1,274 @@
+"""What all devices share: identity, state, counters, and the hooks a kind overrides.
+
+Mirrors `struct net_device` and the parts of net/core/dev.c that belong to one device. A device decides, the network
+performs: `tx`, `claim`, `rx` and `deferred` rules return verdicts; the `on_*` methods react to configuration through
+the operations that `Kernel` (implemented by the network) offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from simvlan.frame import Frame
+from simvlan.verdict import Drop, Verdict, Why
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+class Event(Enum):
+    """What a notifier chain tells (enum netdev_cmd): only those somebody reacts to."""
+
+    UP = "up"
+    GOING_DOWN = "going-down"
+    DOWN = "down"
+    CHANGE = "change"
+    """Carrier changed."""
+    MTU = "mtu"
+    MAC = "mac"
+    FEATURES = "features"
+    UNREGISTER = "unregister"
+    MOVED = "moved"
+
+
+class Timer(Protocol):
+    """A pending kernel timer."""
+
+    def cancel(self) -> None:
+        """Forget the timer; harmless once it has fired."""
+
+
+class Namespace(Protocol):
+    """What a device knows of its namespace."""
+
+    name: str
+
+
+class RxHandler(Protocol):
+    """A device's single receive handler (netdev_rx_handler_register): bridge port, macvlan port or ipvlan port."""
+
+    def rx(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Decide about a frame received on the device; passing it on is `((Way.UP, dev, frame),)`."""
+
+    def deferred(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Decide about a frame this handler queued with `Way.WORK`."""
+
+    def on_event(self, kernel: Kernel, dev: Device, event: Event) -> None:
+        """React to a change of the device the handler sits on."""
+
+
+class Kernel(Protocol):
+    """The operations of the network that device kinds call when configuration changes. Time in ns."""
+
+    @property
+    def now(self) -> int:
+        """The current time."""
+
+    @property
+    def rng(self) -> Random:
+        """Randomness of the kernel as a whole (generated MACs, jitter)."""
+
+    def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
+        """Run *action* (a bound method or a partial of one) at a time."""
+
+    def transmit(self, dev: Device, frame: Frame) -> Drop | None:
+        """Send through a device (dev_queue_xmit); the drop when the driver refused."""
+
+    def carry(self, verdict: Verdict, dev: Device, frame: Frame) -> Drop | None:
+        """Perform a verdict that arose outside a rule (timers)."""
+
+    def set_up(self, dev: Device) -> None:
+        """Bring a device up (dev_open); raises RtnlError when the kind refuses."""
+
+    def set_down(self, dev: Device) -> None:
+        """Take a device down (dev_close)."""
+
+    def set_carrier(self, dev: Device, carrier: bool) -> None:
+        """Turn the carrier on or off and tell everybody who stands on the device."""
+
+    def set_mtu(self, dev: Device, mtu: int) -> None:
+        """Change an MTU already found valid, and tell the uppers."""
+
+    def set_mac(self, dev: Device, mac: int) -> None:
+        """Change an address already found valid, and tell the uppers."""
+
+    def promiscuity(self, dev: Device, delta: int) -> None:
+        """Add to a device's promiscuity count (dev_set_promiscuity)."""
+
+    def allmulti(self, dev: Device, delta: int) -> None:
+        """Add to a device's allmulti count (dev_set_allmulti)."""
+
+    def uc_add(self, dev: Device, mac: int) -> None:
+        """Add a secondary unicast address (dev_uc_add)."""
+
+    def uc_del(self, dev: Device, mac: int) -> None:
+        """Take one reference of a secondary unicast address away."""
+
+    def mc_add(self, dev: Device, mac: int) -> None:
+        """Join a link-layer group (dev_mc_add)."""
+
+    def mc_del(self, dev: Device, mac: int) -> None:
+        """Leave a link-layer group."""
+
+    def unregister(self, dev: Device) -> None:
+        """Delete a device and everything that stands on it."""
+
+
+class Device:
+    """One network device. Sizes and MTU in octets, times in ns."""
+
+    kind: ClassVar[str] = ""
+    """`info_kind` as `ip -d link` prints it; empty for the loopback device."""
+    vlan_offload: ClassVar[bool] = False
+    """Takes an accelerated VLAN tag on transmit (NETIF_F_HW_VLAN_CTAG_TX and STAG)."""
+    stacked: ClassVar[bool] = False
+    """Transmit statistics follow the lower device's answer (vlan, macvlan, ipvlan)."""
+    unicast_filter: ClassVar[bool] = False
+    """Has a unicast filter (IFF_UNICAST_FLT): secondary addresses do not make it promiscuous."""
+    min_mtu: ClassVar[int] = 68
+    max_mtu: ClassVar[int] = 65_535
+
+    __slots__ = (
+        "alias",
+        "allmulti",
+        "broadcast",
+        "carrier",
+        "features_off",
+        "group",
+        "ifindex",
+        "lower",
+        "mac",
+        "mac_assigned",
+        "master",
+        "mc",
+        "mtu",
+        "multicast",
+        "multicast_flag",
+        "name",
+        "netns",
+        "noarp",
+        "promiscuity",
+        "qdisc",
+        "rx_bytes",
+        "rx_dropped",
+        "rx_errors",
+        "rx_handler",
+        "rx_packets",
+        "taps",
+        "tx_bytes",
+        "tx_dropped",
+        "tx_errors",
+        "tx_packets",
+        "txqlen",
+        "uc",
+        "uc_promisc",
+        "up",
+        "uppers",
+        "user_allmulti",
+        "user_promisc",
+        "vlans",
+    )
+
+    def __init__(self, name: str, netns: Any, mac: int = 0, mtu: int = 1500) -> None:
+        self.name = name
+        self.netns = netns
+        self.ifindex = 0
+        self.mac = mac
+        self.mac_assigned = False
+        """True once a person chose the address (NET_ADDR_SET)."""
+        self.mtu = mtu
+        self.up = False
+        self.carrier = True
+        self.broadcast = True
+        self.noarp = False
+        self.multicast_flag = True
+        self.promiscuity = 0
+        self.allmulti = 0
+        self.user_promisc = False
+        self.user_allmulti = False
+        self.uc: dict[int, int] = {}
+        """Secondary unicast addresses: MAC -> references."""
+        self.uc_promisc = False
+        self.mc: dict[int, int] = {}
+        """Joined groups: MAC -> references."""
+        self.alias = ""
+        self.group = 0
+        self.txqlen = 1000
+        self.features_off: set[str] = set()
+        """Offloads turned off by ethtool -K."""
+        self.lower: Device | None = None
+        """The lower device (vlan, macvlan, ipvlan)."""
+        self.uppers: list[Device] = []
+        """Devices stacked on this one, oldest first."""
+        self.master: Device | None = None
+        """The bridge this device is a port of."""
+        self.rx_handler: Any = None
+        """None or an RxHandler."""
+        self.vlans: dict[int, Any] | None = None
+        """VLAN devices on this one by `tpid << 16 | vid`; None when there is none."""
+        self.taps: list[Callable[[int, Device, Frame, bool], None]] = []
+        """Packet-socket views: tap(now_ns, device, frame, outgoing)."""
+        self.qdisc: Any = None
+        """None (no queue) or a links.Link."""
+        self.rx_packets = self.rx_bytes = self.rx_dropped = self.rx_errors = self.multicast = 0
+        self.tx_packets = self.tx_bytes = self.tx_dropped = self.tx_errors = 0
+
+    def __repr__(self) -> str:
+        return f"<{self.kind or 'loopback'} {self.path}>"
+
+    @property
+    def path(self) -> str:
+        """`netns/device`, the way devices print; the initial namespace is `root`."""
+        return f"{self.netns.name or 'root'}/{self.name}"
+
+    @property
+    def promisc(self) -> bool:
+        """Whether anything made the device promiscuous."""
+        return self.promiscuity > 0
+
+    def forwardable(self, size: int) -> Drop | None:
+        """Judge a frame of *size* octets moving to this device inside the host (is_skb_forwardable)."""
+        if not self.up:
+            return Drop.DEV_READY
+        if size > self.mtu + 18:
+            return Drop.PKT_TOO_BIG
+        return None
+
+    # -- rules (decide only) ----------------------------------------------------------------------------------------
+
+    def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Decide what the driver does with a frame to send (ndo_start_xmit)."""
+        raise NotImplementedError(self.kind)
+
+    def deferred(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Decide about a frame that was queued with `Way.WORK` on this device."""
+        verdict: Verdict = self.rx_handler.deferred(frame, now, why) if self.rx_handler else Drop.DEV_READY
+        return verdict
+
+    # -- reactions to configuration ---------------------------------------------------------------------------------
+
+    def on_open(self, kernel: Kernel) -> None:
+        """Prepare to come up (ndo_open); raise RtnlError to refuse."""
+
+    def on_stop(self, kernel: Kernel) -> None:
+        """Finish going down (ndo_stop)."""
+
+    def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
+        """React to this device's promiscuity (±1) or allmulti (±1) switching between zero and non-zero."""
+
+    def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
+        """React to a group joined (+1) or left (-1) for the first or last time, while up."""
+
+    def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
+        """React to a change of the lower device (notifier chain)."""
+
+    def on_unregister(self, kernel: Kernel) -> None:
+        """Let go of peers, ports and tables; the network removes the device itself afterwards."""
+
+    def uppers_of(self) -> Sequence[Device]:
+        """Return the devices stacked on this one, oldest first."""
+        return tuple(self.uppers)
+
+

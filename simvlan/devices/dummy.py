@@ -1,0 +1,43 @@
+"""dummy and lo: devices without a wire. Mirrors drivers/net/dummy.c and drivers/net/loopback.c."""
+
+from __future__ import annotations
+
+from simvlan.devices.device import Device
+from simvlan.frame import Frame
+from simvlan.verdict import Drop, Verdict, Way, Why
+
+
+class Dummy(Device):
+    """Counts what it is given and forgets it (dummy_xmit)."""
+
+    kind = "dummy"
+    vlan_offload = True
+    __slots__ = ()
+
+    def __init__(self, name: str, netns: object, mac: int = 0, mtu: int = 1500) -> None:
+        super().__init__(name, netns, mac, mtu)
+        self.noarp = True
+
+    def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Swallow the frame; sending to a dummy succeeds."""
+        return ((Drop.DUMMY, self, frame),)
+
+
+class Loopback(Device):
+    """What it sends it receives (loopback_xmit)."""
+
+    kind = ""
+    vlan_offload = True
+    max_mtu = 0xFFFF_FFFF
+    __slots__ = ()
+
+    def __init__(self, name: str, netns: object, mac: int = 0, mtu: int = 65_536) -> None:
+        super().__init__(name, netns, mac, mtu)
+        self.broadcast = False
+        self.multicast_flag = False
+
+    def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Receive the frame on the same device; its counters count both directions."""
+        self.rx_packets += 1
+        self.rx_bytes += 14 + len(frame.payload)
+        return ((Way.BACKLOG, self, frame.received_by(self.mac)),)

@@ -1,0 +1,64 @@
+"""veth: what one end transmits, the other receives. Mirrors drivers/net/veth.c (6.1, 6.18).
+
+A frame enters the peer through the backlog, with the peer's address deciding whom it is for; both ends' counters move
+together. Carrier is up while both ends are.
+"""
+
+from __future__ import annotations
+
+from simvlan.devices.device import Device, Kernel
+from simvlan.frame import Frame
+from simvlan.verdict import Drop, Verdict, Way, Why
+
+
+class Veth(Device):
+    """One end of a pair; `peer` is the other, None only while the pair is taken apart."""
+
+    kind = "veth"
+    vlan_offload = True
+    __slots__ = ("peer",)
+
+    def __init__(self, name: str, netns: object, mac: int = 0, mtu: int = 1500) -> None:
+        super().__init__(name, netns, mac, mtu)
+        self.peer: Veth | None = None
+        self.carrier = False
+
+    def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Hand the frame to the peer (veth_xmit)."""
+        peer = self.peer
+        if peer is None:
+            return Drop.NO_CARRIER
+        size = 14 + len(frame.payload)
+        if not peer.up or size > peer.mtu + 18:
+            peer.rx_dropped += 1
+            return peer.forwardable(size) or Drop.DEV_READY
+        peer.rx_packets += 1
+        peer.rx_bytes += size
+        return ((Way.BACKLOG, peer, frame.received_by(peer.mac)),)
+
+    def on_open(self, kernel: Kernel) -> None:
+        """Both ends up: carrier on both (veth_open)."""
+        if self.peer is not None and self.peer.up:
+            kernel.set_carrier(self, True)
+            kernel.set_carrier(self.peer, True)
+
+    def on_stop(self, kernel: Kernel) -> None:
+        """One end down: no carrier on either (veth_close)."""
+        kernel.set_carrier(self, False)
+        if self.peer is not None:
+            kernel.set_carrier(self.peer, False)
+
+    def on_unregister(self, kernel: Kernel) -> None:
+        """Deleting one end deletes the other (veth_dellink)."""
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            peer.peer = None
+            kernel.unregister(peer)
+
+
+def join(a: Veth, b: Veth) -> None:
+    """Make two ends a pair."""
+    a.peer, b.peer = b, a
+
+
+

@@ -1,0 +1,182 @@
+"""The life of devices: registration, up and down, carrier, MTU and MAC changes, promiscuity, groups, moves, deletion.
+
+Mirrors the control half of net/core/dev.c and dev_addr_lists.c, and the notifier chains by which a change reaches the
+devices stacked above, the receive handler, and the protocols. No validation here: `rtnl` refuses, this performs.
+Carrier changes travel at once (the kernel's linkwatch may take up to a second).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from simvlan.devices.device import Device, Event
+from simvlan.frame import is_valid_ether_addr
+
+if TYPE_CHECKING:
+    from simvlan.network import Netns
+
+
+class Lifecycle:
+    """The control half of a network."""
+
+    netns: dict[str, Netns]
+    rng: Random
+    watchers: list[Callable[[Device, str], None]]
+
+    # -- being there ------------------------------------------------------------------------------------------------
+
+    def register(self, dev: Device, ns: Netns, ifindex: int = 0) -> None:
+        """Put a device into a namespace (register_netdevice); a wanted index is the caller's to check."""
+        dev.netns = ns
+        dev.ifindex = ifindex or ns.free_ifindex()
+        ns.devices[dev.name] = dev
+        for watcher in self.watchers:
+            watcher(dev, "add")
+
+    def unregister(self, dev: Device) -> None:
+        """Delete a device: down, uppers deleted with it, master and lower let go (unregister_netdevice_many)."""
+        if dev.netns.devices.get(dev.name) is not dev:
+            return
+        self.set_down(dev)
+        self.notify(dev, Event.UNREGISTER)
+        self._forget(dev)
+        dev.on_unregister(self)  # type: ignore[arg-type]
+
+    def _forget(self, dev: Device) -> None:
+        del dev.netns.devices[dev.name]
+        for watcher in self.watchers:
+            watcher(dev, "del")
+
+    def move(self, dev: Device, ns: Netns, name: str | None = None) -> None:
+        """Move a device to another namespace (dev_change_net_namespace): down, without addresses, index kept if free."""
+        self.set_down(dev)
+        self.notify(dev, Event.MOVED)
+        self._forget(dev)
+        dev.name = name or dev.name
+        wanted = dev.ifindex if ns.by_index(dev.ifindex) is None else 0
+        self.register(dev, ns, wanted)
+
+    def rename(self, dev: Device, name: str) -> None:
+        """Give a device another name; its place in the namespace stays."""
+        ns = dev.netns
+        ns.devices = {(name if d is dev else n): d for n, d in ns.devices.items()}
+        dev.name = name
+
+    def notify(self, dev: Device, event: Event) -> None:
+        """Tell everybody who stands on a device: its handler, its uppers, the protocols (call_netdevice_notifiers)."""
+        if dev.rx_handler is not None:
+            dev.rx_handler.on_event(self, dev, event)
+        for upper in tuple(dev.uppers):
+            upper.on_lower(self, dev, event)  # type: ignore[arg-type]
+        dev.netns.stack.device_event(dev, event)
+
+    # -- up, down, carrier ------------------------------------------------------------------------------------------
+
+    def set_up(self, dev: Device) -> None:
+        """Bring a device up (dev_open). Raises RtnlError when the kind refuses."""
+        if dev.up:
+            return
+        dev.up = True
+        try:
+            dev.on_open(self)  # type: ignore[arg-type]
+        except Exception:
+            dev.up = False
+            raise
+        for mac in tuple(dev.mc):
+            dev.on_mc(self, mac, +1)  # type: ignore[arg-type]
+        self.notify(dev, Event.UP)
+
+    def set_down(self, dev: Device) -> None:
+        """Take a device down (dev_close)."""
+        if not dev.up:
+            return
+        self.notify(dev, Event.GOING_DOWN)
+        for mac in tuple(dev.mc):
+            dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
+        dev.up = False
+        dev.on_stop(self)  # type: ignore[arg-type]
+        self.notify(dev, Event.DOWN)
+
+    def set_carrier(self, dev: Device, carrier: bool) -> None:
+        """Turn the carrier on or off and tell everybody above (netif_carrier_on, linkwatch)."""
+        if dev.carrier != carrier:
+            dev.carrier = carrier
+            if dev.up:
+                self.notify(dev, Event.CHANGE)
+
+    # -- addresses and sizes ----------------------------------------------------------------------------------------
+
+    def set_mtu(self, dev: Device, mtu: int) -> None:
+        """Change the MTU (dev_set_mtu)."""
+        if dev.mtu != mtu:
+            dev.mtu = mtu
+            self.notify(dev, Event.MTU)
+
+    def set_mac(self, dev: Device, mac: int) -> None:
+        """Change the address (dev_set_mac_address)."""
+        if dev.mac != mac:
+            dev.mac = mac
+            self.notify(dev, Event.MAC)
+
+    def random_mac(self) -> int:
+        """Make a locally administered unicast address (eth_random_addr)."""
+        mac = self.rng.getrandbits(48) & ~(1 << 40) | (1 << 41)
+        assert is_valid_ether_addr(mac)
+        return mac
+
+    # -- filters ----------------------------------------------------------------------------------------------------
+
+    def promiscuity(self, dev: Device, delta: int) -> None:
+        """Add to the promiscuity count; the driver hears of the first and the last (dev_set_promiscuity)."""
+        before = dev.promiscuity > 0
+        dev.promiscuity += delta
+        if (dev.promiscuity > 0) != before:
+            dev.on_rx_flags(self, delta, 0)  # type: ignore[arg-type]
+
+    def allmulti(self, dev: Device, delta: int) -> None:
+        """Add to the allmulti count (dev_set_allmulti)."""
+        before = dev.allmulti > 0
+        dev.allmulti += delta
+        if (dev.allmulti > 0) != before:
+            dev.on_rx_flags(self, 0, delta)  # type: ignore[arg-type]
+
+    def uc_add(self, dev: Device, mac: int) -> None:
+        """Add a secondary unicast address (dev_uc_add)."""
+        dev.uc[mac] = dev.uc.get(mac, 0) + 1
+        self._filter_unicast(dev)
+
+    def uc_del(self, dev: Device, mac: int) -> None:
+        """Drop one reference of a secondary unicast address (dev_uc_del)."""
+        self._release(dev.uc, mac)
+        self._filter_unicast(dev)
+
+    def _filter_unicast(self, dev: Device) -> None:
+        """Without a unicast filter, any secondary address makes a device promiscuous (__dev_set_rx_mode)."""
+        wanted = bool(dev.uc) and not dev.unicast_filter
+        if wanted != dev.uc_promisc:
+            dev.uc_promisc = wanted
+            self.promiscuity(dev, 1 if wanted else -1)
+
+    def mc_add(self, dev: Device, mac: int) -> None:
+        """Join a link-layer group (dev_mc_add)."""
+        dev.mc[mac] = dev.mc.get(mac, 0) + 1
+        if dev.mc[mac] == 1 and dev.up:
+            dev.on_mc(self, mac, +1)  # type: ignore[arg-type]
+
+    def mc_del(self, dev: Device, mac: int) -> None:
+        """Leave a link-layer group (dev_mc_del)."""
+        if self._release(dev.mc, mac) and dev.up:
+            dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _release(table: dict[int, int], mac: int) -> bool:
+        """Drop one reference; say whether it was the last."""
+        left = table.get(mac, 0) - 1
+        if left > 0:
+            table[mac] = left
+            return False
+        return table.pop(mac, None) is not None
+
+

@@ -1,0 +1,377 @@
+"""The network: namespaces, devices, and the order in which Linux takes a frame through them.
+
+Mirrors net/core/dev.c: the receive pipeline (__netif_receive_skb_core), the transmit pipeline (__dev_queue_xmit), the
+CPU backlog and the work queue. What happens to devices themselves (up, carrier, deletion, moves) is in `lifecycle.py`.
+Rules live in `devices/` and `stack/`; here they are called and obeyed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from random import Random
+from typing import Any, Protocol
+
+from simvlan.clock import Clock, HeapClock
+from simvlan.devices.device import Device, Timer
+from simvlan.devices.dummy import Loopback
+from simvlan.errors import RtnlError
+from simvlan.frame import DOT1Q, OTHERHOST, QINQ, Frame
+from simvlan.lifecycle import Lifecycle
+from simvlan.stack.netstack import Stack
+from simvlan.verdict import Drop, Verdict, Way
+
+RECURSION_LIMIT = 8
+"""XMIT_RECURSION_LIMIT: how many transmits may be inside each other."""
+
+STORM_LIMIT = 200_000
+"""Frames taken from the queues in one instant before the rest is declared a storm."""
+
+
+class Tracer(Protocol):
+    """Somebody who reads every step; None while nobody does."""
+
+    def step(
+        self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, notes: list[str], drop: Drop | None
+    ) -> None:
+        """Take note of one step of frame *fid*, a copy of *parent* (0: nobody's)."""
+
+
+class Netns:
+    """One network namespace: its devices in order of creation, its protocols, its sysctls."""
+
+    def __init__(self, name: str, network: Network) -> None:
+        self.name = name
+        self.devices: dict[str, Device] = {}
+        self.next_ifindex = 1
+        self.nsids: dict[str, int] = {}
+        """Ids of other namespaces as seen from here (`link-netnsid`), by name."""
+        self.stack = Stack(self, network)
+
+    def __repr__(self) -> str:
+        return f"<netns {self.name or 'root'}: {', '.join(self.devices)}>"
+
+    def by_index(self, ifindex: int) -> Device | None:
+        """Return the device with an index."""
+        return next((d for d in self.devices.values() if d.ifindex == ifindex), None)
+
+    def free_ifindex(self) -> int:
+        """Take the next index (dev_new_index)."""
+        while self.by_index(self.next_ifindex) is not None:
+            self.next_ifindex += 1
+        self.next_ifindex += 1
+        return self.next_ifindex - 1
+
+
+class Network(Lifecycle):
+    """All namespaces and devices of one simulated world, and the frames in flight.
+
+    Time comes from *clock*; every random choice from *seed*.
+    """
+
+    def __init__(self, clock: Clock | None = None, seed: int = 0) -> None:
+        self.clock: Clock = clock if clock is not None else HeapClock()
+        self.seed = seed
+        self.rng = Random(f"{seed}/kernel")
+        self.netns: dict[str, Netns] = {}
+        self.tracer: Tracer | None = None
+        self.watchers: list[Callable[[Device, str], None]] = []
+        """Called with (device, "add" | "del" | "move") after the fact: captures attach here."""
+        self.storms: Counter[str] = Counter()
+        """Frames given up as a storm, by device path."""
+        self.tag_lost = 0
+        self._backlog: deque[tuple[Device, Frame, int]] = deque()
+        self._work: deque[tuple[Device, Frame, int]] = deque()
+        self._depth = 0
+        self._draining = False
+        self._instant = -1
+        self._steps = 0
+        self._fid = 0
+        self._last_fid = 0
+        self._parent_of: dict[int, int] = {}
+        self._notes: list[str] = []
+        self.add_netns("")
+
+    # -- namespaces -------------------------------------------------------------------------------------------------
+
+    def add_netns(self, name: str) -> Netns:
+        """Create a namespace with its loopback device (down)."""
+        if name in self.netns:
+            raise RtnlError(17, None, name)
+        ns = self.netns[name] = Netns(name, self)
+        self.register(Loopback("lo", ns), ns)
+        return ns
+
+    def del_netns(self, name: str) -> None:
+        """Delete a namespace: virtual devices die with it (default_device_exit_batch)."""
+        ns = self.netns[name]
+        for dev in reversed(list(ns.devices.values())):
+            if ns.devices.get(dev.name) is dev and dev.kind:
+                self.unregister(dev)
+        for dev in list(ns.devices.values()):
+            self._forget(dev)
+        del self.netns[name]
+
+    def device(self, path: str) -> Device:
+        """Return a device by `netns/device` (`root/eth0` or `eth0` for the initial namespace).
+
+        Raises:
+            KeyError: no such namespace or device; the text says which.
+        """
+        space, _, name = path.rpartition("/")
+        ns = self.netns.get("" if space == "root" else space)
+        if ns is None:
+            raise KeyError(f'no network namespace "{space}"')
+        if name not in ns.devices:
+            raise KeyError(f'no device "{name}" in namespace "{space or "root"}"')
+        return ns.devices[name]
+
+    def devices(self) -> Iterable[Device]:
+        """Return every device, by namespace and then by creation."""
+        for ns in self.netns.values():
+            yield from ns.devices.values()
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        """The current time in ns."""
+        return self.clock.now
+
+    def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
+        """Run *action* at a time, then let what it queued be received."""
+        return self.clock.at(time_ns, partial(self._timed, action))
+
+    def _timed(self, action: Callable[[], object]) -> None:
+        action()
+        self.drain()
+
+    # -- transmit ---------------------------------------------------------------------------------------------------
+
+    def send(self, dev: Device, frame: Frame) -> Drop | None:
+        """Send as a program would: transmit, then let the softirq run what it caused."""
+        if self.tracer is not None:
+            self._fid = self._new_fid()
+        drop = self.transmit(dev, frame)
+        self.drain()
+        return drop
+
+    def originate(self, dev: Device, frame: Frame) -> Drop | None:
+        """Send a frame that a protocol made while it handled another one (or a timer)."""
+        if self.tracer is None:
+            return self.transmit(dev, frame)
+        outer, self._fid = self._fid, self._new_fid(self._fid)
+        drop = self.transmit(dev, frame)
+        self._fid = outer
+        return drop
+
+    def transmit(self, dev: Device, frame: Frame) -> Drop | None:
+        """Send through a device (__dev_queue_xmit); the drop when the frame was refused, None when it went."""
+        if not dev.up:
+            return self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
+        if not dev.carrier:
+            dev.tx_dropped += 0  # 6.1 counts nothing here; later kernels count one
+            self._dropped(dev, "tx", frame, Drop.NO_CARRIER)
+            return None
+        if self._depth >= RECURSION_LIMIT:
+            return self._dropped(dev, "tx", frame, Drop.RECURSION_LIMIT)
+        if frame.accel and not dev.vlan_offload:
+            frame = frame.push_inband()
+        if dev.qdisc is not None:
+            return self._enqueue(dev, frame)
+        return self._xmit(dev, frame)
+
+    def _enqueue(self, dev: Device, frame: Frame) -> Drop | None:
+        """Let the queueing discipline say when the frame leaves, how often, or never."""
+        answer = dev.qdisc.admit(frame, self.now)
+        if isinstance(answer, Drop):
+            dev.qdisc.dropped += 1
+            return self._dropped(dev, "tx", frame, answer)
+        for depart_ns, sent in answer:
+            if depart_ns <= self.now:
+                self._xmit(dev, sent)
+            else:
+                self.at(depart_ns, partial(self._dequeue, dev, sent, self._fid))
+        return None
+
+    def _dequeue(self, dev: Device, frame: Frame, fid: int) -> None:
+        self._fid = fid
+        if dev.up and dev.carrier:
+            self._xmit(dev, frame)
+        else:
+            self._dropped(dev, "tx", frame, Drop.DEV_DOWN if not dev.up else Drop.NO_CARRIER)
+
+    def _xmit(self, dev: Device, frame: Frame) -> Drop | None:
+        """Show the frame to packet sockets, let the driver decide, count (dev_hard_start_xmit)."""
+        if dev.taps:
+            for tap in dev.taps:
+                tap(self.clock.now, dev, frame, True)
+        self._depth += 1
+        verdict = dev.tx(frame, self.clock.now, self._why())
+        drop = self._carry(verdict, dev, frame, "tx")
+        self._depth -= 1
+        if drop is None or not (dev.stacked or verdict.__class__ is Drop):
+            dev.tx_packets += 1
+            dev.tx_bytes += 14 + len(frame.payload)
+            return None
+        dev.tx_dropped += 1
+        return drop
+
+    # -- receive ----------------------------------------------------------------------------------------------------
+
+    def receive(self, dev: Device, frame: Frame) -> None:
+        """Take a frame through one round of a device's receive path (__netif_receive_skb_core)."""
+        if (frame.proto == DOT1Q or frame.proto == QINQ) and not frame.accel:
+            popped = frame.pop_inband()
+            if popped is None:
+                self._dropped(dev, "rx", frame, Drop.VLAN_TOO_SHORT)
+                return
+            frame = popped
+        if dev.taps:
+            for tap in dev.taps:
+                tap(self.clock.now, dev, frame, False)
+        if frame.accel and dev.vlans is not None and self._claimed(dev, frame):
+            return
+        handler = dev.rx_handler
+        if handler is not None:
+            self._carry(handler.rx(frame, self.clock.now, self._why()), dev, frame, "rx")
+        else:
+            self.up(dev, frame)
+
+    def _claimed(self, dev: Device, frame: Frame) -> bool:
+        """Offer a tagged frame to the VLAN device for its tag (vlan_do_receive)."""
+        vlan = dev.vlans.get(frame.accel & 0xFFFF_0FFF) if dev.vlans else None
+        if vlan is None:
+            return False
+        self._carry(vlan.claim(frame, self.clock.now, self._why()), dev, frame, "rx")
+        return True
+
+    def up(self, dev: Device, frame: Frame) -> None:
+        """Finish the tag and hand the frame to the protocols of the namespace (deliver_ptype_list_skb)."""
+        unclaimed = False
+        while frame.accel:
+            if frame.accel & 0xFFF:
+                unclaimed = True
+                frame = frame.with_accel(0).as_ptype(OTHERHOST)
+                break
+            frame = frame.with_accel(0)
+            if frame.proto != DOT1Q and frame.proto != QINQ:
+                break
+            popped = frame.pop_inband()
+            if popped is None:
+                self._dropped(dev, "up", frame, Drop.VLAN_TOO_SHORT)
+                return
+            frame = popped
+            if dev.vlans is not None and self._claimed(dev, frame):
+                return
+        why = self._why()
+        drop = dev.netns.stack.receive(dev, frame, why)
+        if unclaimed and drop in (Drop.OTHERHOST, Drop.UNHANDLED_PROTO):
+            drop = Drop.VLAN_UNCLAIMED
+        if self.tracer is not None:
+            self._trace(dev, "up", frame, drop)
+
+    # -- performing verdicts ----------------------------------------------------------------------------------------
+
+    def carry(self, verdict: Verdict, dev: Device, frame: Frame) -> Drop | None:
+        """Perform a verdict that arose outside a rule, such as a timer's."""
+        return self._carry(verdict, dev, frame, "timer")
+
+    def _carry(self, verdict: Verdict, dev: Device, frame: Frame, way: str) -> Drop | None:
+        """Do what a rule said; returns the drop that the last transmit in it met."""
+        if self.tracer is not None:
+            return self._carry_traced(verdict, dev, frame, way)
+        if verdict.__class__ is Drop:
+            return verdict  # type: ignore[return-value]
+        refused: Drop | None = None
+        for how, target, sent in verdict:  # type: ignore[union-attr]
+            if how is Way.BACKLOG:
+                self._backlog.append((target, sent, 0))
+            elif how is Way.TX:
+                refused = self.transmit(target, sent)
+            elif how is Way.UP:
+                self.up(target, sent)
+            elif how is Way.RX:
+                self.receive(target, sent)
+            elif how is Way.WORK:
+                self._work.append((target, sent, 0))
+        return refused
+
+    def _carry_traced(self, verdict: Verdict, dev: Device, frame: Frame, way: str) -> Drop | None:
+        """Do the same, telling the tracer; each copy beyond the first gets an id of its own."""
+        if isinstance(verdict, Drop):
+            self._trace(dev, way, frame, verdict)
+            return verdict
+        self._trace(dev, way, frame, None)
+        mine, refused = self._fid, None
+        for how, target, sent in verdict:
+            self._fid = mine if len(verdict) == 1 else self._new_fid(mine)
+            if isinstance(how, Drop):
+                self._trace(target, way, sent, how)
+            elif how is Way.BACKLOG:
+                self._backlog.append((target, sent, self._fid))
+            elif how is Way.WORK:
+                self._work.append((target, sent, self._fid))
+            elif how is Way.TX:
+                refused = self.transmit(target, sent)
+            elif how is Way.UP:
+                self.up(target, sent)
+            else:
+                self.receive(target, sent)
+        self._fid = mine
+        return refused
+
+    def drain(self) -> None:
+        """Run the backlog, then the work queue, until both are empty (process_backlog, kworker)."""
+        if self._draining:
+            return
+        self._draining = True
+        backlog, work = self._backlog, self._work
+        if self.clock.now != self._instant:
+            self._instant, self._steps = self.clock.now, 0
+        try:
+            while backlog or work:
+                self._steps += 1
+                if self._steps > STORM_LIMIT:
+                    self._storm()
+                    break
+                if backlog:
+                    dev, frame, self._fid = backlog.popleft()
+                    if dev.up:
+                        self.receive(dev, frame)
+                    else:
+                        self._dropped(dev, "rx", frame, Drop.DEV_READY)
+                else:
+                    dev, frame, self._fid = work.popleft()
+                    self._carry(dev.deferred(frame, self.clock.now, self._why()), dev, frame, "work")
+        finally:
+            self._draining = False
+
+    def _storm(self) -> None:
+        """Give up every frame still queued: a loop would go on for ever in this instant."""
+        for dev, frame, self._fid in (*self._backlog, *self._work):
+            self.storms[dev.path] += 1
+            self._dropped(dev, "rx", frame, Drop.STORM)
+        self._backlog.clear()
+        self._work.clear()
+
+    # -- tracing ----------------------------------------------------------------------------------------------------
+
+    def _why(self) -> Any:
+        return None if self.tracer is None else self._notes.append
+
+    def _new_fid(self, parent: int = 0) -> int:
+        self._last_fid += 1
+        self._parent_of[self._last_fid] = parent
+        return self._last_fid
+
+    def _trace(self, dev: Device, way: str, frame: Frame, drop: Drop | None) -> None:
+        if self.tracer is not None:
+            notes, self._notes = self._notes, []
+            self.tracer.step(self.clock.now, self._fid, self._parent_of.get(self._fid, 0), dev, way, frame, notes, drop)
+
+    def _dropped(self, dev: Device, way: str, frame: Frame, drop: Drop) -> Drop:
+        if self.tracer is not None:
+            self._trace(dev, way, frame, drop)
+        return drop
