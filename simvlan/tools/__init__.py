@@ -1,0 +1,131 @@
+"""The commands people type: which of them act on the simulated kernel, and which are refused by name.
+
+A tool is a function of a `Process` (see `program.py`); it is imported when first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simvlan.tools.program import Process
+
+    Tool = Callable[[Process], int | Generator[Any, Any, int]]
+
+TOOLS: dict[str, str] = {
+    "arping": "simvlan.tools.arping:main",
+    "bridge": "simvlan.tools.bridge:main",
+    "ethtool": "simvlan.tools.ethtool:main",
+    "ip": "simvlan.tools.ip:main",
+    "modprobe": "simvlan.tools.modprobe:main",
+    "ping": "simvlan.tools.ping:main",
+    "simvlan": "simvlan.shell.commands:simvlan",
+    "sleep": "simvlan.shell.commands:sleep",
+    "sudo": "simvlan.shell.commands:sudo",
+    "sysctl": "simvlan.tools.sysctl:main",
+    "tc": "simvlan.tools.tc:main",
+    "tcpdump": "simvlan.tools.tcpdump:main",
+    "timeout": "simvlan.shell.commands:timeout",
+    "traceroute": "simvlan.tools.traceroute:main",
+}
+"""Name of a simulated command -> `module:function`."""
+
+CATCHES_SIGINT = frozenset({"arping", "ping", "tcpdump"})
+"""Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""
+
+_NFT = "packet filters are not modelled; no rule would take effect"
+_IP_LINK = "use `ip link` and `bridge`"
+_ENGINE = "it would reach the real machine's engine; use `ip netns` and `ip link`"
+_DHCP = "DHCP is not modelled; use `ip address add`"
+_NETNS = "use `ip netns add` and `ip netns exec`"
+_MANAGER = "it would manage the real machine; use `ip` and `bridge`"
+_SOCKETS = "sockets of other programs are not modelled; use `ping`, `arping`, `tcpdump` or `simvlan send`"
+
+REFUSED: dict[str, str] = {
+    "arp": "use `ip neigh`",
+    "arp-scan": "use `arping`",
+    "arptables": _NFT,
+    "brctl": "use `ip link add NAME type bridge` and `bridge`",
+    "busybox": "its applets would act on the real kernel; call `ip`, `ping`, ... themselves",
+    "conntrack": "connection tracking is not modelled",
+    "containerlab": _ENGINE,
+    "dhclient": _DHCP,
+    "dhcpcd": _DHCP,
+    "dhcping": _DHCP,
+    "dnsmasq": _DHCP,
+    "docker": _ENGINE,
+    "docker-compose": _ENGINE,
+    "dumpcap": "use `tcpdump`",
+    "ebtables": _NFT,
+    "ebtables-nft": _NFT,
+    "firewall-cmd": _NFT,
+    "fping": "use `ping`",
+    "hping3": "use `simvlan send`",
+    "ifconfig": "use `ip address` and `ip link`",
+    "ifdown": "use `ip link set DEV down`",
+    "ifenslave": "bonding is not modelled",
+    "ifup": "use `ip link set DEV up`",
+    "insmod": "use `modprobe`",
+    "ip6tables": _NFT,
+    "ip6tables-legacy": _NFT,
+    "ip6tables-nft": _NFT,
+    "ip6tables-restore": _NFT,
+    "ip6tables-save": _NFT,
+    "iperf": _SOCKETS,
+    "iperf3": _SOCKETS,
+    "ipset": _NFT,
+    "iptables": _NFT,
+    "iptables-legacy": _NFT,
+    "iptables-nft": _NFT,
+    "iptables-restore": _NFT,
+    "iptables-save": _NFT,
+    "ipvsadm": "load balancing is not modelled",
+    "iw": "wireless devices are not modelled",
+    "iwconfig": "wireless devices are not modelled",
+    "lxc": _ENGINE,
+    "macchanger": "use `ip link set DEV address MAC`",
+    "mii-tool": "use `ethtool`",
+    "mtr": "use `traceroute` or `ping`",
+    "nameif": "use `ip link set DEV name NEW`",
+    "nerdctl": _ENGINE,
+    "netplan": _MANAGER,
+    "netstat": "use `ip route` and `ip -s link`",
+    "networkctl": _MANAGER,
+    "nft": _NFT,
+    "nmap": "use `ping` or `arping`",
+    "nmcli": _MANAGER,
+    "nping": "use `simvlan send`",
+    "nsenter": _NETNS,
+    "ovs-dpctl": "Open vSwitch is not modelled; use `ip link add NAME type bridge`",
+    "ovs-ofctl": "Open vSwitch is not modelled; use `ip link add NAME type bridge`",
+    "ovs-vsctl": "Open vSwitch is not modelled; use `ip link add NAME type bridge`",
+    "ping6": "IPv6 is not modelled yet; use `ping` with an IPv4 address",
+    "podman": _ENGINE,
+    "resolvectl": _MANAGER,
+    "rmmod": "use `modprobe`",
+    "route": "use `ip route`",
+    "ss": _SOCKETS,
+    "systemctl": _MANAGER,
+    "tcpreplay": "use `simvlan send`",
+    "teamd": "teaming is not modelled",
+    "tracepath": "use `traceroute` or `ping -M do`",
+    "traceroute6": "IPv6 is not modelled yet; use `traceroute` with an IPv4 address",
+    "tshark": "use `tcpdump`",
+    "tunctl": "use `ip tuntap`",
+    "udhcpc": _DHCP,
+    "ufw": _NFT,
+    "unshare": _NETNS,
+    "vconfig": "use `ip link add link DEV name DEV.VID type vlan id VID`",
+    "virsh": _ENGINE,
+    "wg": "WireGuard is not modelled",
+}
+"""Name of a network tool that is not modelled -> what to use instead."""
+
+
+def load(name: str) -> Tool:
+    """Import the function of a simulated command."""
+    module, _, function = TOOLS[name].partition(":")
+    tool: Tool = getattr(import_module(module), function)
+    return tool

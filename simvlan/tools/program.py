@@ -1,0 +1,176 @@
+"""What a simulated command is given: arguments, surroundings, streams, and the lab.
+
+A tool is a function of a `Process` that returns its exit status. One that takes virtual time is a generator
+function: it yields SimPy events, is interrupted by `simpy.Interrupt("SIGINT" | "SIGTERM" | "SIGKILL")` when its client is
+signalled (or gone), and returns its exit status. `call` runs one to its end without any shell.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+
+class InputNeeded(Exception):  # noqa: N818 - a request, not an error
+    """A tool asked for input that is not here yet; it is started again once it is."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(path)
+
+
+@dataclass
+class Handover:
+    """What is to run in this process's place, like exec(2)."""
+
+    argv: list[str]
+    netns: str
+    env: dict[str, str]
+
+
+class Process:
+    """One run of a simulated command. Streams are kept in `out` and `err`; the shell's own subclass sends them on."""
+
+    stdout_isatty = False
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        lab: Any,
+        *,
+        netns: str = "",
+        env: Mapping[str, str] | None = None,
+        cwd: str = ".",
+        pid: int = 1,
+        stdin: bytes | None = b"",
+    ) -> None:
+        self.argv = list(argv)
+        self.lab = lab
+        self.netns = netns
+        """The network namespace it runs in; "" is the initial one."""
+        self.env = dict(env or {})
+        self.cwd = cwd
+        self.pid = pid
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self.handover: Handover | None = None
+        self.wrote = False
+        self.inputs: dict[str, bytes] = {} if stdin is None else {"-": stdin}
+
+    @property
+    def name(self) -> str:
+        """The command's own name, without its directory."""
+        return self.argv[0].rpartition("/")[2]
+
+    def write(self, text: str | bytes) -> None:
+        """Write to standard output."""
+        self.wrote = True
+        self._send_out(text.encode() if isinstance(text, str) else text)
+
+    def write_err(self, text: str | bytes) -> None:
+        """Write to standard error."""
+        self.wrote = True
+        self._send_err(text.encode() if isinstance(text, str) else text)
+
+    def _send_out(self, data: bytes) -> None:
+        self.out.append(data.decode(errors="replace"))
+
+    def _send_err(self, data: bytes) -> None:
+        self.err.append(data.decode(errors="replace"))
+
+    def read_stdin(self) -> bytes:
+        """All of standard input. Call it before any effect: the tool may be started again once the input is here."""
+        return self._input("-")
+
+    def read_file(self, path: str) -> bytes:
+        """The contents of a file as the client sees it (a pipe or `<(...)` too). Call it before any effect."""
+        if path in {"-", "/dev/stdin"}:
+            return self.read_stdin()
+        full = self.path(path)
+        # Pipes must be read by the client: only its descriptors know /dev/fd/63, and only it may wait.
+        if os.path.isfile(full) and not full.startswith(("/dev/", "/proc/")):
+            with open(full, "rb") as file:
+                return file.read()
+        return self._input(full)
+
+    def _input(self, path: str) -> bytes:
+        if path not in self.inputs:
+            if self.wrote:
+                raise RuntimeError(f"{self.name} asked for {path} after it had begun to write")
+            raise InputNeeded(path)
+        data = self.inputs[path]
+        if data.startswith(INPUT_ERROR):
+            code = int(data[len(INPUT_ERROR) :])
+            raise OSError(code, os.strerror(code), path)
+        return data
+
+    def path(self, name: str) -> str:
+        """A file name as the client means it: relative to the client's directory."""
+        return os.path.join(self.cwd, name)
+
+    def open(self, name: str, mode: str = "wb") -> IO[Any]:
+        """Open a file for writing, relative to the client's directory; `/dev/stdout` is not a file here."""
+        return open(self.path(name), mode)
+
+    def execute(self, argv: Sequence[str], netns: str | None = None, env: Mapping[str, str] | None = None) -> int:
+        """Run another command in this one's place once the tool returns (exec(2)); its status is then the status.
+
+        It may be a simulated command or any other.
+        """
+        self.handover = Handover(
+            list(argv), self.netns if netns is None else netns, dict(self.env if env is None else env)
+        )
+        return 0
+
+
+INPUT_ERROR = b"\0simvlan-errno\0"
+"""Stands before the errno of an input that could not be read."""
+
+
+@dataclass
+class Result:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+def call(lab: Any, argv: Sequence[str], *, netns: str = "", stdin: bytes = b"", cwd: str = ".") -> Result:
+    """Run one simulated command to its end, moving virtual time as far as it takes."""
+    from simvlan.tools import REFUSED, TOOLS, load
+
+    process = Process(argv, lab, netns=netns, stdin=stdin, cwd=cwd)
+    if process.name in REFUSED:
+        return Result(REFUSED_STATUS, "", refusal(process.name))
+    if process.name not in TOOLS:
+        return Result(127, "", f"{process.name}: command not found\n")
+    status = _finish(lab, load(process.name)(process))
+    if process.handover is None:
+        return Result(status, "".join(process.out), "".join(process.err))
+    after = call(lab, process.handover.argv, netns=process.handover.netns, stdin=stdin, cwd=cwd)
+    return Result(after.status, "".join(process.out) + after.out, "".join(process.err) + after.err)
+
+
+def _finish(lab: Any, outcome: int | Generator[Any, Any, int]) -> int:
+    if isinstance(outcome, int):
+        return outcome
+    running = lab.env.process(outcome)
+    while not running.processed and lab.env.peek() != float("inf"):
+        lab.step()
+    if not running.processed:
+        raise RuntimeError("the command waits for something that can never happen")
+    return int(running.value or 0)
+
+
+REFUSED_STATUS = 95
+"""EOPNOTSUPP: the exit status of a network tool that is not modelled."""
+
+
+def refusal(name: str) -> str:
+    """What a refused tool says."""
+    from simvlan.tools import REFUSED
+
+    return f"simvlan: {name} is not simulated, and the real one would change the real machine: {REFUSED[name]}\n"
