@@ -42,7 +42,7 @@ class Lifecycle:
         self.set_down(dev)
         self.notify(dev, Event.UNREGISTER)
         self._forget(dev)
-        dev.on_unregister(self)  # type: ignore[arg-type]
+        dev.on_unregister(self)
 
     def _forget(self, dev: Device) -> None:
         del dev.netns.devices[dev.name]
@@ -50,7 +50,7 @@ class Lifecycle:
             watcher(dev, "del")
 
     def move(self, dev: Device, ns: Netns, name: str | None = None) -> None:
-        """Move a device to another namespace (dev_change_net_namespace): down, without addresses, index kept if free."""
+        """Move a device to another namespace (dev_change_net_namespace): down, bare; index kept if free."""
         self.set_down(dev)
         self.notify(dev, Event.MOVED)
         self._forget(dev)

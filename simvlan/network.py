@@ -283,7 +283,7 @@ class Network(Lifecycle):
         if self.tracer is not None:
             return self._carry_traced(verdict, dev, frame, way)
         if verdict.__class__ is Drop:
-            return verdict  # type: ignore[return-value]
+            return verdict
         refused: Drop | None = None
         for how, target, sent in verdict:  # type: ignore[union-attr]
             if how is Way.BACKLOG:
@@ -350,7 +350,8 @@ class Network(Lifecycle):
 
     def _storm(self) -> None:
         """Give up every frame still queued: a loop would go on for ever in this instant."""
-        for dev, frame, self._fid in (*self._backlog, *self._work):
+        for dev, frame, fid in (*self._backlog, *self._work):
+            self._fid = fid
             self.storms[dev.path] += 1
             self._dropped(dev, "rx", frame, Drop.STORM)
         self._backlog.clear()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from errno import EADDRNOTAVAIL
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from simvlan.frame import Frame
+from simvlan.errors import RtnlError
+from simvlan.frame import Frame, is_valid_ether_addr
 from simvlan.verdict import Drop, Verdict, Why
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ class Device:
     """`info_kind` as `ip -d link` prints it; empty for the loopback device."""
     vlan_offload: ClassVar[bool] = False
     """Takes an accelerated VLAN tag on transmit (NETIF_F_HW_VLAN_CTAG_TX and STAG)."""
+    netns_local: ClassVar[bool] = False
+    """Cannot leave its namespace (NETIF_F_NETNS_LOCAL)."""
     stacked: ClassVar[bool] = False
     """Transmit statistics follow the lower device's answer (vlan, macvlan, ipvlan)."""
     unicast_filter: ClassVar[bool] = False
@@ -246,6 +250,16 @@ class Device:
         """Decide about a frame that was queued with `Way.WORK` on this device."""
         verdict: Verdict = self.rx_handler.deferred(frame, now, why) if self.rx_handler else Drop.DEV_READY
         return verdict
+
+    # -- refusals ---------------------------------------------------------------------------------------------------
+
+    def check_mac(self, kernel: Kernel, mac: int) -> None:
+        """Refuse a new address by raising RtnlError (ndo_set_mac_address)."""
+        if not is_valid_ether_addr(mac):
+            raise RtnlError(EADDRNOTAVAIL, None, self.path)
+
+    def check_mtu(self, kernel: Kernel, mtu: int) -> None:
+        """Refuse a new MTU that lies within min_mtu..max_mtu, by raising RtnlError (ndo_change_mtu)."""
 
     # -- reactions to configuration ---------------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ class Loopback(Device):
 
     kind = ""
     vlan_offload = True
+    netns_local = True
+    min_mtu = 0
     max_mtu = 0xFFFF_FFFF
     __slots__ = ()
 
