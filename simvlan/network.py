@@ -8,7 +8,7 @@ Rules live in `devices/` and `stack/`; here they are called and obeyed.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from random import Random
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, OTHERHOST, QINQ, Frame
 from simvlan.lifecycle import Lifecycle
 from simvlan.stack.netstack import Stack
-from simvlan.verdict import Drop, Verdict, Way
+from simvlan.verdict import Drop, Emit, Verdict, Way
 
 RECURSION_LIMIT = 8
 """XMIT_RECURSION_LIMIT: how many transmits may be inside each other."""
@@ -33,9 +33,18 @@ class Tracer(Protocol):
     """Somebody who reads every step; None while nobody does."""
 
     def step(
-        self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, notes: list[str], drop: Drop | None
+        self,
+        now: int,
+        fid: int,
+        parent: int,
+        dev: Device,
+        way: str,
+        frame: Frame,
+        notes: list[str],
+        drop: Drop | None,
+        emits: Sequence[Emit] = (),
     ) -> None:
-        """Take note of one step of frame *fid*, a copy of *parent* (0: nobody's)."""
+        """Take note of one step of frame *fid*, a copy of *parent* (0: nobody's), and where the rule sent it."""
 
 
 class Netns:
@@ -303,7 +312,7 @@ class Network(Lifecycle):
         if isinstance(verdict, Drop):
             self._trace(dev, way, frame, verdict)
             return verdict
-        self._trace(dev, way, frame, None)
+        self._trace(dev, way, frame, None, verdict)
         mine, refused = self._fid, None
         for how, target, sent in verdict:
             self._fid = mine if len(verdict) == 1 else self._new_fid(mine)
@@ -367,10 +376,11 @@ class Network(Lifecycle):
         self._parent_of[self._last_fid] = parent
         return self._last_fid
 
-    def _trace(self, dev: Device, way: str, frame: Frame, drop: Drop | None) -> None:
+    def _trace(self, dev: Device, way: str, frame: Frame, drop: Drop | None, emits: Sequence[Emit] = ()) -> None:
         if self.tracer is not None:
             notes, self._notes = self._notes, []
-            self.tracer.step(self.clock.now, self._fid, self._parent_of.get(self._fid, 0), dev, way, frame, notes, drop)
+            parent = self._parent_of.get(self._fid, 0)
+            self.tracer.step(self.clock.now, self._fid, parent, dev, way, frame, notes, drop, emits)
 
     def _dropped(self, dev: Device, way: str, frame: Frame, drop: Drop) -> Drop:
         if self.tracer is not None:
