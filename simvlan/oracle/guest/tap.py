@@ -2,7 +2,7 @@
 
 An ETH_P_ALL socket that is bound to no device gets what a bound one on each device would (net/core/dev.c: ptype_all),
 in the namespace's true order, sets no promiscuity, and cannot miss the frames between a device's creation and a bind.
-Names come from RTM_NEWLINK; the outer tag comes back from PACKET_AUXDATA.
+Names come from RTM_NEWLINK.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import TypeVar
 
+from .recvmsg import Received, Receiver
 from .syscalls import setns
 
 Record = tuple[int, str, str]  # timestamp in ns, "in" or "out", octets in hexadecimal
@@ -21,12 +22,8 @@ _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_AUXDATA = 263, 8
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 _RCVBUF = 32 << 20
-_VLAN_VALID, _TPID_VALID = 0x10, 0x40
-_PACKET_OUTGOING = 4
 _RTMGRP_LINK, _RTM_NEWLINK, _RTM_GETLINK, _IFLA_IFNAME = 1, 16, 18, 3
 _NLM_F_REQUEST_DUMP = 0x301
-_ANCILLARY = socket.CMSG_SPACE(20) + socket.CMSG_SPACE(16)
-_FRAME_MAX = 65536 + 256
 
 T = TypeVar("T")
 
@@ -80,15 +77,6 @@ def _attribute(data: bytes, wanted: int) -> bytes:
     return b""
 
 
-def _retag(frame: bytes, auxdata: bytes) -> bytes:
-    """Put the tag that the kernel keeps beside the octets back where the wire has it."""
-    status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", auxdata[:20])
-    if not status & _VLAN_VALID:
-        return frame
-    tpid = tpid if status & _TPID_VALID else 0x8100
-    return frame[:12] + struct.pack("!HH", tpid, tci) + frame[12:]
-
-
 class Tap:
     """Records every frame of one namespace, by device name."""
 
@@ -96,6 +84,7 @@ class Tap:
         """`log(device)` gives the list that a device's frames belong in."""
         self._log = log
         self._names: dict[int, str] = {}
+        self._receiver = Receiver()
         self._packets, self._links = within(ns_fd, lambda: (_packet_socket(), _link_socket()))
         self._learn_names()
 
@@ -106,7 +95,8 @@ class Tap:
     def pump(self) -> int:
         """Take what has come; how many frames that was. Frames first: a later renaming does not concern them."""
         frames = 0
-        while self._take_frame():
+        while frame := self._receiver.receive(self._packets.fileno()):
+            self._record(frame)
             frames += 1
         self._learn_names()
         return frames
@@ -117,35 +107,21 @@ class Tap:
         self._packets.close()
         self._links.close()
 
-    def _take_frame(self) -> bool:
-        try:
-            frame, ancillary, _, address = self._packets.recvmsg(_FRAME_MAX, _ANCILLARY)
-        except BlockingIOError:
-            return False
-        except OSError:  # ENETDOWN is reported once when a device goes down; the socket lives on
-            return True
-        stamp = 0
-        for level, kind, data in ancillary:
-            if level == _SOL_PACKET and kind == _PACKET_AUXDATA:
-                frame = _retag(frame, data)
-            elif level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-                seconds, nanoseconds = struct.unpack("=qq", data)
-                stamp = seconds * 1_000_000_000 + nanoseconds
-        way = "out" if address[2] == _PACKET_OUTGOING else "in"
-        self._log(self._name(socket.if_nametoindex, address[0])).append((stamp, way, frame.hex()))
-        return True
-
-    def _name(self, _unused: object, device: str) -> str:
-        return device
+    def _record(self, frame: Received) -> None:
+        if frame.ifindex not in self._names:
+            self._learn_names()
+        device = self._names.get(frame.ifindex, f"if{frame.ifindex}")
+        way = "out" if frame.outgoing else "in"
+        self._log(device).append((frame.timestamp_ns, way, frame.octets.hex()))
 
     def _learn_names(self) -> None:
-        while True:
-            try:
-                data = self._links.recv(1 << 20)
-            except BlockingIOError:
-                return
-            except OSError:  # ENOBUFS: notices lost; the frames still carry their device
-                continue
+        while data := self._next_notice():
             for index, name in _link_names(data):
                 self._names[index] = name
                 self._log(name)
+
+    def _next_notice(self) -> bytes:
+        try:
+            return self._links.recv(1 << 20)
+        except OSError:  # EAGAIN: none waiting
+            return b""

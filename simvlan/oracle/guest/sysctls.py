@@ -1,0 +1,47 @@
+"""What every observed namespace starts from: no IPv6, plain bridging, and the kernel's own IPv4 defaults."""
+
+from __future__ import annotations
+
+from .tap import within
+
+_PLAIN = {
+    "ipv6/conf/all/disable_ipv6": "1",
+    "ipv6/conf/default/disable_ipv6": "1",
+    # br_netfilter, where it is loaded, rewrites and drops bridged IP frames
+    "bridge/bridge-nf-call-iptables": "0",
+    "bridge/bridge-nf-call-ip6tables": "0",
+    "bridge/bridge-nf-call-arptables": "0",
+    # new namespaces copy these from the initial one (net.core.devconf_inherit_init_net 0)
+    "ipv4/conf/all/forwarding": "0",
+    "ipv4/conf/default/forwarding": "0",
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/conf/all/accept_redirects": "1",
+    "ipv4/conf/default/accept_redirects": "1",
+    "ipv4/conf/all/send_redirects": "1",
+    "ipv4/conf/default/send_redirects": "1",
+    "ipv4/conf/default/accept_source_route": "1",
+}
+
+
+def make_plain(ns_fd: int) -> None:
+    """Bring a namespace to the common start."""
+    within(ns_fd, _make_plain)
+
+
+def _make_plain() -> None:
+    for name, value in _PLAIN.items():
+        set_sysctl(name, value)
+
+
+def set_sysctl(name: str, value: str) -> None:
+    """Write a net sysctl if it exists and differs; a setting that this kernel lacks needs no setting."""
+    path = f"/proc/sys/net/{name}"
+    try:
+        with open(path) as current:
+            if current.read().strip() == value:
+                return
+        with open(path, "w") as target:
+            target.write(value)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,160 @@
+"""The kernel harness itself: isolation, captures, injection, clean-up, on each kernel this machine has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+
+from simvlan.oracle import KernelRun, available, compare, run_many, run_script
+from simvlan.oracle.agreement import STACK_MASKS, ipv4_offset, mask_ip_id, masked
+from simvlan.oracle.guest.inject import UsageError, parse
+from simvlan.oracle.guest.recvmsg import retag
+
+PAIR = """
+ip netns add n1; ip netns add n2
+ip link add v1 address 02:00:00:00:00:01 netns n1 type veth peer name v2 address 02:00:00:00:00:02 netns n2
+ip -n n1 link set v1 up; ip -n n2 link set v2 up
+"""
+UNTAGGED = "02000000000202000000000188b5cafe"
+TAGGED = "020000000002020000000001810000058100000788b5cafe"
+
+SCRIPTS = {
+    "tag": PAIR + f"simvlan send --netns n1 v1 --hex {TAGGED}",
+    "caller": PAIR + f"ip netns exec n1 simvlan send v1 --hex {UNTAGGED} --count 2",
+    "down": PAIR + f"ip -n n1 link set v1 down; simvlan send --netns n1 v1 --hex {UNTAGGED}",
+    "batch": PAIR
+    + f"printf 'n1 v1 {UNTAGGED}\\n- lo {UNTAGGED}\\nn2 v2 {TAGGED}\\n' >/run/frames; simvlan send --batch /run/frames",
+    "fresh": "ip netns list; ip -o link | wc -l; cat /proc/sys/net/ipv6/conf/default/disable_ipv6",
+    "leftover": PAIR + "sleep 1000 & exit 3",
+    "macvlan-queue": """
+ip link add p0 address 02:00:00:00:00:0a type veth peer name w0
+ip link add m1 link p0 address 02:00:00:00:00:0b type macvlan mode bridge
+ip link set w0 up; ip link set p0 up; ip link set m1 up
+simvlan send w0 --hex ffffffffffff02000000000988b5cafe
+""",
+}
+
+KERNELS = ("uml", "host")
+_ran: dict[str, dict[str, KernelRun]] = {}
+
+
+@pytest.fixture(params=KERNELS)
+def runs(request: pytest.FixtureRequest) -> dict[str, KernelRun]:
+    """All scripts' runs on one kernel, with one boot."""
+    kernel = request.param
+    if why := available(kernel):
+        pytest.skip(f"{kernel}: {why}")
+    if kernel not in _ran:
+        _ran[kernel] = dict(zip(SCRIPTS, run_many(kernel, list(SCRIPTS.values()), timeout_s=20), strict=True))
+    return _ran[kernel]
+
+
+def octets(run: KernelRun, device: str) -> list[tuple[str, str]]:
+    return [(way, frame.hex()) for _, way, frame in run.captures[device]]
+
+
+@pytest.mark.kernel
+def test_tag_is_back_in_place_on_both_ends(runs: dict[str, KernelRun]) -> None:
+    assert runs["tag"].exit_code == 0, runs["tag"].stderr
+    assert octets(runs["tag"], "n1.v1") == [("out", TAGGED)]
+    assert octets(runs["tag"], "n2.v2") == [("in", TAGGED)]
+
+
+@pytest.mark.kernel
+def test_send_acts_in_the_callers_namespace(runs: dict[str, KernelRun]) -> None:
+    assert octets(runs["caller"], "n2.v2") == [("in", UNTAGGED)] * 2
+
+
+@pytest.mark.kernel
+def test_send_reports_the_errno(runs: dict[str, KernelRun]) -> None:
+    assert runs["down"].exit_code == 1
+    assert runs["down"].stderr == "simvlan send: v1: Network is down\n"
+    assert octets(runs["down"], "n1.v1") == []
+
+
+@pytest.mark.kernel
+def test_batch_goes_on_after_a_failure(runs: dict[str, KernelRun]) -> None:
+    assert runs["batch"].exit_code == 1
+    assert runs["batch"].stderr == "simvlan send: lo: Network is down\n"
+    assert octets(runs["batch"], "n1.v1") == [("out", UNTAGGED), ("in", TAGGED)]
+
+
+@pytest.mark.kernel
+def test_every_script_starts_afresh_without_ipv6(runs: dict[str, KernelRun]) -> None:
+    disable_ipv6 = runs["fresh"].stdout.split()
+    assert disable_ipv6 == ["1", "1"]  # one link, lo; IPv6 disabled
+
+
+@pytest.mark.kernel
+def test_deferred_broadcast_is_waited_for(runs: dict[str, KernelRun]) -> None:
+    assert octets(runs["macvlan-queue"], "root.m1") == [("in", "ffffffffffff02000000000988b5cafe")]
+
+
+@pytest.mark.kernel
+def test_exit_status_and_nothing_left_behind(runs: dict[str, KernelRun]) -> None:
+    assert runs["leftover"].exit_code == 3
+    assert "sleep 1000" not in _processes()
+    assert "simvlan-kernel" not in _processes()
+
+
+def _processes() -> str:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_time_limit_ends_a_script(kernel: str) -> None:
+    if why := available(kernel):  # type: ignore[arg-type]
+        pytest.skip(f"{kernel}: {why}")
+    run = run_script(kernel, "echo before; sleep 600", timeout_s=1)  # type: ignore[arg-type]
+    assert (run.timed_out, run.exit_code, run.stdout) == (True, 124, "before\n")
+    assert "sleep 600" not in _processes()
+
+
+def test_host_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "root" in (available("host") or "")
+
+
+def test_retag_uses_the_tpid_when_valid() -> None:
+    frame = bytes(range(14))
+    aux = bytes.fromhex("51000000 00000000 00000000 0000 0000 0500 a888")
+    assert retag(frame, aux) == frame[:12] + bytes.fromhex("88a80005") + frame[12:]
+    assert retag(frame, bytes(20)) == frame
+
+
+@pytest.mark.parametrize("args", [[], ["run"], ["send"], ["send", "d", "--hex", "0g"], ["send", "d", "x", "y"]])
+def test_bad_send_lines_are_refused(args: Sequence[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(list(args), "/")
+
+
+def _ip(identification: int, protocol: int = 17, body: bytes = b"") -> bytes:
+    header = b"\x45\0\0\x14" + identification.to_bytes(2, "big") + b"\0\0\x40" + bytes([protocol]) + b"\0\0"
+    return b"\xff" * 6 + b"\2" * 6 + b"\x08\0" + header + b"\x0a\0\0\1\x0a\0\0\2" + body
+
+
+def test_compare_masks_ip_id_and_nothing_else() -> None:
+    ours, theirs = {"n.d": [(1, "in", _ip(7))]}, {"n.d": [(2, "in", _ip(8))]}
+    assert compare(ours, theirs) == []
+    assert len(compare(ours, theirs, mask=())) == 1
+    assert len(compare(ours, {"n.d": [(2, "out", _ip(8))]})) == 1
+    assert len(compare(ours, {})) == 1
+    assert len(compare(ours, {"n.d": [(2, "in", _ip(8)), (3, "in", _ip(9))]})) == 1
+
+
+def test_mask_reaches_behind_tags_and_into_quotations() -> None:
+    tagged = _ip(7)[:12] + bytes.fromhex("88a80005 81000007") + _ip(7)[12:]
+    assert ipv4_offset(tagged) == 22
+    error = _ip(7, 1, b"\3\1\xab\xcd\0\0\0\0" + _ip(9)[14:])
+    other = _ip(8, 1, b"\3\1\xdc\xba\0\0\0\0" + _ip(5)[14:])
+    assert masked(error, [mask_ip_id]) == masked(other, [mask_ip_id])
+
+
+def test_stack_masks_leave_addresses_alone() -> None:
+    echo = _ip(7, 1, b"\x08\0\x12\x34\xab\xcd\0\1" + bytes(range(56)))
+    assert masked(echo, STACK_MASKS)[26:34] == echo[26:34]
+    assert masked(echo, STACK_MASKS)[-40:] == echo[-40:]
