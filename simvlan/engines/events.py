@@ -1,0 +1,203 @@
+"""The event engine: a network's clock on a SimPy environment, and snapshots of a network with everything pending.
+
+Time is an int of nanoseconds. A deferred action is one bare SimPy event whose callback runs it; there is no process per
+frame. Events of equal time run in the order in which they were scheduled. Stands for the kernel's hrtimers and timers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from heapq import heappop
+from typing import TYPE_CHECKING, Any
+
+from simpy import Environment
+from simpy.events import NORMAL, Event
+
+from simvlan.errors import Unsupported
+
+if TYPE_CHECKING:
+    from simvlan.network import Network
+
+
+def _fire(event: EventTimer) -> None:
+    """Run what an event carries (a SimPy callback)."""
+    action, event.action = event.action, None
+    if action is not None:
+        action()
+
+
+class EventTimer(Event):
+    """One pending action: a SimPy event that has already succeeded and fires when its time comes."""
+
+    def __init__(self, env: Environment, time_ns: int, action: Callable[[], object] | None) -> None:
+        self.env = env
+        self.callbacks = [_fire]
+        self._value = None
+        self._ok = True
+        self.time_ns = time_ns
+        self.action = action
+
+    def cancel(self) -> None:
+        """Forget the action; harmless once it has run."""
+        self.action = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EventTimer:
+        """Copy the timer unscheduled; the copied clock schedules it."""
+        twin = memo[id(self)] = EventTimer(self.env, self.time_ns, None)
+        twin.action = copy.deepcopy(self.action, memo)
+        return twin
+
+
+class EventClock:
+    """Virtual time kept by SimPy; `env` is open for processes of one's own (which a snapshot then refuses)."""
+
+    def __init__(self, now: int = 0) -> None:
+        self.env = Environment(now)
+        self._env: Any = self.env  # the same, seen without SimPy's `int | float` times
+
+    @property
+    def now(self) -> int:
+        """The current time in ns."""
+        return self._env._now  # type: ignore[no-any-return]
+
+    def at(self, time_ns: int, action: Callable[[], object]) -> EventTimer:
+        """Run *action* at a time (at once if it has passed), after everything already due then."""
+        env = self._env
+        now = env._now
+        timer = EventTimer(env, time_ns if time_ns > now else now, action)
+        env.schedule(timer, NORMAL, timer.time_ns - now)
+        return timer
+
+    def peek(self) -> int | None:
+        """Return when the next thing happens, None when nothing is pending."""
+        queue = self._env._queue
+        while queue:
+            head = queue[0]
+            if head[3].__class__ is not EventTimer or head[3].action is not None:
+                return head[0]  # type: ignore[no-any-return]
+            heappop(queue)  # cancelled: it must not move time
+        return None
+
+    def step(self) -> bool:
+        """Do the next thing; False when nothing is pending."""
+        if self.peek() is None:
+            return False
+        self.env.step()
+        return True
+
+    def advance(self, until_ns: int) -> int:
+        """Do everything due up to *until_ns*, then stand there; returns how many things were done."""
+        done, env = 0, self._env
+        while (due := self.peek()) is not None and due <= until_ns:
+            env.step()
+            done += 1
+        env._now = max(env._now, until_ns)  # Environment.run(until) would leave its stop event behind
+        return done
+
+    def run(self, until_ns: int | None = None) -> int:
+        """Advance to a time, or without one until nothing is pending (periodic timers never let that happen)."""
+        if until_ns is not None:
+            return self.advance(until_ns)
+        done = 0
+        while self.step():
+            done += 1
+        return done
+
+    def pending(self) -> Iterator[EventTimer]:
+        """Yield what is scheduled and not cancelled, in the order in which it will run.
+
+        Raises:
+            Unsupported: somebody put events of their own into the environment.
+        """
+        for _, _, _, event in sorted(self.env._queue, key=lambda entry: entry[:3]):
+            if not isinstance(event, EventTimer):
+                raise Unsupported(f"a SimPy process of your own is pending ({event!r}): it cannot be copied")
+            if event.action is not None:
+                yield event
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EventClock:
+        """Copy the clock into a fresh environment, pending actions in the same order."""
+        twin = memo[id(self)] = EventClock(self.now)
+        for timer in self.pending():
+            copied = copy.deepcopy(timer, memo)
+            copied.env = twin.env
+            twin.env.schedule(copied, NORMAL, copied.time_ns - twin.now)
+        return twin
+
+
+# -- snapshots ------------------------------------------------------------------------------------------------------
+
+
+class Snapshot:
+    """A frozen world: configuration, tables, counters, queued frames, timers and random generators."""
+
+    def __init__(self, network: Network) -> None:
+        self._frozen = network
+
+
+def snapshot(network: Network) -> Snapshot:
+    """Copy everything a network is; observers (captures, tracer, watchers) are shared, not copied.
+
+    Raises:
+        Unsupported: SimPy processes of one's own are pending in its clock.
+    """
+    return Snapshot(_duplicate(network, None))
+
+
+def restore(frozen: Snapshot, into: Network | None = None) -> Network:
+    """Return the world as it was: a new network, or *into* overwritten (its old devices are then strangers).
+
+    A snapshot can be restored any number of times.
+    """
+    return _duplicate(frozen._frozen, into)
+
+
+def _duplicate(network: Network, into: Network | None) -> Network:
+    """Deep-copy a network, object by object: nested copying would recurse once per device."""
+    memo: dict[int, Any] = {}
+    _share_observers(network, memo)
+    twin = into if into is not None else network.__class__.__new__(network.__class__)
+    memo[id(network)] = twin
+    fresh = [(thing, _shell(thing, memo)) for thing in _landmarks(network)]
+    state = {name: copy.deepcopy(value, memo) for name, value in vars(network).items()}
+    for thing, shell in fresh:
+        _fill(shell, copy.deepcopy(thing.__reduce_ex__(4)[2], memo))
+    twin.__dict__.clear()
+    twin.__dict__.update(state)
+    return twin
+
+
+def _share_observers(network: Network, memo: dict[int, Any]) -> None:
+    """Make the copy keep the same tracer, watchers and packet sockets, in lists of its own."""
+    memo[id(network.watchers)] = list(network.watchers)
+    if network.tracer is not None:
+        memo[id(network.tracer)] = network.tracer
+    for dev in network.devices():
+        memo[id(dev.taps)] = list(dev.taps)
+
+
+def _landmarks(network: Network) -> Iterator[Any]:
+    """Yield the objects that everything else refers to."""
+    for ns in network.netns.values():
+        yield ns
+        yield ns.stack
+        yield from ns.devices.values()
+    seen: set[int] = set()
+    for dev in network.devices():
+        if dev.rx_handler is not None and id(dev.rx_handler) not in seen and dev.rx_handler is not dev:
+            seen.add(id(dev.rx_handler))
+            yield dev.rx_handler
+
+
+def _shell(thing: Any, memo: dict[int, Any]) -> Any:
+    """Make an empty object of the same class, to be filled later."""
+    shell = memo[id(thing)] = thing.__class__.__new__(thing.__class__)
+    return shell
+
+
+def _fill(shell: Any, state: Any) -> None:
+    """Give an empty object its attributes: a dictionary, and those kept in slots."""
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    for name, value in {**(attributes or {}), **(slots or {})}.items():
+        setattr(shell, name, value)
