@@ -368,6 +368,11 @@ class Network(Lifecycle):
 
     # -- tracing ----------------------------------------------------------------------------------------------------
 
+    @property
+    def tracing_frame(self) -> int:
+        """The id of the frame that is being carried; meaningful only while somebody traces."""
+        return self._fid
+
     def _why(self) -> Any:
         return None if self.tracer is None else self._notes.append
 
