@@ -48,15 +48,17 @@ class LinkChange:
     slave_info: Mapping[str, object] | None = None
 
 
-def link_add(net: Network, ns: Netns, spec: LinkSpec) -> Device:
-    """Create a device in *ns* (rtnl_newlink).
+def link_add(net: Network, ns: Netns, spec: LinkSpec, source: Netns | None = None) -> Device:
+    """Create a device in *ns* (rtnl_newlink), asked for from the namespace *source* (default: the same).
+
+    The kernel looks for a device of that name in both: an `eth0` in the asker's namespace refuses an `eth0` elsewhere.
 
     Raises:
         RtnlError: what the kernel refuses: EEXIST, EINVAL, the kind's own refusals.
     """
     if spec.name is not None:
         valid_name(spec.name)
-        if spec.name in ns.devices:
+        if spec.name in ns.devices or (source is not None and spec.name in source.devices):
             raise RtnlError(EEXIST)
     if spec.kind not in KINDS:
         raise RtnlError(EOPNOTSUPP, "Unknown device type.")

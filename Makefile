@@ -1,0 +1,41 @@
+# simvlan: `make demo` sets everything up and runs the main job; `make test` sets everything up and runs all tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check kernel bench mutants examples packages clean
+
+demo: $(READY)
+	$(BIN)/simvlan run examples/two-nodes.sh
+	@echo
+	$(BIN)/simvlan trace examples/two-nodes.sh --from n1-100-a/eth0 'Ether(dst="ff:ff:ff:ff:ff:ff")/ARP(pdst="192.168.10.1")'
+
+test: $(READY) packages
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-disable-gc -p no:xdist -q
+
+mutants: $(READY)
+	$(BIN)/python tests/mutants.py
+
+# A new virtual environment whenever pyproject.toml changes.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("simvlan needs Python 3.11 or later; set PYTHON=") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { ./tools/packages python; $(PYTHON) -m venv $(VENV); }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+# The kernel oracle and the tools that the tests hold ours against (Debian packages, as root).
+packages:
+	@./tools/packages
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out build *.egg-info

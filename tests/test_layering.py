@@ -1,0 +1,112 @@
+"""The direction of imports: frame <- verdict <- devices, stack, links <- network <- rtnl, trace <- engines <- lab <- tools."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import simvlan
+
+ROOT = Path(simvlan.__file__).parent
+
+LAYERS = [
+    {"errors"},
+    {"frame"},
+    {"verdict"},
+    {"devices", "stack", "links"},
+    {"clock"},
+    {"lifecycle"},
+    {"network"},
+    {"rtnl", "trace", "capture"},
+    {"engines"},
+    {"explain", "matrix", "plot", "lab"},
+    {"tools"},
+    {"shell", "oracle"},
+    {"cli", "__main__"},
+]
+"""Lower layers first; a module may import its own layer and those above it in this list."""
+
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+STDLIB_ONLY = {"errors", "frame", "verdict", "devices", "stack", "links", "clock", "lifecycle", "network", "rtnl", "trace"}
+ALLOWED_LAZY = {"frame": {"scapy"}, "trace": {"pandas"}}
+"""Third-party modules a core layer may import inside a function: the adapters at its edge."""
+
+
+def part(module: str) -> str:
+    """`simvlan.devices.bridge` -> `devices`."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in ROOT.rglob("*.py") if "guest" not in p.parts)
+
+
+def dotted(path: Path) -> str:
+    return ".".join(("simvlan", *path.relative_to(ROOT).with_suffix("").parts))
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    """Modules a file imports at run time (imports for type checking only do not count)."""
+    tree = ast.parse(path.read_text())
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            skipped.update(inner for child in node.body for inner in ast.walk(child))
+        if top_level_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            skipped.update(ast.walk(node))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(f"{node.module}.{a.name}" if node.module == "simvlan" else node.module for a in node.names)
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_imports_point_downwards(path: Path) -> None:
+    me = part(dotted(path))
+    if me == "__init__":
+        return  # the package's own front door may name everything
+    assert me in RANK, f"{dotted(path)} is in no layer: add it to LAYERS"
+    for module in imports(path):
+        if module.startswith("simvlan."):
+            other = part(module)
+            assert other not in RANK or RANK[other] <= RANK[me], f"{dotted(path)} imports upwards: {module}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_core_imports_the_standard_library_only(path: Path) -> None:
+    me = part(dotted(path))
+    if me not in STDLIB_ONLY:
+        return
+    for module in imports(path):
+        top = module.split(".")[0]
+        assert top == "simvlan" or top in sys.stdlib_module_names or top in ALLOWED_LAZY.get(me, set()), module
+
+
+@pytest.mark.parametrize(
+    ("library", "homes"),
+    [("simpy", {"engines", "lab", "tools", "shell"}), ("numpy", {"engines", "plot", "matrix"})],
+)
+def test_libraries_stay_in_their_place(library: str, homes: set[str]) -> None:
+    for path in modules():
+        uses = any(m.split(".")[0] == library for m in imports(path))
+        assert not uses or part(dotted(path)) in homes, dotted(path)
+
+
+def test_the_layer_check_bites(tmp_path: Path) -> None:
+    """A rule that is not a test is a wish: an upward import is seen."""
+    bad = tmp_path / "bad.py"
+    bad.write_text("from simvlan import lab\nimport numpy\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import scapy\n")
+    assert imports(bad) == {"simvlan.lab", "numpy", "typing"}
+
+
+def test_scapy_is_imported_inside_functions_only() -> None:
+    """Nobody waits for scapy before it is needed."""
+    for path in modules():
+        assert not any(m.split(".")[0] == "scapy" for m in imports(path, top_level_only=True)), dotted(path)
