@@ -55,6 +55,7 @@ class Lifecycle:
         self.notify(dev, Event.MOVED)
         self._forget(dev)
         dev.name = name or dev.name
+        dev.opened = False
         wanted = dev.ifindex if ns.by_index(dev.ifindex) is None else 0
         self.register(dev, ns, wanted)
 
@@ -84,6 +85,7 @@ class Lifecycle:
         except Exception:
             dev.up = False
             raise
+        dev.opened = True
         for mac in tuple(dev.mc):
             dev.on_mc(self, mac, +1)  # type: ignore[arg-type]
         self.notify(dev, Event.UP)
@@ -103,6 +105,7 @@ class Lifecycle:
         """Turn the carrier on or off and tell everybody above (netif_carrier_on, linkwatch)."""
         if dev.carrier != carrier:
             dev.carrier = carrier
+            dev.carrier_changes += 1
             if dev.up:
                 self.notify(dev, Event.CHANGE)
 

@@ -139,6 +139,7 @@ class Device:
         "allmulti",
         "broadcast",
         "carrier",
+        "carrier_changes",
         "features_off",
         "group",
         "ifindex",
@@ -153,6 +154,7 @@ class Device:
         "name",
         "netns",
         "noarp",
+        "opened",
         "promiscuity",
         "qdisc",
         "rx_bytes",
@@ -185,6 +187,10 @@ class Device:
         self.mtu = mtu
         self.up = False
         self.carrier = True
+        self.carrier_changes = 0
+        """How often the carrier went on or off (IFLA_CARRIER_CHANGES)."""
+        self.opened = False
+        """Whether it was up since it came into its namespace: until then its qdisc is noop."""
         self.broadcast = True
         self.noarp = False
         self.multicast_flag = True
