@@ -28,14 +28,18 @@ mutants: $(READY)
 # A new virtual environment whenever pyproject.toml changes.
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("simvlan needs Python 3.11 or later; set PYTHON=") if sys.version_info < (3, 11) else None'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { ./tools/packages python; $(PYTHON) -m venv $(VENV); }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { ./.ci/packages python; $(PYTHON) -m venv $(VENV); }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	touch $@
 
 # The kernel oracle and the tools that the tests hold ours against (Debian packages, as root).
 packages:
-	@./tools/packages
+	@./.ci/packages
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out build *.egg-info
+
+# Ask a real kernel for the examples' outputs again (User Mode Linux, about a minute).
+examples: $(READY) packages
+	$(BIN)/python examples/record.py

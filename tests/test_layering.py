@@ -1,4 +1,4 @@
-"""The direction of imports: frame <- verdict <- devices, stack, links <- network <- rtnl, trace <- engines <- lab <- tools."""
+"""The direction of imports: frame, verdict, devices and stack, network, rtnl and trace, engines, lab, tools, cli."""
 
 import ast
 import sys
@@ -14,11 +14,11 @@ LAYERS = [
     {"errors"},
     {"frame"},
     {"verdict"},
-    {"devices", "stack", "links"},
+    {"devices", "stack", "links", "qdisc"},
     {"clock"},
     {"lifecycle"},
     {"network"},
-    {"rtnl", "trace", "capture"},
+    {"rtnl", "trace", "capture", "capture_ng"},
     {"engines"},
     {"explain", "matrix", "plot", "lab"},
     {"tools"},
@@ -29,7 +29,7 @@ LAYERS = [
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-STDLIB_ONLY = {"errors", "frame", "verdict", "devices", "stack", "links", "clock", "lifecycle", "network", "rtnl", "trace"}
+STDLIB_ONLY = {part for layer in LAYERS[:8] for part in layer}
 ALLOWED_LAZY = {"frame": {"scapy"}, "trace": {"pandas"}}
 """Third-party modules a core layer may import inside a function: the adapters at its edge."""
 
@@ -102,7 +102,9 @@ def test_libraries_stay_in_their_place(library: str, homes: set[str]) -> None:
 def test_the_layer_check_bites(tmp_path: Path) -> None:
     """A rule that is not a test is a wish: an upward import is seen."""
     bad = tmp_path / "bad.py"
-    bad.write_text("from simvlan import lab\nimport numpy\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import scapy\n")
+    bad.write_text(
+        "from simvlan import lab\nimport numpy\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import scapy\n"
+    )
     assert imports(bad) == {"simvlan.lab", "numpy", "typing"}
 
 
