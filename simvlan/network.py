@@ -188,34 +188,73 @@ class Network(Lifecycle):
         if frame.accel and not dev.vlan_offload:
             frame = frame.push_inband()
         if dev.qdisc is not None:
-            return self._enqueue(dev, frame)
+            return self._enqueue(dev, dev.qdisc, frame)
         return self._xmit(dev, frame)
 
-    def _enqueue(self, dev: Device, frame: Frame) -> Drop | None:
-        """Let the queueing discipline say when the frame leaves, how often, or never."""
-        answer = dev.qdisc.admit(frame, self.now)
+    def _enqueue(self, dev: Device, link: Any, frame: Frame) -> Drop | None:
+        """Let a queueing discipline say when the frame leaves, how often, or never; then its child, if it has one."""
+        answer = link.admit(frame, self.now)
         if isinstance(answer, Drop):
-            dev.qdisc.dropped += 1
-            return self._dropped(dev, "tx", frame, answer)
+            link.dropped += 1
+            self._dropped(dev, "tx", frame, answer)
+            return None if answer is Drop.LINK_LOSS else answer  # the sender does not learn of a loss
+        mine = self._fid
         for depart_ns, sent in answer:
-            if depart_ns <= self.now:
-                self._xmit(dev, sent)
+            if self.tracer is not None and len(answer) > 1:
+                self._fid = self._new_fid(mine)
+            if depart_ns > self.now:
+                self.at(depart_ns, partial(self._dequeue, dev, link.child, sent, self._fid))
+            elif link.child is not None:
+                self._enqueue(dev, link.child, sent)
             else:
-                self.at(depart_ns, partial(self._dequeue, dev, sent, self._fid))
+                self._xmit(dev, sent)
+        self._fid = mine
         return None
 
-    def _dequeue(self, dev: Device, frame: Frame, fid: int) -> None:
+    def _dequeue(self, dev: Device, child: Any, frame: Frame, fid: int) -> None:
         self._fid = fid
-        if dev.up and dev.carrier:
-            self._xmit(dev, frame)
-        else:
+        if not (dev.up and dev.carrier):
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN if not dev.up else Drop.NO_CARRIER)
+        elif child is not None:
+            self._enqueue(dev, child, frame)
+        else:
+            self._xmit(dev, frame)
+
+    def _onto_cable(self, dev: Device, frame: Frame) -> Drop | None:
+        """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never."""
+        dev.tx_packets += 1
+        dev.tx_bytes += 14 + len(frame.payload)
+        answer = dev.wire.admit(frame, self.now)
+        if isinstance(answer, Drop):
+            dev.wire.dropped += 1
+            self._dropped(dev, "tx", frame, answer)
+            return None
+        mine = self._fid
+        for arrival_ns, sent in answer:
+            if self.tracer is not None and len(answer) > 1:
+                self._fid = self._new_fid(mine)
+            if arrival_ns > self.now:
+                self.at(arrival_ns, partial(self._arrive, dev, sent, self._fid))
+            else:
+                self._arrive(dev, sent, self._fid)
+        self._fid = mine
+        return None
+
+    def _arrive(self, dev: Device, frame: Frame, fid: int) -> None:
+        """Let a frame reach the far end of the cable, unless somebody pulled it."""
+        self._fid = fid
+        if dev.carrier:
+            self._carry(dev.tx(frame, self.clock.now, self._why()), dev, frame, "tx")
+        else:
+            self._dropped(dev, "tx", frame, Drop.NO_CARRIER)
 
     def _xmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Show the frame to packet sockets, let the driver decide, count (dev_hard_start_xmit)."""
         if dev.taps:
             for tap in dev.taps:
                 tap(self.clock.now, dev, frame, True)
+        if dev.wire is not None:
+            return self._onto_cable(dev, frame)
         self._depth += 1
         verdict = dev.tx(frame, self.clock.now, self._why())
         drop = self._carry(verdict, dev, frame, "tx")

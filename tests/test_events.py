@@ -137,7 +137,7 @@ def test_both_clocks_agree_on_random_schedules() -> None:
         for clock in (HeapClock(), EventClock()):
             rng, log, timers = Random(seed), [], []
 
-            def act(number: int, rng: Random = rng, log: list = log, timers: list = timers, clock: Clock = clock) -> None:
+            def act(number: int, rng=rng, log=log, timers=timers, clock=clock) -> None:  # type: ignore[no-untyped-def]
                 log.append((clock.now, number))
                 if number < 200:
                     timers.append(clock.at(clock.now + rng.randrange(5), partial(act, number + rng.randrange(1, 9))))

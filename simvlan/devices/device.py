@@ -175,6 +175,7 @@ class Device:
         "user_allmulti",
         "user_promisc",
         "vlans",
+        "wire",
     )
 
     def __init__(self, name: str, netns: Any, mac: int = 0, mtu: int = 1500) -> None:
@@ -221,7 +222,9 @@ class Device:
         self.taps: list[Callable[[int, Device, Frame, bool], None]] = []
         """Packet-socket views: tap(now_ns, device, frame, outgoing)."""
         self.qdisc: Any = None
-        """None (no queue) or a links.Link."""
+        """None (no queue) or a queueing discipline (qdisc.Link)."""
+        self.wire: Any = None
+        """None (an ideal cable) or a links.Wire."""
         self.rx_packets = self.rx_bytes = self.rx_dropped = self.rx_errors = self.multicast = 0
         self.tx_packets = self.tx_bytes = self.tx_dropped = self.tx_errors = 0
 

@@ -38,7 +38,8 @@ class Veth(Device):
 
     def on_open(self, kernel: Kernel) -> None:
         """Both ends up: carrier on both (veth_open)."""
-        if self.peer is not None and self.peer.up:
+        plugged = self.wire is None or self.wire.plugged
+        if plugged and self.peer is not None and self.peer.up:
             kernel.set_carrier(self, True)
             kernel.set_carrier(self.peer, True)
 
