@@ -112,8 +112,7 @@ def test_hop_against_scapy(benchmark: Any) -> None:
         return lambda: [Ether(octets) for _ in range(1_000)]
 
     def hops() -> Any:
-        run = simvlan_switch(8, 10_000, SEED)
-        return run  # four device steps a frame, two cables
+        return simvlan_switch(8, 10_000, SEED)  # four device steps a frame, two cables
 
     value = benchmark.pedantic(lambda: ratio(hops, dissect, rounds=5) * (10_000 * 2) / 1_000, rounds=1)
     report(benchmark, "hops per scapy dissect", value, 30)
@@ -121,9 +120,10 @@ def test_hop_against_scapy(benchmark: Any) -> None:
 
 def thousand_containers() -> Any:
     """Ten nodes on one switch, a hundred macvlan containers each, addresses and routes included."""
+    from simvlan.rtnl.address import address_add
+
     from simvlan.network import Network
     from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
-    from simvlan.rtnl.address import address_add
 
     net = Network()
     switch = net.add_netns("switch")

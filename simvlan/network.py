@@ -26,7 +26,7 @@ RECURSION_LIMIT = 8
 """XMIT_RECURSION_LIMIT: how many transmits may be inside each other."""
 
 STORM_LIMIT = 200_000
-"""Frames taken from the queues in one instant before the rest is declared a storm."""
+"""Frames that one event may cause within its instant before the rest is declared a storm."""
 
 
 class Tracer(Protocol):
@@ -94,8 +94,6 @@ class Network(Lifecycle):
         self._work: deque[tuple[Device, Frame, int]] = deque()
         self._depth = 0
         self._draining = False
-        self._instant = -1
-        self._steps = 0
         self._fid = 0
         self._last_fid = 0
         self._parent_of: dict[int, int] = {}
@@ -376,12 +374,11 @@ class Network(Lifecycle):
             return
         self._draining = True
         backlog, work = self._backlog, self._work
-        if self.clock.now != self._instant:
-            self._instant, self._steps = self.clock.now, 0
+        steps = 0
         try:
             while backlog or work:
-                self._steps += 1
-                if self._steps > STORM_LIMIT:
+                steps += 1
+                if steps > STORM_LIMIT:
                     self._storm()
                     break
                 if backlog:
