@@ -86,6 +86,9 @@ class Lifecycle:
             dev.up = False
             raise
         dev.opened = True
+        for mac in tuple(dev.uc):
+            dev.on_uc(self, mac, +1)  # type: ignore[arg-type]
+        self._filter_unicast(dev)
         for mac in tuple(dev.mc):
             dev.on_mc(self, mac, +1)  # type: ignore[arg-type]
         self.notify(dev, Event.UP)
@@ -95,6 +98,8 @@ class Lifecycle:
         if not dev.up:
             return
         self.notify(dev, Event.GOING_DOWN)
+        for mac in tuple(dev.uc):
+            dev.on_uc(self, mac, -1)  # type: ignore[arg-type]
         for mac in tuple(dev.mc):
             dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
         dev.up = False
@@ -120,7 +125,8 @@ class Lifecycle:
     def set_mac(self, dev: Device, mac: int) -> None:
         """Change the address (dev_set_mac_address)."""
         if dev.mac != mac:
-            dev.mac = mac
+            old, dev.mac = dev.mac, mac
+            dev.on_mac(self, old)  # type: ignore[arg-type]
             self.notify(dev, Event.MAC)
 
     def random_mac(self) -> int:
@@ -148,15 +154,20 @@ class Lifecycle:
     def uc_add(self, dev: Device, mac: int) -> None:
         """Add a secondary unicast address (dev_uc_add)."""
         dev.uc[mac] = dev.uc.get(mac, 0) + 1
+        if dev.uc[mac] == 1 and dev.up:
+            dev.on_uc(self, mac, +1)  # type: ignore[arg-type]
         self._filter_unicast(dev)
 
     def uc_del(self, dev: Device, mac: int) -> None:
         """Drop one reference of a secondary unicast address (dev_uc_del)."""
-        self._release(dev.uc, mac)
+        if self._release(dev.uc, mac) and dev.up:
+            dev.on_uc(self, mac, -1)  # type: ignore[arg-type]
         self._filter_unicast(dev)
 
     def _filter_unicast(self, dev: Device) -> None:
-        """Without a unicast filter, any secondary address makes a device promiscuous (__dev_set_rx_mode)."""
+        """Without a unicast filter, any secondary address makes a device promiscuous (__dev_set_rx_mode, while up)."""
+        if not dev.up:
+            return
         wanted = bool(dev.uc) and not dev.unicast_filter
         if wanted != dev.uc_promisc:
             dev.uc_promisc = wanted

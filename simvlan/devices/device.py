@@ -284,6 +284,12 @@ class Device:
     def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
         """React to a group joined (+1) or left (-1) for the first or last time, while up."""
 
+    def on_uc(self, kernel: Kernel, mac: int, delta: int) -> None:
+        """React to a secondary unicast address added (+1) or removed (-1) for the first or last time, while up."""
+
+    def on_mac(self, kernel: Kernel, old: int) -> None:
+        """React to this device's own address having changed from *old*, before anybody else hears of it."""
+
     def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
         """React to a change of the lower device (notifier chain)."""
 
