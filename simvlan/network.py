@@ -29,6 +29,10 @@ STORM_LIMIT = 200_000
 """Frames that one event may cause within its instant before the rest is declared a storm."""
 
 
+IN_FLIGHT_LIMIT = 100_000
+"""Frames that may be under way in queues and cables at once before more are declared a storm."""
+
+
 class Tracer(Protocol):
     """Somebody who reads every step; None while nobody does."""
 
@@ -93,6 +97,7 @@ class Network(Lifecycle):
         self._backlog: deque[tuple[Device, Frame, int]] = deque()
         self._work: deque[tuple[Device, Frame, int]] = deque()
         self._depth = 0
+        self._flying = 0
         self._draining = False
         self._fid = 0
         self._last_fid = 0
@@ -201,7 +206,7 @@ class Network(Lifecycle):
             if self.tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)
             if depart_ns > self.now:
-                self.at(depart_ns, partial(self._dequeue, dev, link.child, sent, self._fid))
+                self._fly(depart_ns, partial(self._dequeue, dev, link.child, sent), dev, sent)
             elif link.child is not None:
                 self._enqueue(dev, link.child, sent)
             else:
@@ -209,14 +214,28 @@ class Network(Lifecycle):
         self._fid = mine
         return None
 
-    def _dequeue(self, dev: Device, child: Any, frame: Frame, fid: int) -> None:
-        self._fid = fid
+    def _dequeue(self, dev: Device, child: Any, frame: Frame) -> None:
         if not (dev.up and dev.carrier):
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN if not dev.up else Drop.NO_CARRIER)
         elif child is not None:
             self._enqueue(dev, child, frame)
         else:
             self._xmit(dev, frame)
+
+    def _fly(self, time_ns: int, landing: Callable[[], None], dev: Device, frame: Frame) -> None:
+        """Let a frame be under way until a time; a loop with delay multiplies frames until this limit."""
+        if self._flying >= IN_FLIGHT_LIMIT:
+            self.storms[dev.path] += 1
+            self._dropped(dev, "tx", frame, Drop.STORM)
+            return
+        self._flying += 1
+        self.clock.at(time_ns, partial(self._land, landing, self._fid))
+
+    def _land(self, landing: Callable[[], None], fid: int) -> None:
+        self._flying -= 1
+        self._fid = fid
+        landing()
+        self.drain()
 
     def _onto_cable(self, dev: Device, frame: Frame) -> Drop | None:
         """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never."""
@@ -232,15 +251,14 @@ class Network(Lifecycle):
             if self.tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)
             if arrival_ns > self.now:
-                self.at(arrival_ns, partial(self._arrive, dev, sent, self._fid))
+                self._fly(arrival_ns, partial(self._arrive, dev, sent), dev, sent)
             else:
-                self._arrive(dev, sent, self._fid)
+                self._arrive(dev, sent)
         self._fid = mine
         return None
 
-    def _arrive(self, dev: Device, frame: Frame, fid: int) -> None:
+    def _arrive(self, dev: Device, frame: Frame) -> None:
         """Let a frame reach the far end of the cable, unless somebody pulled it."""
-        self._fid = fid
         if dev.carrier:
             self._carry(dev.tx(frame, self.clock.now, self._why()), dev, frame, "tx")
         else:

@@ -1,0 +1,149 @@
+"""Random networks and frames: nothing crashes, every frame is accounted for, the same seed gives the same captures."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simvlan.devices.device import Device
+from simvlan.engines.events import EventClock, restore, snapshot
+from simvlan.frame import Frame
+from simvlan.network import Network
+from tests.networks import Ledger, World
+
+SECOND = 1_000_000_000
+
+seeds = st.integers(0, 2**32)
+relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class Captures(list[tuple[int, str, bool, bytes]]):
+    """What every device saw, in order."""
+
+    def attach(self, net: Network) -> "Captures":
+        net.watchers.append(self.watch)
+        for dev in net.devices():
+            dev.taps.append(self.tap)
+        return self
+
+    def watch(self, dev: Device, what: str) -> None:
+        if what == "add" and self.tap not in dev.taps:
+            dev.taps.append(self.tap)
+
+    def tap(self, now: int, dev: Device, frame: Frame, outgoing: bool) -> None:
+        self.append((now, dev.path, outgoing, bytes(frame)))
+
+
+def drive(world: World, frames: int, clock: Any) -> None:
+    """Send random frames at random devices, changing the network now and then, and let time pass."""
+    for _ in range(frames):
+        if world.rng.random() < 0.1:
+            world.disturb()
+        devices = world.devices()
+        if devices:
+            world.net.send(world.rng.choice(devices), world.frame())
+        clock.advance(clock.now + world.rng.choice((0, 0, 1_000, SECOND)))
+
+
+@given(seeds)
+@relaxed
+def test_every_frame_is_accounted_for(seed: int) -> None:
+    """Each frame and each copy ends exactly once: delivered, dropped by name, or split into copies that do."""
+    clock = EventClock()
+    world = World(seed, clock)
+    ledger = world.net.tracer = Ledger()
+    drive(world, 25, clock)
+    clock.advance(clock.now + 120 * SECOND)  # reassembly and neighbour queues let go
+    assert ledger.born
+    assert not ledger.unbalanced()
+
+
+@given(seeds)
+@settings(relaxed, max_examples=25)
+def test_the_same_seed_gives_the_same_captures(seed: int) -> None:
+    """Nothing depends on hash order, addresses in memory, or the wall clock."""
+
+    def captures() -> Captures:
+        clock = EventClock()
+        world = World(seed, clock)
+        seen = Captures().attach(world.net)
+        drive(world, 15, clock)
+        return seen
+
+    assert captures() == captures()
+
+
+@given(seeds)
+@settings(relaxed, max_examples=25)
+def test_tracing_changes_nothing(seed: int) -> None:
+    """A traced run forwards as an untraced one."""
+
+    def captures(traced: bool) -> Captures:
+        clock = EventClock()
+        world = World(seed, clock)
+        seen = Captures().attach(world.net)
+        if traced:
+            world.net.tracer = Ledger()
+        drive(world, 15, clock)
+        return seen
+
+    assert captures(True) == captures(False)
+
+
+@given(seeds)
+@settings(relaxed, max_examples=25)
+def test_a_restored_network_continues_identically(seed: int) -> None:
+    """snapshot, go on, restore, go on again: the same frames at the same places and times."""
+    clock = EventClock()
+    world = World(seed, clock)
+    drive(world, 8, clock)
+    frames = [(world.rng.choice(world.devices()).path, world.frame()) for _ in range(8)] if world.devices() else []
+    frozen = snapshot(world.net)
+
+    def go_on(net: Network) -> Captures:
+        seen = Captures().attach(net)
+        own: Any = net.clock
+        for path, frame in frames:
+            net.send(net.device(path), frame)
+            own.advance(own.now + SECOND)
+        own.advance(own.now + 40 * SECOND)
+        return seen
+
+    assert go_on(restore(frozen)) == go_on(restore(frozen)) == go_on(world.net)
+
+
+def test_the_ledger_bites() -> None:
+    """A frame that ends nowhere, or twice, is seen."""
+    ledger = Ledger()
+    dev: Any = None
+    frame = Frame(0, 0, 0, b"")
+    ledger.step(0, 1, 0, dev, "rx", frame, [], None, [(None, dev, frame)])
+    assert ledger.unbalanced() == {1: 0}
+    ledger.step(0, 1, 0, dev, "up", frame, [], None)
+    assert not ledger.unbalanced()
+    ledger.step(0, 1, 0, dev, "up", frame, [], None)
+    assert ledger.unbalanced() == {1: 2}
+
+
+@pytest.mark.parametrize("delay_ns", [0, 1_000])
+def test_a_storm_is_bounded_and_reported(delay_ns: int) -> None:
+    """Two bridges joined twice, without STP: one broadcast would circle for ever."""
+    from simvlan.links import Cable, CableOptions
+    from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
+
+    clock = EventClock()
+    net = Network(clock)
+    spaces = [net.add_netns(n) for n in ("a", "b")]
+    bridges = [link_add(net, ns, LinkSpec("bridge", "br0", info={"mcast_snooping": 0})) for ns in spaces]
+    for number in range(3):
+        near: Any = link_add(net, spaces[0], LinkSpec("veth", f"l{number}", peer=PeerSpec(f"l{number}", spaces[1])))
+        if delay_ns:
+            Cable(net, near, CableOptions(delay_ns=delay_ns))
+        for dev, bridge in ((near, bridges[0]), (near.peer, bridges[1])):
+            link_set(net, dev, master=bridge, up=True)
+    for bridge in bridges:
+        link_set(net, bridge, up=True)
+    net.send(bridges[0], Frame(2**48 - 1, bridges[0].mac, 0x88B5, bytes(46)))
+    clock.advance(clock.now + SECOND // 100)
+    assert sum(net.storms.values()) > 0
