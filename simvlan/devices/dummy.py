@@ -17,6 +17,7 @@ class Dummy(Device):
     def __init__(self, name: str, netns: object, mac: int = 0, mtu: int = 1500) -> None:
         super().__init__(name, netns, mac, mtu)
         self.noarp = True
+        self.multicast_flag = False
 
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
         """Swallow the frame; sending to a dummy succeeds."""
