@@ -360,6 +360,8 @@ class Network(Lifecycle):
                 self.receive(target, sent)
             elif how is Way.WORK:
                 self._work.append((target, sent, 0))
+            elif how is Way.IP_OUT:
+                refused = target.netns.stack.route_out(sent.payload, target)
         return refused
 
     def _carry_traced(self, verdict: Verdict, dev: Device, frame: Frame, way: str) -> Drop | None:
@@ -381,6 +383,8 @@ class Network(Lifecycle):
                 refused = self.transmit(target, sent)
             elif how is Way.UP:
                 self.up(target, sent)
+            elif how is Way.IP_OUT:
+                refused = target.netns.stack.route_out(sent.payload, target)
             else:
                 self.receive(target, sent)
         self._fid = mine
