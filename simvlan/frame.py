@@ -149,7 +149,10 @@ class Frame:
         )
 
     def received_by(self, mac: int) -> Frame:
-        """Return the frame as a device with address *mac* receives it (eth_type_trans)."""
+        """Return the frame as a device with address *mac* receives it from another (__dev_forward_skb).
+
+        The packet type is judged anew, the priority starts at 0 again.
+        """
         dst = self.dst
         if dst == mac:
             ptype = HOST
@@ -157,7 +160,9 @@ class Frame:
             ptype = OTHERHOST
         else:
             ptype = BCAST if dst == BROADCAST else MCAST
-        return self.as_ptype(ptype)
+        if self.ptype is ptype and not self.prio:
+            return self
+        return Frame(dst, self.src, self.proto, self.payload, self.accel, ptype, 0, self.csum)
 
     def with_accel(self, accel: int) -> Frame:
         """Return the frame with another accelerated tag (0: none)."""

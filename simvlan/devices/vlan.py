@@ -1,0 +1,266 @@
+"""vlan: 802.1Q and 802.1ad sub-interfaces. Mirrors net/8021q/vlan_core.c, vlan_dev.c and vlan.c (6.1).
+
+Tables: `lower.vlans` (tag ethertype and VID -> device), the ingress map (PCP -> priority) and the egress map
+(priority -> PCP). A tagged frame is claimed before the lower device's receive handler sees it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from simvlan.devices.device import Device, Event, Kernel
+from simvlan.errors import RtnlError
+from simvlan.frame import DOT1Q, HOST, MCAST, OTHERHOST, Frame, PType
+from simvlan.verdict import Drop, Verdict, Way, Why
+
+REGISTRATION_GROUP = 0x0180_C200_0021
+"""The group GVRP and MVRP speak to; each joins it on a device with its first VLAN (vlan_gvrp_init_applicant)."""
+
+
+class HeaderTagged(Frame):
+    """A frame whose tag lies in the Ethernet header although its protocol is already the inner one (reorder_hdr off).
+
+    Packet sockets see the tag; everything that decides by protocol does not.
+    """
+
+    __slots__ = ("header_tag",)
+
+    header_tag: int
+
+    @classmethod
+    def of(cls, frame: Frame, tag: int) -> HeaderTagged:
+        """Return the untagged *frame* with *tag* (tpid << 16 | tci) in its header."""
+        made = cls(frame.dst, frame.src, frame.proto, frame.payload, 0, frame.ptype, frame.prio, frame.csum)
+        made.header_tag = tag
+        return made
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.with_accel(self.header_tag))
+
+    def as_ptype(self, ptype: PType) -> Frame:
+        """Return the frame with another packet type, the header as it is."""
+        return HeaderTagged.of(super().as_ptype(ptype), self.header_tag)
+
+
+class Vlan(Device):
+    """One VLAN device; `proto` and `vid` are fixed for life."""
+
+    kind = "vlan"
+    stacked = True
+    unicast_filter = True
+    min_mtu = 0
+    __slots__ = (
+        "bridge_binding",
+        "egress",
+        "gvrp",
+        "ingress",
+        "loose_binding",
+        "lower_mac",
+        "mvrp",
+        "proto",
+        "reorder_hdr",
+        "tag",
+        "vid",
+    )
+
+    lower: Device
+
+    def __init__(self, name: str, netns: object, lower: Device, proto: int, vid: int) -> None:
+        super().__init__(name, netns, lower.mac, lower.mtu)
+        self.lower = lower
+        self.proto = proto
+        self.vid = vid
+        self.tag = proto << 16 | vid
+        self.reorder_hdr = True
+        self.gvrp = self.mvrp = self.loose_binding = self.bridge_binding = False
+        self.ingress: dict[int, int] = {}
+        """PCP -> priority, only what was set to other than 0."""
+        self.egress: dict[int, int] = {}
+        """Priority -> PCP; entries once made stay, even at 0."""
+        self.lower_mac = lower.mac
+        """The lower device's address when last looked at (real_dev_addr)."""
+        self.carrier = False
+        self.broadcast, self.multicast_flag, self.noarp = lower.broadcast, lower.multicast_flag, lower.noarp
+
+    # -- rules ------------------------------------------------------------------------------------------------------
+
+    def claim(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Take a frame with this device's tag off the lower device (vlan_do_receive)."""
+        if why:
+            why(f"tag {'802.1Q' if self.proto == DOT1Q else '802.1ad'} {self.vid} is {self.name}'s")
+        if not self.up:
+            return Drop.VLAN_DEV_DOWN
+        ptype = frame.ptype
+        if ptype is OTHERHOST and frame.dst == self.mac:
+            ptype = HOST
+        elif ptype is MCAST:
+            self.multicast += 1
+        payload = frame.payload
+        self.rx_packets += 1
+        self.rx_bytes += len(payload)
+        prio = self.ingress.get(frame.accel >> 13 & 7, 0) if self.ingress else 0
+        taken = Frame(frame.dst, frame.src, frame.proto, payload, 0, ptype, prio, frame.csum)
+        if not self.reorder_hdr and not self._handled_by_frames():
+            taken = HeaderTagged.of(taken, frame.accel)
+        return ((Way.RX, self, taken),)
+
+    def _handled_by_frames(self) -> bool:
+        """Whether a bridge or macvlan port stands on this device: they never see a header with the tag in it."""
+        return self.master is not None or any(upper.kind == "macvlan" for upper in self.uppers)
+
+    def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Tag the frame and send it through the lower device (vlan_dev_hard_start_xmit)."""
+        lower = self.lower
+        if not lower.up:
+            return ((Drop.DEV_DOWN, lower, frame),)  # noop_qdisc: the frame vanishes, the sender hears of success
+        if not self.reorder_hdr and frame.proto == self.proto:
+            return ((Way.TX, lower, frame),)  # already tagged, whatever the VID
+        accel = self.tag
+        if self.egress:
+            accel |= self.egress.get(frame.prio, 0) << 13
+        return ((Way.TX, lower, frame.with_accel(accel)),)
+
+    # -- refusals ---------------------------------------------------------------------------------------------------
+
+    def check_mtu(self, kernel: Kernel, mtu: int) -> None:
+        """No more than the lower device carries (vlan_dev_change_mtu)."""
+        if mtu > self.lower.mtu:
+            raise RtnlError(34, None, self.path)
+
+    # -- state ------------------------------------------------------------------------------------------------------
+
+    def on_open(self, kernel: Kernel) -> None:
+        """Come up on a lower device that is up, or on any with loose_binding (vlan_dev_open)."""
+        lower = self.lower
+        if not lower.up and not self.loose_binding:
+            raise RtnlError(100, None, self.path)
+        if self.mac != lower.mac and not self._inherit_mac(kernel):
+            kernel.uc_add(lower, self.mac)
+        if self.allmulti:
+            kernel.allmulti(lower, 1)
+        if self.promiscuity:
+            kernel.promiscuity(lower, 1)
+        self.lower_mac = lower.mac
+        if lower.carrier and not self.bridge_binding:
+            kernel.set_carrier(self, True)
+
+    def on_stop(self, kernel: Kernel) -> None:
+        """Give back what was asked of the lower device (vlan_dev_stop)."""
+        lower = self.lower
+        if self.allmulti:
+            kernel.allmulti(lower, -1)
+        if self.promiscuity:
+            kernel.promiscuity(lower, -1)
+        if self.mac != lower.mac:
+            kernel.uc_del(lower, self.mac)
+        if not self.bridge_binding:
+            kernel.set_carrier(self, False)
+
+    def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
+        """Hold one reference on the lower device per flag (vlan_dev_change_rx_flags)."""
+        if self.up:
+            if allmulti:
+                kernel.allmulti(self.lower, allmulti)
+            if promisc:
+                kernel.promiscuity(self.lower, promisc)
+
+    def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
+        """Join and leave groups on the lower device too (dev_mc_sync)."""
+        (kernel.mc_add if delta > 0 else kernel.mc_del)(self.lower, mac)
+
+    def on_uc(self, kernel: Kernel, mac: int, delta: int) -> None:
+        """Hand secondary addresses down (dev_uc_sync)."""
+        (kernel.uc_add if delta > 0 else kernel.uc_del)(self.lower, mac)
+
+    def on_mac(self, kernel: Kernel, old: int) -> None:
+        """Keep the lower device listening to an address that is not its own (vlan_dev_set_mac_address)."""
+        if self.up:
+            if self.mac != self.lower.mac:
+                kernel.uc_add(self.lower, self.mac)
+            if old != self.lower_mac:
+                kernel.uc_del(self.lower, old)
+
+    def on_unregister(self, kernel: Kernel) -> None:
+        """Give the tag back to the lower device (unregister_vlan_dev)."""
+        lower = self.lower
+        if lower.vlans is None:
+            return
+        lower.vlans.pop(self.tag, None)
+        lower.uppers.remove(self)
+        if not lower.vlans:
+            lower.vlans = None
+            for _ in ("gvrp", "mvrp"):
+                kernel.mc_del(lower, REGISTRATION_GROUP)
+
+    # -- the lower device changes (vlan_device_event) ---------------------------------------------------------------
+
+    def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
+        """Follow the lower device."""
+        reaction = _REACTIONS.get(event)
+        if reaction is not None:
+            reaction(self, kernel)
+
+    def _follow_carrier(self, kernel: Kernel) -> None:
+        if not self.bridge_binding:
+            kernel.set_carrier(self, self.lower.carrier)
+
+    def _lower_up(self, kernel: Kernel) -> None:
+        """Every VLAN comes up with its lower device, even one that was taken down by hand."""
+        if self.up:
+            return
+        if not self.loose_binding:
+            with suppress(RtnlError):
+                kernel.set_up(self)
+        self._follow_carrier(kernel)
+
+    def _lower_down(self, kernel: Kernel) -> None:
+        if self.up and not self.loose_binding:
+            kernel.set_down(self)
+            self._follow_carrier(kernel)
+
+    def _lower_mtu(self, kernel: Kernel) -> None:
+        if self.mtu > self.lower.mtu:
+            kernel.set_mtu(self, self.lower.mtu)
+
+    def _lower_mac(self, kernel: Kernel) -> None:
+        """Follow the address unless a person chose another; while down, later (vlan_sync_address)."""
+        new = self.lower.mac
+        if not self.up or self.lower_mac == new:
+            return
+        if not self._inherit_mac(kernel):
+            if self.mac == new:
+                kernel.uc_del(self.lower, self.mac)
+            elif self.mac == self.lower_mac:
+                kernel.uc_add(self.lower, self.mac)
+        self.lower_mac = new
+
+    def _inherit_mac(self, kernel: Kernel) -> bool:
+        """Take the lower device's address, if the present one was taken from it too (vlan_dev_inherit_address)."""
+        if self.mac_assigned:
+            return False
+        kernel.set_mac(self, self.lower.mac)
+        return True
+
+    def _lower_gone(self, kernel: Kernel) -> None:
+        kernel.unregister(self)
+
+
+_REACTIONS = {
+    Event.CHANGE: Vlan._follow_carrier,
+    Event.UP: Vlan._lower_up,
+    Event.DOWN: Vlan._lower_down,
+    Event.MTU: Vlan._lower_mtu,
+    Event.MAC: Vlan._lower_mac,
+    Event.UNREGISTER: Vlan._lower_gone,
+}
+
+
+def attach(kernel: Kernel, vlan: Vlan) -> None:
+    """Put a new device into its lower device's table (register_vlan_dev)."""
+    lower = vlan.lower
+    if lower.vlans is None:
+        lower.vlans = {}
+        for _ in ("gvrp", "mvrp"):
+            kernel.mc_add(lower, REGISTRATION_GROUP)
+    lower.vlans[vlan.tag] = vlan
+    lower.uppers.append(vlan)
