@@ -1,0 +1,189 @@
+"""One shim on the line: its request, its streams, its signals, and the simulated command that serves it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from simvlan.shell import wire
+from simvlan.tools.program import Handover, Process
+
+BACKLOG = 1 << 16
+"""Octets waiting for a client beyond which its command is held back."""
+CREDENTIALS = struct.Struct("3i")
+
+
+class ClientProcess(Process):
+    """A simulated command whose streams are those of a shim."""
+
+    def __init__(self, client: Client, request: wire.Request, lab: Any) -> None:
+        super().__init__(
+            request.argv, lab, netns=request.netns, env=request.env, cwd=request.cwd, pid=client.pid, stdin=None
+        )
+        self.client = client
+        self.stdout_isatty = request.stdout_isatty
+
+    def _send_out(self, data: bytes) -> None:
+        self.client.send("1", data)
+
+    def _send_err(self, data: bytes) -> None:
+        self.client.send("2", data)
+
+    def spawn(self, argv: Sequence[str], by: str) -> Any:
+        """Run a command as a child of the client; an event with its exit code (negative: by that signal)."""
+        self.client.child_ended = self.lab.env.event()
+        self.client.send("P", wire.command(by, self.netns, argv, self.env))
+        return self.client.child_ended
+
+    def signal_child(self, number: int) -> None:
+        """Signal the child."""
+        self.client.send("K", str(int(number)).encode())
+
+
+class Client:
+    """A connection; knows octets and messages, not when to act."""
+
+    def __init__(self, sock: socket.socket, told: Callable[[Client], None]) -> None:
+        self.sock = sock
+        self.told = told
+        """Called when something was sent."""
+        self.sock.setblocking(False)
+        self.pid = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))[0]
+        self.request: wire.Request | None = None
+        self.process: ClientProcess | None = None
+        self.running: Any = None
+        """The SimPy process of a command that takes time."""
+        self.child_ended: Any = None
+        self.drained: Any = None
+        self.signals: socket.socket | None = None
+        self.wants: str | None = None
+        """The input that has been asked for."""
+        self.inputs: dict[str, bytes] = {}
+        self.gone = self.deaf = False
+        self._arriving = bytearray()
+        self._input = bytearray()
+        self._leaving = bytearray()
+
+    @property
+    def backlog(self) -> int:
+        """Octets that wait to be sent."""
+        return len(self._leaving)
+
+    def receive(self) -> list[tuple[str, bytes]]:
+        """What has arrived, as messages; sets `gone` at the end."""
+        try:
+            if self.signals is None:
+                data, fds, _, _ = socket.recv_fds(self.sock, 1 << 16, 1)
+                if fds:
+                    self.signals = socket.socket(fileno=fds[0])
+                    self.signals.setblocking(False)
+            else:
+                data = self.sock.recv(1 << 18)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        self.gone = self.gone or not data
+        self._arriving += data
+        return list(wire.messages(self._arriving))
+
+    def caught(self) -> list[int]:
+        """Numbers of the signals the client has caught; sets `deaf` when there will be no more."""
+        if self.signals is None or self.signals.fileno() < 0:
+            return []
+        try:
+            numbers = list(self.signals.recv(256))
+        except BlockingIOError:
+            return []
+        except OSError:
+            numbers = []
+        self.deaf = not numbers
+        return numbers
+
+    def send(self, kind: str, payload: bytes = b"") -> None:
+        """Queue a message, and send what the client takes at once."""
+        if not self.gone:
+            self._leaving += wire.message(kind, payload)
+            self.flush()
+            self.told(self)
+
+    def flush(self) -> None:
+        """Send what the client takes."""
+        try:
+            while self._leaving:
+                sent = self.sock.send(memoryview(self._leaving)[: 1 << 18])
+                del self._leaving[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.gone = True
+            self._leaving.clear()
+        if self.drained is not None and len(self._leaving) < BACKLOG:
+            event, self.drained = self.drained, None
+            event.succeed()
+
+    def ask(self, path: str) -> None:
+        """Ask for all of an input."""
+        self.wants = path
+        self.send("N", os.fsencode(path))
+
+    def take_input(self, data: bytes) -> bool:
+        """Keep a piece of it; True when it is whole."""
+        self._input += data
+        if data or self.wants is None:
+            return False
+        self.inputs[self.wants] = bytes(self._input)
+        self._input.clear()
+        self.wants = None
+        return True
+
+    def finish(self, status: int) -> None:
+        """Tell the client its exit status (negative: die by that signal)."""
+        self.request = self.process = self.running = None
+        self.send("E", str(status).encode())
+
+    def become(self, by: str, handover: Handover) -> None:
+        """Have the client become another, real command."""
+        self.request = self.process = self.running = None
+        self.send("X", wire.command(by, handover.netns, handover.argv, handover.env))
+
+    def interrupt(self, name: str) -> None:
+        """Pass a signal on to the command; one that takes no time, or waits for input, ends by it."""
+        if self.running is not None:
+            if self.running.is_alive:
+                self.running.interrupt(name)
+        elif self.wants is not None:
+            self.finish(-signal.Signals[name])
+
+    def close(self) -> None:
+        """Let go of both sockets."""
+        self.sock.close()
+        if self.signals is not None:
+            self.signals.close()
+
+
+def paced(client: Client, tool: Generator[Any, Any, int], env: Any) -> Generator[Any, Any, int]:
+    """Run a tool as its own generator would, but hold it while its reader does not keep up."""
+    import simpy
+
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            event = tool.send(answer) if error is None else tool.throw(error)
+        except StopIteration as stop:
+            return int(stop.value or 0)
+        answer = error = None
+        try:
+            answer = yield event
+            while client.backlog >= BACKLOG and not client.gone:
+                client.drained = env.event()
+                yield client.drained
+        except simpy.Interrupt as interrupt:
+            error = interrupt
+        except Exception as failed:  # an event the tool waits for may fail: that is the tool's to handle
+            error = failed

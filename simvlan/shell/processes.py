@@ -1,0 +1,119 @@
+"""When is everybody waiting? The processes of a script, watched through /proc.
+
+The simulator may act only while no process of the script can run. Two looks that find the same processes, all asleep, none
+having been on a CPU in between (their run counts are the same), prove a moment between them at which that was true; and
+what is asleep then is woken by the simulator only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+WAITING = frozenset("SZXITtK")
+"""States of /proc/PID/stat that cannot act by themselves: asleep, dead, idle, stopped. R runs; D is about to."""
+
+Look = dict[str, str]
+
+
+class Tree:
+    """Every process of one script.
+
+    *proc* is an open /proc directory; *init* is None where it shows nothing but the script (a pid namespace of its own), else the
+    ancestor whose descendants count.
+    """
+
+    def __init__(self, proc: int, init: int | None) -> None:
+        self.proc = proc
+        self.init = init
+        self.ignored: set[int] = set()
+        """Processes that never wait: time passes without them until they do."""
+        self.busy: list[int] = []
+        """Who was found running by the last look."""
+
+    def waiting(self) -> bool:
+        """Whether nobody can run."""
+        first = self._look()
+        return first is not None and first == self._look()
+
+    def ignore_busy(self) -> list[int]:
+        """Stop waiting for those who were running; returns them."""
+        self.ignored.update(self.busy)
+        return list(self.busy)
+
+    def pids(self) -> list[int]:
+        """The script's processes, in ascending order."""
+        listed = sorted(int(name) for name in os.listdir(self.proc) if name.isdigit())
+        return listed if self.init is None else self._descendants(listed, self.init)
+
+    def name(self, pid: int) -> str:
+        """A process's command name."""
+        return self._read(f"{pid}/comm").strip()
+
+    def _look(self) -> Look | None:
+        """What each process is doing; None as soon as one can run."""
+        seen: Look = {}
+        self.busy = []
+        for pid in self.pids():
+            for task in self._tasks(pid):
+                stat = self._read(f"{task}/stat")
+                state = stat[stat.rfind(")") + 2 :][:1]
+                if state and state not in WAITING:
+                    self.busy.append(pid)
+                elif state:
+                    self.ignored.discard(pid)
+                    seen[task] = state + self._runs(task)
+        self.busy = [pid for pid in self.busy if pid not in self.ignored]
+        return None if self.busy else seen
+
+    def _tasks(self, pid: int) -> Iterable[str]:
+        """The process's threads; the link count of its task directory is cheaper to read than the directory."""
+        try:
+            if os.stat(f"{pid}/task", dir_fd=self.proc).st_nlink == 3:
+                return (str(pid),)
+            fd = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.proc)
+        except OSError:
+            return ()
+        try:
+            return [f"{pid}/task/{task}" for task in os.listdir(fd)]
+        except OSError:
+            return ()
+        finally:
+            os.close(fd)
+
+    def _runs(self, task: str) -> str:
+        """How often it was put on a CPU so far."""
+        text = self._read(f"{task}/schedstat")
+        if text:
+            return text.rsplit(None, 1)[-1]
+        return "".join(line for line in self._read(f"{task}/status").splitlines() if "ctxt" in line)
+
+    def _read(self, path: str) -> str:
+        """A small file of /proc, or nothing if its process is gone."""
+        try:
+            fd = os.open(path, os.O_RDONLY, dir_fd=self.proc)
+        except OSError:
+            return ""
+        try:
+            return os.read(fd, 4096).decode(errors="replace")
+        except OSError:
+            return ""
+        finally:
+            os.close(fd)
+
+    def _descendants(self, listed: list[int], root: int) -> list[int]:
+        """*root* and everything below it."""
+        parents = {pid: self._parent(pid) for pid in listed}
+        return [pid for pid in listed if _below(pid, root, parents)]
+
+    def _parent(self, pid: int) -> int:
+        stat = self._read(f"{pid}/stat")
+        fields = stat[stat.rfind(")") + 2 :].split()
+        return int(fields[1]) if len(fields) > 1 else 0
+
+
+def _below(pid: int, root: int, parents: dict[int, int]) -> bool:
+    seen = 0
+    while pid and pid != root and seen < len(parents):
+        pid, seen = parents.get(pid, 0), seen + 1
+    return pid == root

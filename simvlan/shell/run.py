@@ -1,0 +1,120 @@
+"""Run a bash script, or an interactive bash, on a lab."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from simvlan.shell.sandbox import Forbidden, Sandbox
+from simvlan.shell.server import Server
+
+__all__ = ["Forbidden", "ScriptMissing", "run_script", "run_shell"]
+
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PROMPT = r"""PS1='simvlan${SIMVLAN_NETNS:+ $SIMVLAN_NETNS}:\w\$ '
+"""
+
+
+class ScriptMissing(Exception):  # noqa: N818
+    """The script cannot be read; the text says why."""
+
+
+def run_script(
+    lab: Any, script: str, args: Sequence[str] = (), *, confined: bool = True, env: Mapping[str, str] | None = None
+) -> int:
+    """Run a script file (`-`: standard input) and return its exit status.
+
+    Raises ScriptMissing, or Forbidden where the machine does not allow private namespaces.
+    """
+    argv = [_bash(), "-s", "--", *args] if script == "-" else [_bash(), _readable(script), *args]
+    return _serve(lab, argv, env or os.environ, confined=confined, pass_fds=_descriptor(script))
+
+
+def run_shell(lab: Any, *, confined: bool = True, env: Mapping[str, str] | None = None) -> int:
+    """An interactive bash; plain commands from standard input when that is no terminal."""
+    if not os.isatty(0):
+        return run_script(lab, "-", confined=confined, env=env)
+    return _serve(lab, [_bash()], env or os.environ, confined=confined, interactive=True)
+
+
+def _serve(
+    lab: Any,
+    argv: list[str],
+    env: Mapping[str, str],
+    *,
+    confined: bool,
+    interactive: bool = False,
+    pass_fds: Sequence[int] = (),
+) -> int:
+    _raise_file_limit()
+    with Sandbox(confined=confined) as sandbox:
+        if interactive:
+            (sandbox.directory / "bashrc").write_text(PROMPT)
+            argv = [*argv, "--rcfile", str(sandbox.directory / "bashrc"), "-i"]
+        sandbox.start(argv, env, interactive=interactive, pass_fds=pass_fds)
+        server = Server(lab, sandbox, pace=sandbox.at_prompt if interactive else lambda: False)
+        with passing_signals_on(server):
+            return server.run()
+
+
+def _bash() -> str:
+    found = shutil.which("bash") or "/bin/bash"
+    if not os.access(found, os.X_OK):
+        raise ScriptMissing("bash is not installed")
+    return found
+
+
+def _readable(script: str) -> str:
+    """The script's path; ScriptMissing in the words a shell would use."""
+    try:
+        if stat.S_ISDIR(os.stat(script).st_mode):
+            raise ScriptMissing(f"{script}: Is a directory")
+        if not os.access(script, os.R_OK):
+            raise ScriptMissing(f"{script}: Permission denied")
+    except OSError as error:
+        raise ScriptMissing(f"{script}: {error.strerror}") from None
+    # A bare name means a file here; bash would otherwise also look along PATH.
+    return script if "/" in script else f"./{script}"
+
+
+def _descriptor(script: str) -> tuple[int, ...]:
+    """The descriptor behind /dev/fd/N, which the shell must inherit."""
+    head, _, number = script.rpartition("/")
+    return (int(number),) if head in {"/dev/fd", "/proc/self/fd"} and number.isdigit() else ()
+
+
+def _raise_file_limit() -> None:
+    """Each waiting command costs two descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextlib.contextmanager
+def passing_signals_on(server: Server) -> Iterator[None]:
+    """Ctrl-C and its like go to the script, and wake the server wherever it waits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    woken, waker = socket.socketpair()
+    for end in (woken, waker):
+        end.setblocking(False)
+    server.wake_on(woken)
+    before = {n: signal.signal(n, lambda number, _: server.signalled.append(number)) for n in PASSED_ON}
+    previous = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        woken.close()
+        waker.close()

@@ -1,0 +1,391 @@
+"""The simulator's side of a running script: it answers shims, and moves virtual time when everybody waits.
+
+The rule that makes a run repeatable: nothing is done while any process of the script can run. What was asked meanwhile is
+begun in ascending pid order; only when nothing is asked does time go to the next event, one instant at a time, until
+somebody has been told something.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator
+from typing import Any
+
+from simvlan.errors import Unsupported
+from simvlan.shell import wire
+from simvlan.shell.client import Client, ClientProcess, paced
+from simvlan.shell.sandbox import Sandbox
+from simvlan.shell.sysctls import Sysctls
+from simvlan.tools import REFUSED, TOOLS, load
+from simvlan.tools.program import REFUSED_STATUS, InputNeeded, refusal
+
+PATIENCE_S = 5.0
+"""Wall time for which a script that never waits holds virtual time."""
+IMPATIENCE_S = 0.1
+GRACE_S = 2.0
+"""Wall time that background commands get to end after the script has."""
+STUCK_S = 2.0
+SLICE_S = 0.05
+"""Wall time after which a long stretch of simulation looks at the sockets again."""
+FOREVER = float("inf")
+INTERNAL_ERROR = 70
+INSISTED = 2
+"""Signals we pass on politely; the next one ends the run."""
+
+
+class Server:
+    """Serves one sandbox until its script has ended."""
+
+    def __init__(self, lab: Any, sandbox: Sandbox, *, pace: Callable[[], bool] = lambda: False) -> None:
+        self.lab = lab
+        self.sandbox = sandbox
+        self.pace = pace
+        """Whether virtual time is to keep to the wall's just now (an interactive shell at its prompt)."""
+        self.clients: dict[int, Client] = {}
+        self.waiting: list[Client] = []
+        """Requests that have not begun."""
+        self.sysctls = Sysctls(lab, sandbox.directory)
+        self.status: int | None = None
+        self.over = False
+        self.signalled: list[int] = []
+        self._interrupted = self._talked = False
+        self._times_signalled = 0
+        self._patience = PATIENCE_S
+        self._noted_stuck = False
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(sandbox.listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(sandbox.control, selectors.EVENT_READ, self._hear_init)
+
+    # -- the loop ----------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve until nobody is left; the script's exit status."""
+        try:
+            self._serve_all()
+        finally:
+            self._interrupted = False
+            self._run_due()  # what was cut short closes its files
+            self._selector.close()
+        return self.status if self.status is not None else 128 + signal.SIGKILL
+
+    def _serve_all(self) -> None:
+        while not self.over:
+            if not self._pending():
+                self._poll(None)
+            elif self._everyone_waits():
+                self._act()
+            if self.status is not None and not self.over:
+                self._wind_up()
+
+    def _pending(self) -> bool:
+        return bool(self.waiting) or any(client.running is not None for client in self.clients.values())
+
+    def _poll(self, timeout: float | None) -> bool:
+        """Take what has arrived; False when nothing had."""
+        ready = self._selector.select(timeout)
+        for key, mask in ready:
+            key.data(mask)
+        self._obey_signals()
+        return bool(ready)
+
+    def _everyone_waits(self) -> bool:
+        """Wait until no process can run and nothing is unread; False when there is no more to act for."""
+        start, pause = time.monotonic(), 0.0001
+        while not self.over and self._pending():
+            if self.sandbox.tree.waiting() and not self._poll(0):
+                self._patience = min(PATIENCE_S, self._patience * 2)
+                return True
+            if time.monotonic() - start > self._patience:
+                self._lose_patience()
+                return True
+            self._poll(pause)
+            pause = min(pause * 1.5, 0.005)
+        return False
+
+    def _lose_patience(self) -> None:
+        tree = self.sandbox.tree
+        busy = tree.ignore_busy()
+        if self._patience >= PATIENCE_S:
+            who = ", ".join(f"`{tree.name(pid)}` (pid {pid})" for pid in busy) or "the script"
+            self.warn(f"{who} has not waited for {PATIENCE_S:g} s; virtual time goes on without it")
+        self._patience = IMPATIENCE_S
+
+    def warn(self, text: str) -> None:
+        """One line on the simulator's own standard error."""
+        print(f"simvlan: {text}", file=sys.stderr, flush=True)
+
+    # -- acting ------------------------------------------------------------------------------------------------
+
+    def _act(self) -> None:
+        """Begin what was asked for, or let time pass until somebody is told something."""
+        self._talked = self._interrupted = False
+        self.sysctls.collect(self.warn)
+        self._run_due()
+        if self._talked:
+            return
+        if self.waiting:
+            begin, self.waiting = sorted(self.waiting, key=lambda client: client.pid), []
+            for client in begin:
+                self._begin(client)
+            self._run_due()
+            self.sysctls.publish()
+        else:
+            self._advance()
+
+    def _run_due(self) -> None:
+        """Everything that is due now, before time or anybody's next command."""
+        env = self.lab.env
+        self._instant(env.now)
+
+    def _instant(self, moment: float) -> None:
+        env, step = self.lab.env, self.lab.step
+        steps = 0
+        while env.peek() <= moment and not self._interrupted:
+            step()
+            steps += 1
+            if steps % 4096 == 0:
+                self._poll(0)  # a storm must not make us deaf to Ctrl-C
+
+    def _advance(self) -> None:
+        """Instant after instant, until somebody has been told something or the slice is used up."""
+        env, until = self.lab.env, time.monotonic() + SLICE_S
+        while not self._talked and time.monotonic() < until and not self._interrupted:
+            moment = env.peek()
+            if moment == FOREVER:
+                self._stuck()
+                return
+            if self.pace() and not self._keep_pace(moment):
+                return
+            self._instant(moment)
+
+    def _keep_pace(self, moment: float) -> bool:
+        """Wait on the wall clock for the next event; False when something else happened first."""
+        wait = (moment - self.lab.env.now) / 1e9
+        return wait <= 0 or not self._poll(wait)
+
+    def _stuck(self) -> None:
+        """Nothing can ever happen again by itself: say so once, and wait for the script."""
+        start = time.monotonic()
+        while not self._poll(0.1) and self._pending():
+            if not self._noted_stuck and time.monotonic() - start > STUCK_S:
+                self._noted_stuck = True
+                waiting = [c.process.argv for c in self._by_pid() if c.running is not None and c.process is not None]
+                names = ", ".join(f"`{' '.join(argv)}`" for argv in waiting[:3])
+                self.warn(f"nothing more can happen in the network; still waiting: {names}")
+
+    def _by_pid(self) -> list[Client]:
+        return sorted(self.clients.values(), key=lambda client: client.pid)
+
+    def _begin(self, client: Client) -> None:
+        if client.gone or client.request is None:
+            return
+        request = client.request
+        process = ClientProcess(client, request, self.lab)
+        process.inputs = client.inputs
+        client.process = process
+        if process.name in REFUSED:
+            process.write_err(refusal(process.name))
+            client.finish(REFUSED_STATUS)
+        elif process.name not in TOOLS:
+            process.write_err(f"{process.name}: command not found\n")
+            client.finish(127)
+        else:
+            self._start(client, process)
+
+    def _start(self, client: Client, process: ClientProcess) -> None:
+        try:
+            outcome = self._load(process)(process)
+            if not isinstance(outcome, int) and hasattr(outcome, "send"):
+                client.running = self.lab.env.process(self._drive(client, process, outcome))
+                return
+            status = int(outcome or 0)
+        except InputNeeded as needed:
+            client.ask(needed.path)
+            return
+        except Exception as error:
+            status = self._failed(process, error)
+        self._conclude(client, process, status)
+
+    def _load(self, process: ClientProcess) -> Any:
+        try:
+            return load(process.name)
+        except ModuleNotFoundError as error:
+            if error.name and TOOLS[process.name].startswith(error.name):
+                raise Unsupported(f"{process.name} is not simulated yet") from None
+            raise
+
+    def _drive(
+        self, client: Client, process: ClientProcess, tool: Generator[Any, Any, int]
+    ) -> Generator[Any, Any, None]:
+        """The SimPy process around a tool: whatever becomes of it, the client is told."""
+        import simpy
+
+        try:
+            status = yield from paced(client, tool, self.lab.env)
+        except simpy.Interrupt as interrupt:
+            status = -int(signal.Signals[str(interrupt.cause)])
+        except InputNeeded as needed:
+            client.running = None
+            client.ask(needed.path)
+            return
+        except Exception as error:
+            status = self._failed(process, error)
+        self._conclude(client, process, status)
+
+    def _failed(self, process: ClientProcess, error: Exception) -> int:
+        """A refusal the tool left to us, or a bug in it."""
+        if isinstance(error, Unsupported):
+            process.write_err(f"simvlan: {process.name}: {error}\n")
+            return REFUSED_STATUS
+        text = "".join(traceback.format_exception(error))
+        process.write_err(f"simvlan: {' '.join(process.argv)}: internal error, please report it\n{text}")
+        return INTERNAL_ERROR
+
+    def _conclude(self, client: Client, process: ClientProcess, status: int) -> None:
+        handover = process.handover
+        if handover is None:
+            client.finish(status)
+        elif "/" not in handover.argv[0] and handover.argv[0] in {*TOOLS, *REFUSED}:
+            client.request = wire.Request(
+                handover.argv, handover.netns, process.cwd, handover.env, process.stdout_isatty
+            )
+            client.running = None
+            self._begin(client)
+        else:
+            self.sysctls.show(handover.netns)
+            client.become(process.name, handover)
+
+    # -- sockets -----------------------------------------------------------------------------------------------
+
+    def _accept(self, _mask: int) -> None:
+        try:
+            while True:
+                sock, _ = self.sandbox.listener.accept()
+                client = Client(sock, self._told)
+                self.clients[sock.fileno()] = client
+                self._selector.register(sock, selectors.EVENT_READ, lambda mask, it=client: self._serve(it, mask))
+        except BlockingIOError:
+            return
+
+    def _serve(self, client: Client, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            client.flush()
+        if mask & selectors.EVENT_READ:
+            had_signals = client.signals is not None
+            for kind, payload in client.receive():
+                self._take(client, kind, payload)
+            if client.signals is not None and not had_signals:
+                self._selector.register(
+                    client.signals, selectors.EVENT_READ, lambda _mask, it=client: self._hear_signals(it)
+                )
+        if client.gone:
+            self._drop(client)
+        else:
+            self._watch(client)
+
+    def _take(self, client: Client, kind: str, payload: bytes) -> None:
+        if kind == "R":
+            try:
+                client.request = wire.read_request(payload)
+            except ValueError:
+                client.gone = True
+                return
+            self.waiting.append(client)
+        elif kind == "I" and client.take_input(payload):
+            self.waiting.append(client)
+        elif kind == "C" and client.child_ended is not None and not client.child_ended.triggered:
+            client.child_ended.succeed(int(payload))
+
+    def _hear_signals(self, client: Client) -> None:
+        for number in client.caught():
+            if number == signal.SIGCHLD:
+                client.send("W")
+            else:
+                client.interrupt(signal.Signals(number).name)
+        if client.deaf:
+            self._hang_up(client)
+
+    def _hang_up(self, client: Client) -> None:
+        """No more signals from this client."""
+        if client.signals is not None and client.signals.fileno() >= 0:
+            self._selector.unregister(client.signals)
+            client.signals.close()
+
+    def _told(self, client: Client) -> None:
+        """A client was sent something: it, or a reader of its output, may act on it."""
+        self._talked = True
+        self._watch(client)
+
+    def _watch(self, client: Client) -> None:
+        """Wait for room to write only while there is something to write."""
+        if client.sock.fileno() >= 0 and not client.gone:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.backlog else 0)
+            key = self._selector.get_key(client.sock)
+            if key.events != events:
+                self._selector.modify(client.sock, events, key.data)
+
+    def _drop(self, client: Client) -> None:
+        """A client has left: its command ends, unheard."""
+        self.clients.pop(client.sock.fileno(), None)
+        self._selector.unregister(client.sock)
+        self._hang_up(client)
+        if client in self.waiting:
+            self.waiting.remove(client)
+        if client.running is not None:
+            client.interrupt("SIGKILL")
+        client.close()
+
+    # -- the script's end, and ours ----------------------------------------------------------------------------
+
+    def _hear_init(self, _mask: int) -> None:
+        for news in self.sandbox.news():
+            if "exited" in news:
+                code = int(news["exited"])
+                self.status = code if code >= 0 else 128 - code
+            elif "stopped" in news:
+                self.sandbox.stop_with_script()
+            elif "over" in news:
+                self.over = True
+                self._selector.unregister(self.sandbox.control)
+
+    def _wind_up(self) -> None:
+        """The script has ended: let readers of its output finish, then end what still runs in the background."""
+        self._settle(PATIENCE_S, lambda: self.sandbox.tree.waiting())
+        self.sandbox.signal_all(signal.SIGTERM)
+        until = time.monotonic() + GRACE_S
+        while not self.over and time.monotonic() < until:
+            self._poll(0.01)
+            if self.sandbox.tree.waiting():
+                self._run_due()
+        if not self.over:
+            self.sandbox.signal_all(signal.SIGKILL)
+            self._settle(GRACE_S, lambda: False)
+        self.over = True
+
+    def _settle(self, limit: float, done: Callable[[], bool]) -> None:
+        until = time.monotonic() + limit
+        while not self.over and time.monotonic() < until:
+            if not self._poll(0.001) and done():
+                return
+
+    def wake_on(self, woken: socket.socket) -> None:
+        """Stop waiting when something arrives here; what it is says `signalled`."""
+        self._selector.register(woken, selectors.EVENT_READ, lambda _mask: woken.recv(256))
+
+    def _obey_signals(self) -> None:
+        """Ctrl-C and its like, when they are sent to us: pass them on to the script, insist when repeated."""
+        while self.signalled:
+            number = self.signalled.pop(0)
+            self._interrupted = True
+            self._times_signalled += 1
+            if self._times_signalled > INSISTED:
+                self.status = 128 + number
+                self.sandbox.signal_all(signal.SIGKILL)
+            else:
+                self.sandbox.signal_group(number)
+

@@ -1,0 +1,123 @@
+"""The shim's less common duties: run another command in a namespace, run a child under a clock, hand over input.
+
+Executed inside `shim.py` when the simulator asks for one of them; `send`, `encode`, `DIRECTORY` and `CAUGHT` come from
+there.
+"""
+
+import os
+import signal
+
+CLONE_NEWNS = 0x20000
+MS_BIND = 0x1000
+FAILED = {
+    "ip": ('exec of "{}" failed: {}', 255, 255),
+    "timeout": ("timeout: failed to run command '{}': {}", 126, 127),
+    "sudo": ("sudo: {}: {}", 1, 1),
+}
+"""By the command that runs another: its message, its status when the file cannot be run, and when there is none."""
+
+
+def handle(kind, payload, sock):
+    """Obey one message."""
+    if kind == b"X":
+        execute(*unpack(payload))
+    elif kind == b"P":
+        spawn(*unpack(payload))
+    elif kind == b"K":
+        signal_child(int(payload))
+    elif kind == b"W":
+        report_child(sock)
+    elif kind == b"N":
+        hand_over(os.fsdecode(payload), sock)
+
+
+def unpack(payload):
+    """(by whom, netns, argv, environment) of a command to run."""
+    by, netns, argc, *rest = payload.split(b"\0")
+    count = int(argc)
+    return by.decode(), netns, rest[:count], dict(pair.split(b"=", 1) for pair in rest[count:])
+
+
+def execute(by, netns, argv, environment):
+    """Become another command, in a network namespace."""
+    if os.environb.get(b"SIMVLAN_NETNS", b"") != netns:
+        enter(os.fsdecode(netns))
+    for number in CAUGHT:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvpe(argv[0], argv, {**environment, b"SIMVLAN_NETNS": netns})
+    except OSError as error:
+        message, cannot, missing = FAILED.get(by, FAILED["timeout"])
+        text = message.format(os.fsdecode(argv[0]), error.strerror) + "\n"
+        os.write(2, encode(text))
+        os._exit(missing if isinstance(error, FileNotFoundError) else cannot)
+
+
+def enter(netns):
+    """Show the namespace's own /proc/sys/net, and its name to commands with an empty environment.
+
+    Where mounts are not allowed (an unconfined run) only the environment tells.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not os.path.exists(DIRECTORY + "/confined") or libc.unshare(CLONE_NEWNS) != 0:
+        return
+    name = netns or "@root"
+    for source, target in ((f"names/{name}", DIRECTORY + "/netns-self"), (f"sysctl/{name}", "/proc/sys/net")):
+        libc.mount(os.fsencode(f"{DIRECTORY}/{source}"), os.fsencode(target), None, MS_BIND, None)
+
+
+CHILD = []
+"""The pid of the child that runs under `timeout`."""
+
+
+def spawn(by, netns, argv, environment):
+    """Start a child; its end is reported when SIGCHLD says so."""
+    if by == "timeout" and not os.isatty(0):
+        os.setpgid(0, 0)
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        execute(by, netns, argv, environment)
+    CHILD.append(pid)
+
+
+def signal_child(number):
+    """Send a signal to the child, as timeout(1) does: also to its whole group, and wake it if stopped."""
+    for pid in CHILD:
+        try:
+            os.kill(pid, number)
+            if number not in (signal.SIGKILL, signal.SIGCONT):
+                os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+    if os.getpgrp() == os.getpid() and number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_IGN)
+        os.killpg(0, number)
+
+
+def report_child(sock):
+    """Tell how the child ended, if it did."""
+    for pid in list(CHILD):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            CHILD.remove(pid)
+            send(sock, b"C", str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def hand_over(path, sock):
+    """Send all of a file, or of standard input."""
+    try:
+        descriptor = 0 if path == "-" else os.open(path, os.O_RDONLY)
+        while True:
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                break
+            send(sock, b"I", data)
+    except OSError as error:
+        send(sock, b"I", b"\0simvlan-errno\0" + str(error.errno).encode())
+    send(sock, b"I", b"")
+
+
