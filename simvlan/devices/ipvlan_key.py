@@ -1,7 +1,8 @@
 """Which address of a packet ipvlan looks up: the demultiplexing keys.
 
 Mirrors ipvlan_get_L3_hdr and ipvlan_addr_lookup of drivers/net/ipvlan/ipvlan_core.c (6.1). A key is the address'
-octets, 4 or 16 of them; None when the packet has none. An accelerated VLAN tag does not matter, an in-band one hides the key.
+octets, 4 or 16 of them; None when the packet has none. An accelerated VLAN tag does not matter, an in-band one hides
+the key.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ without a mode means l3; flags stay as they are unless the request names them (i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from errno import EBUSY, EINVAL, EMLINK, ENOSPC
+from errno import EBUSY, EINVAL, ENOSPC
 from typing import TYPE_CHECKING
 
 from simvlan.devices.device import Device
@@ -15,12 +15,10 @@ from simvlan.devices.dummy import Loopback
 from simvlan.devices.ipvlan import Flag, Ipvlan, IpvlanPort, Mode
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.rtnl.spec import LinkSpec
+from simvlan.rtnl.stacking import check_level
 
 if TYPE_CHECKING:
     from simvlan.network import Netns, Network
-
-MAX_NEST = 8
-"""MAX_NEST_DEV: how many devices may stand on each other."""
 
 _FLAGS = {flag.value: flag for flag in Flag}
 
@@ -55,15 +53,6 @@ def find_port(lower: Device | None) -> IpvlanPort:
     return IpvlanPort(lower)
 
 
-def _check_nesting(lower: Device) -> None:
-    """Refuse a tower too high (__netdev_upper_dev_link)."""
-    levels, below = 1, lower.lower
-    while below is not None:
-        levels, below = levels + 1, below.lower
-    if levels >= MAX_NEST:
-        raise RtnlError(EMLINK)
-
-
 class IpvlanKind:
     """`type ipvlan [mode l2|l3|l3s] [bridge|private|vepa]`."""
 
@@ -77,7 +66,7 @@ class IpvlanKind:
         if spec.mtu is not None and spec.mtu > Ipvlan.max_mtu:
             raise RtnlError(EINVAL, "mtu greater than device maximum.")
         port = find_port(spec.link)
-        _check_nesting(port.dev)
+        check_level(port.dev)
         slave = Ipvlan(str(spec.name), ns, port)
         if not port.join(slave):
             raise RtnlError(ENOSPC)
