@@ -56,6 +56,8 @@ class Lifecycle:
         self._forget(dev)
         dev.name = name or dev.name
         dev.opened = False
+        dev.uc.clear()  # dev_uc_flush, dev_mc_flush: uppers do not ask again
+        dev.mc.clear()
         wanted = dev.ifindex if ns.by_index(dev.ifindex) is None else 0
         self.register(dev, ns, wanted)
 
@@ -120,6 +122,7 @@ class Lifecycle:
         """Change the MTU (dev_set_mtu)."""
         if dev.mtu != mtu:
             dev.mtu = mtu
+            dev.on_mtu(self)  # type: ignore[arg-type]
             self.notify(dev, Event.MTU)
 
     def set_mac(self, dev: Device, mac: int) -> None:

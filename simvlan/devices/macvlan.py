@@ -95,11 +95,11 @@ class Macvlan(Device):
         return group in self.mc or self.promiscuity > 0 or self.allmulti > 0
 
     def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
-        """Hold one reference on the lower device per flag (macvlan_change_rx_flags)."""
+        """Hold one reference on the lower device per flag (macvlan_change_rx_flags); passthru has its own."""
         if self.up:
             if allmulti:
                 kernel.allmulti(self.lower, allmulti)
-            if promisc:
+            if promisc and not self.port.passthru:
                 kernel.promiscuity(self.lower, promisc)
             self.port.refresh_filter()
 

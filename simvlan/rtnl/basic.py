@@ -32,6 +32,14 @@ def check_address(mac: int | None) -> None:
         raise RtnlError(EADDRNOTAVAIL)
 
 
+def check_mtu_range(mtu: int | None, least: int = ETH_MIN_MTU) -> None:
+    """Refuse an MTU that no device of the kind has (rtnl_create_link, dev_validate_mtu)."""
+    if mtu is not None and mtu < least:
+        raise RtnlError(EINVAL, "mtu less than device minimum.")
+    if mtu is not None and mtu > ETH_MAX_MTU:
+        raise RtnlError(EINVAL, "mtu greater than device maximum.")
+
+
 class VethKind:
     """`type veth [peer ...]`."""
 

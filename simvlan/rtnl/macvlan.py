@@ -1,7 +1,7 @@
 """`type macvlan`. Mirrors macvlan_validate, macvlan_common_newlink and macvlan_changelink (6.1).
 
-Options of a request: mode, bcqueuelen, the flags nopromisc and nodst (naming one sets both: the kernel takes them as
-one number), and macaddr: ("add" | "del" | "set" | "flush", list of MACs).
+Options of a request: mode, bcqueuelen, flags (a list of "nopromisc" and "nodst"; given, it replaces both), and
+macaddr_mode ("add", "del", "set", "flush") with macaddr (one MAC) or macaddr_data (a list of them).
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from simvlan.devices.device import Device
 from simvlan.devices.macvlan import MODES, Macvlan, attach, port_of
 from simvlan.devices.macvlan_port import PASSTHRU, SOURCE, MacvlanPort, bucket_of
 from simvlan.errors import RtnlError, Unsupported
-from simvlan.frame import is_valid_ether_addr, mac_text
-from simvlan.rtnl.basic import check_address
+from simvlan.frame import is_valid_ether_addr, mac_text, parse_mac
+from simvlan.rtnl.basic import check_address, check_mtu_range
 from simvlan.rtnl.spec import LinkSpec
 from simvlan.rtnl.stacking import check_level
 
 if TYPE_CHECKING:
     from simvlan.network import Netns, Network
 
-OPTIONS = frozenset(("mode", "bcqueuelen", "nopromisc", "nodst", "macaddr"))
+FLAGS = ("nopromisc", "nodst")
+OPTIONS = frozenset(("mode", "bcqueuelen", "flags", "macaddr_mode", "macaddr", "macaddr_data"))
 
 
 class MacvlanKind:
@@ -34,6 +35,7 @@ class MacvlanKind:
         """Make a macvlan on a device, or beside a macvlan (macvlan_common_newlink)."""
         check_address(spec.mac)
         _validate(spec.info)
+        check_mtu_range(spec.mtu)
         if spec.link is None:
             raise RtnlError(EINVAL)
         lower = spec.link.lower if isinstance(spec.link, Macvlan) else spec.link
@@ -43,7 +45,7 @@ class MacvlanKind:
         mode = MODES[str(spec.info.get("mode", "vepa"))]
         if port.passthru or (mode == PASSTHRU and port.vlans):
             raise RtnlError(EINVAL, None, lower.path)
-        if "macaddr" in spec.info and mode != SOURCE:
+        if "macaddr_mode" in spec.info and mode != SOURCE:
             raise RtnlError(EINVAL)
         check_level(lower)
         mac = net.random_mac() if spec.mac is None else spec.mac
@@ -67,11 +69,7 @@ class MacvlanKind:
             dev.flush()
         _change_promisc(net, dev, info)
         dev.mode = mode
-        if "macaddr" in info and mode != SOURCE:
-            _apply(dev, {key: value for key, value in info.items() if key != "macaddr"})
-            raise RtnlError(EINVAL, None, dev.path)
         _apply(dev, info)
-        dev.port.update_queue_len()
 
     def delete(self, net: Network, dev: Device) -> None:
         """Delete the device."""
@@ -81,7 +79,7 @@ class MacvlanKind:
         """Return the options as `ip -d -j link` shows them."""
         assert isinstance(dev, Macvlan)
         shown: dict[str, object] = {"mode": dev.mode_name}
-        shown |= {flag: True for flag in ("nopromisc", "nodst") if getattr(dev, flag)}
+        shown |= {flag: True for flag in FLAGS if getattr(dev, flag)}
         shown["bcqueuelen"] = dev.bc_queue_len
         shown["usedbcqueuelen"] = dev.port.bc_queue_len
         if dev.mode == SOURCE:
@@ -113,42 +111,45 @@ def _validate(info: Mapping[str, Any]) -> None:
         raise Unsupported(f"macvlan takes no option {unknown!r}")
     if "mode" in info and info["mode"] not in MODES:
         raise RtnlError(EINVAL)
-    if "macaddr" in info:
-        verb, macs = info["macaddr"]
-        if verb in ("add", "del"):
-            if not macs:
-                raise RtnlError(EINVAL)
-            if not is_valid_ether_addr(macs[0]):
-                raise RtnlError(EADDRNOTAVAIL)
-        elif verb not in ("set", "flush"):
-            raise RtnlError(EINVAL)
+    if any(flag not in FLAGS for flag in info.get("flags", ())):
+        raise RtnlError(EINVAL)
+    if info.get("macaddr_mode", "flush") not in ("add", "del", "set", "flush"):
+        raise RtnlError(EINVAL)
+    if "macaddr" in info and not is_valid_ether_addr(parse_mac(info["macaddr"])):
+        raise RtnlError(EADDRNOTAVAIL)
 
 
 def _change_promisc(net: Network, dev: Macvlan, info: Mapping[str, Any]) -> None:
     """Passthru with nopromisc switched: the lower device's promiscuity follows, even while down (6.1)."""
-    if dev.port.passthru and ("nopromisc" in info or "nodst" in info):
-        wanted = bool(info.get("nopromisc"))
+    if dev.port.passthru and "flags" in info:
+        wanted = "nopromisc" in info["flags"]
         if wanted != dev.nopromisc:
             net.promiscuity(dev.lower, -1 if wanted else 1)
 
 
 def _apply(dev: Macvlan, info: Mapping[str, Any]) -> None:
-    """Set flags, queue length and source list."""
-    if "nopromisc" in info or "nodst" in info:
-        dev.nopromisc, dev.nodst = bool(info.get("nopromisc")), bool(info.get("nodst"))
+    """Set flags, queue length and source list; a source list is for source mode only, refused last."""
+    if "flags" in info:
+        dev.nopromisc, dev.nodst = (flag in info["flags"] for flag in FLAGS)
     if "bcqueuelen" in info:
         dev.bc_queue_len = info["bcqueuelen"]
-    if "macaddr" in info:
-        _change_sources(dev, *info["macaddr"])
+        dev.port.update_queue_len()
+    if "macaddr_mode" in info:
+        if dev.mode != SOURCE:
+            raise RtnlError(EINVAL, None, dev.path)
+        one = [parse_mac(info["macaddr"])] if "macaddr" in info else []
+        _change_sources(dev, info["macaddr_mode"], one, [parse_mac(mac) for mac in info.get("macaddr_data", ())])
 
 
-def _change_sources(dev: Macvlan, verb: str, macs: list[int]) -> None:
+def _change_sources(dev: Macvlan, verb: str, one: list[int], many: list[int]) -> None:
     """Edit the source list (macvlan_changelink_sources); `set` passes over addresses that cannot be a sender's."""
+    if verb in ("add", "del") and not one:
+        raise RtnlError(EINVAL, None, dev.path)
     if verb == "del":
-        dev.disallow(macs[0])
+        dev.disallow(one[0])
         return
     if verb in ("set", "flush"):
         dev.flush()
-    for mac in macs[:1] if verb == "add" else macs if verb == "set" else ():
+    for mac in one if verb == "add" else one + many if verb == "set" else ():
         if is_valid_ether_addr(mac):
             dev.allow(mac)

@@ -14,6 +14,7 @@ from simvlan.devices.device import Device
 from simvlan.devices.vlan import Vlan, attach
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import DOT1Q, QINQ, is_valid_ether_addr
+from simvlan.rtnl.basic import check_mtu_range
 from simvlan.rtnl.spec import LinkSpec
 from simvlan.rtnl.stacking import check_level
 
@@ -38,6 +39,7 @@ class VlanKind:
         """Make a device for one VID of its lower device (vlan_newlink)."""
         info = spec.info
         _validate(spec.mac, info)
+        check_mtu_range(spec.mtu, Vlan.min_mtu)
         if "id" not in info:
             raise RtnlError(EINVAL, "8021q: VLAN id not specified")
         if spec.link is None:
