@@ -181,7 +181,8 @@ class Network(Lifecycle):
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Send through a device (__dev_queue_xmit); the drop when the frame was refused, None when it went."""
         if not dev.up:
-            return self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
+            self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
+            return None if self._depth else Drop.DEV_DOWN  # a device above is told nothing (noop_enqueue)
         if not dev.carrier:
             dev.tx_dropped += 0  # 6.1 counts nothing here; later kernels count one
             self._dropped(dev, "tx", frame, Drop.NO_CARRIER)

@@ -96,6 +96,9 @@ class Kernel(Protocol):
     def set_mac(self, dev: Device, mac: int) -> None:
         """Change an address already found valid, and tell the uppers."""
 
+    def notify(self, dev: Device, event: Event) -> None:
+        """Tell everybody who stands on a device, and its namespace's protocols."""
+
     def promiscuity(self, dev: Device, delta: int) -> None:
         """Add to a device's promiscuity count (dev_set_promiscuity)."""
 
@@ -289,6 +292,9 @@ class Device:
 
     def on_mac(self, kernel: Kernel, old: int) -> None:
         """React to this device's own address having changed from *old*, before anybody else hears of it."""
+
+    def on_mtu(self, kernel: Kernel) -> None:
+        """React to this device's own MTU having changed, before anybody else hears of it (ndo_change_mtu)."""
 
     def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
         """React to a change of the lower device (notifier chain)."""

@@ -123,17 +123,14 @@ class Ipvlan(Device):
     # -- receive ----------------------------------------------------------------------------------------------------
 
     def forwarded(self, frame: Frame, group: bool) -> Emit:
-        """Receive a frame that a sibling sent (dev_forward_skb); the statistics count its header twice.
-
-        Group frames come from the work queue, which lets the softirq run after each copy; others from within a call.
-        """
+        """Receive a frame that a sibling sent (dev_forward_skb); the statistics count its header twice."""
         refused = self.forwardable(len(frame))
         if refused is not None:
             self.rx_errors += 1
             self.rx_dropped += 2  # once by the forwarding itself, once as an error
             return (refused, self, frame)
         self.count(len(frame) + ETH_HLEN, group)
-        return (Way.RX if group else Way.BACKLOG, self, frame.received_by(self.mac))
+        return (Way.BACKLOG, self, frame.received_by(self.mac))
 
     def count(self, size: int, group: bool) -> None:
         """Count one frame received (ipvlan_count_rx)."""
@@ -278,8 +275,11 @@ class IpvlanPort:
         if mode is self.mode:
             return
         self.mode = mode
-        for slave in self.slaves:
-            slave.noarp = mode is not Mode.L2
+        noarp = mode is not Mode.L2
+        for slave in [s for s in self.slaves if s.noarp != noarp]:
+            slave.noarp = noarp
+            if slave.up:
+                kernel.notify(slave, Event.CHANGE)
 
     # -- rules ------------------------------------------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ class IpvlanPort:
         heard = frame.as_ptype(BCAST if frame.dst == BROADCAST else MCAST)
         for slave in wanted:
             slave.count(len(frame), True)
-        return tuple((Way.RX, slave, heard) for slave in wanted) or Drop.IPVLAN_NO_LISTENER
+        return tuple((Way.BACKLOG, slave, heard) for slave in wanted) or Drop.IPVLAN_NO_LISTENER
 
     def l3s_lookup(self, dst: int) -> Ipvlan | None:
         """Return the slave whose packet the host's stack is handling (ipvlan_skb_to_addr); only in mode l3s."""
