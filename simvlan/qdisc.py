@@ -366,6 +366,7 @@ class Tbf(Queue):
         self.settle(now)
         size = len(frame)
         if size > self.max_size or self.backlog + size > self.options.limit:
+            self.overlimits += bool(self.waiting)
             return Drop.QDISC_DROP
         depart = self._pay(size, max(now, self._free_at))
         self.overlimits += depart > now

@@ -15,7 +15,7 @@ from simvlan.network import Network
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.kinds import KINDS
 from simvlan.stack.ipaddr import parse_ip
-from simvlan.verdict import Drop
+from simvlan.verdict import Drop, Way
 
 P, W, X = 0x02_00_00_00_00_0A, 0x02_00_00_00_00_0B, 0x02_00_00_00_00_0F
 BC, GROUP, ALL_HOSTS = 0xFFFF_FFFF_FFFF, 0x0100_5E01_0203, 0x0100_5E00_0001
@@ -197,6 +197,15 @@ def test_l2_the_queue_holds_1000_broadcasts() -> None:
     assert lab.slaves[0].rx_packets == QUEUE_LIMIT
     assert lab.p0.rx_dropped >= 1
     assert ("p0", Drop.IPVLAN_QUEUE_FULL) in lab.drops
+
+
+def test_l2_the_queue_is_empty_before_time_moves() -> None:
+    """Broadcasts given up in a storm do not fill the queue for ever."""
+    port = Lab().p0.rx_handler
+    frame = arp("10.0.0.9", "10.0.0.1", BC, W)
+    ways = [port.enqueue(port.dev, frame, 5, None)[0][0] for _ in range(QUEUE_LIMIT + 1)]
+    assert ways == [Way.WORK] * QUEUE_LIMIT + [Drop.IPVLAN_QUEUE_FULL]
+    assert port.enqueue(port.dev, frame, 6, None)[0][0] is Way.WORK
 
 
 # -- l2, sent by a slave --------------------------------------------------------------------------------------------

@@ -397,11 +397,26 @@ def test_tbf_peak_rate_spaces_the_burst() -> None:
 
 
 def test_tbf_counts_overlimits() -> None:
-    """Each look at a head without tokens is an overlimit: on arrival, and after a departure that leaves others."""
-    queue = Tbf(TbfOptions(1_000_000, 100, 10_000), 0)
-    departures(queue, [(0, 100)] * 3)
-    assert queue.stats(0).overlimits == 2
-    assert queue.stats(10**9).overlimits == 3
+    """Each look at a head without tokens is an overlimit: on arrival, even one refused, and after a departure.
+
+    The numbers are those of Linux 6.1: rate 8kbit burst 300 limit 250, eight frames of 100 octets 21 ms apart.
+    """
+    queue = Tbf(TbfOptions(1000, 300, 250), 0)
+    found = departures(queue, [(n * 21 * MS, 100) for n in range(8)])
+    assert found == [0, 21 * MS, 42 * MS, 100 * MS, 200 * MS, 300 * MS, Drop.QDISC_DROP, Drop.QDISC_DROP]
+    assert queue.stats(10**9).overlimits == 7
+    assert queue.stats(10**9)[:2] == (600, 6)
+
+
+def test_netem_counts_what_linux_counted() -> None:
+    """Linux 6.1: duplicate 100% limit 3 sends four and drops one; reorder 100% gap 3 requeues every third."""
+    queue = netem(delay_ns=400 * MS, duplicate=CERTAIN, limit=3)
+    assert departures(queue, [(n * 21 * MS, 100) for n in range(3)])[4:] == [Drop.QDISC_DROP]
+    assert queue.stats(10**10)[:2] == (400, 4)
+    queue = netem(delay_ns=300 * MS, reorder=CERTAIN, gap=3)
+    found = departures(queue, [(n * 21 * MS, 100) for n in range(8)])
+    assert [n for n, t in enumerate(found) if t == n * 21 * MS] == [2, 5]
+    assert queue.stats(10**10).requeues == 2
 
 
 def test_limit_from_latency_and_probability() -> None:
