@@ -159,7 +159,7 @@ def test_walk_and_events_see_the_same_steps() -> None:
         steps.append(walk(net, net.device("left/eth0"), frame()))
         assert net.tracer is None
     assert steps[0] == steps[1]
-    assert [(v.device, v.way, v.drop) for v in steps[0]] == [
+    assert [(step.path, step.way, step.drop) for step in steps[0]] == [
         ("left/eth0", "tx", None),
         ("right/eth0", "up", Drop.UNHANDLED_PROTO),
     ]
