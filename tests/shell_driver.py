@@ -1,4 +1,4 @@
-"""A lab with a clock and no network, and a few fake commands, to test the shell around them: `shell_driver.py SCRIPT`."""
+"""A lab with a clock and no network, and fake commands, to test the shell around them: `shell_driver.py SCRIPT`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FakeLab:
 
 
 def ip(proc):
-    """`ip note WORDS`, `ip log`, `ip netns add N`, `ip netns exec N CMD`, `ip time`, `ip args`, `ip -batch FILE`, `ip crash`."""
+    """Notes, their log, the time, who and where we are, namespaces, input, much output, failures."""
     lab, words = proc.lab, proc.argv[1:]
     if words[:1] == ["note"]:
         lab.log.append((lab.env.now // 10**6, proc.netns, " ".join(words[1:])))
@@ -119,7 +119,10 @@ def main(argv):
     confined = "--unconfined" not in argv
     argv = [word for word in argv if word != "--unconfined"]
     try:
-        status = run_shell(lab, confined=confined) if argv == ["sh"] else run_script(lab, *argv[:1], argv[1:], confined=confined)
+        if argv == ["sh"]:
+            status = run_shell(lab, confined=confined)
+        else:
+            status = run_script(lab, argv[0], argv[1:], confined=confined)
     except (Forbidden, ScriptMissing) as error:
         print(f"driver: {error}", file=sys.stderr)
         status = 2

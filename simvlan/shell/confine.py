@@ -1,8 +1,8 @@
 """Puts a script where it cannot touch the real machine: new user, mount, network and pid namespaces.
 
-A program of its own (`python -I -S confine.py CONTROL-FD SPEC`), because unshare(2) of a user namespace needs a process with one
-thread. It is also the script's init: it reaps orphans, passes signals on, and takes everything with it when it ends.
-Mirrors what unshare(1) and ip-netns(8) do with mounts.
+A program of its own (`python -I -S confine.py CONTROL-FD SPEC`), because unshare(2) of a user namespace needs a
+process with one thread. It is also the script's init: it reaps orphans, passes signals on, and takes everything with
+it when it ends. Mirrors what unshare(1) and ip-netns(8) do with mounts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048 | (1 << 21)
 """nosuid, nodev, noexec, noatime, nodiratime, relatime: a remount in a user namespace must not clear them."""
 MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
-HIDDEN_RUN = frozenset(
-    "NetworkManager containerd crio dbus docker docker.sock firewalld libvirt lxd lxd-user incus netns openvswitch podman"
-    " systemd udev user".split()
-)
+HIDDEN_RUN = {"NetworkManager", "containerd", "crio", "dbus", "docker", "docker.sock", "firewalld", "incus", "libvirt"}
+HIDDEN_RUN |= {"lxd", "lxd-user", "netns", "openvswitch", "podman", "systemd", "udev", "user"}
 """Entries of /run through which a script could reach daemons that manage the real machine."""
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -292,8 +290,8 @@ def main() -> int:
     control = socket.socket(fileno=int(sys.argv[1]))
     with open(sys.argv[2], encoding="utf-8") as file:
         spec = json.load(file)
-    inherited = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    inherited[signal.SIGQUIT] = signal.getsignal(signal.SIGQUIT)
+    terminal = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+    inherited: dict[int, Any] = {number: signal.getsignal(number) for number in terminal}
     for number in (*inherited, signal.SIGTTOU, signal.SIGTTIN):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,8 +1,8 @@
 """When is everybody waiting? The processes of a script, watched through /proc.
 
-The simulator may act only while no process of the script can run. Two looks that find the same processes, all asleep, none
-having been on a CPU in between (their run counts are the same), prove a moment between them at which that was true; and
-what is asleep then is woken by the simulator only.
+The simulator may act only while no process of the script can run. Two looks that find the same processes, all asleep,
+none having been on a CPU in between (their run counts are the same), prove a moment between them at which that was
+true; and what is asleep then is woken by the simulator only.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Look = dict[str, str]
 class Tree:
     """Every process of one script.
 
-    *proc* is an open /proc directory; *init* is None where it shows nothing but the script (a pid namespace of its own), else the
-    ancestor whose descendants count.
+    *proc* is an open /proc directory; *init* is None where it shows nothing but the script (a pid namespace of its
+    own), else the ancestor whose descendants count.
     """
 
     def __init__(self, proc: int, init: int | None) -> None:

@@ -13,10 +13,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from simvlan.shell.sandbox import Forbidden, Sandbox
+from simvlan.shell.sandbox import OWN, Forbidden, Sandbox, Streams
 from simvlan.shell.server import Server
 
-__all__ = ["Forbidden", "ScriptMissing", "run_script", "run_shell"]
+__all__ = ["Forbidden", "ScriptMissing", "Streams", "run_script", "run_shell", "run_text"]
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROMPT = r"""PS1='simvlan${SIMVLAN_NETNS:+ $SIMVLAN_NETNS}:\w\$ '
@@ -28,29 +28,49 @@ class ScriptMissing(Exception):  # noqa: N818
 
 
 def run_script(
-    lab: Any, script: str, args: Sequence[str] = (), *, confined: bool = True, env: Mapping[str, str] | None = None
+    lab: Any,
+    script: str,
+    args: Sequence[str] = (),
+    *,
+    confined: bool = True,
+    env: Mapping[str, str] | None = None,
+    streams: Streams = OWN,
 ) -> int:
     """Run a script file (`-`: standard input) and return its exit status.
 
     Raises ScriptMissing, or Forbidden where the machine does not allow private namespaces.
     """
     argv = [_bash(), "-s", "--", *args] if script == "-" else [_bash(), _readable(script), *args]
-    return _serve(lab, argv, env or os.environ, confined=confined, pass_fds=_descriptor(script))
+    return _serve(lab, argv, env, confined=confined, streams=streams, pass_fds=_descriptor(script))
+
+
+def run_text(
+    lab: Any,
+    text: str,
+    args: Sequence[str] = (),
+    *,
+    confined: bool = True,
+    env: Mapping[str, str] | None = None,
+    streams: Streams = OWN,
+) -> int:
+    """Run a script given as text (`bash -c`)."""
+    return _serve(lab, [_bash(), "-c", text, "simvlan", *args], env, confined=confined, streams=streams)
 
 
 def run_shell(lab: Any, *, confined: bool = True, env: Mapping[str, str] | None = None) -> int:
     """An interactive bash; plain commands from standard input when that is no terminal."""
     if not os.isatty(0):
         return run_script(lab, "-", confined=confined, env=env)
-    return _serve(lab, [_bash()], env or os.environ, confined=confined, interactive=True)
+    return _serve(lab, [_bash()], env, confined=confined, interactive=True)
 
 
 def _serve(
     lab: Any,
     argv: list[str],
-    env: Mapping[str, str],
+    env: Mapping[str, str] | None,
     *,
     confined: bool,
+    streams: Streams = OWN,
     interactive: bool = False,
     pass_fds: Sequence[int] = (),
 ) -> int:
@@ -59,8 +79,10 @@ def _serve(
         if interactive:
             (sandbox.directory / "bashrc").write_text(PROMPT)
             argv = [*argv, "--rcfile", str(sandbox.directory / "bashrc"), "-i"]
-        sandbox.start(argv, env, interactive=interactive, pass_fds=pass_fds)
         server = Server(lab, sandbox, pace=sandbox.at_prompt if interactive else lambda: False)
+        sandbox.start(argv, dict(env or os.environ), streams, interactive=interactive, pass_fds=pass_fds)
+        if streams.stderr is not None and streams.stderr >= 0:
+            server.stderr = streams.stderr
         with passing_signals_on(server):
             return server.run()
 
@@ -93,7 +115,7 @@ def _descriptor(script: str) -> tuple[int, ...]:
 
 def _raise_file_limit() -> None:
     """Each waiting command costs two descriptors."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

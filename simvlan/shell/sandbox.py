@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ START_PATIENCE_S = 20.0
 
 class Forbidden(Exception):  # noqa: N818
     """The machine does not allow private namespaces; the text says which step failed."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """File descriptors for the script; None: our own."""
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+
+
+OWN = Streams()
 
 
 class Sandbox:
@@ -73,11 +86,19 @@ class Sandbox:
         for name in sorted({*TOOLS, *REFUSED}):
             (base / "bin" / name).symlink_to(base / "shim")
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], *, interactive: bool, pass_fds: Sequence[int]) -> None:
+    def start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        streams: Streams = OWN,
+        *,
+        interactive: bool = False,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         """Confine and start the shell; `Forbidden` where the machine does not let us."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         covers = list(self._covers(env.get("PATH", ""))) if self.confined else []
-        self.has_terminal = not interactive and _is_ours()
+        self.has_terminal = not interactive and streams == OWN and _is_ours()
         spec = {
             "argv": list(argv),
             "env": {**env, "PATH": f"{self.directory}/bin:{env.get('PATH') or ':'.join(STANDARD_DIRECTORIES)}"},
@@ -92,7 +113,13 @@ class Sandbox:
         (self.directory / "spec").write_text(json.dumps(spec))
         python = str(self.directory / "python")
         program = [python, "-I", "-S", str(HERE / "confine.py"), str(theirs.fileno()), f"{self.directory}/spec"]
-        self.launcher = subprocess.Popen(program, pass_fds=(theirs.fileno(), *pass_fds))
+        self.launcher = subprocess.Popen(
+            program,
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
+            pass_fds=(theirs.fileno(), *pass_fds),
+        )
         theirs.close()
         self.control = ours
         self._await_ready()
@@ -208,7 +235,7 @@ def _installed(path: str) -> list[str]:
     """Every file on the search path or in a standard place that has the name of one of our commands."""
     directories = dict.fromkeys([*path.split(":"), *STANDARD_DIRECTORIES])
     wanted = {*TOOLS, *REFUSED}
-    found = []
+    found: list[str] = []
     for directory in directories:
         with contextlib.suppress(OSError):
             here = wanted.intersection(os.listdir(directory)) if directory.startswith("/") else set()

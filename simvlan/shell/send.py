@@ -1,4 +1,4 @@
-"""`simvlan send`: a frame through a packet socket on a device (AF_PACKET, SOCK_RAW), from octets or a scapy expression."""
+"""`simvlan send`: a frame through a packet socket on a device (AF_PACKET, SOCK_RAW), from hex or a scapy expression."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from simvlan.tools.program import Process
 
 
-class _Bad(Exception):
+class _UsageError(Exception):
     """A command line that is refused."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _Bad(message)
+        raise _UsageError(message)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,8 +38,8 @@ def send(proc: Process) -> int:
         options = parser().parse_args(proc.argv[2:])
         frame = octets(options.octets, options.expression)
         if options.count < 1:
-            raise _Bad("--count must be at least 1")
-    except (_Bad, ValueError) as error:
+            raise _UsageError("--count must be at least 1")
+    except (_UsageError, ValueError) as error:
         proc.write_err(f"simvlan send: {error}\n")
         return 2
     netns = proc.netns if options.netns is None else options.netns

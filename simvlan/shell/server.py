@@ -1,16 +1,17 @@
 """The simulator's side of a running script: it answers shims, and moves virtual time when everybody waits.
 
-The rule that makes a run repeatable: nothing is done while any process of the script can run. What was asked meanwhile is
-begun in ascending pid order; only when nothing is asked does time go to the next event, one instant at a time, until
+The rule that makes a run repeatable: nothing is done while any process of the script can run. What was asked meanwhile
+is begun in ascending pid order; only when nothing is asked does time go to the next event, one instant at a time, until
 somebody has been told something.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import selectors
 import signal
 import socket
-import sys
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -22,7 +23,7 @@ from simvlan.shell.client import Client, ClientProcess, paced
 from simvlan.shell.sandbox import Sandbox
 from simvlan.shell.sysctls import Sysctls
 from simvlan.tools import REFUSED, TOOLS, load
-from simvlan.tools.program import REFUSED_STATUS, InputNeeded, refusal
+from simvlan.tools.program import FOREVER, REFUSED_STATUS, InputNeeded, next_event, refusal
 
 PATIENCE_S = 5.0
 """Wall time for which a script that never waits holds virtual time."""
@@ -32,7 +33,6 @@ GRACE_S = 2.0
 STUCK_S = 2.0
 SLICE_S = 0.05
 """Wall time after which a long stretch of simulation looks at the sockets again."""
-FOREVER = float("inf")
 INTERNAL_ERROR = 70
 INSISTED = 2
 """Signals we pass on politely; the next one ends the run."""
@@ -50,6 +50,7 @@ class Server:
         self.waiting: list[Client] = []
         """Requests that have not begun."""
         self.sysctls = Sysctls(lab, sandbox.directory)
+        self.stderr = 2
         self.status: int | None = None
         self.over = False
         self.signalled: list[int] = []
@@ -59,12 +60,12 @@ class Server:
         self._noted_stuck = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(sandbox.listener, selectors.EVENT_READ, self._accept)
-        self._selector.register(sandbox.control, selectors.EVENT_READ, self._hear_init)
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
     def run(self) -> int:
-        """Serve until nobody is left; the script's exit status."""
+        """Serve the started sandbox until nobody is left; the script's exit status."""
+        self._selector.register(self.sandbox.control, selectors.EVENT_READ, self._hear_init)
         try:
             self._serve_all()
         finally:
@@ -116,8 +117,9 @@ class Server:
         self._patience = IMPATIENCE_S
 
     def warn(self, text: str) -> None:
-        """One line on the simulator's own standard error."""
-        print(f"simvlan: {text}", file=sys.stderr, flush=True)
+        """One line on the script's standard error."""
+        with contextlib.suppress(OSError):
+            os.write(self.stderr, f"simvlan: {text}\n".encode())
 
     # -- acting ------------------------------------------------------------------------------------------------
 
@@ -139,13 +141,11 @@ class Server:
 
     def _run_due(self) -> None:
         """Everything that is due now, before time or anybody's next command."""
-        env = self.lab.env
-        self._instant(env.now)
+        self._instant(self.lab.env.now)
 
     def _instant(self, moment: float) -> None:
-        env, step = self.lab.env, self.lab.step
-        steps = 0
-        while env.peek() <= moment and not self._interrupted:
+        step, steps = self.lab.step, 0
+        while next_event(self.lab) <= moment and not self._interrupted:
             step()
             steps += 1
             if steps % 4096 == 0:
@@ -153,9 +153,9 @@ class Server:
 
     def _advance(self) -> None:
         """Instant after instant, until somebody has been told something or the slice is used up."""
-        env, until = self.lab.env, time.monotonic() + SLICE_S
+        until = time.monotonic() + SLICE_S
         while not self._talked and time.monotonic() < until and not self._interrupted:
-            moment = env.peek()
+            moment = next_event(self.lab)
             if moment == FOREVER:
                 self._stuck()
                 return
@@ -171,7 +171,7 @@ class Server:
     def _stuck(self) -> None:
         """Nothing can ever happen again by itself: say so once, and wait for the script."""
         start = time.monotonic()
-        while not self._poll(0.1) and self._pending():
+        while not self._poll(0.1) and self._pending() and self.status is None:
             if not self._noted_stuck and time.monotonic() - start > STUCK_S:
                 self._noted_stuck = True
                 waiting = [c.process.argv for c in self._by_pid() if c.running is not None and c.process is not None]

@@ -5,7 +5,7 @@ import built-in modules only (every command of a script pays for what it imports
 `shim_rare.py`.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import _socket
 import posix
 import sys
@@ -16,12 +16,12 @@ CAUGHT = (1, 2, 3, 15, 17)
 ALWAYS_SIGINT = (b"arping", b"ping", b"tcpdump")
 
 
-def encode(text):
+def encode(text: str) -> bytes:
     """Octets of a str as the operating system gave them."""
     return text.encode("utf-8", "surrogateescape")
 
 
-def connect():
+def connect() -> _socket.socket:
     """Reach the simulator."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
@@ -32,8 +32,8 @@ def connect():
     return sock
 
 
-def catch_signals(name):
-    """Have the C signal handler write every signal's number into a socket that the simulator reads: no race, no delay."""
+def catch_signals(name: bytes) -> tuple[_socket.socket, _socket.socket]:
+    """Have the C signal handler write every signal's number into a socket the simulator reads: no race, no delay."""
     ours, theirs = _socket.socketpair()
     ours.setblocking(False)
     for number in CAUGHT:
@@ -45,12 +45,12 @@ def catch_signals(name):
     return ours, theirs
 
 
-def send(sock, kind, payload):
+def send(sock: _socket.socket, kind: bytes, payload: bytes) -> None:
     """Send one message."""
     sock.sendall(kind + len(payload).to_bytes(4, "big") + payload)
 
 
-def request(sock, signals, argv, netns):
+def request(sock: _socket.socket, signals: _socket.socket, argv: list[bytes], netns: bytes) -> None:
     """Say what is to be run."""
     environment = [key + b"=" + value for key, value in posix.environ.items()]
     flags = b"t" if posix.isatty(1) else b"-"
@@ -62,7 +62,7 @@ def request(sock, signals, argv, netns):
     sock.sendall(len(payload).to_bytes(4, "big") + payload)
 
 
-def receive(sock, size):
+def receive(sock: _socket.socket, size: int) -> bytes:
     """Exactly *size* octets; exits if the simulator is gone."""
     parts = []
     while size:
@@ -74,7 +74,7 @@ def receive(sock, size):
     return b"".join(parts)
 
 
-def copy(descriptor, data):
+def copy(descriptor: int, data: bytes) -> None:
     """Write all of it; a reader that left is SIGPIPE, as for any program."""
     view = memoryview(data)
     while view:
@@ -84,7 +84,7 @@ def copy(descriptor, data):
             return
 
 
-def leave(answer):
+def leave(answer: bytes) -> None:
     """Exit as told: a status, or the signal that ended the command."""
     status = int(answer)
     if status < 0:
@@ -93,15 +93,20 @@ def leave(answer):
     posix._exit(status & 255)
 
 
-def rarely(kind, payload, sock):
+RARE: dict = {}  # type: ignore[type-arg]
+"""The names of `shim_rare.py`, once it has been needed."""
+
+
+def rarely(kind: bytes, payload: bytes, sock: _socket.socket) -> None:
     """Everything a plain command does not need."""
-    scope = {"send": send, "encode": encode, "DIRECTORY": DIRECTORY, "CAUGHT": CAUGHT}
-    with open(DIRECTORY + "/shim_rare.py", encoding="utf-8") as file:
-        exec(compile(file.read(), "shim_rare.py", "exec"), scope)
-    scope["handle"](kind, payload, sock)
+    if not RARE:
+        sys.modules["simvlan.shell.shim"] = sys.modules[__name__]  # what it imports is this
+        with open(DIRECTORY + "/shim_rare.py", encoding="utf-8") as file:
+            exec(compile(file.read(), "shim_rare.py", "exec"), RARE)
+    RARE["handle"](kind, payload, sock)
 
 
-def my_netns():
+def my_netns() -> bytes:
     """The namespace this process is in: said by `ip netns exec` in the environment, or by the mount it left."""
     name = posix.environ.get(b"SIMVLAN_NETNS")
     if name is not None:
@@ -113,10 +118,10 @@ def my_netns():
     return posix.read(descriptor, 4096).strip()
 
 
-def main():
+def main() -> None:
     """Ask, then do as the answers say."""
     argv = [encode(word) for word in sys.argv]
-    ours, theirs = catch_signals(argv[0].rpartition(b"/")[2])
+    _ours, theirs = catch_signals(argv[0].rpartition(b"/")[2])
     sock = connect()
     request(sock, theirs, argv, my_netns())
     while True:

@@ -1,11 +1,18 @@
 """The shim's less common duties: run another command in a namespace, run a child under a clock, hand over input.
 
-Executed inside `shim.py` when the simulator asks for one of them; `send`, `encode`, `DIRECTORY` and `CAUGHT` come from
-there.
+Executed inside `shim.py` when the simulator asks for one of them.
 """
+
+from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING, NoReturn
+
+from simvlan.shell.shim import CAUGHT, DIRECTORY, encode, send
+
+if TYPE_CHECKING:
+    from _socket import socket
 
 CLONE_NEWNS = 0x20000
 MS_BIND = 0x1000
@@ -17,7 +24,7 @@ FAILED = {
 """By the command that runs another: its message, its status when the file cannot be run, and when there is none."""
 
 
-def handle(kind, payload, sock):
+def handle(kind: bytes, payload: bytes, sock: socket) -> None:
     """Obey one message."""
     if kind == b"X":
         execute(*unpack(payload))
@@ -31,14 +38,14 @@ def handle(kind, payload, sock):
         hand_over(os.fsdecode(payload), sock)
 
 
-def unpack(payload):
+def unpack(payload: bytes) -> tuple[str, bytes, list[bytes], dict[bytes, bytes]]:
     """(by whom, netns, argv, environment) of a command to run."""
     by, netns, argc, *rest = payload.split(b"\0")
     count = int(argc)
-    return by.decode(), netns, rest[:count], dict(pair.split(b"=", 1) for pair in rest[count:])
+    return by.decode(), netns, rest[:count], dict(pair.partition(b"=")[::2] for pair in rest[count:])
 
 
-def execute(by, netns, argv, environment):
+def execute(by: str, netns: bytes, argv: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
     """Become another command, in a network namespace."""
     if os.environb.get(b"SIMVLAN_NETNS", b"") != netns:
         enter(os.fsdecode(netns))
@@ -54,7 +61,7 @@ def execute(by, netns, argv, environment):
         os._exit(missing if isinstance(error, FileNotFoundError) else cannot)
 
 
-def enter(netns):
+def enter(netns: str) -> None:
     """Show the namespace's own /proc/sys/net, and its name to commands with an empty environment.
 
     Where mounts are not allowed (an unconfined run) only the environment tells.
@@ -69,11 +76,11 @@ def enter(netns):
         libc.mount(os.fsencode(f"{DIRECTORY}/{source}"), os.fsencode(target), None, MS_BIND, None)
 
 
-CHILD = []
+CHILD: list[int] = []
 """The pid of the child that runs under `timeout`."""
 
 
-def spawn(by, netns, argv, environment):
+def spawn(by: str, netns: bytes, argv: list[bytes], environment: dict[bytes, bytes]) -> None:
     """Start a child; its end is reported when SIGCHLD says so."""
     if by == "timeout" and not os.isatty(0):
         os.setpgid(0, 0)
@@ -84,7 +91,7 @@ def spawn(by, netns, argv, environment):
     CHILD.append(pid)
 
 
-def signal_child(number):
+def signal_child(number: int) -> None:
     """Send a signal to the child, as timeout(1) does: also to its whole group, and wake it if stopped."""
     for pid in CHILD:
         try:
@@ -98,7 +105,7 @@ def signal_child(number):
         os.killpg(0, number)
 
 
-def report_child(sock):
+def report_child(sock: socket) -> None:
     """Tell how the child ended, if it did."""
     for pid in list(CHILD):
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -107,7 +114,7 @@ def report_child(sock):
             send(sock, b"C", str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def hand_over(path, sock):
+def hand_over(path: str, sock: socket) -> None:
     """Send all of a file, or of standard input."""
     try:
         descriptor = 0 if path == "-" else os.open(path, os.O_RDONLY)

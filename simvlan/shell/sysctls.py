@@ -1,7 +1,7 @@
 """/proc/sys/net as a script sees it: plain files, kept in step with the simulated kernel's sysctls.
 
-What a script writes there goes through the `sysctl` command; a value the kernel refuses is said aloud, for the writer cannot
-be told. /run/netns is kept in step too.
+What a script writes there goes through the `sysctl` command; a value the kernel refuses is said aloud, for the writer
+cannot be told. /run/netns is kept in step too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a simulated command is given: arguments, surroundings, streams, and the lab.
 
 A tool is a function of a `Process` that returns its exit status. One that takes virtual time is a generator
-function: it yields SimPy events, is interrupted by `simpy.Interrupt("SIGINT" | "SIGTERM" | "SIGKILL")` when its client is
-signalled (or gone), and returns its exit status. `call` runs one to its end without any shell.
+function: it yields SimPy events, is interrupted by `simpy.Interrupt("SIGINT" | "SIGTERM" | "SIGKILL")` when its
+client is signalled (or gone), and returns its exit status. `call` runs one to its end without any shell.
 """
 
 from __future__ import annotations
@@ -158,12 +158,21 @@ def _finish(lab: Any, outcome: int | Generator[Any, Any, int]) -> int:
     if isinstance(outcome, int):
         return outcome
     running = lab.env.process(outcome)
-    while not running.processed and lab.env.peek() != float("inf"):
+    while not running.processed and next_event(lab) != FOREVER:
         lab.step()
     if not running.processed:
         raise RuntimeError("the command waits for something that can never happen")
     return int(running.value or 0)
 
+
+def next_event(lab: Any) -> float:
+    """When the next thing happens in a lab; FOREVER when nothing will. Cancelled timers do not count."""
+    clock = getattr(lab, "clock", None)
+    moment = lab.env.peek() if clock is None else clock.peek()
+    return FOREVER if moment is None else moment
+
+
+FOREVER = float("inf")
 
 REFUSED_STATUS = 95
 """EOPNOTSUPP: the exit status of a network tool that is not modelled."""

@@ -1,0 +1,287 @@
+"""The command line: `simvlan run | sh | send | trace | matrix`. Nothing heavy is imported before it is needed.
+
+Exit codes: 0 ok; 1 assertion, reachability or agreement failed; 2 usage or parse error; 3 warnings only; 4 kernel
+oracle unavailable; `run` and `sh` pass on the script's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from simvlan import __version__
+
+FAILED, USAGE, WARNED, NO_KERNEL = 1, 2, 3, 4
+NOT_BUILT = {
+    "bench": "a benchmark of this machine",
+    "diff": "a comparison with a real kernel",
+    "doctor": "what this machine can do",
+    "fuzz": "random scenarios against a real kernel",
+    "live": "wall-clock runs with TAP devices",
+    "serve": "Docker Engine API sockets",
+}
+"""Verbs of later versions: refused by name, not listed."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in NOT_BUILT:
+        return complain(f"`{words[0]}` ({NOT_BUILT[words[0]]}) is not built yet")
+    options = parser().parse_args(words)
+    status: int = options.verb(options)
+    return status
+
+
+def complain(text: str, status: int = USAGE) -> int:
+    """Say what is wrong, in one line, and give the status back."""
+    print(f"simvlan: {text}", file=sys.stderr)
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="simvlan", description="See where every Ethernet frame goes in a Linux container network, and why."
+    )
+    top.add_argument("--version", action="version", version=f"simvlan {__version__}")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+    _run_parser(verbs)
+    _sh_parser(verbs)
+    _send_parser(verbs)
+    _trace_parser(verbs)
+    _matrix_parser(verbs)
+    return top
+
+
+def _run_parser(verbs: Any) -> None:
+    run = verbs.add_parser(
+        "run",
+        help="run a bash script whose network commands act on a simulated kernel",
+        description="Run an unmodified bash script whose network commands (ip, bridge, ping, ...) act on a simulated"
+        " kernel, in virtual time. The exit status is the script's.",
+    )
+    _recordings(run)
+    _world(run)
+    run.add_argument("--on", choices=["sim", "host", "uml"], default="sim", help="which kernel (default: sim)")
+    run.add_argument("script", metavar="SCRIPT", help="a file; - is standard input")
+    run.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's own arguments")
+    run.set_defaults(verb=run_verb)
+
+
+def _sh_parser(verbs: Any) -> None:
+    shell = verbs.add_parser("sh", help="the same, as an interactive shell")
+    _recordings(shell)
+    _world(shell)
+    shell.set_defaults(verb=sh_verb)
+
+
+def _send_parser(verbs: Any) -> None:
+    send = verbs.add_parser("send", help="transmit a frame on a device (inside a script)")
+    send.add_argument("--netns", metavar="NS", help="the device's namespace (default: the script's)")
+    send.add_argument("device", metavar="DEV")
+    send.add_argument("expression", metavar="SCAPY", nargs="?", help="such as 'Ether()/IP(dst=\"10.0.0.2\")/ICMP()'")
+    send.add_argument("--hex", dest="octets", metavar="OCTETS", help="the frame as hex digits")
+    send.add_argument("--count", type=int, default=1, metavar="N")
+    send.set_defaults(verb=send_verb)
+
+
+def _trace_parser(verbs: Any) -> None:
+    trace = verbs.add_parser("trace", help="where one frame would go after a script has run, and why")
+    _world(trace)
+    trace.add_argument("--json", action="store_true", help="print JSON")
+    trace.add_argument("script", metavar="SCRIPT")
+    trace.add_argument("--from", dest="source", metavar="DEV", required=True, help="the sending device, [NETNS/]DEV")
+    trace.add_argument("expression", metavar="SCAPY", nargs="?", help="the frame as a scapy expression")
+    trace.add_argument("--hex", dest="octets", metavar="OCTETS", help="the frame as hex digits")
+    trace.set_defaults(verb=trace_verb)
+
+
+def _matrix_parser(verbs: Any) -> None:
+    matrix = verbs.add_parser("matrix", help="who reaches whom by ping after a script has run, and why not")
+    _world(matrix)
+    matrix.add_argument("--json", action="store_true", help="print JSON")
+    matrix.add_argument("--picture", metavar="FILE", help="save a heat map too")
+    matrix.add_argument("script", metavar="SCRIPT")
+    matrix.add_argument("--between", metavar="NS", nargs="+", help="these namespaces only")
+    matrix.set_defaults(verb=matrix_verb)
+
+
+def _recordings(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--pcap", metavar="DIR", help="leave one pcap per device and namespace in DIR")
+    made.add_argument("--pcapng", metavar="FILE", help="all frames in one file, with comments that say why")
+    made.add_argument("--trace", metavar="FILE", help="every step as a line of JSON")
+
+
+def _world(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random choice (default: 0)")
+    made.add_argument(
+        "--unconfined", action="store_true", help="do without private namespaces: only PATH protects the machine"
+    )
+
+
+# -- verbs ---------------------------------------------------------------------------------------------------------
+
+
+def run_verb(options: argparse.Namespace) -> int:
+    """simvlan run."""
+    if options.on != "sim":
+        return run_on_kernel(options)
+    from simvlan.shell.run import run_script
+
+    return _recorded(options, lambda lab: run_script(lab, options.script, options.args, confined=_confined(options)))
+
+
+def sh_verb(options: argparse.Namespace) -> int:
+    """simvlan sh."""
+    from simvlan.shell.run import run_shell
+
+    return _recorded(options, lambda lab: run_shell(lab, confined=_confined(options)))
+
+
+def send_verb(_options: argparse.Namespace) -> int:
+    """simvlan send, outside any script: inside one, the script's simulator answers instead of this program."""
+    return complain("send: there is no network here; use it inside a script of `simvlan run` or in `simvlan sh`")
+
+
+def trace_verb(options: argparse.Namespace) -> int:
+    """simvlan trace: run the script, then follow one frame without sending it."""
+    from simvlan.shell.send import octets
+
+    try:
+        frame = octets(options.octets, options.expression)
+    except ValueError as error:
+        return complain(f"trace: {error}")
+    lab, status = _after(options)
+    if status:
+        return status
+    try:
+        walk = lab.trace(options.source, frame)
+    except (KeyError, ValueError, OSError) as error:
+        return complain(f"trace: {options.source}: {error.args[0] if error.args else error}")
+    print(walk.to_json() if options.json else walk.to_text())
+    return 0 if walk.deliveries else FAILED
+
+
+def matrix_verb(options: argparse.Namespace) -> int:
+    """simvlan matrix: run the script, then ping between all pairs without leaving a trace."""
+    lab, status = _after(options)
+    if status:
+        return status
+    try:
+        matrix = lab.matrix(options.between)
+    except (KeyError, ValueError) as error:
+        return complain(f"matrix: {error.args[0] if error.args else error}")
+    print(matrix.to_json() if options.json else matrix.to_text())
+    if options.picture:
+        matrix.save(options.picture)
+    return 0 if matrix.complete else FAILED
+
+
+def run_on_kernel(options: argparse.Namespace) -> int:
+    """The same script on a real kernel, if this machine offers one."""
+    from simvlan.oracle import kernels
+
+    for name in ("pcapng", "trace"):
+        if getattr(options, name):
+            return complain(f"--{name} needs the simulator: a real kernel does not say why (use --on sim)")
+    reason = kernels.available(options.on)
+    if reason is not None:
+        return complain(f"--on {options.on}: {reason}", NO_KERNEL)
+    try:
+        with sys.stdin if options.script == "-" else open(options.script, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        return complain(f"{options.script}: {getattr(error, 'strerror', None) or error}")
+    done = kernels.run_script(options.on, text, capture=bool(options.pcap), args=options.args, timeout_s=600.0)
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    if options.pcap:
+        _write_captures(options.pcap, done.captures)
+    return done.exit_code
+
+
+def _write_captures(folder: str, captures: dict[str, list[Any]]) -> None:
+    from simvlan.capture import file_header, record
+
+    os.makedirs(folder, exist_ok=True)
+    for device, frames in sorted(captures.items()):
+        with open(os.path.join(folder, f"{device}.pcap"), "wb") as file:
+            file.write(file_header())
+            for time_ns, _direction, octets in frames:
+                file.write(record(time_ns, octets))
+
+
+def _confined(options: argparse.Namespace) -> bool:
+    if options.unconfined:
+        print("simvlan: unconfined: only PATH keeps this script from the real network", file=sys.stderr)
+    return not options.unconfined
+
+
+def _recorded(options: argparse.Namespace, play: Any) -> int:
+    """Play something on a new lab, recording what was asked for."""
+    try:
+        lab = new_lab(options)
+        with recording(lab, options):
+            return _guarded(play, lab)
+    except OSError as error:
+        return complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _after(options: argparse.Namespace) -> tuple[Any, int]:
+    """A lab as the script left it; its output goes to standard error, out of the way of the answer."""
+    from simvlan.shell.run import Streams, run_script
+
+    lab = new_lab(options)
+    confined, streams = _confined(options), Streams(stdout=2)
+    status = _guarded(lambda it: run_script(it, options.script, confined=confined, streams=streams), lab)
+    if status:
+        print(f"simvlan: {options.script} ended with status {status}", file=sys.stderr)
+    return lab, status
+
+
+def _guarded(play: Any, lab: Any) -> int:
+    from simvlan.shell.run import Forbidden, ScriptMissing
+
+    try:
+        status: int = play(lab)
+        return status
+    except ScriptMissing as missing:
+        return complain(str(missing))
+    except Forbidden as forbidden:
+        return complain(
+            f"this machine does not allow private namespaces ({forbidden}), so a script could reach the real network;"
+            " --unconfined runs it all the same"
+        )
+
+
+def new_lab(options: argparse.Namespace) -> Any:
+    """An empty lab."""
+    from simvlan.lab import Lab
+
+    return Lab(seed=options.seed)
+
+
+@contextlib.contextmanager
+def recording(lab: Any, options: argparse.Namespace) -> Iterator[None]:
+    """Write --pcap, --pcapng and --trace while something runs."""
+    from simvlan.capture import PcapDir
+    from simvlan.capture_ng import PcapNg
+    from simvlan.trace import JsonLines, listen
+
+    with contextlib.ExitStack() as stack:
+        if options.pcap:
+            stack.callback(PcapDir(lab.network, options.pcap).flush)
+        if options.pcapng:
+            stack.callback(PcapNg(lab.network, stack.enter_context(open(options.pcapng, "wb"))).flush)
+        if options.trace:
+            listen(lab.network, JsonLines(stack.enter_context(open(options.trace, "w", encoding="utf-8"))))
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
