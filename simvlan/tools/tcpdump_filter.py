@@ -1,0 +1,419 @@
+"""The filter language of pcap-filter(7), the part people type: compiled into a predicate over frames.
+
+Mirrors libpcap 1.10 (grammar.y, gencode.c): `and` and `or` bind alike and to the left, `not` binds tight, qualifiers
+carry over (`host A or B`), `vlan` shifts everything written after it past one tag. As in the kernel, a tag that travels
+beside the frame is invisible except to `vlan`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import operator
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simvlan.frame import BROADCAST, GROUP, VLAN_ETHERTYPES, Frame, parse_mac
+
+Test = Callable[["View"], bool]
+
+
+class FilterError(Exception):
+    """An expression libpcap refuses; the text is libpcap's."""
+
+
+SYNTAX = "can't parse filter expression: syntax error"
+
+
+@dataclass
+class View:
+    """A frame as a filter sees it."""
+
+    frame: Frame
+    outgoing: bool
+
+    def at_depth(self, depth: int) -> tuple[int, bytes]:
+        """Return ethertype and payload past *depth* tags, the one beside the frame first."""
+        proto, data = self.frame.proto, self.frame.payload
+        for _ in range(depth - (1 if depth and self.frame.accel else 0)):
+            proto, data = int.from_bytes(data[2:4], "big"), data[4:]
+        return proto, data
+
+
+@dataclass(frozen=True)
+class Qualifiers:
+    """What stands before an id: protocol, direction, type."""
+
+    proto: str = ""
+    direction: str = "or"
+    kind: str = "host"
+
+
+ETHERTYPE = {"ip": 0x0800, "arp": 0x0806, "rarp": 0x8035, "ip6": 0x86DD}
+IP_PROTO = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "sctp": 132, "esp": 50, "ah": 51, "pim": 103, "vrrp": 112}
+NAMES = {"icmptype": 0, "icmpcode": 1, "tcpflags": 13, "icmp-echoreply": 0, "icmp-unreach": 3, "icmp-redirect": 5,
+         "icmp-echo": 8, "icmp-timxceed": 11, "tcp-fin": 1, "tcp-syn": 2, "tcp-rst": 4, "tcp-push": 8, "tcp-ack": 16,
+         "tcp-urg": 32}  # fmt: skip
+RELATIONS: dict[str, Callable[[int, int], bool]] = {
+    "=": operator.eq, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "<=": operator.le,
+    ">=": operator.ge,
+}  # fmt: skip
+_WORDS = (
+    "and or not host net port portrange proto src dst broadcast multicast vlan less greater inbound outbound ether len"
+)
+KEYWORDS = frozenset(_WORDS.split()) | set(ETHERTYPE) | set(IP_PROTO)
+TOKEN = re.compile(r"\s*(&&|\|\||[!<>=]=|[()\[\]:!<>=&]|[^\s()\[\]!<>=&|]+)")
+
+
+def compile_filter(text: str) -> Test | None:
+    """Return the predicate of an expression, None for the empty one.
+
+    Raises:
+        FilterError: libpcap would refuse the expression, or it is beyond what is built here.
+    """
+    if not text.strip():
+        return None
+    parser = _Parser(_tokens(text))
+    test = parser.expression()
+    if parser.tokens[parser.at :]:
+        raise FilterError(SYNTAX)
+    return lambda view: _accepts(test, view)
+
+
+class _BeyondTheFrame(Exception):  # noqa: N818
+    """A load past the last octet: the kernel's filter machine then rejects the frame, whatever stands around it."""
+
+
+def _accepts(test: Test, view: View) -> bool:
+    try:
+        return test(view)
+    except _BeyondTheFrame:
+        return False
+
+
+def _tokens(text: str) -> list[str]:
+    """Split; a colon separates only inside brackets, elsewhere it belongs to an address."""
+    tokens: list[str] = []
+    inside, at = False, 0
+    while at < len(text.rstrip()):
+        found = TOKEN.match(text, at)
+        if found is None:
+            raise FilterError(SYNTAX)
+        token = found.group(1)
+        inside = token == "[" or (inside and token != "]")
+        tokens += [part for part in re.split("(:)", token) if part] if inside else [token]
+        at = found.end()
+    return tokens
+
+
+class _Parser:
+    def __init__(self, tokens: list[str]) -> None:
+        self.tokens = tokens
+        self.at = 0
+        self.depth = 0
+        self.last: Qualifiers | None = None
+
+    def peek(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def take(self) -> str:
+        token = self.peek()
+        if not token:
+            raise FilterError(SYNTAX)
+        self.at += 1
+        return token
+
+    def accept(self, *wanted: str) -> str:
+        """Take the next token if it is one of these."""
+        return self.take() if self.peek() in wanted else ""
+
+    def expression(self) -> Test:
+        left = self.term()
+        while word := self.accept("and", "&&", "or", "||"):
+            right = self.term()
+            left = _both(left, right) if word in ("and", "&&") else _either(left, right)
+        return left
+
+    def term(self) -> Test:
+        if self.accept("not", "!"):
+            return _negate(self.term())
+        if self.accept("("):
+            inside = self.expression()
+            if not self.accept(")"):
+                raise FilterError(SYNTAX)
+            return inside
+        return self.primitive()
+
+    def primitive(self) -> Test:
+        word = self.peek()
+        if word not in KEYWORDS and self.last is not None:
+            return self.identified(self.last)
+        if word == "vlan":
+            return self.vlan()
+        if word in ("less", "greater", "len"):
+            return self.length()
+        if self.accept("inbound", "outbound"):
+            outgoing = word == "outbound"
+            return lambda view: view.outgoing is outgoing
+        if word and self.tokens[self.at + 1 : self.at + 2] == ["["]:
+            return self.relation()
+        return self.qualified()
+
+    def qualified(self) -> Test:
+        proto = self.accept("ether", *ETHERTYPE, *IP_PROTO)
+        if cast := self.accept("broadcast", "multicast"):
+            return self.cast(proto, cast)
+        direction = self.direction()
+        kind = self.accept("host", "net", "port", "portrange", "proto")
+        if not direction and not kind:
+            if not proto or proto == "ether":
+                raise FilterError(SYNTAX)
+            return self.has_proto(proto)
+        self.last = Qualifiers(proto, direction or "or", kind or "host")
+        return self.identified(self.last)
+
+    def direction(self) -> str:
+        first = self.accept("src", "dst")
+        if first and self.peek() in ("or", "and") and self.tokens[self.at + 1 : self.at + 2] in (["src"], ["dst"]):
+            both = self.take()
+            self.take()
+            return both
+        return first
+
+    # -- primitives -------------------------------------------------------------------------------------------------
+
+    def has_proto(self, proto: str) -> Test:
+        depth = self.depth
+        if proto in ETHERTYPE:
+            wanted = ETHERTYPE[proto]
+            return lambda view: view.at_depth(depth)[0] == wanted
+        number = IP_PROTO[proto]
+        return lambda view: _ip_proto(view, depth) == number
+
+    def cast(self, proto: str, cast: str) -> Test:
+        depth = self.depth
+        if proto in ("", "ether"):
+            if cast == "broadcast":
+                return lambda view: view.frame.dst == BROADCAST
+            return lambda view: bool(view.frame.dst & GROUP)
+        if proto == "ip" and cast == "multicast":
+            return lambda view: (packet := _ipv4(view, depth)) is not None and packet[16] >= 224
+        raise FilterError(f"simvlan: '{proto} {cast}' is not built; use 'ether {cast}' or a host")
+
+    def vlan(self) -> Test:
+        self.take()
+        depth, wanted = self.depth, None
+        self.depth += 1
+        if self.peek().isdigit():
+            wanted = int(self.take())
+            if wanted > 4095:
+                raise FilterError(f"VLAN tag {wanted} greater than maximum 4095")
+        return lambda view: _tagged(view, depth, wanted)
+
+    def length(self) -> Test:
+        word = self.take()
+        relation = {"less": "<=", "greater": ">="}.get(word) or self.take()
+        if relation not in RELATIONS:
+            raise FilterError(SYNTAX)
+        limit, compare = _number(self.take()), RELATIONS[relation]
+        return lambda view: compare(len(view.frame), limit)
+
+    def relation(self) -> Test:
+        proto, _ = self.take(), self.take()
+        offset, size = _number(self.take()), 1
+        if self.accept(":"):
+            size = _number(self.take())
+        if not self.accept("]") or size not in (1, 2, 4):
+            raise FilterError(SYNTAX)
+        mask = _number(self.take()) if self.accept("&") else 0xFFFF_FFFF
+        compare = RELATIONS.get(self.take())
+        if compare is None:
+            raise FilterError(SYNTAX)
+        value, depth = _number(self.take()), self.depth
+        return lambda view: _compares(_base(view, proto, depth), offset, size, mask, compare, value)
+
+    def identified(self, how: Qualifiers) -> Test:
+        """Read the id that qualifiers wait for."""
+        word = self.take()
+        if word in KEYWORDS or word in "()[]":
+            raise FilterError(SYNTAX)
+        if how.kind == "proto":
+            return self.has_proto_number(how, word)
+        if how.kind in ("port", "portrange"):
+            return self.port(how, word)
+        if how.proto == "ether":
+            return self.ether_host(how, word)
+        if how.proto in IP_PROTO:
+            raise FilterError(f"'{how.proto}' modifier applied to {how.kind}")
+        return self.host(how, word)
+
+    def has_proto_number(self, how: Qualifiers, word: str) -> Test:
+        word = word.lstrip("\\")
+        depth = self.depth
+        if how.proto == "ether":
+            wanted = ETHERTYPE.get(word) or _number(word)
+            return lambda view: view.at_depth(depth)[0] == wanted
+        number = IP_PROTO.get(word) or _number(word)
+        return lambda view: _ip_proto(view, depth) == number
+
+    def port(self, how: Qualifiers, word: str) -> Test:
+        if how.proto in ("ether", "ip", "arp", "rarp", "icmp", "igmp"):
+            raise FilterError("illegal qualifier of 'port'")
+        low, _, high = word.partition("-") if how.kind == "portrange" else (word, "", "")
+        first, depth = _port(low), self.depth
+        last = _port(high) if high else first
+        protos = (IP_PROTO[how.proto],) if how.proto in IP_PROTO else (6, 17, 132)
+        return lambda view: _matches(_ports(view, depth, protos), how.direction, lambda p: first <= p <= last)
+
+    def ether_host(self, how: Qualifiers, word: str) -> Test:
+        try:
+            mac = parse_mac(word)
+        except ValueError:
+            raise FilterError(f"unknown ether host '{word}'") from None
+        return lambda view: _matches((view.frame.src, view.frame.dst), how.direction, lambda found: found == mac)
+
+    def host(self, how: Qualifiers, word: str) -> Test:
+        if how.kind == "host" and re.fullmatch(r"([0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}", word):
+            return self.ether_host(how, word)
+        base, mask = _network(word, how.kind)
+        kinds = (how.proto,) if how.proto else ("ip", "arp", "rarp")
+        if "ip6" in kinds:
+            raise FilterError("simvlan: IPv6 addresses in filters are not built; use 'ip6'")
+        depth = self.depth
+        return lambda view: _matches(_hosts(view, depth, kinds), how.direction, lambda ip: ip & mask == base)
+
+
+# -- what a test looks at -------------------------------------------------------------------------------------------
+
+
+def _both(left: Test, right: Test) -> Test:
+    return lambda view: left(view) and right(view)
+
+
+def _either(left: Test, right: Test) -> Test:
+    return lambda view: left(view) or right(view)
+
+
+def _negate(test: Test) -> Test:
+    return lambda view: not test(view)
+
+
+def _matches(ends: tuple[int, int] | None, direction: str, test: Callable[[int], bool]) -> bool:
+    """Apply a test to source, destination, either or both."""
+    if ends is None:
+        return False
+    source, target = test(ends[0]), test(ends[1])
+    return {"src": source, "dst": target, "or": source or target, "and": source and target}[direction]
+
+
+def _tagged(view: View, depth: int, wanted: int | None) -> bool:
+    if depth == 0 and view.frame.accel:
+        tci = view.frame.accel
+    else:
+        proto, data = view.at_depth(depth)
+        if proto not in VLAN_ETHERTYPES and proto != 0x9100:
+            return False
+        tci = int.from_bytes(data[:2], "big")
+    return wanted is None or tci & 0xFFF == wanted
+
+
+def _ipv4(view: View, depth: int) -> bytes | None:
+    proto, data = view.at_depth(depth)
+    return data if proto == 0x0800 and len(data) >= 20 else None
+
+
+def _ip_proto(view: View, depth: int) -> int | None:
+    proto, data = view.at_depth(depth)
+    if proto not in (0x0800, 0x86DD):
+        return None
+    return _load(data, 9 if proto == 0x0800 else 6, 1)
+
+
+def _hosts(view: View, depth: int, kinds: tuple[str, ...]) -> tuple[int, int] | None:
+    proto, data = view.at_depth(depth)
+    if proto == 0x0800 and "ip" in kinds:
+        return _pair(data, 12, 16, 4)
+    if (proto == 0x0806 and "arp" in kinds) or (proto == 0x8035 and "rarp" in kinds):
+        return _pair(data, 14, 24, 4)
+    return None
+
+
+def _ports(view: View, depth: int, protos: tuple[int, ...]) -> tuple[int, int] | None:
+    if _ip_proto(view, depth) not in protos:
+        return None
+    proto, data = view.at_depth(depth)
+    if proto == 0x86DD:
+        return _pair(data, 40, 42, 2)
+    if int.from_bytes(data[6:8], "big") & 0x1FFF:
+        return None
+    head = (data[0] & 15) * 4
+    return _pair(data, head, head + 2, 2)
+
+
+def _pair(data: bytes, first: int, second: int, size: int) -> tuple[int, int]:
+    return _load(data, first, size), _load(data, second, size)
+
+
+def _load(data: bytes, at: int, size: int) -> int:
+    if len(data) < at + size:
+        raise _BeyondTheFrame
+    return int.from_bytes(data[at : at + size], "big")
+
+
+def _base(view: View, proto: str, depth: int) -> bytes | None:
+    """Return the octets that `proto[...]` counts from."""
+    if proto == "ether":
+        return bytes(view.frame.with_accel(0))
+    if proto in ETHERTYPE:
+        found, data = view.at_depth(depth)
+        return data if found == ETHERTYPE[proto] else None
+    packet = _ipv4(view, depth)
+    if packet is None or packet[9] != IP_PROTO.get(proto) or int.from_bytes(packet[6:8], "big") & 0x1FFF:
+        return None
+    return packet[(packet[0] & 15) * 4 :]
+
+
+def _compares(
+    data: bytes | None, offset: int, size: int, mask: int, compare: Callable[[int, int], bool], value: int
+) -> bool:
+    return data is not None and compare(_load(data, offset, size) & mask, value)
+
+
+# -- reading ids ----------------------------------------------------------------------------------------------------
+
+
+def _number(word: str) -> int:
+    if word in NAMES:
+        return NAMES[word]
+    try:
+        return int(word, 0)
+    except ValueError:
+        raise FilterError(SYNTAX) from None
+
+
+def _port(word: str) -> int:
+    if word.isdigit():
+        if int(word) > 65535:
+            raise FilterError(f"illegal port number {int(word)} > 65535")
+        return int(word)
+    try:
+        return socket.getservbyname(word)
+    except OSError:
+        raise FilterError(f"unknown port '{word}'") from None
+
+
+def _network(word: str, kind: str) -> tuple[int, int]:
+    """Read an address, `ADDRESS/LENGTH`, or the leading octets of a net, as (value, mask)."""
+    text, _, length = word.partition("/")
+    octets = text.split(".")
+    if not all(part.isdigit() for part in octets):
+        raise FilterError(f"unknown {'network' if kind == 'net' else 'host'} '{word}'")
+    if len(octets) > 4 or any(int(part) > 255 for part in octets):
+        raise FilterError(f"invalid IPv4 address '{text}'")
+    bits = int(length) if length.isdigit() else 8 * len(octets) if kind == "net" else 32
+    value = int(ipaddress.IPv4Address(".".join(octets + ["0"] * (4 - len(octets)))))
+    mask = (0xFFFF_FFFF << (32 - bits)) & 0xFFFF_FFFF
+    if value & ~mask:
+        raise FilterError(f'non-network bits set in "{word}"')
+    return value, mask
