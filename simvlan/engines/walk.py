@@ -1,6 +1,6 @@
 """The synchronous engine: send one frame, read its whole walk. The living definition the other engines are held to.
 
-Nothing here decides: the network's own receive and transmit order runs on whatever clock it has, and a listener notes it.
+Nothing here decides: the network runs its own receive and transmit order on whatever clock it has; a listener notes it.
 """
 
 from __future__ import annotations
