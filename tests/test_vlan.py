@@ -213,3 +213,15 @@ def test_priority_starts_anew_behind_a_veth() -> None:
     """__dev_forward_skb clears skb->priority."""
     assert Frame(W, P, ETHERTYPE, b"", prio=3).received_by(W).prio == 0
     assert Frame(W, P, ETHERTYPE, b"").received_by(W).ptype.name == "HOST"
+
+
+def test_reorder_hdr_off_and_two_tags(bench: Bench) -> None:
+    """skb_vlan_untag takes the inner tag from behind the outer one, which stays: recorded on Linux 6.1."""
+    v = bench.add("vlan", "v", bench.p0, id=5, reorder_hdr=False)
+    bench.add("vlan", "off", v, id=6, reorder_hdr=False)
+    bench.add("vlan", "on", v, id=7)
+    for vid, name, tags in ((6, "off", "8100000581000006"), (7, "on", "81000005")):
+        bench.send(bench.w0, P, accel=Q5, proto=DOT1Q, payload=bytes((0, vid)) + b"\x88\xb5" + bytes(42))
+        shown = {d: bytes(f).hex()[24:] for d, w, _, f in bench.seen if w == "in"}
+        assert shown["v"].startswith(f"8100000{vid}8100000588b5")
+        assert shown[name].startswith(tags + "88b5")

@@ -287,7 +287,9 @@ def test_info_shows_flags_and_maps_in_the_kernels_order(bench: Bench) -> None:
     assert info["flags"] == ["LOOSE_BINDING"]
     assert info["ingress_qos"] == [{"from": 0, "to": 3}, {"from": 5, "to": 6}]
     assert [pair["from"] for pair in info["egress_qos"]] == [32, 16, 0, 6]
-    bench.set(v, info={"egress_qos": [{"from": 16, "to": 0}, {"from": 48, "to": 7}], "ingress_qos": [{"from": 5, "to": 0}]})
+    bench.set(
+        v, info={"egress_qos": [{"from": 16, "to": 0}, {"from": 48, "to": 7}], "ingress_qos": [{"from": 5, "to": 0}]}
+    )
     info = KINDS["vlan"].info(v)
     assert [pair["from"] for pair in info["egress_qos"]] == [48, 32, 0, 6]
     assert info["ingress_qos"] == [{"from": 0, "to": 3}]

@@ -18,28 +18,39 @@ REGISTRATION_GROUP = 0x0180_C200_0021
 
 
 class HeaderTagged(Frame):
-    """A frame whose tag lies in the Ethernet header although its protocol is already the inner one (reorder_hdr off).
+    """A frame with tags left in its Ethernet header although they are off for every rule (reorder_hdr off).
 
-    Packet sockets see the tag; everything that decides by protocol does not.
+    Packet sockets see them, behind an accelerated tag if there is one; the protocol is what follows them.
     """
 
-    __slots__ = ("header_tag",)
+    __slots__ = ("header",)
 
-    header_tag: int
+    header: bytes
 
     @classmethod
-    def of(cls, frame: Frame, tag: int) -> HeaderTagged:
-        """Return the untagged *frame* with *tag* (tpid << 16 | tci) in its header."""
-        made = cls(frame.dst, frame.src, frame.proto, frame.payload, 0, frame.ptype, frame.prio, frame.csum)
-        made.header_tag = tag
+    def of(cls, frame: Frame, header: bytes) -> HeaderTagged:
+        """Return *frame* with these octets between its addresses and its ethertype."""
+        made = cls(frame.dst, frame.src, frame.proto, frame.payload, frame.accel, frame.ptype, frame.prio, frame.csum)
+        made.header = header
         return made
 
     def __bytes__(self) -> bytes:
-        return bytes(self.with_accel(self.header_tag))
+        octets = super().__bytes__()
+        at = 16 if self.accel else 12
+        return octets[:at] + self.header + octets[at:]
 
     def as_ptype(self, ptype: PType) -> Frame:
         """Return the frame with another packet type, the header as it is."""
-        return HeaderTagged.of(super().as_ptype(ptype), self.header_tag)
+        return HeaderTagged.of(super().as_ptype(ptype), self.header)
+
+    def with_accel(self, accel: int) -> Frame:
+        """Return the frame with another accelerated tag, the header as it is."""
+        return HeaderTagged.of(super().with_accel(accel), self.header)
+
+    def pop_inband(self) -> Frame | None:
+        """Take the next tag off, the header as it is."""
+        popped = super().pop_inband()
+        return None if popped is None else HeaderTagged.of(popped, self.header)
 
 
 class Vlan(Device):
@@ -100,9 +111,16 @@ class Vlan(Device):
         self.rx_bytes += len(payload)
         prio = self.ingress.get(frame.accel >> 13 & 7, 0) if self.ingress else 0
         taken = Frame(frame.dst, frame.src, frame.proto, payload, 0, ptype, prio, frame.csum)
-        if not self.reorder_hdr and not self._handled_by_frames():
-            taken = HeaderTagged.of(taken, frame.accel)
+        if not self.reorder_hdr or frame.__class__ is HeaderTagged:
+            taken = self._with_header(taken, frame)
         return ((Way.RX, self, taken),)
+
+    def _with_header(self, taken: Frame, frame: Frame) -> Frame:
+        """Keep tags that are in the header already, and leave this one there with reorder_hdr off."""
+        header = frame.header if isinstance(frame, HeaderTagged) else b""
+        if not self.reorder_hdr and not self._handled_by_frames():
+            header += frame.accel.to_bytes(4, "big")
+        return HeaderTagged.of(taken, header) if header else taken
 
     def _handled_by_frames(self) -> bool:
         """Whether a bridge or macvlan port stands on this device: they never see a header with the tag in it."""
