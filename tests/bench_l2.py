@@ -40,7 +40,7 @@ class Bench:
 
     def step(self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, *rest: Any) -> None:
         """Take note of drops (Tracer)."""
-        notes, drop, *emits = rest
+        drop = rest[1]
         if drop is not None:
             self.drops.append((dev.name, drop))
 

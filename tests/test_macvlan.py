@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bench_l2 import ETHERTYPE, Bench, P, W
 
-from bench_l2 import ETHERTYPE, P, W, Bench
 from simvlan.devices.macvlan_port import bucket_of
 from simvlan.frame import BROADCAST, DOT1Q, Frame
 from simvlan.verdict import Drop
@@ -32,7 +32,7 @@ class Lab(Bench):
             self.net.mc_add(self.m[number], GROUP)
 
 
-# -- received from the wire: unicast ------------------------------------------------------------------------------------
+# -- received from the wire: unicast --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["bridge", "vepa", "private"])
@@ -87,7 +87,7 @@ def test_receive_ignores_the_mtu() -> None:
     assert lab.got("m1") == ["HOST"]
 
 
-# -- received from the wire: broadcast and multicast --------------------------------------------------------------------
+# -- received from the wire: broadcast and multicast ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("src", [W, P, 0, GROUP])
@@ -172,13 +172,14 @@ def test_private_own_broadcast_counts_a_packet_of_no_bytes() -> None:
 
 def test_pause_frames_go_to_the_host_only() -> None:
     lab = Lab("bridge", "bridge")
-    lab.send(lab.w0, BROADCAST, proto=0x8808)
-    assert lab.receivers() == ["p0"]
+    for accel in (0, Q5):
+        lab.send(lab.w0, BROADCAST, proto=0x8808, accel=accel)
+        assert lab.receivers() == ["p0"]
     lab.send(lab.m[1], BROADCAST, M[1], proto=0x8808)
     assert lab.receivers() == ["w0"]
 
 
-# -- the broadcast queue ------------------------------------------------------------------------------------------------
+# -- the broadcast queue --------------------------------------------------------------------------------------------
 
 
 def test_queue_length_is_the_longest_asked_for() -> None:
@@ -226,7 +227,7 @@ def test_later_unicast_overtakes_an_earlier_broadcast() -> None:
     assert lab.got("m1") == ["HOST", "BROADCAST"]
 
 
-# -- sent ---------------------------------------------------------------------------------------------------------------
+# -- sent -----------------------------------------------------------------------------------------------------------
 
 
 def test_unicast_to_a_bridge_sibling_goes_by_the_parents_receive_path() -> None:
@@ -356,7 +357,7 @@ def test_a_parent_that_is_down_swallows_with_success() -> None:
     assert (m.tx_packets, m.tx_dropped, d0.tx_packets) == (1, 0, 0)
 
 
-# -- passthru -----------------------------------------------------------------------------------------------------------
+# -- passthru -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dst", [P, OTHER])
@@ -412,7 +413,7 @@ def test_passthru_with_nopromisc_filters_by_the_parents_groups() -> None:
     assert lab.got("m1") == ["MULTICAST"]
 
 
-# -- source mode --------------------------------------------------------------------------------------------------------
+# -- source mode ----------------------------------------------------------------------------------------------------
 
 
 def source_lab(*flags: str) -> Lab:
@@ -477,7 +478,7 @@ def test_two_macvlans_listing_one_source_both_get_it() -> None:
     assert lab.receivers() == ["p0", "m1"]
 
 
-# -- speed --------------------------------------------------------------------------------------------------------------
+# -- speed ----------------------------------------------------------------------------------------------------------
 
 
 def test_unicast_is_found_by_one_look_up_among_many() -> None:

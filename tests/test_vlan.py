@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from bench_l2 import ETHERTYPE, Bench, P, W
 
-from bench_l2 import ETHERTYPE, P, W, Bench
 from simvlan.frame import BROADCAST, DOT1Q, QINQ, Frame
 from simvlan.verdict import Drop
 
@@ -18,7 +18,7 @@ def bench() -> Bench:
     return Bench()
 
 
-# -- lookup (vlan_find_dev) ---------------------------------------------------------------------------------------------
+# -- lookup (vlan_find_dev) -----------------------------------------------------------------------------------------
 
 
 def test_same_vid_once_per_ethertype(bench: Bench) -> None:
@@ -53,7 +53,7 @@ def test_without_a_vid_0_device_the_inner_tag_counts(bench: Bench) -> None:
     assert bench.got("v5") == ["HOST"]
 
 
-# -- receive (vlan_do_receive) ------------------------------------------------------------------------------------------
+# -- receive (vlan_do_receive) --------------------------------------------------------------------------------------
 
 
 def test_down_device_swallows_its_tag_without_counting(bench: Bench) -> None:
@@ -140,7 +140,7 @@ def test_reorder_hdr_off_does_not_show_under_a_macvlan(bench: Bench) -> None:
     assert bytes(seen)[12:14].hex() == "88b5"
 
 
-# -- transmit (vlan_dev_hard_start_xmit) --------------------------------------------------------------------------------
+# -- transmit (vlan_dev_hard_start_xmit) ----------------------------------------------------------------------------
 
 
 def test_tags_and_counts_without_the_tag(bench: Bench) -> None:

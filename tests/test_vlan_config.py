@@ -8,8 +8,8 @@ from __future__ import annotations
 from errno import EOPNOTSUPP
 
 import pytest
+from bench_l2 import Bench, P
 
-from bench_l2 import P, Bench
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.rtnl.kinds import KINDS
 
@@ -22,7 +22,7 @@ def bench() -> Bench:
     return Bench()
 
 
-# -- state (vlan_dev_open, vlan_device_event) ---------------------------------------------------------------------------
+# -- state (vlan_dev_open, vlan_device_event) -----------------------------------------------------------------------
 
 
 def test_up_needs_the_lower_device_up(bench: Bench) -> None:
@@ -100,7 +100,7 @@ def test_moved_vlan_still_receives(bench: Bench) -> None:
     assert bench.got("v") == ["HOST"]
 
 
-# -- addresses (vlan_dev_inherit_address, vlan_sync_address) ------------------------------------------------------------
+# -- addresses (vlan_dev_inherit_address, vlan_sync_address) --------------------------------------------------------
 
 
 def test_inherits_and_follows_the_address_while_up(bench: Bench) -> None:
@@ -142,7 +142,7 @@ def test_own_address_becoming_the_lower_ones_needs_no_filter(bench: Bench) -> No
     assert bench.p0.uc == {}
 
 
-# -- MTU (vlan_dev_change_mtu) ------------------------------------------------------------------------------------------
+# -- MTU (vlan_dev_change_mtu) --------------------------------------------------------------------------------------
 
 
 def test_mtu_is_the_lower_ones_and_follows_down_only(bench: Bench) -> None:
@@ -160,7 +160,7 @@ def test_mtu_has_no_minimum(bench: Bench) -> None:
     assert v.mtu == 0
 
 
-# -- filters ------------------------------------------------------------------------------------------------------------
+# -- filters --------------------------------------------------------------------------------------------------------
 
 
 def test_promisc_and_allmulti_are_one_reference_each_while_up(bench: Bench) -> None:
@@ -198,7 +198,7 @@ def test_the_first_vlan_joins_the_registration_group_twice(bench: Bench) -> None
     assert GROUP_ADDRESS not in bench.p0.mc
 
 
-# -- refusals -----------------------------------------------------------------------------------------------------------
+# -- refusals -------------------------------------------------------------------------------------------------------
 
 REFUSED_AT_CREATION = {
     "id 4095": ({"id": 4095}, "ERANGE", "8021q: Invalid VLAN id"),
@@ -274,7 +274,7 @@ def test_options_that_do_not_exist_are_refused_by_name(bench: Bench) -> None:
         bench.add("vlan", "v", bench.p0, id=5, vni=5)
 
 
-# -- what `ip -d -j link` shows -----------------------------------------------------------------------------------------
+# -- what `ip -d -j link` shows -------------------------------------------------------------------------------------
 
 
 def test_info_shows_flags_and_maps_in_the_kernels_order(bench: Bench) -> None:

@@ -169,7 +169,7 @@ class MacvlanPort:
 
     def listeners(self, frame: Frame, sender: Macvlan | None, modes: int) -> list[Macvlan]:
         """Return who of these modes listens to a group, in the order of the hash (macvlan_broadcast)."""
-        if frame.proto == ETH_P_PAUSE and not frame.accel:
+        if frame.proto == ETH_P_PAUSE:
             return []
         dst = frame.dst
         if dst == BROADCAST:

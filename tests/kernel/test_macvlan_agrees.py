@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from l2_agreement import JOINED, UNKNOWN, P, Twin
 
-from l2_agreement import JOINED, P, UNKNOWN, Twin
 from simvlan.devices.device import Device
 from simvlan.frame import mac_text
 from simvlan.oracle import available, run_many

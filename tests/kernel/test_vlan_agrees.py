@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from l2_agreement import JOINED, UNKNOWN, Twin
+
 from simvlan.devices.device import Device
 from simvlan.oracle import available, run_many
 
