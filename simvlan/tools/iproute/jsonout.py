@@ -1,4 +1,4 @@
-"""JSON as iproute2's writer lays it out: nothing between tokens, or (-p) four spaces a level. Mirrors lib/json_writer.c."""
+"""JSON as iproute2's writer lays it out: tight, or (-p) with four spaces a level. Mirrors lib/json_writer.c."""
 
 from __future__ import annotations
 

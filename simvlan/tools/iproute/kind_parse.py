@@ -17,13 +17,13 @@ from simvlan.tools.iproute.args import (
     need,
     on_off,
     on_off_text,
+    parse_on_off,
     table,
     u8,
     u16,
     u32,
     u64,
 )
-from simvlan.tools.iproute.args import parse_on_off
 from simvlan.tools.iproute.errors import WRONG, Failed, Quit, invalid, refuse
 from simvlan.tools.iproute.usage import usage_text
 
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 Info = dict[str, Any]
 Rule = Callable[["Context", Info, Args], None]
 
-UNMODELLED = frozenset(
+_NOT_HERE = (
     "amt bareudp bond bond_slave can dsa erspan geneve gre gretap gtp hsr ifb ip6erspan ip6gre ip6gretap ip6tnl ipip"
     " ipoib ipvtap macsec macvtap netdevsim nlmon rmnet sit team team_slave tun vcan virt_wifi vrf vti vti6 vxcan"
-    " vxlan wireguard wwan xfrm".split()
+    " vxlan wireguard wwan xfrm"
 )
+UNMODELLED = frozenset(_NOT_HERE.split())
 """Kinds of Linux that the simulator does not have."""
 
 
@@ -52,7 +53,8 @@ def parse_kind(ctx: Context, kind: str, args: Args) -> Info:
             rule(ctx, info, args)
         else:
             raise Failed(WRONG, _unknown(kind, word) + usage_text(kind))
-    _CHECKS.get(kind, lambda info: None)(info)
+    if kind in _CHECKS:
+        _CHECKS[kind](info)
     return info
 
 
@@ -67,7 +69,7 @@ def has_options(kind: str) -> bool:
     return kind in _KINDS
 
 
-# -- rules shared by kinds ----------------------------------------------------------------------------------------------
+# -- rules shared by kinds ---------------------------------------------------------------------------------------------
 
 
 def _num(key: str, read: Callable[[str], int | None], problem: str = "invalid {}", word: str = "") -> Rule:
@@ -129,7 +131,7 @@ def vlan_protocol(text: str) -> str | None:
     return None if value is None else _ETHERTYPES.get(value, f"[{value}]")
 
 
-# -- bridge -------------------------------------------------------------------------------------------------------------
+# -- bridge ------------------------------------------------------------------------------------------------------------
 
 
 def _group_address(ctx: Context, info: Info, args: Args) -> None:
@@ -167,7 +169,7 @@ _BRIDGE: list[tuple[str, Rule]] = [
     *((w, _num(w, u8)) for w in ("nf_call_iptables", "nf_call_ip6tables", "nf_call_arptables")),
 ]
 
-# -- bridge port --------------------------------------------------------------------------------------------------------
+# -- bridge port -------------------------------------------------------------------------------------------------------
 
 
 def _backup(ctx: Context, info: Info, args: Args) -> None:
@@ -193,7 +195,7 @@ _PORT: list[tuple[str, Rule]] = [
     ("nobackup_port", _flag("backup_port", None)),
 ]
 
-# -- vlan ---------------------------------------------------------------------------------------------------------------
+# -- vlan --------------------------------------------------------------------------------------------------------------
 
 
 def _qos(key: str, word: str) -> Rule:
@@ -217,7 +219,7 @@ _VLAN: list[tuple[str, Rule]] = [
     ("egress-qos-map", _qos("egress_qos", "egress-qos-map")),
 ]
 
-# -- macvlan ------------------------------------------------------------------------------------------------------------
+# -- macvlan -----------------------------------------------------------------------------------------------------------
 
 _MACVLAN_MODES = ("private", "vepa", "bridge", "passthru", "source")
 
@@ -310,7 +312,7 @@ def _check_macvlan(info: Info) -> None:
         raise Failed(WRONG, "macvlan: nopromisc flag only valid in passthru mode\n" + usage_text("macvlan"))
 
 
-# -- ipvlan -------------------------------------------------------------------------------------------------------------
+# -- ipvlan ------------------------------------------------------------------------------------------------------------
 
 
 def _ipvlan_mode(ctx: Context, info: Info, args: Args) -> None:

@@ -100,7 +100,7 @@ def _peer(ctx: Context, args: Args) -> LinkWords:
     return peer
 
 
-# -- adding -------------------------------------------------------------------------------------------------------------
+# -- adding ------------------------------------------------------------------------------------------------------------
 
 
 def _create(ctx: Context, words: LinkWords, peer: LinkWords | None, info: dict[str, Any] | None) -> None:
@@ -165,7 +165,7 @@ def _flags(words: LinkWords) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if value is not None}
 
 
-# -- changing -----------------------------------------------------------------------------------------------------------
+# -- changing ----------------------------------------------------------------------------------------------------------
 
 
 def _change(ctx: Context, words: LinkWords, info: dict[str, Any] | None) -> None:

@@ -132,7 +132,7 @@ def _check_length(ctx: Context, words: LinkWords) -> None:
         raise Failed(1, f"Invalid address length {len(words.mac)} - must be 6 bytes\n")
 
 
-# -- one rule per word --------------------------------------------------------------------------------------------------
+# -- one rule per word -------------------------------------------------------------------------------------------------
 
 
 def _set(key: str, value: object) -> Rule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from simvlan.rtnl import KINDS
 from simvlan.tools.iproute.args import Args, Prefix, matches, prefix
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import WRONG, Failed, duplicate_or_garbage, invalid, refuse
@@ -56,7 +57,7 @@ class Filter:
             return False
         if self.nomaster and dev.master is not None:
             return False
-        return self.kind is None or dev.kind == self.kind
+        return self.kind is None or self.kind not in KINDS or dev.kind == self.kind
 
     def prints_link(self, dev: Device) -> bool:
         """Say whether iproute2 prints a link that the dump contained."""

@@ -89,7 +89,7 @@ def link_record(dev: Device, opt: Options, *, is_link: bool, family: str | None)
 
 def _brief(dev: Device, family: str | None) -> Record:
     named = _name(dev)
-    record = {key: named[key] for key in ("link_index", "link", "ifname") if key in named}
+    record: Record = {key: named[key] for key in ("link_index", "link", "ifname") if key in named}
     record["operstate"] = operstate(dev)
     if family == "link":
         record |= {"address": mac_text(dev.mac), "flags": named["flags"]}

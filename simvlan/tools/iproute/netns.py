@@ -13,7 +13,7 @@ from simvlan.tools.iproute.usage import usage
 if TYPE_CHECKING:
     from simvlan.tools.iproute.context import Context
 
-RUN_DIR = "/var/run/netns"
+RUN_DIR = "/run/netns"
 
 
 def do_netns(ctx: Context, args: Args) -> int | None:
