@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from simvlan.devices.device import Device, Event
 from simvlan.frame import is_valid_ether_addr
+from simvlan.qdisc import purge
 
 if TYPE_CHECKING:
+    from simvlan.clock import Clock
     from simvlan.network import Netns
 
 
@@ -24,6 +26,7 @@ class Lifecycle:
     netns: dict[str, Netns]
     rng: Random
     watchers: list[Callable[[Device, str], None]]
+    clock: Clock
 
     # -- being there ------------------------------------------------------------------------------------------------
 
@@ -105,6 +108,7 @@ class Lifecycle:
         for mac in tuple(dev.mc):
             dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
         dev.up = False
+        purge(dev, self.clock.now)
         dev.on_stop(self)  # type: ignore[arg-type]
         self.notify(dev, Event.DOWN)
 
@@ -112,6 +116,8 @@ class Lifecycle:
         """Turn the carrier on or off and tell everybody above (netif_carrier_on, linkwatch)."""
         if dev.carrier != carrier:
             dev.carrier = carrier
+            if not carrier:
+                purge(dev, self.clock.now)
             dev.carrier_changes += 1
             if dev.up:
                 self.notify(dev, Event.CHANGE)

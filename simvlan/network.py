@@ -207,7 +207,7 @@ class Network(Lifecycle):
             if self.tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)
             if depart_ns > self.now:
-                self._fly(depart_ns, partial(self._dequeue, dev, link.child, sent), dev, sent)
+                self._fly(depart_ns, partial(self._dequeue, dev, link, link.epoch, sent), dev, sent)
             elif link.child is not None:
                 self._enqueue(dev, link.child, sent)
             else:
@@ -215,11 +215,13 @@ class Network(Lifecycle):
         self._fid = mine
         return None
 
-    def _dequeue(self, dev: Device, child: Any, frame: Frame) -> None:
+    def _dequeue(self, dev: Device, link: Any, epoch: int, frame: Frame) -> None:
         if not (dev.up and dev.carrier):
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN if not dev.up else Drop.NO_CARRIER)
-        elif child is not None:
-            self._enqueue(dev, child, frame)
+        elif link.epoch != epoch:
+            self._dropped(dev, "tx", frame, Drop.QDISC_PURGED)
+        elif link.child is not None:
+            self._enqueue(dev, link.child, frame)
         else:
             self._xmit(dev, frame)
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from heapq import heappop, heappush
 from random import Random
-from statistics import NormalDist
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from simvlan.frame import Frame
 from simvlan.verdict import Drop
+
+if TYPE_CHECKING:
+    from simvlan.devices.device import Device
 
 SECOND = 1_000_000_000
 CERTAIN = 0xFFFF_FFFF
@@ -31,9 +33,28 @@ class Link(Protocol):
 
     dropped: int
     child: Link | None
+    epoch: int
+    """Rises with every reset: what was admitted before is gone."""
 
     def admit(self, frame: Frame, now: int) -> Drop | Departures:
         """Say when the frame leaves, once per copy, or why it never does."""
+
+    def reset(self, now: int) -> None:
+        """Give up what waits (qdisc_reset)."""
+
+
+def purge(dev: Device, now: int) -> None:
+    """Empty a device's queues: it has gone down or lost its carrier (dev_deactivate)."""
+    link: Link | None = dev.qdisc
+    while link is not None:
+        link.reset(now)
+        link = link.child
+
+
+def install(dev: Device, root: Link | None, now: int) -> None:
+    """Put another discipline in front of a device, None for none; what waits in the old one is lost (qdisc_graft)."""
+    purge(dev, now)
+    dev.qdisc = root
 
 
 def probability(fraction: float) -> int:
@@ -61,6 +82,7 @@ class Queue:
     kind: ClassVar[str] = ""
 
     def __init__(self) -> None:
+        self.epoch = 0
         self.child: Link | None = None
         """The discipline its departures go through next (`tc qdisc ... parent HANDLE:`)."""
         self.sent_bytes = self.sent_packets = 0
@@ -75,6 +97,13 @@ class Queue:
         waiting = self.waiting
         while waiting and waiting[0][0] <= now:
             self._left(heappop(waiting)[1], True)
+
+    def reset(self, now: int) -> None:
+        """Give up what waits; the counters of what left stay."""
+        self.settle(now)
+        self.waiting.clear()
+        self.backlog = 0
+        self.epoch += 1
 
     def _left(self, size: int, waited: bool) -> None:
         self.sent_packets += 1
@@ -143,6 +172,8 @@ def distribution(name: str) -> tuple[int, ...]:
     if name == "uniform":
         return ()
     if name == "normal":
+        from statistics import NormalDist  # late: it is slow to import
+
         return tuple(round(DIST_SCALE * NormalDist().inv_cdf((i + 0.5) / DIST_SIZE)) for i in range(DIST_SIZE))
     raise ValueError(f'the delay distribution "{name}" is not modelled (known: uniform, normal)')
 
@@ -211,6 +242,11 @@ class Netem(Queue):
         self._counter = 0
         self._gap = options.gap or (1 if options.reorder else 0)
         self._jumps = options.reorder or CERTAIN  # a gap alone means every gap-th frame, always
+
+    def reset(self, now: int) -> None:
+        """Give up what waits: the next frame has no reference point."""
+        super().reset(now)
+        self._last = 0
 
     def admit(self, frame: Frame, now: int) -> Drop | Departures:
         """Decide about a frame (netem_enqueue)."""
@@ -355,11 +391,19 @@ class Tbf(Queue):
         self.options = options
         self.rate = Rate(options.rate)
         self.peak = Rate(options.peakrate) if options.peakrate else None
-        self.buffer = self._tokens = self.rate.ns(options.burst)
-        self.mtu_ns = self._peak_tokens = self.peak.ns(options.mtu) if self.peak else 0
+        self.buffer = self.rate.ns(options.burst)
+        self.mtu_ns = self.peak.ns(options.mtu) if self.peak else 0
         self.max_size = min(options.burst, options.mtu) if self.peak else options.burst
-        self._checked = now
-        self._free_at = now
+        self._fill(now)
+
+    def reset(self, now: int) -> None:
+        """Give up what waits, and fill the bucket (tbf_reset)."""
+        super().reset(now)
+        self._fill(now)
+
+    def _fill(self, now: int) -> None:
+        self._tokens, self._peak_tokens = self.buffer, self.mtu_ns
+        self._checked = self._free_at = now
 
     def admit(self, frame: Frame, now: int) -> Drop | Departures:
         """Decide about a frame (tbf_enqueue, and tbf_dequeue foreseen)."""

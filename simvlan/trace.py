@@ -25,6 +25,7 @@ _BEFORE_THE_RULE = {
     Drop.VLAN_TOO_SHORT: "device",
     Drop.STORM: "backlog",
     Drop.QDISC_DROP: "qdisc",
+    Drop.QDISC_PURGED: "qdisc",
     Drop.LINK_LOSS: "qdisc",
 }
 """Drops that happen before any device rule is asked."""

@@ -51,6 +51,10 @@ class Drop(Enum):
         "break the loop or turn STP on (ip link set BR type bridge stp_state 1)",
     )
     QDISC_DROP = ("the queue in front of the device is full", "raise the queue's limit or its rate")
+    QDISC_PURGED = (
+        "the queue it waited in was emptied: the device went down, or another qdisc took its place",
+        "change a qdisc (tc qdisc change) instead of replacing it",
+    )
     LINK_LOSS = ("lost on the cable, as the link model says", "lower the loss of the link model")
     VLAN_TOO_SHORT = ("a tagged frame with fewer than 20 octets is freed before anyone sees it", "send a longer frame")
 

@@ -20,6 +20,7 @@ from simvlan.qdisc import (
     Rate,
     Tbf,
     TbfOptions,
+    install,
     limit_for_latency,
     probability,
     table_delay,
@@ -437,10 +438,30 @@ def test_a_child_discipline_gets_what_its_parent_lets_go() -> None:
     assert world.got == [(MS, 1), (MS + 100_000, 2)]
 
 
-def test_a_device_that_went_down_loses_what_waited() -> None:
+@pytest.mark.parametrize("what", ["down", "carrier", "replaced", "removed"])
+def test_a_purged_queue_loses_what_waited_and_works_again(what: str) -> None:
+    """dev_deactivate and qdisc_graft empty the queue; what is sent afterwards leaves as usual."""
     world = World()
     world.left.qdisc = netem(delay_ns=MS)
     world.net.send(world.left, frame(mark=1))
-    world.net.set_down(world.left)
+    if what == "down":
+        world.net.set_down(world.left)
+        world.net.set_up(world.left)
+    elif what == "carrier":
+        world.net.set_down(world.right)
+        world.net.set_up(world.right)
+    else:
+        install(world.left, netem(delay_ns=MS) if what == "replaced" else None, 0)
+    world.net.send(world.left, frame(mark=2))
     world.run()
-    assert world.got == []
+    assert [mark for _, mark in world.got] == [2]
+
+
+def test_a_reset_fills_the_bucket_and_forgets_the_backlog() -> None:
+    """tbf_reset."""
+    queue = Tbf(TbfOptions(1_000_000, 100, 1000), 0)
+    departures(queue, [(0, 100)] * 3)
+    queue.reset(0)
+    assert queue.stats(0)[:2] == (100, 1)
+    assert (queue.stats(0).backlog, queue.stats(0).qlen) == (0, 0)
+    assert departures(queue, [(0, 100)] * 2) == [0, 100_000]
