@@ -657,3 +657,19 @@ def test_packet_types_are_what_the_stack_sees() -> None:
         assert [f.ptype for name, f in lab.frames if name == "i2"] == [ptype]
     lab.from_wire(ip4("10.0.0.9", "10.0.0.2", X, W))
     assert lab.frames[-1][1].ptype is OTHERHOST
+
+
+def test_a_restored_parent_has_slaves_of_its_own() -> None:
+    """Ports and tables are copied with the network, and keep apart afterwards."""
+    from simvlan.engines.events import restore, snapshot
+
+    lab = Lab()
+    twin = restore(snapshot(lab.net))
+    p0 = twin.device("host/p0")
+    assert p0.rx_handler is not lab.p0.rx_handler
+    assert [s.lower for s in p0.rx_handler.slaves] == [p0] * 3
+    assert p0.rx_handler.table == {s.addresses[0]: s for s in p0.rx_handler.slaves}
+    twin.device("s2/i2").address_removed(parse_ip("10.0.0.2"))  # type: ignore[attr-defined]
+    assert lab.from_wire(ip4("10.0.0.9", "10.0.0.2", P, W)) == inward("p0", "i2")
+    twin.send(twin.device("wire/w0"), ip4("10.0.0.9", "10.0.0.2", P, W))
+    assert twin.device("s2/i2").rx_packets == 0
