@@ -125,7 +125,7 @@ def _option(ctx: Context, args: Args, word: str) -> None:
         opt.family = _family(_needed(args))
     elif word in _SHORT:
         opt.family = _SHORT[word]
-    elif _is_color(word):
+    elif is_color(word):
         return
     else:
         _named_option(ctx, args, word, look_up(_COUNTED, word))
@@ -145,7 +145,7 @@ def _family(text: str) -> str:
     return text
 
 
-def _is_color(word: str) -> bool:
+def is_color(word: str) -> bool:
     """Say whether a word is -c[olor][={always|auto|never}]; colours are never written."""
     name, equals, when = word.partition("=")
     if not matches(name, "-color") or len(name) < 2:

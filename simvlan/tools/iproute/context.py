@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simvlan.errors import RtnlError, Unsupported
-from simvlan.tools.iproute.errors import REFUSED, Failed, Quit, no_device, refused
+from simvlan.tools.iproute.errors import REFUSED, Quit, no_device, refused
 from simvlan.tools.iproute.jsonout import dump
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Context:
         except RtnlError as error:
             raise refused(error) from error
         except Unsupported as error:
-            raise Failed(REFUSED, f"simvlan: {error}\n") from error
+            raise Quit(REFUSED, f"simvlan: {error}\n") from error
 
 
 def netns_missing(name: str) -> Quit:

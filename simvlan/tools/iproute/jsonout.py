@@ -7,12 +7,6 @@ from typing import Any
 _ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f", "\b": "\\b", "\\": "\\\\", '"': '\\"'}
 
 
-class Literal(str):
-    """Digits to be written without quotes, such as a timer's `12.50`."""
-
-    __slots__ = ()
-
-
 def dump(value: Any, pretty: bool = False) -> str:
     """Write a value and the final line feed."""
     out: list[str] = []
@@ -34,8 +28,10 @@ def _scalar(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, Literal)):
+    if isinstance(value, int):
         return str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}"
     return '"' + "".join(_ESCAPES.get(c, c) for c in str(value)) + '"'
 
 

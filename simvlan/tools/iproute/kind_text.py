@@ -35,22 +35,23 @@ _PORT_RENAMED = {
 
 def bridge_text(data: Record, opt: Options) -> str:
     """Write a bridge's options."""
-    return "".join(_field(_RENAMED.get(key, key), value) for key, value in data.items())
+    return "".join(field(_RENAMED.get(key, key), value) for key, value in data.items())
 
 
 def port_text(data: Record) -> str:
     """Write a bridge port's options; fast leave appears twice, the second time before the flood flags."""
     parts = []
     for key, value in data.items():
-        parts.append(_field(_PORT_RENAMED.get(key, key), value))
+        parts.append(field(_PORT_RENAMED.get(key, key), value))
         if key == "multicast_router":
-            parts.append(_field("mcast_fast_leave", data["fastleave"]))
+            parts.append(field("mcast_fast_leave", data["fastleave"]))
     return "".join(parts)
 
 
-def _field(word: str, value: Any) -> str:
+def field(word: str, value: Any) -> str:
+    """Write one option: switches as words, timers aligned."""
     if word.endswith("_timer"):
-        return f"{word} {value:>7} "
+        return f"{word} {value:7.2f} "
     return f"{word} {('on' if value else 'off') if isinstance(value, bool) else value} "
 
 

@@ -20,7 +20,7 @@ def link_text(record: Record, opt: Options, name_of_nsid: Callable[[int], str | 
     if opt.brief:
         return _brief(record)
     parts = [
-        f"{record['ifindex']}: {_full_name(record)}: {_flags(record)} mtu {record['mtu']} qdisc {record['qdisc']} ",
+        f"{record['ifindex']}: {full_name(record)}: {flags_text(record)} mtu {record['mtu']} qdisc {record['qdisc']} ",
         f"master {record['master']} " if "master" in record else "",
         f"state {record['operstate']} ",
         f"mode {record['linkmode']} " if "linkmode" in record else "",
@@ -37,13 +37,14 @@ def link_text(record: Record, opt: Options, name_of_nsid: Callable[[int], str | 
 
 
 def _brief(record: Record) -> str:
-    text = f"{_full_name(record):<16} {record['operstate']:<14} "
+    text = f"{full_name(record):<16} {record['operstate']:<14} "
     if "address" in record:
-        text += f"{record['address']} {_flags(record)} \n"
+        text += f"{record['address']} {flags_text(record)} \n"
     return text
 
 
-def _full_name(record: Record) -> str:
+def full_name(record: Record) -> str:
+    """Write a name with what it is linked to."""
     if "link" in record:
         return f"{record['ifname']}@{record['link']}"
     if "link_index" in record:
@@ -51,7 +52,8 @@ def _full_name(record: Record) -> str:
     return str(record["ifname"])
 
 
-def _flags(record: Record) -> str:
+def flags_text(record: Record) -> str:
+    """Write interface flags."""
     return f"<{','.join(record['flags'])}>"
 
 

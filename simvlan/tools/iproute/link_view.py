@@ -64,7 +64,7 @@ def link_record(dev: Device, opt: Options, *, is_link: bool, family: str | None)
     """Describe a device; *is_link* says `ip link` (not `ip address`), *family* what the listing is filtered by."""
     if opt.brief:
         return _brief(dev, family)
-    record: Record = {"ifindex": dev.ifindex} | _name(dev) | {"mtu": dev.mtu, "qdisc": qdisc(dev)}
+    record: Record = {"ifindex": dev.ifindex} | name_record(dev) | {"mtu": dev.mtu, "qdisc": qdisc(dev)}
     if dev.master is not None:
         record["master"] = dev.master.name
     record["operstate"] = operstate(dev)
@@ -88,7 +88,7 @@ def link_record(dev: Device, opt: Options, *, is_link: bool, family: str | None)
 
 
 def _brief(dev: Device, family: str | None) -> Record:
-    named = _name(dev)
+    named = name_record(dev)
     record: Record = {key: named[key] for key in ("link_index", "link", "ifname") if key in named}
     record["operstate"] = operstate(dev)
     if family == "link":
@@ -96,7 +96,8 @@ def _brief(dev: Device, family: str | None) -> Record:
     return record
 
 
-def _name(dev: Device) -> Record:
+def name_record(dev: Device) -> Record:
+    """Say what a device is called, what it is linked to, and its flags."""
     other = other_end(dev)
     if other is None:
         link: Record = {}
