@@ -186,7 +186,7 @@ def test_passthru_is_the_first_and_the_only(bench: Bench) -> None:
 
 
 def test_passthru_promiscuity(bench: Bench) -> None:
-    """One reference while up, unless nopromisc; promisc of the macvlan itself adds none; allmulti is never given back."""
+    """One reference while up, unless nopromisc; its own promisc adds none; allmulti is never given back."""
     m = bench.add("macvlan", "m", bench.p0, mode="passthru")
     assert (bench.p0.promiscuity, bench.p0.uc) == (1, {})
     bench.set(m, promisc=True)

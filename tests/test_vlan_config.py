@@ -278,7 +278,7 @@ def test_options_that_do_not_exist_are_refused_by_name(bench: Bench) -> None:
 
 
 def test_info_shows_flags_and_maps_in_the_kernels_order(bench: Bench) -> None:
-    """Sixteen buckets, newest first; mappings to 0 disappear. Order recorded on 6.1: 32, 16, 0, 6; then 48, 32, 0, 6."""
+    """Sixteen buckets, newest first; mappings to 0 disappear. Recorded on 6.1: 32, 16, 0, 6; then 48, 32, 0, 6."""
     maps = {"ingress_qos": [(0, 3), (5, 6)], "egress_qos": [(0, 2), (6, 5), (16, 1), (32, 4)]}
     options = {key: [{"from": a, "to": b} for a, b in pairs] for key, pairs in maps.items()}
     v = bench.add("vlan", "v", bench.p0, id=6, protocol="802.1ad", reorder_hdr=False, loose_binding=True, **options)

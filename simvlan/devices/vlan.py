@@ -6,7 +6,9 @@ Tables: `lower.vlans` (tag ethertype and VID -> device), the ingress map (PCP ->
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from simvlan.devices.device import Device, Event, Kernel
 from simvlan.errors import RtnlError
@@ -61,6 +63,7 @@ class Vlan(Device):
     unicast_filter = True
     min_mtu = 0
     __slots__ = (
+        "binds",
         "bridge_binding",
         "egress",
         "gvrp",
@@ -84,6 +87,8 @@ class Vlan(Device):
         self.tag = proto << 16 | vid
         self.reorder_hdr = True
         self.gvrp = self.mvrp = self.loose_binding = self.bridge_binding = False
+        self.binds = False
+        """Bound to a bridge that therefore keeps the carrier of its bound VLANs (BROPT_VLAN_BRIDGE_BINDING)."""
         self.ingress: dict[int, int] = {}
         """PCP -> priority, only what was set to other than 0."""
         self.egress: dict[int, int] = {}
@@ -205,6 +210,9 @@ class Vlan(Device):
             return
         lower.vlans.pop(self.tag, None)
         lower.uppers.remove(self)
+        if self.bridge_binding:
+            self.binds = False
+            _keep_binding(lower)
         if not lower.vlans:
             lower.vlans = None
             for _ in ("gvrp", "mvrp"):
@@ -221,6 +229,13 @@ class Vlan(Device):
     def _follow_carrier(self, kernel: Kernel) -> None:
         if not self.bridge_binding:
             kernel.set_carrier(self, self.lower.carrier)
+        else:
+            follow_ports(kernel, self.lower)
+
+    def follow_ports(self, kernel: Kernel, ports: Sequence[Any]) -> None:
+        """Have a carrier while a port in this VLAN has one (br_vlan_set_vlan_dev_state)."""
+        live = any(self.vid in port.vlans.vids and port.dev.up and port.dev.carrier for port in ports)
+        kernel.set_carrier(self, self.lower.carrier and live)
 
     def _lower_up(self, kernel: Kernel) -> None:
         """Every VLAN comes up with its lower device, even one that was taken down by hand."""
@@ -273,6 +288,24 @@ _REACTIONS = {
 }
 
 
+def follow_ports(kernel: Kernel, bridge: Device) -> None:
+    """Let VLANs with bridge_binding follow the ports of their bridge, if it keeps them (br_vlan_set_all_vlan_dev_state).
+
+    To be called when a port's carrier, state or VLANs change. On any other device such VLANs never get a carrier.
+    """
+    bound = [v for v in (bridge.vlans or {}).values() if v.bridge_binding]
+    if any(vlan.binds for vlan in (bridge.vlans or {}).values()):
+        for vlan in bound:
+            vlan.follow_ports(kernel, getattr(bridge, "ports", ()))
+
+
+def _keep_binding(bridge: Device) -> None:
+    """A bound VLAN went: the bridge goes on as long as any is left (br_vlan_upper_change)."""
+    vlans = list((bridge.vlans or {}).values())
+    for vlan in vlans:
+        vlan.binds = vlan.bridge_binding
+
+
 def attach(kernel: Kernel, vlan: Vlan) -> None:
     """Put a new device into its lower device's table (register_vlan_dev)."""
     lower = vlan.lower
@@ -282,3 +315,6 @@ def attach(kernel: Kernel, vlan: Vlan) -> None:
             kernel.mc_add(lower, REGISTRATION_GROUP)
     lower.vlans[vlan.tag] = vlan
     lower.uppers.append(vlan)
+    if vlan.bridge_binding and lower.kind == "bridge":
+        vlan.binds = True
+        follow_ports(kernel, lower)

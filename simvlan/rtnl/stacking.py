@@ -15,7 +15,7 @@ def lowers(dev: Device) -> Iterable[Device]:
     """Return what a device stands on: its lower device, or a bridge's ports."""
     if dev.lower is not None:
         return (dev.lower,)
-    return tuple(d for d in dev.netns.devices.values() if d.master is dev) if dev.kind == "bridge" else ()
+    return tuple(port.dev for port in getattr(dev, "ports", ()))
 
 
 def level(dev: Device) -> int:

@@ -108,7 +108,7 @@ def _validate(mac: int | None, info: Mapping[str, object]) -> None:
         raise RtnlError(EPROTONOSUPPORT, "8021q: Invalid VLAN protocol")
     if "id" in info and _number(info["id"]) >= 0xFFF:
         raise RtnlError(ERANGE, "8021q: Invalid VLAN id")
-    for flag in ("gvrp", "mvrp", "bridge_binding"):
+    for flag in ("gvrp", "mvrp"):
         if info.get(flag):
             raise Unsupported(f"a vlan with {flag} on is not modelled: leave it off")
 
