@@ -1,0 +1,404 @@
+"""The bridge device: what happens to a frame that came in by a port, and to one its own stack sends.
+
+Mirrors net/bridge/br_input.c, br_forward.c and br_device.c (6.1, 6.18). The order of the tests is the kernel's; each
+refusal is a named Drop. Ports and their quick way are in `bridge_port`, addresses in `bridge_fdb`, VLANs in
+`bridge_vlan`, the spanning tree in `bridge_stp`, snooping in `bridge_mcast`, ARP suppression in `bridge_arp`, joining
+and leaving in `bridge_ports`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from simvlan.clock import SECOND
+from simvlan.devices import bridge_arp, bridge_bpdu, bridge_ports
+from simvlan.devices.bridge_fdb import Fdb, FdbEntry, fdb_text
+from simvlan.devices.bridge_mcast import Snooping
+from simvlan.devices.bridge_port import BridgePort
+from simvlan.devices.bridge_stp import Stp
+from simvlan.devices.bridge_stp_port import State
+from simvlan.devices.bridge_transit import Transit
+from simvlan.devices.bridge_vlan import VlanGroup, classify, learning_vid, untag
+from simvlan.devices.device import Device, Event, Kernel
+from simvlan.frame import ARP, BROADCAST, DOT1Q, GROUP, HOST, Frame
+from simvlan.verdict import Drop, Emit, Verdict, Way, Why
+
+LINK_LOCAL = 0x0180_C200_0000
+"""01:80:c2:00:00:00, the first of sixteen reserved group addresses (is_link_local_ether_addr)."""
+STP_ADDRESS, PAUSE_ADDRESS, LLDP_ADDRESS = 0x0, 0x1, 0xE
+RARP = 0x8035
+
+PROVIDER_FWD_MASK = 0xB801
+"""Reserved addresses an 802.1ad bridge forwards: a customer bridge's, not its own (BR_GROUPFWD_8021AD)."""
+
+HEARING = frozenset((State.LEARNING, State.FORWARDING))
+
+
+class Bridge(Device):
+    """A Linux bridge. Times in ns; options are named as iproute2 names them."""
+
+    kind = "bridge"
+    vlan_offload = True
+    netns_local = True
+    __slots__ = (
+        "ageing_time",
+        "answers_arp",
+        "fdb",
+        "group_address",
+        "group_address_by_user",
+        "group_fwd_mask",
+        "group_fwd_mask_required",
+        "kernel",
+        "mcast",
+        "mtu_by_user",
+        "nf_call",
+        "no_linklocal_learn",
+        "outbox",
+        "own_ageing_time",
+        "ports",
+        "stp",
+        "suppresses_arp",
+        "vlan_default_pvid",
+        "vlan_filtering",
+        "vlan_group",
+        "vlan_protocol",
+        "vlan_stats",
+    )
+
+    def __init__(self, name: str, netns: object, kernel: Kernel, mac: int, mtu: int = 1500) -> None:
+        super().__init__(name, netns, mac, mtu)
+        self.kernel = kernel
+        self.mtu_by_user = False
+        """An MTU set by hand no longer follows the ports (BROPT_MTU_SET_BY_USER)."""
+        self.ports: list[BridgePort] = []
+        """The ports, last added first: the order of flooding."""
+        self.outbox: list[Emit] = []
+        """Frames the bridge itself wants to send (BPDUs, queries), until `flush` or a rule takes them."""
+        self.ageing_time = self.own_ageing_time = 300 * SECOND
+        """In force, and as set: a topology change shortens the former."""
+        self.vlan_filtering = False
+        self.vlan_protocol = DOT1Q
+        self.vlan_default_pvid = 1
+        self.vlan_stats = False
+        self.vlan_group = VlanGroup()
+        self.group_address = LINK_LOCAL
+        self.group_address_by_user = False
+        self.group_fwd_mask = 0
+        self.group_fwd_mask_required = 0
+        self.no_linklocal_learn = False
+        self.nf_call = {"nf_call_iptables": 0, "nf_call_ip6tables": 0, "nf_call_arptables": 0}
+        self.answers_arp = False
+        """Whether any port has proxy_arp, proxy_arp_wifi or neigh_suppress."""
+        self.suppresses_arp = False
+        """Whether any port has neigh_suppress (BROPT_NEIGH_SUPPRESS_ENABLED)."""
+        self.fdb = Fdb(self)
+        self.stp = Stp(self)
+        self.mcast = Snooping(self)
+        self.fdb.add_local(None, mac, 0)
+
+    # -- received by a port (br_handle_frame) -----------------------------------------------------------------------
+
+    def handle(self, port: BridgePort, frame: Frame, now: int, why: Why) -> Verdict:
+        """Decide about a frame received on a port."""
+        if not frame.src or frame.src & GROUP:
+            return Drop.MAC_INVALID_SOURCE
+        if frame.dst & ~0xF == LINK_LOCAL:
+            reserved = self._reserved(port, frame, now, why)
+            if reserved is not None:
+                return reserved
+        if port.state not in HEARING:
+            return Drop.BRIDGE_INGRESS_STP_STATE
+        if frame.dst == self.mac:
+            frame = frame.as_ptype(HOST)
+        return self._accept(port, frame, now, why)
+
+    def _reserved(self, port: BridgePort, frame: Frame, now: int, why: Why) -> Verdict | None:
+        """Decide about 01:80:c2:00:00:0X; None: forward it like any multicast frame."""
+        last = frame.dst & 0xF
+        mask = self.group_fwd_mask_required | port.group_fwd_mask
+        if last == PAUSE_ADDRESS:
+            return Drop.MAC_IEEE_MAC_CONTROL
+        if last == STP_ADDRESS:
+            if not self.stp.enabled or mask & 1:
+                return None
+        elif (mask | self.group_fwd_mask) >> last & 1:
+            return None
+        self._learn_reserved(port, frame, now)
+        if why:
+            why("reserved address: to the port's own stack, not forwarded")
+        up = (Way.UP, port.dev, frame)
+        return (up, *self._bpdu(port, frame)) if frame.dst == self.group_address else (up,)
+
+    def _learn_reserved(self, port: BridgePort, frame: Frame, now: int) -> None:
+        """Learn the source of a frame that stays here (__br_handle_local_finish)."""
+        if not port.learning or port.state not in HEARING or self.no_linklocal_learn:
+            return
+        vid = learning_vid(port.vlans, self.vlan_protocol, frame) if self.vlan_filtering else 0
+        if vid is not None:
+            self.fdb.learn(port, frame.src, vid, now)
+
+    def _bpdu(self, port: BridgePort, frame: Frame) -> Iterable[Emit]:
+        """Give the spanning tree a BPDU; returns what it wants sent (br_stp_rcv)."""
+        news = bridge_bpdu.parse(frame)
+        if news is None or not self.stp.enabled or not self.up or port.state is State.DISABLED:
+            return ()
+        if port.guard:
+            self.stp.disable_port(port)
+        elif isinstance(news, bridge_bpdu.Config):
+            self.stp.receive_config(port, news)
+        else:
+            self.stp.receive_tcn(port)
+        return self.take_outbox()
+
+    def _accept(self, port: BridgePort, frame: Frame, now: int, why: Why) -> Verdict:
+        """Classify, learn, forward (br_handle_frame_finish)."""
+        vid = 0
+        if self.vlan_filtering:
+            classified = classify(port.vlans, self.vlan_protocol, frame)
+            if isinstance(classified, Drop):
+                return classified
+            vid, frame = classified
+        if port.locked and not self._authorised(port, frame.src, vid):
+            return Drop.BRIDGE_LOCKED
+        learned = self.fdb.learn(port, frame.src, vid, now) if port.learning else "learning off"
+        if why:
+            why(f"source {learned}" + (f", vid {vid}" if vid else ""))
+        return self._forward(Transit(port, port.dev, frame, vid, now, why))
+
+    def _authorised(self, port: BridgePort, src: int, vid: int) -> bool:
+        """A locked port admits only stations already known there."""
+        entry = self.fdb.find(src, vid)
+        return entry is not None and entry.out is port
+
+    def _forward(self, transit: Transit) -> Verdict:
+        """Choose where an accepted frame goes."""
+        frame, port = transit.frame, transit.port
+        group = frame.dst & GROUP and frame.dst != BROADCAST
+        if group:
+            refused = self.mcast.examine(transit)
+            if refused is not None:
+                return (*self.take_outbox(), (refused, transit.dev, frame)) if self.outbox else refused
+        if port is not None and port.state is State.LEARNING:
+            return Drop.BRIDGE_LEARNING
+        if self.answers_arp and frame.proto in (ARP, RARP):
+            bridge_arp.examine(self, transit)
+        if frame.dst == BROADCAST:
+            self._flood(transit)
+            self._pass_up(transit)
+        elif group:
+            self._multicast(transit)
+        else:
+            self._unicast(transit)
+        transit.emits += self.take_outbox()
+        return transit.verdict()
+
+    def _unicast(self, transit: Transit) -> None:
+        """Send to where the address is, up to this host, or everywhere."""
+        entry = self.fdb.find(transit.frame.dst, transit.vid)
+        if entry is None:
+            if transit.why:
+                transit.why("unknown destination")
+            self._flood(transit)
+        else:
+            if transit.why:
+                transit.why(f"{entry.state} {fdb_text(entry, self.name)}")
+            if entry.local:
+                self._pass_up(transit)
+                return
+            self._send_to(entry, transit)
+        if self.promiscuity:
+            self._pass_up(transit)
+
+    def _send_to(self, entry: FdbEntry, transit: Transit) -> None:
+        entry.used = transit.now
+        if entry.port is not None:
+            self._try(entry.port, transit)
+
+    def _multicast(self, transit: Transit) -> None:
+        """Send a group's frame to its members where snooping knows them, else everywhere."""
+        members = self.mcast.members(transit)
+        if members is None:
+            self._flood(transit)
+            up = True
+        else:
+            self._to_members(members, transit)
+            up = self.mcast.wanted_here(transit)
+        if up:
+            self.multicast += 1
+        if up or self.promiscuity:
+            self._pass_up(transit)
+
+    def _to_members(self, members: list[BridgePort], transit: Transit) -> None:
+        """Send to the members of a group, to single stations where a port asks for that (br_multicast_flood)."""
+        group = transit.frame
+        for port in members:
+            for mac in self.mcast.stations(transit, port) or (group.dst,):
+                if mac == group.dst:
+                    self._try(port, transit)
+                elif not (port is transit.port and mac == group.src):
+                    transit.frame = group.with_macs(mac, group.src)
+                    self._try(port, transit)
+                    transit.frame = group
+
+    # -- leaving by a port (br_forward, br_flood) -------------------------------------------------------------------
+
+    def _flood(self, transit: Transit) -> None:
+        """Send to every port that takes flooded frames of this sort, last added first."""
+        dst = transit.frame.dst
+        own = transit.port is None
+        for port in self.ports:
+            if not dst & GROUP:
+                takes = port.flood
+            elif dst == BROADCAST:
+                takes = port.bcast_flood or own
+            else:
+                takes = port.mcast_flood or own
+            if not takes or port.proxy_arp:
+                continue
+            if transit.replied and (port.neigh_suppress or port.proxy_arp_wifi):
+                continue
+            self._try(port, transit)
+
+    def _try(self, port: BridgePort, transit: Transit) -> None:
+        """Send a copy out of a port, or note why not (should_deliver, __br_forward)."""
+        refused = self._refuses(port, transit)
+        if refused is not None:
+            transit.refused = refused
+            return
+        frame = untag(port.vlans, transit.vid, transit.frame) if self.vlan_filtering else transit.frame
+        drop = port.dev.forwardable(14 + len(frame.payload))
+        transit.emits.append((drop or Way.TX, port.dev, frame))
+
+    def _refuses(self, port: BridgePort, transit: Transit) -> Drop | None:
+        """Say why a frame may not leave by a port (should_deliver)."""
+        came = transit.port
+        if port is came and not port.hairpin:
+            return Drop.BRIDGE_SAME_PORT
+        if not port.open:
+            return Drop.BRIDGE_EGRESS_STP_STATE
+        if self.vlan_filtering and transit.vid not in port.vlans.vids:
+            return Drop.BRIDGE_VLAN_EGRESS
+        if came is not None and came.isolated and port.isolated:
+            return Drop.BRIDGE_ISOLATED
+        return None
+
+    def _pass_up(self, transit: Transit) -> None:
+        """Receive a copy on the bridge device itself (br_pass_frame_up)."""
+        frame = transit.frame
+        self.rx_packets += 1
+        self.rx_bytes += len(frame.payload)
+        if self.vlan_filtering:
+            if transit.vid in self.vlan_group.vids:
+                frame = untag(self.vlan_group, transit.vid, frame)
+            elif not self.promiscuity:
+                transit.refused = Drop.BRIDGE_VLAN_LOCAL
+                return
+        transit.emits.append((Way.RX, self, frame))
+
+    # -- sent by the bridge's own stack (br_dev_xmit) ---------------------------------------------------------------
+
+    def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
+        """Send as one more station on the bridge; sending always succeeds."""
+        verdict = self._own(frame, now, why)
+        return ((verdict, self, frame),) if isinstance(verdict, Drop) else verdict
+
+    def _own(self, frame: Frame, now: int, why: Why) -> Verdict:
+        vid = 0
+        if self.vlan_filtering:
+            classified = classify(self.vlan_group, self.vlan_protocol, frame)
+            if isinstance(classified, Drop):
+                return classified
+            vid, frame = classified
+        transit = Transit(None, self, frame, vid, now, why)
+        if self.suppresses_arp and frame.proto in (ARP, RARP):
+            bridge_arp.examine(self, transit)
+        if frame.dst == BROADCAST:
+            self._flood(transit)
+        elif frame.dst & GROUP:
+            refused = self.mcast.examine(transit)
+            if refused is not None:
+                return refused
+            self._own_multicast(transit)
+        else:
+            self._own_unicast(transit)
+        transit.emits += self.take_outbox()
+        return transit.verdict()
+
+    def _own_multicast(self, transit: Transit) -> None:
+        members = self.mcast.members(transit)
+        if members is None:
+            self._flood(transit)
+        else:
+            self._to_members(members, transit)
+
+    def _own_unicast(self, transit: Transit) -> None:
+        """Send out of the port the address is on; a port's own address leaves by that port."""
+        entry = self.fdb.find(transit.frame.dst, transit.vid)
+        if entry is None:
+            self._flood(transit)
+        elif entry.port is not None:
+            self._try(entry.port, transit)
+        else:
+            transit.refused = Drop.BRIDGE_OWN_MAC
+
+    # -- what the bridge itself sends -------------------------------------------------------------------------------
+
+    def take_outbox(self) -> list[Emit]:
+        """Take what waits to be sent."""
+        waiting, self.outbox = self.outbox, []
+        return waiting
+
+    def flush(self) -> None:
+        """Send what waits, outside any rule (timers, configuration)."""
+        for emit in self.take_outbox():
+            self.kernel.carry((emit,), emit[1], emit[2])
+
+    # -- reactions --------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Let every port work out its quick way again."""
+        ports = self.ports
+        self.suppresses_arp = any(p.neigh_suppress for p in ports)
+        self.answers_arp = self.suppresses_arp or any(p.proxy_arp or p.proxy_arp_wifi for p in ports)
+        for port in ports:
+            port.refresh()
+
+    def on_port_event(self, port: BridgePort, event: Event) -> None:
+        """Hear of a change of a port's device (br_device_event)."""
+        bridge_ports.on_port_event(self, port, event)
+
+    def on_open(self, kernel: Kernel) -> None:
+        """Come up (br_dev_open)."""
+        self.stp.enable_bridge()
+        self.fdb.start_sweeps()
+        self.mcast.open()
+        self.flush()
+
+    def on_stop(self, kernel: Kernel) -> None:
+        """Go down (br_dev_stop)."""
+        self.stp.disable_bridge()
+        self.fdb.stop_sweeps()
+        self.mcast.stop()
+        self.flush()
+
+    def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
+        """Promiscuity decides what comes up and what the ports must hear (br_dev_change_rx_flags)."""
+        if promisc:
+            bridge_ports.manage_promisc(self)
+            self.refresh()
+
+    def on_mac(self, kernel: Kernel, old: int) -> None:
+        """Take another address into the FDB and the bridge id (br_stp_change_bridge_id)."""
+        self.fdb.change_bridge_mac(old, self.mac)
+        self.stp.change_id(self.stp.priority << 48 | self.mac)
+        self.flush()
+
+    def on_mtu(self, kernel: Kernel) -> None:
+        """An MTU set by hand stays (br_change_mtu); following the ports clears this again."""
+        self.mtu_by_user = True
+
+    def on_unregister(self, kernel: Kernel) -> None:
+        """Let the ports go (br_dev_delete)."""
+        for port in list(self.ports):
+            bridge_ports.remove(self, port)
+        self.fdb.stop_sweeps()
