@@ -12,6 +12,7 @@ from enum import Enum
 from errno import EADDRNOTAVAIL
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from simvlan.clock import Timer
 from simvlan.errors import RtnlError
 from simvlan.frame import Frame, is_valid_ether_addr
 from simvlan.verdict import Drop, Verdict, Why
@@ -28,18 +29,13 @@ class Event(Enum):
     DOWN = "down"
     CHANGE = "change"
     """Carrier changed."""
+    FLAGS = "flags"
+    """Address resolution (NOARP) was switched on or off."""
     MTU = "mtu"
     MAC = "mac"
     FEATURES = "features"
     UNREGISTER = "unregister"
     MOVED = "moved"
-
-
-class Timer(Protocol):
-    """A pending kernel timer."""
-
-    def cancel(self) -> None:
-        """Forget the timer; harmless once it has fired."""
 
 
 class Namespace(Protocol):

@@ -279,7 +279,7 @@ class IpvlanPort:
         for slave in [s for s in self.slaves if s.noarp != noarp]:
             slave.noarp = noarp
             if slave.up:
-                kernel.notify(slave, Event.CHANGE)
+                kernel.notify(slave, Event.FLAGS)
 
     # -- rules ------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from errno import EBUSY, EEXIST, EINVAL, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final
 
-from simvlan.devices.device import Device
+from simvlan.devices.device import Device, Event
 from simvlan.errors import RtnlError
 from simvlan.rtnl.kinds import KINDS
 from simvlan.rtnl.names import free_name, valid_name
@@ -180,8 +180,10 @@ def _change_port(net: Network, dev: Device, info: Mapping[str, object]) -> None:
 
 def _set_flags(net: Network, dev: Device, change: LinkChange) -> None:
     """Change interface flags, up and down first (__dev_change_flags)."""
-    if change.arp is not None:
+    if change.arp is not None and change.arp == dev.noarp:
         dev.noarp = not change.arp
+        if dev.up:
+            net.notify(dev, Event.FLAGS)
     if change.multicast is not None:
         dev.multicast_flag = change.multicast
     if change.up is True:
