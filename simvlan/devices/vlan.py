@@ -289,7 +289,7 @@ _REACTIONS = {
 
 
 def follow_ports(kernel: Kernel, bridge: Device) -> None:
-    """Let VLANs with bridge_binding follow the ports of their bridge, if it keeps them (br_vlan_set_all_vlan_dev_state).
+    """Let VLANs with bridge_binding follow the ports of their bridge (br_vlan_set_all_vlan_dev_state).
 
     To be called when a port's carrier, state or VLANs change. On any other device such VLANs never get a carrier.
     """
