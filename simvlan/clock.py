@@ -6,10 +6,15 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Protocol
 
-from simvlan.devices.device import Timer
-
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
+
+
+class Timer(Protocol):
+    """A pending action."""
+
+    def cancel(self) -> None:
+        """Forget the action; harmless once it has run."""
 
 
 class Clock(Protocol):

@@ -13,8 +13,8 @@ from functools import partial
 from random import Random
 from typing import Any, Protocol
 
-from simvlan.clock import Clock, HeapClock
-from simvlan.devices.device import Device, Timer
+from simvlan.clock import Clock, HeapClock, Timer
+from simvlan.devices.device import Device
 from simvlan.devices.dummy import Loopback
 from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, OTHERHOST, QINQ, Frame
@@ -417,6 +417,7 @@ class Network(Lifecycle):
                     self._carry(dev.deferred(frame, self.clock.now, self._why()), dev, frame, "work")
         finally:
             self._draining = False
+            self._fid = 0  # what comes next is nobody's copy or answer
 
     def _storm(self) -> None:
         """Give up every frame still queued: a loop would go on for ever in this instant."""

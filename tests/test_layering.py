@@ -1,4 +1,4 @@
-"""The direction of imports: frame, verdict, devices and stack, network, rtnl and trace, engines, lab, tools, cli."""
+"""The direction of imports: frame, verdict, devices and stack, network, rtnl and trace, engines, tools, lab, cli."""
 
 import ast
 import sys
@@ -11,25 +11,25 @@ import simvlan
 ROOT = Path(simvlan.__file__).parent
 
 LAYERS = [
-    {"errors"},
+    {"errors", "clock"},
     {"frame"},
     {"verdict"},
     {"devices", "stack", "links", "qdisc"},
-    {"clock"},
     {"lifecycle"},
     {"network"},
-    {"rtnl", "trace", "capture", "capture_ng"},
+    {"rtnl", "trace", "capture", "capture_ng", "table"},
     {"engines"},
-    {"explain", "matrix", "plot", "lab"},
     {"tools"},
-    {"shell", "oracle"},
+    {"shell"},
+    {"explain", "matrix", "plot", "lab"},
+    {"oracle"},
     {"cli", "__main__"},
 ]
 """Lower layers first; a module may import its own layer and those above it in this list."""
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-STDLIB_ONLY = {part for layer in LAYERS[:8] for part in layer}
+STDLIB_ONLY = {part for layer in LAYERS[:7] for part in layer}
 ALLOWED_LAZY = {"frame": {"scapy"}, "trace": {"pandas"}}
 """Third-party modules a core layer may import inside a function: the adapters at its edge."""
 
