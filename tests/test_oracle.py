@@ -28,6 +28,15 @@ SCRIPTS = {
     "batch": PAIR
     + f"printf 'n1 v1 {UNTAGGED}\\n- lo {UNTAGGED}\\nn2 v2 {TAGGED}\\n' >/run/frames; simvlan send --batch /run/frames",
     "fresh": "ip netns list; ip -o link | wc -l; cat /proc/sys/net/ipv6/conf/default/disable_ipv6",
+    "netns-del": PAIR + "ip netns del n2; sleep 0.5; ip -n n1 -o link | wc -l",
+    "rename": PAIR
+    + f"""
+simvlan send --netns n1 v1 --hex {UNTAGGED}
+ip -n n1 link set v1 down; ip -n n1 link set v1 name w1; ip -n n1 link set w1 up
+simvlan send --netns n1 w1 --hex {TAGGED}; ip -n n1 link del w1""",
+    "scapy": PAIR
+    + "simvlan send --netns n1 v1 "
+    + """'Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01", type=0x88b5)/Raw(b"hi")'""",
     "leftover": PAIR + "sleep 1000 & exit 3",
     "macvlan-queue": """
 ip link add p0 address 02:00:00:00:00:0a type veth peer name w0
@@ -91,6 +100,23 @@ def test_every_script_starts_afresh_without_ipv6(runs: dict[str, KernelRun]) -> 
 @pytest.mark.kernel
 def test_deferred_broadcast_is_waited_for(runs: dict[str, KernelRun]) -> None:
     assert octets(runs["macvlan-queue"], "root.m1") == [("in", "ffffffffffff02000000000988b5cafe")]
+
+
+@pytest.mark.kernel
+def test_watching_does_not_keep_a_namespace_alive(runs: dict[str, KernelRun]) -> None:
+    assert runs["netns-del"].stdout == "1\n"  # the veth end in n1 went with its peer
+
+
+@pytest.mark.kernel
+def test_a_renamed_device_is_captured_under_each_name(runs: dict[str, KernelRun]) -> None:
+    assert octets(runs["rename"], "n1.v1") == [("out", UNTAGGED)]
+    assert octets(runs["rename"], "n1.w1") == [("out", TAGGED)]
+
+
+@pytest.mark.kernel
+def test_scapy_expressions_are_understood(runs: dict[str, KernelRun]) -> None:
+    pytest.importorskip("scapy")
+    assert octets(runs["scapy"], "n2.v2") == [("in", "02000000000202000000000188b56869")], runs["scapy"].stderr
 
 
 @pytest.mark.kernel
