@@ -125,6 +125,8 @@ class EventClock:
             Unsupported: somebody put events of their own into the environment.
         """
         for _, _, _, event in sorted(self.env._queue, key=lambda entry: entry[:3]):
+            if not event.callbacks:
+                continue  # an interrupted process left it behind
             if not isinstance(event, EventTimer):
                 raise Unsupported(f"a SimPy process of your own is pending ({event!r}): it cannot be copied")
             if event.action is not None:

@@ -1,0 +1,114 @@
+"""What would happen to one frame: its walk on a copy of the network, told step by step, with verdict and remedies.
+
+The manner is that of Open vSwitch's ofproto/trace: what matched, what was done, how it ended. Nothing changes in the
+network that is asked about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from simvlan.engines.events import restore, snapshot
+from simvlan.frame import Frame
+from simvlan.trace import Step, Trace, happened, listen
+
+if TYPE_CHECKING:
+    from simvlan.network import Network
+
+PATIENCE_NS = 5_000_000_000
+"""How long a frame and its answers are followed: longer than an address resolution takes to fail."""
+
+
+def isolated(network: Network) -> Network:
+    """Return a copy of a network that nobody outside observes: no captures, no tracer."""
+    copy = restore(snapshot(network))
+    copy.tracer = None
+    copy.watchers.clear()
+    for dev in copy.devices():
+        dev.taps.clear()
+    return copy
+
+
+def explain(network: Network, path: str, frame: Frame) -> Walk:
+    """Follow a frame sent on a device, on a copy of the network."""
+    copy = isolated(network)
+    dev = copy.device(path)
+    seen = Trace()
+    listen(copy, seen.steps.append)
+    copy.send(dev, frame)
+    copy.clock.advance(copy.now + PATIENCE_NS)  # type: ignore[attr-defined]
+    steps = seen.of(seen[0].fid) if seen else seen
+    return Walk(steps.steps, dev.path, frame)
+
+
+class Walk(Trace):
+    """The steps of one frame, of its copies and of the answers to it."""
+
+    def __init__(self, steps: list[Step], origin: str, frame: Frame) -> None:
+        super().__init__(steps)
+        self.origin = origin
+        self.frame = frame
+
+    @property
+    def verdict(self) -> str:
+        """How it ended, in one line."""
+        places = list(dict.fromkeys(step.path for step in self.deliveries))
+        lost = f"{len(self.drops)} dropped" if self.drops else ""
+        if not places:
+            return f"delivered nowhere; {lost}" if lost else "delivered nowhere"
+        return f"delivered to {', '.join(places)}" + (f"; {lost}" if lost else "")
+
+    def to_text(self) -> str:
+        """Tell the walk: header, steps grouped by frame, verdict, remedies."""
+        lines = [f"Frame: {self.frame.summary()}", f"From:  {self.origin}", ""]
+        lines += self._tree()
+        lines += ["", f"Verdict: {self.verdict}"]
+        for step in self.drops:
+            assert step.drop is not None
+            lines.append(f"  {step.path}: {step.drop.name}: {step.drop.sentence}")
+            lines.append(f"    remedy: {step.drop.remedy}")
+        return "\n".join(lines)
+
+    def _tree(self) -> Iterator[str]:
+        """One line per step, copies and answers set in under what they come from."""
+        depth: dict[int, int] = {}
+        for step in self.steps:
+            if step.fid not in depth:
+                depth[step.fid] = depth.get(step.parent, -1) + 1
+            margin = "  " * depth[step.fid]
+            time = f"{step.t_ns:,}".replace(",", " ")
+            yield f"{margin}[{step.fid}] {step.path} {step.way.upper()} ({step.rule}) at {time} ns"
+            yield f"{margin}    {happened(step)}"
+
+    def to_json(self) -> str:
+        """Return one JSON document."""
+        return json.dumps(
+            {
+                "frame": self.frame.summary(),
+                "from": self.origin,
+                "steps": [step.as_dict() for step in self.steps],
+                "verdict": self.verdict,
+                "deliveries": [step.path for step in self.deliveries],
+                "drops": [_drop(step) for step in self.drops],
+            },
+            ensure_ascii=False,
+            indent=2,
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{escape(self.frame.summary())}</b> from {self.origin}: {escape(self.verdict)}</p>" + (
+            super()._repr_html_()
+        )
+
+
+def _drop(step: Step) -> dict[str, Any]:
+    assert step.drop is not None
+    return {
+        "device": step.path,
+        "reason": step.drop.name,
+        "sentence": step.drop.sentence,
+        "remedy": step.drop.remedy,
+    }

@@ -1,0 +1,328 @@
+"""The object a Python user holds: one simulated world, its clock, and everything one wants to ask of it.
+
+lab = Lab()
+lab.sh("ip netns add c1; ip link add veth0 type veth peer name eth0 netns c1")
+print(lab.ping("c1", "10.0.0.1"))
+print(lab.trace("c1/eth0", Ether() / IP(dst="10.0.0.1") / ICMP()))
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from simvlan.capture import OutsideSnapshots, read_pcap
+from simvlan.devices.device import Device
+from simvlan.engines.events import EventClock, Snapshot, restore, snapshot
+from simvlan.frame import Frame
+from simvlan.network import Network
+from simvlan.table import Table
+from simvlan.verdict import Drop
+
+if TYPE_CHECKING:
+    from simvlan.explain import Walk
+    from simvlan.links import Cable
+    from simvlan.matrix import Matrix
+
+SECOND = 1_000_000_000
+QUIET_LIMIT_S = 60
+"""How long `run()` waits for silence: periodic timers (STP hellos, IGMP queries) never let it come."""
+
+FrameLike: TypeAlias = "Frame | bytes | str | os.PathLike[str] | Any"
+"""A Frame, octets, a scapy packet, or the name of a pcap file."""
+
+
+@dataclass(frozen=True)
+class ShellResult:
+    """What a script wrote, and its exit status."""
+
+    stdout: str
+    stderr: str
+    exit: int
+
+    def __str__(self) -> str:
+        return self.stdout + self.stderr + (f"[exit status {self.exit}]" if self.exit else "")
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        colour = ' style="color:#b2182b"' if self.exit else ""
+        return f"<pre>{escape(self.stdout)}</pre><pre{colour}>{escape(self.stderr)}</pre>"
+
+
+@dataclass(frozen=True)
+class PingResult:
+    """What ping said."""
+
+    sent: int
+    received: int
+    text: str
+    exit: int
+
+    def __bool__(self) -> bool:
+        return self.received > 0
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.text)}</pre>"
+
+
+class Lab:
+    """A simulated world. The same seed gives the same bytes.
+
+    Attributes:
+        network: namespaces and devices.
+    """
+
+    def __init__(self, seed: int = 0, script: str | None = None) -> None:
+        self.network = Network(EventClock(), seed)
+        if script is not None:
+            done = self.sh(script)
+            if done.exit:
+                raise RuntimeError(f"the script ended with status {done.exit}: {done.stderr.strip()}")
+
+    def __repr__(self) -> str:
+        spaces = len(self.network.netns) - 1
+        return f"<Lab: {spaces} namespaces, {sum(1 for _ in self.network.devices())} devices, t = {self.now / 1e9:g} s>"
+
+    def _repr_png_(self) -> bytes:
+        from simvlan.plot import png, topology
+
+        return png(topology(self))
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    @property
+    def clock(self) -> EventClock:
+        """The clock of the network."""
+        clock = self.network.clock
+        assert isinstance(clock, EventClock)
+        return clock
+
+    @property
+    def env(self) -> Any:
+        """The SimPy environment, for processes of one's own."""
+        return self.clock.env
+
+    @property
+    def now(self) -> int:
+        """The current time in ns."""
+        return self.clock.now
+
+    def step(self) -> bool:
+        """Do the next thing; False when nothing is pending."""
+        return self.clock.step()
+
+    def run(self, until: float | None = None, *, until_ns: int | None = None) -> Lab:
+        """Let time pass until a time (seconds, or *until_ns*), else until nothing is pending or a minute has passed."""
+        if until_ns is None and until is not None:
+            until_ns = round(until * SECOND)
+        if until_ns is not None:
+            if until_ns < self.now:
+                raise ValueError(f"it is already {self.now} ns: time does not run back (use restore())")
+            self.clock.advance(until_ns)
+            return self
+        limit = self.now + QUIET_LIMIT_S * SECOND
+        while (due := self.clock.peek()) is not None and due <= limit:
+            self.clock.step()
+        return self
+
+    # -- doing ------------------------------------------------------------------------------------------------------
+
+    def sh(self, text: str, *args: str, confined: bool = True) -> ShellResult:
+        """Run a bash script on this lab; its network commands act here, in virtual time."""
+        from simvlan.shell.run import Streams, run_text
+
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull, "rb") as none:
+            streams = Streams(none.fileno(), out.fileno(), err.fileno())
+            status = run_text(self, text, args, confined=confined, streams=streams)
+            return ShellResult(_read(out), _read(err), status)
+
+    def command(self, *argv: str, netns: str = "") -> ShellResult:
+        """Run one simulated command (`lab.command("ip", "link")`) without a shell."""
+        from simvlan.tools.program import call
+
+        done = call(self, argv, netns=self._netns(netns))
+        return ShellResult(done.out, done.err, done.status)
+
+    def ping(self, ns: str, address: str, count: int = 1, *options: str) -> PingResult:
+        """Ping an address from a namespace."""
+        done = self.command("ping", "-c", str(count), *options, address, netns=ns)
+        found = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
+        sent, received = (int(found[1]), int(found[2])) if found else (0, 0)
+        return PingResult(sent, received, done.stdout + done.stderr, done.exit)
+
+    def send(self, path: str, what: FrameLike) -> None:
+        """Transmit on a device through a packet socket; a pcap file's frames go one after the other.
+
+        Raises:
+            KeyError: no such namespace or device.
+            OSError: ENETDOWN, EMSGSIZE or ENOBUFS, as the socket would say.
+        """
+        dev = self.network.device(path)
+        for frame in _frames(what):
+            _packet_send(self.network, dev, frame)
+
+    @contextmanager
+    def capture(self, path: str) -> Iterator[Any]:
+        """Collect what a packet socket on a device sees; the scapy PacketList is filled while the block runs."""
+        from scapy.plist import PacketList
+
+        dev, packets = self.network.device(path), PacketList(name=path)
+        tap = _Collector(packets)
+        dev.taps.append(tap.tap)
+        try:
+            yield packets
+        finally:
+            if tap.tap in dev.taps:
+                dev.taps.remove(tap.tap)
+
+    def link(self, path: str, **options: Any) -> Cable:
+        """Make a cable of a veth pair: delay and jitter in seconds, rate in bit/s, loss, duplicate, reorder, limit."""
+        from simvlan.links import Cable, CableOptions
+
+        dev: Any = self.network.device(path)
+        if not hasattr(dev, "peer"):
+            raise ValueError(f"{dev.path} is no veth: a cable lies between the ends of a veth pair")
+        return Cable(self.network, dev, CableOptions(**_cable(options)))
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def trace(self, path: str, what: FrameLike) -> Walk:
+        """Tell where a frame sent on a device would go, and why; nothing changes here."""
+        from simvlan.explain import explain
+
+        frames = _frames(what)
+        if len(frames) != 1:
+            raise ValueError(f"a trace follows one frame, not {len(frames)}")
+        return explain(self.network, path, frames[0])
+
+    def matrix(self, between: Sequence[str] | None = None) -> Matrix:
+        """Ping between all namespaces (or these) and say why where it fails; nothing changes here."""
+        from simvlan.matrix import reach
+
+        return reach(self, between)
+
+    def fdb(self, bridge: str) -> Table:
+        """Show a bridge's forwarding database (`bridge fdb show br`)."""
+        dev = self.network.device(bridge)
+        return self._json(["bridge", "-j", "fdb", "show", "br", dev.name], dev.netns.name)
+
+    def neigh(self, ns: str = "") -> Table:
+        """Show a namespace's neighbours (`ip neigh`)."""
+        return self._json(["ip", "-j", "neigh"], ns)
+
+    def routes(self, ns: str = "") -> Table:
+        """Show a namespace's routes (`ip route`)."""
+        return self._json(["ip", "-j", "route"], ns)
+
+    def devices(self) -> Table:
+        """Show every device of every namespace."""
+        return Table(_device_row(dev) for dev in self.network.devices())
+
+    def _json(self, argv: list[str], ns: str) -> Table:
+        done = self.command(*argv, netns=ns)
+        if done.exit:
+            raise RuntimeError(done.stderr.strip())
+        return Table(json.loads(done.stdout or "[]"))
+
+    def _netns(self, name: str) -> str:
+        name = "" if name == "root" else name
+        if name not in self.network.netns:
+            raise KeyError(f'no network namespace "{name}"')
+        return name
+
+    # -- going back -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Keep the world as it is: tables, counters, frames under way, timers, random generators."""
+        return snapshot(self.network)
+
+    def restore(self, saved: Snapshot) -> Lab:
+        """Put the world back to a snapshot; a snapshot may be used any number of times."""
+        restore(saved, self.network)
+        return self
+
+
+class _Collector(OutsideSnapshots):
+    """A tap that makes scapy packets."""
+
+    def __init__(self, packets: Any) -> None:
+        self.packets = packets
+
+    def tap(self, now: int, dev: Device, frame: Frame, outgoing: bool) -> None:
+        from scapy.layers.l2 import Ether
+        from scapy.utils import EDecimal
+
+        packet = Ether(bytes(frame))
+        packet.time = EDecimal(now) / SECOND
+        packet.direction = 2 if outgoing else 1
+        self.packets.append(packet)
+
+
+def _frames(what: FrameLike) -> list[Frame]:
+    """Turn whatever describes frames into frames."""
+    if isinstance(what, Frame):
+        return [what]
+    if isinstance(what, (str, os.PathLike)):
+        return [Frame.parse(octets) for _, octets in read_pcap(what)]
+    if isinstance(what, (list, tuple)):
+        return [frame for each in what for frame in _frames(each)]
+    return [Frame.parse(bytes(what))]
+
+
+def _packet_send(network: Network, dev: Device, frame: Frame) -> None:
+    """Send as packet_snd does: refused while down, and beyond the MTU (a tag may be on top)."""
+    if not dev.up:
+        raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
+    if len(frame) > dev.mtu + 14 + (4 if frame.proto in (0x8100, 0x88A8) else 0):
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+    drop = network.send(dev, frame)
+    if drop is Drop.IPVLAN_NO_IPV6:
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+    if drop is not None and (dev.stacked or drop is Drop.QDISC_DROP):
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+
+def _read(file: Any) -> str:
+    file.seek(0)
+    return bytes(file.read()).decode(errors="replace")
+
+
+def _cable(options: dict[str, Any]) -> dict[str, Any]:
+    """Translate seconds and rates into the cable's own options."""
+    names = {"delay": "delay_ns", "jitter": "jitter_ns", "rate": "rate_bps"}
+    made: dict[str, Any] = {}
+    for name, value in options.items():
+        seconds = name in ("delay", "jitter")
+        made[names.get(name, name)] = round(value * SECOND) if seconds else value
+    return made
+
+
+def _device_row(dev: Device) -> dict[str, Any]:
+    state = "up" if dev.up and dev.carrier else "no carrier" if dev.up else "down"
+    return {
+        "netns": dev.netns.name or "root",
+        "device": dev.name,
+        "kind": dev.kind or "loopback",
+        "state": state,
+        "mtu": dev.mtu,
+        "address": dev.mac.to_bytes(6, "big").hex(":"),
+        "lower": dev.lower.path if dev.lower else "",
+        "master": dev.master.name if dev.master else "",
+        "rx": dev.rx_packets,
+        "tx": dev.tx_packets,
+        "dropped": dev.rx_dropped + dev.tx_dropped,
+    }
