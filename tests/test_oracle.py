@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from simvlan.oracle import KernelRun, available, compare, run_many, run_script
 from simvlan.oracle.agreement import STACK_MASKS, ipv4_offset, mask_ip_id, masked
 from simvlan.oracle.guest.inject import UsageError, parse
 from simvlan.oracle.guest.recvmsg import retag
+from simvlan.oracle.kernels import Kernel
 
 PAIR = """
 ip netns add n1; ip netns add n2
@@ -37,7 +40,6 @@ simvlan send --netns n1 w1 --hex {TAGGED}; ip -n n1 link del w1""",
     "scapy": PAIR
     + "simvlan send --netns n1 v1 "
     + """'Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01", type=0x88b5)/Raw(b"hi")'""",
-    "leftover": PAIR + "sleep 1000 & exit 3",
     "macvlan-queue": """
 ip link add p0 address 02:00:00:00:00:0a type veth peer name w0
 ip link add m1 link p0 address 02:00:00:00:00:0b type macvlan mode bridge
@@ -46,7 +48,7 @@ simvlan send w0 --hex ffffffffffff02000000000988b5cafe
 """,
 }
 
-KERNELS = ("uml", "host")
+KERNELS: tuple[Kernel, ...] = ("uml", "host")
 _ran: dict[str, dict[str, KernelRun]] = {}
 
 
@@ -120,24 +122,23 @@ def test_scapy_expressions_are_understood(runs: dict[str, KernelRun]) -> None:
 
 
 @pytest.mark.kernel
-def test_exit_status_and_nothing_left_behind(runs: dict[str, KernelRun]) -> None:
-    assert runs["leftover"].exit_code == 3
-    assert "sleep 1000" not in _processes()
-    assert "simvlan-kernel" not in _processes()
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("ending", ["exit 3", "sleep 600"])
+def test_nothing_outlives_a_run(kernel: Kernel, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if why := available(kernel):
+        pytest.skip(f"{kernel}: {why}")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    marker = f"sleep 77{os.getpid()}"
+    run = run_script(kernel, PAIR + f"{marker} & echo started; {ending}", timeout_s=2)
+    assert run.stdout == "started\n"
+    assert (run.timed_out, run.exit_code) == ((True, 124) if ending == "sleep 600" else (False, 3))
+    assert marker not in _processes()
+    assert str(tmp_path) not in _processes()
+    assert not list(tmp_path.iterdir())
 
 
 def _processes() -> str:
     return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-
-
-@pytest.mark.kernel
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_time_limit_ends_a_script(kernel: str) -> None:
-    if why := available(kernel):  # type: ignore[arg-type]
-        pytest.skip(f"{kernel}: {why}")
-    run = run_script(kernel, "echo before; sleep 600", timeout_s=1)  # type: ignore[arg-type]
-    assert (run.timed_out, run.exit_code, run.stdout) == (True, 124, "before\n")
-    assert "sleep 600" not in _processes()
 
 
 def test_host_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
