@@ -22,13 +22,15 @@ class GroupKey(NamedTuple):
 class Member:
     """One port listening to one group; `mac` tells stations apart where mcast_to_unicast is on."""
 
-    __slots__ = ("fast_leave", "mac", "permanent", "port", "timer")
+    __slots__ = ("by_user", "fast_leave", "mac", "permanent", "port", "timer")
 
     def __init__(self, mdb: Mdb, entry: MdbEntry, port: BridgePort, mac: int, permanent: bool) -> None:
         self.port = port
         self.mac = mac
         self.permanent = permanent
         self.fast_leave = False
+        self.by_user = False
+        """Made by `bridge mdb add` (RTPROT_STATIC), not by a report."""
         self.timer = BridgeTimer(mdb.bridge.kernel, mdb.member_expired, entry, self)
 
 

@@ -12,6 +12,8 @@ class Dummy(Device):
 
     kind = "dummy"
     vlan_offload = True
+    min_mtu = 0
+    max_mtu = 0
     __slots__ = ()
 
     def __init__(self, name: str, netns: object, mac: int = 0, mtu: int = 1500) -> None:

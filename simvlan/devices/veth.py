@@ -22,6 +22,7 @@ class Veth(Device):
         super().__init__(name, netns, mac, mtu)
         self.peer: Veth | None = None
         self.carrier = False
+        self.carrier_changes = 1
 
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
         """Hand the frame to the peer (veth_xmit)."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from simvlan.network import Netns, Network
 
 
+COPIES_CARRIER = frozenset({"macvlan", "ipvlan"})
+"""Kinds that are born with their lower device's carrier, which counts as no change (macvlan_init, ipvlan_init)."""
+
+
 class _Unset:
     """The absence of a change, where None means something."""
 
@@ -67,6 +71,8 @@ def link_add(net: Network, ns: Netns, spec: LinkSpec, source: Netns | None = Non
     spec.name = spec.name or free_name(ns, spec.kind)
     dev = KINDS[spec.kind].create(net, ns, spec)
     dev.mac_assigned = spec.mac is not None
+    if dev.kind in COPIES_CARRIER:
+        dev.carrier_changes = 0
     if spec.txqlen is not None:
         dev.txqlen = spec.txqlen
     dev.group = spec.group or 0

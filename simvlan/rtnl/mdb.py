@@ -33,6 +33,7 @@ class MdbRow:
     state: str
     timer_ns: int
     fast_leave: bool = False
+    protocol: str = ""
 
 
 def check_group(family: int, group: int) -> None:
@@ -81,6 +82,7 @@ def _join(bridge: Bridge, port: BridgePort | None, key: GroupKey, permanent: boo
     if any(m.port is port for m in entry.members):
         raise RtnlError(EEXIST, "bridge: Group is already joined by port")
     member = mcast.mdb.join(entry, port, BROADCAST, permanent)
+    member.by_user = True
     if not permanent:
         member.timer.start(mcast.membership_interval)
 
@@ -129,7 +131,10 @@ def mdb_dump(bridge: Bridge) -> Iterator[MdbRow]:
             yield MdbRow(bridge, bridge, key.family, key.group, key.vid, "temp", entry.timer.left)
         for member in entry.members:
             state = "permanent" if member.permanent else "temp"
-            yield MdbRow(bridge, member.port.dev, key.family, key.group, key.vid, state, member.timer.left)
+            protocol = "static" if member.by_user else "kernel"
+            yield MdbRow(
+                bridge, member.port.dev, key.family, key.group, key.vid, state, member.timer.left, False, protocol
+            )
 
 
 def router_ports(bridge: Bridge) -> list[BridgePort]:

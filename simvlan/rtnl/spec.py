@@ -21,6 +21,7 @@ class PeerSpec:
     mac: int | None = None
     mtu: int | None = None
     txqlen: int | None = None
+    ifindex: int | None = None
 
 
 @dataclass

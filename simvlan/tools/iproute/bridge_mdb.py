@@ -117,9 +117,8 @@ def _record(ctx: Context, row: Any) -> Record:
     record: Record = {"index": row.bridge.ifindex, "dev": row.bridge.name, "port": row.dev.name}
     record["grp"] = _group_text(row.family, row.group)
     record["state"] = row.state
-    protocol = getattr(row, "protocol", "")
-    if ctx.opt.details and protocol:
-        record["protocol"] = protocol
+    if ctx.opt.details and row.protocol:
+        record["protocol"] = row.protocol
     record["flags"] = ["fast_leave"] if row.fast_leave else []
     if row.vid:
         record["vid"] = row.vid

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simvlan.tools.iproute.args import Args, atoi, look_up, matches, table
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import USAGE, Failed, Quit, duplicate, refuse
+from simvlan.tools.iproute.link_show import by_index
 from simvlan.tools.iproute.usage import usage
 
 if TYPE_CHECKING:
@@ -132,8 +133,9 @@ def show(ctx: Context, args: Args) -> None:
                 raise duplicate("vid", text)
             vid = atoi(text)
     only = ctx.need(name) if name is not None else None
-    if ctx.opt.stats:
-        raise refuse("bridge -statistics vlan")
+    if ctx.opt.stats and not ctx.opt.details:
+        _show_stats(ctx, only, vid)
+        return
     records = [_record(ctx, dev, vid) for dev in ctx.ns.devices.values() if only in (None, dev)]
     records = [record for record in records if record["vlans"]]
     if not ctx.opt.json:
@@ -151,6 +153,45 @@ def _record(ctx: Context, dev: Device, vid: int) -> Record:
     else:
         chosen = _filtered(spans, vid)
     return {"ifname": dev.name, "vlans": [_vlan(ctx, first, last) for first, last in chosen]}
+
+
+def _show_stats(ctx: Context, only: Device | None, vid: int) -> None:
+    """List the counters of VLANs, bridges before ports: zero while the bridge counts none (vlan_stats_enabled 0)."""
+    from simvlan.devices.bridge import Bridge
+    from simvlan.rtnl.bridge_vlan import vlan_list
+
+    if any(isinstance(dev, Bridge) and dev.vlan_stats for dev in ctx.ns.devices.values()):
+        raise refuse("bridge -statistics vlan of a bridge with vlan_stats_enabled 1")
+    devices = sorted(by_index(ctx), key=lambda dev: not isinstance(dev, Bridge))
+    records: list[Record] = []
+    for dev in devices:
+        vlans = [_counted(vlan) for vlan in vlan_list(dev) if vid in (0, vlan.vid)]
+        if vlans and only in (None, dev):
+            records.append({"ifname": dev.name, "vlans": vlans})
+    if not ctx.opt.json:
+        ctx.say(f"{'port':<{WIDTH}}  vlan-id\n")
+    ctx.show(records, _stats_text)
+
+
+def _counted(vlan: Any) -> Record:
+    record: Record = {"vid": vlan.vid} | _flags(vlan)
+    return record | dict.fromkeys(("rx_bytes", "rx_packets", "tx_bytes", "tx_packets"), 0)
+
+
+def _flags(vlan: Any) -> Record:
+    flags = [name for name, on in (("PVID", vlan.pvid), ("Egress Untagged", vlan.untagged)) if on]
+    return {"flags": flags} if flags else {}
+
+
+def _stats_text(record: Record) -> str:
+    lines = []
+    for place, vlan in enumerate(record["vlans"]):
+        head = "" if place else record["ifname"]
+        lines.append(f"{head:<{WIDTH}}  {vlan['vid']}" + "".join(f" {flag}" for flag in vlan.get("flags", ())) + "\n")
+        for way in ("rx", "tx"):
+            counts = f"{way.upper()}: {vlan[f'{way}_bytes']} bytes {vlan[f'{way}_packets']} packets"
+            lines.append(f"{'':<{WIDTH}}    {counts}\n")
+    return "".join(lines)
 
 
 def _filtered(spans: list[tuple[Any, int]], vid: int) -> list[tuple[Any, int]]:
@@ -177,9 +218,7 @@ def _vlan(ctx: Context, vlan: Any, last: int) -> Record:
     record: Record = {"vlan": vlan.vid}
     if last != vlan.vid:
         record["vlanEnd"] = last
-    flags = [name for name, on in (("PVID", vlan.pvid), ("Egress Untagged", vlan.untagged)) if on]
-    if flags:
-        record["flags"] = flags
+    record |= _flags(vlan)
     if ctx.opt.details:
         record |= {"state": "forwarding", "mcast_router": 1}
     return record

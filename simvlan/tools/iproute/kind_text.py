@@ -57,7 +57,8 @@ def field(word: str, value: Any) -> str:
 
 def vlan_text(data: Record, opt: Options) -> str:
     """Write a VLAN device's options."""
-    text = f"protocol {data['protocol']} id {data['id']} <{','.join(data['flags'])}> "
+    text = f"protocol {data['protocol']} id {data['id']} "
+    text += f"<{','.join(data['flags'])}> " if "flags" in data else ""
     for key, word in (("ingress_qos", "ingress-qos-map"), ("egress_qos", "egress-qos-map")):
         if key in data:
             pairs = "".join(f"{pair['from']}:{pair['to']} " for pair in data[key])

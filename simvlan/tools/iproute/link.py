@@ -133,7 +133,7 @@ def _peer_spec(peer: LinkWords | None, ns: Netns) -> PeerSpec:
     """Say what the other end shall be: without a word for it, in the namespace of the command."""
     if peer is None:
         return PeerSpec(netns=ns)
-    return PeerSpec(peer.name, peer.netns or ns, _mac(peer), peer.mtu, peer.txqlen)
+    return PeerSpec(peer.name, peer.netns or ns, _mac(peer), peer.mtu, peer.txqlen, peer.index)
 
 
 def _mac(words: LinkWords) -> int | None:
@@ -186,9 +186,19 @@ def _change(ctx: Context, words: LinkWords, info: dict[str, Any] | None) -> None
     if words.netns is not None:
         changes["netns"] = words.netns
     link_set(ctx.net, dev, **changes)
+    if words.carrier is not None:
+        _set_carrier(ctx, dev, words.carrier)
     if dev.netns is not before:
         nsid(before, dev.netns)
         announce(dev)
+
+
+def _set_carrier(ctx: Context, dev: Device, carrier: bool) -> None:
+    """Turn the carrier on or off by hand: dummies only have that (ndo_change_carrier)."""
+    if dev.kind != "dummy":
+        raise RtnlError(EOPNOTSUPP)
+    ctx.net.set_carrier(dev, carrier)
+    ctx.net.drain()
 
 
 def _kind_change(dev: Device, kind: str, info: dict[str, Any]) -> dict[str, Any]:

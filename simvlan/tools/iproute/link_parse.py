@@ -21,6 +21,8 @@ from simvlan.tools.iproute.args import (
     need,
     number,
     on_off,
+    on_off_text,
+    parse_on_off,
     table,
 )
 from simvlan.tools.iproute.errors import (
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from simvlan.tools.iproute.context import Context
 
 IFALIASZ = 256
+EINVAL_STATUS = 22
+"""What parse_on_off leaves with."""
 
 
 @dataclass
@@ -163,6 +167,22 @@ def _not_modelled(ctx: Context, words: LinkWords, args: Args) -> None:
     raise refuse(f"the option {args.words[args.at - 1]} of ip link")
 
 
+def _carrier(ctx: Context, words: LinkWords, args: Args) -> None:
+    text = args.value()
+    words.carrier = parse_on_off("carrier", text)
+    if words.carrier is None:
+        raise Failed(EINVAL_STATUS, on_off_text("carrier", text))
+
+
+def _queues(word: str) -> Rule:
+    def rule(ctx: Context, words: LinkWords, args: Args) -> None:
+        text = args.value()
+        need(integer, text, invalid(f'Invalid "{word}" value\n', text))
+        raise refuse(f"the option {word} of ip link")
+
+    return rule
+
+
 def _name(ctx: Context, words: LinkWords, args: Args) -> None:
     text = args.value()
     if words.name is not None:
@@ -269,7 +289,8 @@ _RULES: list[tuple[str, Any]] = [
     ("=promisc", _switch("promisc", "promisc")),
     ("=trailers", _not_modelled),
     ("=arp", _switch("arp", "arp")),
-    ("=carrier|=vf", _not_modelled),
+    ("=carrier", _carrier),
+    ("=vf", _not_modelled),
     ("master", _master),
     ("=vrf", _not_modelled),
     ("nomaster", _nomaster),
@@ -277,7 +298,10 @@ _RULES: list[tuple[str, Any]] = [
     ("type", _type),
     ("alias", _alias),
     ("=group", _group),
-    ("=mode|=state|numtxqueues|numrxqueues|addrgenmode", _not_modelled),
+    ("=mode|=state", _not_modelled),
+    ("numtxqueues", _queues("numtxqueues")),
+    ("numrxqueues", _queues("numrxqueues")),
+    ("addrgenmode", _not_modelled),
     ("link-netns|link-netnsid", _not_modelled),
     ("=protodown|=protodown_reason|=gso_max_size|=gso_max_segs|=gro_max_size|=parentdev", _not_modelled),
 ]

@@ -21,11 +21,15 @@ _LINKWATCHED = frozenset({"veth", "vlan", "macvlan"})
 
 
 def operstate(dev: Device) -> str:
-    """Name the RFC 2863 state as rtnetlink reports it (default_operstate)."""
+    """Name the RFC 2863 state as rtnetlink reports it (default_operstate).
+
+    A device whose other end has the same index, in another namespace, passes for one without.
+    """
     if not dev.up:
         return "DOWN"
     if not dev.carrier:
-        return "LOWERLAYERDOWN" if other_end(dev) is not None else "DOWN"
+        other = other_end(dev)
+        return "LOWERLAYERDOWN" if other is not None and other.ifindex != dev.ifindex else "DOWN"
     known = dev.carrier_changes or dev.kind in _LINKWATCHED
     return "UP" if known else "UNKNOWN"
 
@@ -145,7 +149,9 @@ def linkinfo(dev: Device) -> Record:
 
     record: Record = {"info_kind": dev.kind}
     if dev.kind not in ("veth", "dummy"):
-        record["info_data"] = KINDS[dev.kind].info(dev)
+        data = record["info_data"] = KINDS[dev.kind].info(dev)
+        if not data.get("flags", True):
+            del data["flags"]  # the kernel sends no flags that are all off
     if dev.master is not None:
         from simvlan.rtnl.bridge import port_info
 
@@ -153,12 +159,15 @@ def linkinfo(dev: Device) -> Record:
     return record
 
 
-def tso_max_size(dev: Device) -> int:
-    """Return the largest segmentation size: inherited from below, limited by dummies (netif_inherit_tso_max)."""
+def tso_max_size(dev: Device, before: int = 0) -> int:
+    """Return the largest segmentation size: inherited from below, limited by dummies (netif_inherit_tso_max).
+
+    A device on a bridge took the bridge's value when it was made: that of the ports older than itself.
+    """
     if dev.lower is not None:
-        return tso_max_size(dev.lower)
+        return tso_max_size(dev.lower, dev.ifindex)
     if dev.kind == "bridge":
-        ports = [d for d in dev.netns.devices.values() if d.master is dev]
+        ports = [d for d in dev.netns.devices.values() if d.master is dev and (not before or d.ifindex < before)]
         return min(map(tso_max_size, ports), default=65_536)
     return 65_536 if dev.kind == "dummy" else 524_280
 
