@@ -113,6 +113,23 @@ def test_fan_out_order_is_the_kernels_hash() -> None:
     assert lab.receivers() == [*(f"m{number}" for number in recorded if number != 3), "w0"]
 
 
+RECORDED = """b8a1abcd 43000de0 11072231 5c3902b3 66ceab36 c3e1b258 656412a9 512bd13 eaff1a09 46d4ac7a 4a14876a 1b2ed40e
+459142de 8534f457 fd724452 2c33be0a 38d048ec c79d6793 ccea2645 8963dc6e 3184ff27 42a00403 d3addccb f1099c6 2a318785
+1a6916c7 4da4f9fc d4341aad 27ac435a 6905269 a4042bb3 1710cf53 ed6f0b09 ccea71ff 3c6da5d7 8ca59966 ce80c4b0 7a97c643
+36e2f24b f165c8ce"""
+"""Forty random addresses (behind 02:00) in the order Linux 6.1 fanned a broadcast out; the last two share a bucket."""
+
+
+def test_fan_out_order_of_forty_random_addresses() -> None:
+    """Brought up in the opposite order: only within a bucket does that matter."""
+    lab = Lab()
+    names = RECORDED.split()
+    for name in reversed(names):
+        lab.add("macvlan", name, lab.p0, mac=0x0200_0000_0000 | int(name, 16), mode="bridge")
+    lab.send(lab.w0)
+    assert lab.receivers() == ["p0", *names]
+
+
 def test_in_one_bucket_the_last_brought_up_comes_first() -> None:
     lab = Lab()
     twins = [mac for mac in range(0x020000010000, 0x020000020000) if bucket_of(mac) == bucket_of(M[1])][:2]
@@ -146,6 +163,16 @@ def test_promisc_and_allmulti_open_the_multicast_filter(flag: str) -> None:
     lab.set(lab.m[1], **{flag: False})
     lab.send(lab.w0, GROUP)
     assert lab.got("m1") == []
+
+
+def test_a_sender_does_not_hear_its_own_multicast() -> None:
+    """Neither on the way out nor coming back, although it joined the group."""
+    lab = Lab("bridge", "bridge", "vepa")
+    lab.join(1, 2, 3)
+    lab.send(lab.m[1], GROUP, M[1])
+    assert sorted(lab.receivers()) == ["m2", "w0"]
+    lab.send(lab.w0, GROUP, M[3])
+    assert sorted(lab.receivers()) == ["m1", "m2", "p0"]
 
 
 @pytest.mark.parametrize(
@@ -215,6 +242,17 @@ def test_a_full_queue_drops_for_all_macvlans() -> None:
         assert (len(lab.got("m1")), len(lab.got("m2")), len(lab.got("p0"))) == (3, 3, 5)
         lab.net.clock.advance(lab.net.now + 1)
     assert lab.p0.rx_dropped == 4
+
+
+def test_an_emptied_queue_has_room_in_the_same_instant() -> None:
+    """The worker takes the whole queue at once: the next burst finds it empty."""
+    lab = Lab("bridge", bcqueuelen=3)
+    for _ in range(2):
+        lab.seen.clear()
+        for _ in range(3):
+            lab.net.transmit(lab.w0, Frame(BROADCAST, W, ETHERTYPE, bytes(46)))
+        lab.net.drain()
+        assert len(lab.got("m1")) == 3
 
 
 def test_later_unicast_overtakes_an_earlier_broadcast() -> None:

@@ -96,7 +96,8 @@ def test_other_packets_do_not_mix() -> None:
 
 
 def test_padding_is_cut_off() -> None:
-    assert feed(packet(0, 80, pad=bytes(6)), packet(80, None)) == [None, WHOLE]
+    for size in (6, 16):
+        assert feed(packet(0, 80, pad=bytes(size)), packet(80, None, pad=bytes(size))) == [None, WHOLE]
 
 
 def test_a_duplicate_is_ignored_even_with_other_content() -> None:

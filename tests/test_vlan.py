@@ -140,6 +140,15 @@ def test_reorder_hdr_off_does_not_show_under_a_macvlan(bench: Bench) -> None:
     assert bytes(seen)[12:14].hex() == "88b5"
 
 
+def test_reorder_hdr_off_does_not_show_at_a_bridge(bench: Bench) -> None:
+    v = bench.add("vlan", "v", bench.p0, id=5, reorder_hdr=False)
+    for master, seen in ((None, "8100000588b5"), (bench.add("bridge", "br0"), "88b5")):
+        bench.set(v, master=master)
+        bench.send(bench.w0, accel=Q5)
+        [frame] = [f for d, w, _, f in bench.seen if (d, w) == ("v", "in")]
+        assert bytes(frame).hex()[24:].startswith(seen)
+
+
 # -- transmit (vlan_dev_hard_start_xmit) ----------------------------------------------------------------------------
 
 

@@ -131,6 +131,13 @@ def test_an_address_of_its_own_makes_it_independent(bench: Bench, at_creation: b
     assert (bench.p0.promiscuity, bench.p0.uc) == (0, {})
 
 
+def test_the_lower_ones_address_by_hand_needs_no_filter_and_stays(bench: Bench) -> None:
+    v = bench.add("vlan", "v", bench.p0, id=5, mac=P)
+    assert bench.p0.uc == {}
+    bench.set(bench.p0, mac=NEW)
+    assert (v.mac, bench.p0.uc) == (P, {P: 1})
+
+
 def test_own_address_becoming_the_lower_ones_needs_no_filter(bench: Bench) -> None:
     """vlan_sync_address drops and adds the secondary address as the two addresses meet and part."""
     v = bench.add("vlan", "v", bench.p0, id=5, mac=OWN)
@@ -152,6 +159,8 @@ def test_mtu_is_the_lower_ones_and_follows_down_only(bench: Bench) -> None:
     assert v.mtu == 1200
     bench.set(bench.p0, mtu=1500)
     assert v.mtu == 1200
+    bench.set(v, mtu=1500)
+    assert v.mtu == 1500
 
 
 def test_mtu_has_no_minimum(bench: Bench) -> None:

@@ -47,7 +47,7 @@ class Macvlan(Device):
         """To bridge-mode siblings directly, else to the world through the lower device (macvlan_queue_xmit)."""
         if self.mode == BRIDGE:
             if frame.dst & GROUP:
-                return (*self._to_siblings(frame, why), self._world(frame))
+                return (*self._to_siblings(frame, why), (Way.TX, self.lower, frame))
             sibling = self.port.by_mac.get(frame.dst)
             if sibling is not None and sibling.mode == BRIDGE:
                 if why:
@@ -55,12 +55,7 @@ class Macvlan(Device):
                 return (self._forward(self.lower, frame),)
         if why:
             why(f"{self.mode_name}: to the wire")
-        return (self._world(frame),)
-
-    def _world(self, frame: Frame) -> Emit:
-        """Send through the lower device; without a queue there (down) the frame vanishes with success (noop_qdisc)."""
-        lower = self.lower
-        return (Way.TX if lower.up else Drop.DEV_DOWN, lower, frame)
+        return ((Way.TX, self.lower, frame),)
 
     @staticmethod
     def _forward(target: Device, frame: Frame) -> Emit:

@@ -134,8 +134,6 @@ class Vlan(Device):
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
         """Tag the frame and send it through the lower device (vlan_dev_hard_start_xmit)."""
         lower = self.lower
-        if not lower.up:
-            return ((Drop.DEV_DOWN, lower, frame),)  # noop_qdisc: the frame vanishes, the sender hears of success
         if not self.reorder_hdr and frame.proto == self.proto:
             return ((Way.TX, lower, frame),)  # already tagged, whatever the VID
         accel = self.tag
