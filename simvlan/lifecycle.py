@@ -35,6 +35,7 @@ class Lifecycle:
         dev.netns = ns
         dev.ifindex = ifindex or ns.free_ifindex()
         ns.devices[dev.name] = dev
+        ns.stack.device_added(dev)
         for watcher in self.watchers:
             watcher(dev, "add")
 

@@ -165,6 +165,75 @@ class Drop(Enum):
         "look for a stale neighbour entry at the sender, or a flooding bridge",
     )
     UNHANDLED_PROTO = ("no protocol handler for this ethertype", "nothing listens for this ethertype here")
+    IPV6DISABLED = ("IPv6 is off in this namespace", "use IPv4: IPv6 is not modelled")
+    IP_TRUNCATED = ("too few octets for an IPv4 header", "send at least the 20 octets of a header")
+    IP_INHDR = ("the IPv4 header's version or length makes no sense", "correct version, header length and total length")
+    IP_CSUM = ("the IPv4 header checksum is wrong", "recompute the header checksum")
+    PKT_TOO_SMALL = ("shorter than its own length field says", "correct the length field, or send all of the packet")
+    IP_OPTIONS = ("malformed IPv4 options", "correct the length octets of the options")
+    IP_SOURCE_ROUTE = ("source routes are refused", "send without the source-route option")
+    IP_INADDRERRORS = (
+        "not for this host, and forwarding is off",
+        "sysctl -w net.ipv4.ip_forward=1, or look for the wrong MAC",
+    )
+    IP_INNOROUTES = ("a router without a route for the destination", "ip route add the destination's subnet")
+    IP_OUTNOROUTES = ("no usable route out of the device", "ip route add the destination's subnet")
+    BLACKHOLE = ("a blackhole route swallowed it", "ip route del blackhole ...")
+    IP_INVALID_SOURCE = (
+        "a source address no packet may have (martian)",
+        "use a unicast source, not loopback, on the wire",
+    )
+    IP_INVALID_DEST = ("a destination address no packet may have here (martian)", "do not send 0/8 or 127/8 on a wire")
+    IP_LOCAL_SOURCE = (
+        "the source is an address of this host itself",
+        "look for a duplicate address, or sysctl accept_local=1",
+    )
+    IP_RPFILTER = (
+        "reverse path filter: the way back to the source is not by this device",
+        "sysctl rp_filter=2 or 0, or a route back",
+    )
+    IP_MC_NOT_JOINED = ("nobody here joined the multicast group", "join the group on this device")
+    IP_TTL_EXPIRED = ("TTL ran out in transit", "look for a routing loop, or send with a larger TTL")
+    FRAG_NEEDED = ("longer than the next link's MTU, with DF set", "lower the sender's MTU, or clear DF")
+    FORWARD_NOT_HOST = ("a router forwards only frames sent to its own MAC", "send to the router's MAC")
+    IP_NOPROTO = ("no handler for the IP protocol", "open a raw socket for the protocol")
+    NO_SOCKET = ("no socket is bound to the port", "start the program that listens, or bind it to this address")
+    UDP_CSUM = ("the UDP checksum is wrong", "recompute the checksum, or send 0 for none")
+    ICMP_CSUM = ("the ICMP checksum is wrong", "recompute the checksum")
+    ICMP_ECHO_IGNORED = ("pings are not answered (icmp_echo_ignore_all)", "sysctl -w net.ipv4.icmp_echo_ignore_all=0")
+    ICMP_ECHO_BROADCAST = (
+        "pings to broadcast and groups are not answered",
+        "sysctl -w net.ipv4.icmp_echo_ignore_broadcasts=0",
+    )
+    ICMP_BROADCAST = ("an ICMP message that may not be broadcast", "send it to a unicast address")
+    ICMP_UNHANDLED = ("an ICMP type or code nobody handles", "use a type the kernel knows")
+    ICMP_REDIRECT_IGNORED = (
+        "the redirect is not from the gateway in use, or redirects are off",
+        "sysctl accept_redirects, or route by that gateway",
+    )
+    IGMP_MALFORMED = ("not a valid IGMP message", "correct length and checksum")
+    FRAG_INVALID = ("a fragment that fits no packet", "send fragments in multiples of 8 octets, not beyond 65535")
+    FRAG_OVERLAP = ("fragments overlap: the whole packet is given up", "send fragments that do not overlap")
+    DUP_FRAG = ("a fragment already received", "nothing: copies do no harm")
+    FRAG_REASM_FULL = (
+        "too many unfinished packets are waiting for fragments",
+        "send fewer fragments, or whole packets",
+    )
+    ARP_NOARP = ("the device does not use ARP (NOARP)", "a route by the parent's address instead of ARP")
+    ARP_MALFORMED = ("not ARP for IPv4 over Ethernet", "send hardware type 1, protocol 0x0800, lengths 6 and 4")
+    ARP_OPCODE = ("an ARP operation other than request and reply", "send operation 1 or 2")
+    ARP_NOT_UNICAST = ("ARP about a loopback or multicast address", "ask for a unicast address")
+    ARP_GRATUITOUS = ("gratuitous ARP is dropped here (drop_gratuitous_arp)", "sysctl drop_gratuitous_arp=0")
+    ARP_NOT_OURS = ("ARP about somebody else, and no entry to refresh", "nothing: hosts hear all broadcast requests")
+    ARP_IGNORE = ("arp_ignore forbids the answer", "sysctl arp_ignore=0, or ask on the address' own device")
+    ARP_FILTER = (
+        "arp_filter: the answer would leave by another device",
+        "sysctl arp_filter=0, or a route back by this device",
+    )
+    NEIGH_FAILED = ("nobody answered ARP for the next hop", "is it up, in the same VLAN, and does it answer ARP?")
+    NEIGH_QUEUEFULL = ("too many packets wait for the next hop's MAC", "wait for ARP, or raise unres_qlen")
+    NEIGH_CREATEFAIL = ("the neighbour table is full", "talk to fewer neighbours at once")
+    NEIGH_DEAD = ("the neighbour entry was deleted while packets waited", "send again")
 
     @property
     def sentence(self) -> str:

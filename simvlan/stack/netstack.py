@@ -1,15 +1,39 @@
 """One namespace's protocols: the place where frames that passed every receive handler arrive.
 
-Mirrors the protocol delivery at the end of __netif_receive_skb_core.
+Mirrors the protocol delivery at the end of __netif_receive_skb_core, and ip_local_deliver_finish. The parts of the stack
+hang on `Stack` and find each other through it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from errno import EINVAL, EXDEV
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device, Event
-from simvlan.frame import Frame
+from simvlan.errors import RtnlError
+from simvlan.frame import ARP, IPV4, IPV6, Frame
+from simvlan.stack import fib
+from simvlan.stack.addresses import Addresses
+from simvlan.stack.arp import Arp
+from simvlan.stack.fib import Fib, Flow
+from simvlan.stack.forward import Forward
+from simvlan.stack.frag import Reassembly
+from simvlan.stack.icmp import Icmp
+from simvlan.stack.igmp import Igmp
+from simvlan.stack.inetdev import CONF_DEFAULT_ONLY, CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice
+from simvlan.stack.input import Input
+from simvlan.stack.ipaddr import ALL_HOSTS, LIMITED_BROADCAST, LINK, Ifaddr, first_address, is_multicast
+from simvlan.stack.neigh import NeighbourTable
+from simvlan.stack.output import Output, RouteResult
+from simvlan.stack.packet import ICMP, IGMP, UDP, Packet
+from simvlan.stack.pmtu import Exceptions
+from simvlan.stack.settings import SETTINGS
+from simvlan.stack.sockets import PacketSocket, PingSocket, RawSocket, Sockets, UdpSocket
 from simvlan.verdict import Drop, Why
+
+if TYPE_CHECKING:
+    from simvlan.stack.fib import Route
 
 
 class Stack:
@@ -18,10 +42,282 @@ class Stack:
     def __init__(self, netns: Any, kernel: Any) -> None:
         self.netns = netns
         self.kernel = kernel
+        self.indevs: dict[Device, InDevice] = {}
+        self.conf_all = Conf(CONF_DEFAULTS)
+        self.conf_default = Conf({**CONF_DEFAULTS, **CONF_DEFAULT_ONLY})
+        self.neigh_default = Conf(NEIGH_DEFAULTS)
+        self.settings = dict(SETTINGS)
+        self._inherit()
+        self.fib = Fib()
+        self.addresses_of = Addresses(self)
+        self.neigh = NeighbourTable(self)
+        self.arp = Arp(self)
+        self.pmtu = Exceptions(self)
+        self.output = Output(self)
+        self.input = Input(self)
+        self.forward = Forward(self)
+        self.reassembly = Reassembly(self)
+        self.icmp = Icmp(self)
+        self.igmp = Igmp(self)
+        self.sockets = Sockets(self)
+        self.custom_local = False
+        """Somebody added a local route by hand: sources are then always looked up (fib_has_custom_local_routes)."""
+        self._owners: dict[int, list[Device]] = {}
+        self._packet_sockets: dict[int, list[PacketSocket]] = {}
+        self._ids: dict[tuple[int, int, int], int] = {}
+
+    def _inherit(self) -> None:
+        """A new namespace takes conf.all and conf.default of the initial one (net_inherit_devconf)."""
+        first = getattr(self.kernel, "netns", {}).get("")
+        if first is not None:
+            self.conf_all.values.update(first.stack.conf_all.values)
+            self.conf_default.values.update(first.stack.conf_default.values)
+
+    # -- frames -----------------------------------------------------------------------------------------------------
 
     def receive(self, dev: Device, frame: Frame, why: Why) -> Drop | None:
         """Deliver a frame to the protocols; the drop when nobody took it, None when somebody did."""
+        proto = frame.proto
+        heard = self._packet_sockets and self._show(dev, frame)
+        if proto == IPV4:
+            return self.input.receive(dev, frame, why)
+        if proto == ARP:
+            return self.arp.receive(dev, frame, why)
+        if heard:
+            return None
+        if proto == IPV6:
+            return Drop.IPV6DISABLED
+        if proto >= 0x600 and (dev.rx_handler is not None or not dev.taps):
+            dev.rx_dropped += 1
         return Drop.UNHANDLED_PROTO
 
+    def _show(self, dev: Device, frame: Frame) -> bool:
+        """Give a frame to the packet sockets for its ethertype."""
+        heard = False
+        for socket in tuple(self._packet_sockets.get(frame.proto, ())):
+            if socket.dev is None or socket.dev is dev:
+                heard = True
+                socket.got(dev, frame)
+        return heard
+
+    def deliver(self, found: Packet, why: Why) -> Drop | None:
+        """Give a packet for this host to raw sockets and its protocol (ip_local_deliver_finish)."""
+        heard = self.sockets.to_raw(found)
+        if found.proto == ICMP:
+            return self.icmp.receive(found, why)
+        if found.proto == UDP:
+            return self.sockets.datagram(found)
+        if found.proto == IGMP:
+            return self.igmp.receive(found)
+        if heard:
+            return None
+        self.icmp.error(found, 3, 2)
+        return Drop.IP_NOPROTO
+
+    # -- devices ----------------------------------------------------------------------------------------------------
+
+    @property
+    def lo(self) -> Device:
+        """The loopback device."""
+        device: Device = self.netns.devices["lo"]
+        return device
+
+    def device_added(self, dev: Device) -> None:
+        """A device appears in the namespace (inetdev_init)."""
+        if dev not in self.indevs:
+            rng = Random(f"{self.kernel.seed}/stack/{self.netns.name}/{dev.name}")
+            self.indevs[dev] = InDevice(dev, self.conf_default, self.neigh_default, rng)
+
+    def indev(self, dev: Device) -> InDevice:
+        """The IPv4 side of a device."""
+        found = self.indevs.get(dev)
+        if found is None:
+            self.device_added(dev)
+            found = self.indevs[dev]
+        return found
+
     def device_event(self, dev: Device, event: Event) -> None:
-        """React to a device coming up, going down, changing or leaving."""
+        """React to a device coming up, going down, changing or leaving (inetdev_event, fib_netdev_event, arp_netdev_event)."""
+        if event is Event.UP:
+            self.addresses_of.device_up(dev)
+        elif event is Event.DOWN:
+            self.igmp.down(dev)
+            self.addresses_of.device_down(dev)
+            self.neigh.forget_device(dev)
+        elif event is Event.CHANGE:
+            if not dev.carrier and self.indev(dev).conf.get("arp_evict_nocarrier"):
+                self.neigh.forget_device(dev, keep_permanent=True)
+        elif event is Event.MAC:
+            self.neigh.forget_device(dev)
+            self.announce(dev)
+        elif event is Event.MTU:
+            self.pmtu.flush()
+            if dev.mtu < 68:
+                self.addresses_of.purge(dev)
+        elif event in (Event.UNREGISTER, Event.MOVED):
+            self.addresses_of.purge(dev)
+            self.neigh.forget_device(dev)
+            self.indevs.pop(dev, None)
+
+    def announce(self, dev: Device) -> None:
+        """Send gratuitous ARP for each address where arp_notify asks for it."""
+        indev = self.indev(dev)
+        if dev.up and max(self.conf_all.get("arp_notify"), indev.conf.get("arp_notify")):
+            for ifa in indev.addresses:
+                self.arp.announce(dev, ifa.local)
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def either(self, indev: InDevice, key: str) -> bool:
+        """A switch that is on for the device or for all (IN_DEV_ORCONF)."""
+        return bool(indev.conf.get(key) or self.conf_all.get(key))
+
+    def takes_redirects(self, indev: InDevice) -> bool:
+        """Whether redirects are believed: a router needs both switches, a host one (IN_DEV_RX_REDIRECTS)."""
+        both = indev.conf.get("accept_redirects"), self.conf_all.get("accept_redirects")
+        return all(both) if indev.conf.get("forwarding") else any(both)
+
+    def addresses(self, dev: Device) -> list[Ifaddr]:
+        """The addresses of a device, in the order they are shown."""
+        return list(self.indev(dev).addresses)
+
+    def owner(self, address: int) -> Device | None:
+        """The device an address is configured on, or whose local route covers it (__ip_dev_find)."""
+        devices = self._owners.get(address)
+        if devices:
+            return devices[0]
+        table = self.fib.tables.get(fib.LOCAL_TABLE)
+        route = table.lookup(Flow(address)) if table is not None else None
+        return route.dev if route is not None and route.type == fib.LOCAL else None
+
+    def own(self, address: int, dev: Device, delta: int) -> None:
+        """Note an address configured or removed."""
+        if delta > 0:
+            self._owners.setdefault(address, []).append(dev)
+        else:
+            self._owners[address].remove(dev)
+            if not self._owners[address]:
+                del self._owners[address]
+
+    def addr_type(self, address: int, dev: Device | None = None) -> str:
+        """Local, broadcast, multicast or unicast, by the local table (inet_addr_type)."""
+        if address in (0, LIMITED_BROADCAST):
+            return fib.BROADCAST
+        if is_multicast(address):
+            return fib.MULTICAST
+        table = self.fib.tables.get(fib.LOCAL_TABLE)
+        route = table.lookup(Flow(address)) if table is not None else None
+        return fib.UNICAST if route is None else route.type
+
+    def select_address(self, dev: Device, dst: int, scope: int) -> int:
+        """A source address for a device, from another device if it has none (inet_select_addr); 0: none anywhere."""
+        found = first_address(self.indev(dev).addresses, dst, scope)
+        if found:
+            return found
+        for other in self.netns.devices.values():
+            for ifa in self.indev(other).addresses:
+                if not ifa.secondary and ifa.scope != LINK and ifa.scope <= scope:
+                    return ifa.local
+        return 0
+
+    def joined(self, dev: Device, group: int, proto: int = 0) -> bool:
+        """Whether a group is heard on a device (ip_check_mc_rcu)."""
+        indev = self.indevs.get(dev)
+        return indev is not None and (group in indev.groups or (proto == IGMP and group >> 8 == 0xE0_0000)
+                                      or group == ALL_HOSTS)  # fmt: skip
+
+    def neigh_lookup(self, dev: Device, ip: int) -> int | None:
+        """The MAC of a neighbour if it is known."""
+        entry = self.neigh.get(dev, ip)
+        return entry.mac if entry is not None and entry.valid else None
+
+    def route_kind(self, dev: Device, dst: int, src: int) -> str:
+        """What ARP wants to know of a target: "local", "forward", or "" for neither."""
+        answer = self.input.route(dev, dst, src)
+        if isinstance(answer, Drop):
+            return ""
+        return {fib.LOCAL: "local", fib.UNICAST: "forward"}.get(answer.kind, "")
+
+    def routed_dev(self, dev: Device, dst: int, src: int) -> Device | None:
+        """The device by which a packet from here would leave."""
+        answer = self.input.route(dev, dst, src)
+        return None if isinstance(answer, Drop) or answer.route is None else answer.route.dev
+
+    def route_get(
+        self, dst: int, src: int | None = None, oif: Device | None = None, mark: int = 0, tos: int = 0,
+        iif: Device | None = None,
+    ) -> RouteResult:
+        """The route of a packet made here (`ip route get`).
+
+        Raises:
+            RtnlError: with the errno of the failed lookup.
+        """
+        if iif is not None:
+            return self._route_from(dst, src or 0, iif, tos)
+        found = self.output.find(dst, src or 0, oif, tos, mark)
+        if isinstance(found, int):
+            raise RtnlError(found)
+        return found
+
+    def _route_from(self, dst: int, src: int, iif: Device, tos: int) -> RouteResult:
+        """The route of a packet received on a device (`ip route get ... iif`)."""
+        answer = self.input.route(iif, dst, src, tos)
+        if isinstance(answer, Drop):
+            raise RtnlError(EXDEV if answer is Drop.IP_RPFILTER else EINVAL)
+        if answer.errno:
+            raise RtnlError(answer.errno)
+        forwarded = answer.kind == fib.UNICAST and answer.route is not None
+        out = answer.route.dev if forwarded and answer.route is not None else self.lo
+        return RouteResult(answer.kind, dst, src, out or self.lo, answer.route)
+
+    def next_id(self, src: int, dst: int, proto: int) -> int:
+        """The next identification for a flow: counted from 1, never 0."""
+        key = (src, dst, proto)
+        self._ids[key] = value = self._ids.get(key, 0) % 0xFFFF + 1
+        return value
+
+    # -- what others call -------------------------------------------------------------------------------------------
+
+    def route_out(self, octets: bytes, dev: Device) -> Drop | None:
+        """Send a packet by a device as if routed here (ipvlan_process_v4_outbound); no route: on-link."""
+        packet = Packet(octets)
+        route = self.output.find(packet.dst, packet.src, dev, packet.tos & 0x1E, any_source=True)
+        if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
+            return Drop.IP_OUTNOROUTES
+        refused = self.output.send(route, octets)
+        return refused if isinstance(refused, Drop) else None
+
+    def open_raw(self, proto: int) -> RawSocket:
+        """Open a raw socket."""
+        socket = RawSocket(self, proto)
+        self.sockets.raw.setdefault(proto, []).append(socket)
+        return socket
+
+    def open_udp(self) -> UdpSocket:
+        """Open a UDP socket."""
+        return UdpSocket(self)
+
+    def open_ping(self) -> PingSocket:
+        """Open an ICMP datagram socket."""
+        return PingSocket(self)
+
+    def open_packet(self, dev: Device | None, proto: int) -> PacketSocket:
+        """Open a packet socket for an ethertype, on one device or all."""
+        socket = PacketSocket(self, dev, proto)
+        self._packet_sockets.setdefault(proto, []).append(socket)
+        return socket
+
+    def packet_closed(self, socket: PacketSocket) -> None:
+        """Forget a packet socket."""
+        sockets = self._packet_sockets.get(socket.proto, [])
+        if socket in sockets:
+            sockets.remove(socket)
+            if not sockets:
+                del self._packet_sockets[socket.proto]
+
+    def flush_routes(self, routes: list[Route]) -> None:
+        """Take several routes out."""
+        for route in routes:
+            self.fib.remove(route)
+        if routes:
+            self.pmtu.flush()

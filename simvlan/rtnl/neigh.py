@@ -1,0 +1,83 @@
+"""Neighbours: add, replace, change, delete, flush, proxies. Mirrors neigh_add and neigh_delete of net/core/neighbour.c."""
+
+from __future__ import annotations
+
+from errno import EEXIST, EINVAL, ENOBUFS, ENOENT
+from typing import TYPE_CHECKING
+
+from simvlan.errors import RtnlError
+from simvlan.stack.neigh import FAILED, NOARP, PERMANENT, VALID
+
+if TYPE_CHECKING:
+    from simvlan.devices.device import Device
+    from simvlan.network import Netns, Network
+    from simvlan.stack.neigh import Neighbour
+
+
+def neigh_add(net: Network, dev: Device, ip: int, mac: int | None, state: int = PERMANENT, **extras: object) -> None:
+    """Make an entry that is not there yet (`ip neigh add`)."""
+    if dev.netns.stack.neigh.get(dev, ip) is not None:
+        raise RtnlError(EEXIST, None, dev.path)
+    _put(net, dev, ip, mac, state, extras)
+
+
+def neigh_replace(
+    net: Network, dev: Device, ip: int, mac: int | None, state: int = PERMANENT, **extras: object
+) -> None:
+    """Make or change an entry (`ip neigh replace`)."""
+    _put(net, dev, ip, mac, state, extras)
+
+
+def neigh_change(net: Network, dev: Device, ip: int, mac: int | None, state: int = PERMANENT, **extras: object) -> None:
+    """Change an entry that is there (`ip neigh change`)."""
+    if dev.netns.stack.neigh.get(dev, ip) is None:
+        raise RtnlError(ENOENT, None, dev.path)
+    _put(net, dev, ip, mac, state, extras)
+
+
+def neigh_del(net: Network, dev: Device, ip: int) -> None:
+    """Delete an entry (`ip neigh del`)."""
+    entry = dev.netns.stack.neigh.get(dev, ip)
+    if entry is None:
+        raise RtnlError(ENOENT, None, dev.path)
+    table = dev.netns.stack.neigh
+    table.update(entry, None, FAILED, override=True, admin=True)
+    table.forget(entry)
+    net.drain()
+
+
+def neigh_flush(net: Network, dev: Device, everything: bool = False) -> None:
+    """Delete the entries of a device; permanent and NOARP ones only on request (`ip neigh flush dev`)."""
+    for entry in dev.netns.stack.neigh.of(dev):
+        if everything or not entry.state & (PERMANENT | NOARP):
+            dev.netns.stack.neigh.forget(entry)
+    net.drain()
+
+
+def proxy_add(net: Network, ns: Netns, dev: Device | None, ip: int) -> None:
+    """Answer ARP for an address on a device, or on all (`ip neigh add proxy`)."""
+    ns.stack.neigh.proxies.setdefault((dev, ip), 0)
+
+
+def proxy_del(net: Network, ns: Netns, dev: Device | None, ip: int) -> None:
+    """Stop answering (`ip neigh del proxy`)."""
+    if ns.stack.neigh.proxies.pop((dev, ip), None) is None:
+        raise RtnlError(ENOENT)
+
+
+def _put(net: Network, dev: Device, ip: int, mac: int | None, state: int, extras: dict[str, object]) -> None:
+    table = dev.netns.stack.neigh
+    entry: Neighbour | None = table.get(dev, ip)
+    if mac is None and state & VALID and not (entry is not None and entry.valid) and not extras.get("use"):
+        raise RtnlError(EINVAL, "No link layer address given.", dev.path)
+    entry = table.ensure(dev, ip)
+    if entry is None:
+        raise RtnlError(ENOBUFS, None, dev.path)
+    if extras.get("use"):
+        table.event_send(entry, None)
+    else:
+        table.update(entry, mac, state, override=True, admin=True)
+    entry.router = bool(extras.get("router"))
+    entry.extern_learn = bool(extras.get("extern_learn"))
+    entry.protocol = int(extras.get("protocol") or 0)  # type: ignore[call-overload]
+    net.drain()

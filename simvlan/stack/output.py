@@ -1,0 +1,210 @@
+"""Sending packets: the route a packet of our own takes, then fragments, link-layer address, device.
+
+Mirrors ip_route_output_key_hash_rcu and __mkroute_output of net/ipv4/route.c, and net/ipv4/ip_output.c.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from simvlan.frame import BCAST as BCAST_FRAME
+from simvlan.frame import BROADCAST as BROADCAST_MAC
+from simvlan.frame import IPV4, MCAST, Frame
+from simvlan.stack import fib, packet
+from simvlan.stack.fib import Flow, Route
+from simvlan.stack.frag import fragments
+from simvlan.stack.ipaddr import (
+    HOST,
+    LIMITED_BROADCAST,
+    LINK,
+    LOOPBACK_ADDRESS,
+    UNIVERSE,
+    is_local_multicast,
+    is_loopback,
+    is_multicast,
+    is_zeronet,
+    multicast_mac,
+)
+from simvlan.stack.packet import IGMP, Packet
+from simvlan.verdict import Drop
+
+if TYPE_CHECKING:
+    from simvlan.devices.device import Device
+    from simvlan.stack.netstack import Stack
+
+
+class RouteResult:
+    """Where a packet goes (struct rtable): type, device, next hop, source, path MTU."""
+
+    __slots__ = ("dev", "dst", "expires_ns", "gateway", "kind", "local", "loop", "mtu", "mtu_locked", "oif", "redirected",
+                 "route", "src")  # fmt: skip
+
+    def __init__(self, kind: str, dst: int, src: int, dev: Device, route: Route | None) -> None:
+        self.kind = kind
+        self.dst = dst
+        self.src = src
+        self.dev = dev
+        self.route = route
+        self.gateway = route.via if route is not None and kind == fib.UNICAST else None
+        self.local = kind == fib.LOCAL
+        """Delivered in this namespace (RTCF_LOCAL)."""
+        self.loop = False
+        """A copy comes back to this host (RTCF_LOCAL on a broadcast or a joined group)."""
+        self.mtu = 0 if route is None else route.metrics.get("mtu", 0)
+        self.mtu_locked = route is not None and route.locked
+        self.expires_ns: int | None = None
+        self.redirected = False
+        self.oif: Device | None = None
+
+    @property
+    def type(self) -> str:
+        """The type of the route."""
+        return self.kind
+
+    @property
+    def via(self) -> int | None:
+        """The gateway, None when on-link."""
+        return self.gateway
+
+    @property
+    def nexthop(self) -> int:
+        """Whose MAC is needed."""
+        return self.dst if self.gateway is None else self.gateway
+
+    @property
+    def path_mtu(self) -> int:
+        """What the path carries (ip_dst_mtu_maybe_forward, ipv4_mtu)."""
+        return min(self.mtu or self.dev.mtu, 65_535)
+
+
+class Output:
+    """The sending half of a stack."""
+
+    __slots__ = ("stack",)
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    # -- routes -----------------------------------------------------------------------------------------------------
+
+    def find(
+        self, dst: int, src: int = 0, oif: Device | None = None, tos: int = 0, mark: int = 0,
+        proto: int = 0, any_source: bool = False, scope: int = UNIVERSE, iif: Device | None = None,
+    ) -> RouteResult | int:  # fmt: skip
+        """The route of a packet made here, or the errno (ip_route_output_key_hash_rcu)."""
+        stack = self.stack
+        grouped = is_multicast(dst) or dst == LIMITED_BROADCAST
+        if src:
+            if is_multicast(src) or src == LIMITED_BROADCAST:
+                return errno.EINVAL
+            owner = None if any_source and not grouped else stack.owner(src)
+            if owner is None and not any_source:
+                return errno.EINVAL
+            if oif is None and grouped and owner is not None:
+                return self._grouped(dst, src, owner, None)
+        if oif is not None:
+            if not oif.up or oif not in stack.indevs:
+                return errno.ENETUNREACH
+            if is_local_multicast(dst) or dst == LIMITED_BROADCAST or proto == IGMP:
+                return self._grouped(dst, src or stack.select_address(oif, 0, LINK), oif, None)
+            if not src:
+                if is_multicast(dst):
+                    src = stack.select_address(oif, 0, scope)
+                elif not dst:
+                    src = stack.select_address(oif, 0, HOST)
+        if not dst:
+            dst = src or LOOPBACK_ADDRESS
+            return self._local(dst, src or dst, None)
+        route = stack.fib.lookup(Flow(dst, src, tos, oif, iif or stack.lo, mark, scope))
+        return self._follow(dst, src, oif, route)
+
+    def _follow(self, dst: int, src: int, oif: Device | None, route: Route | None) -> RouteResult | int:
+        """Turn the outcome of a lookup into a route; with a forced device, what has no route is taken for on-link."""
+        stack = self.stack
+        if route is None or route.error:
+            if oif is None:
+                return errno.ENETUNREACH if route is None else route.error
+            return self._made(fib.UNICAST, dst, src or stack.select_address(oif, 0, LINK), oif, None, oif)
+        if route.type == fib.LOCAL:
+            return self._local(dst, src or route.src or dst, route)
+        assert route.dev is not None
+        if not src:
+            src = route.src or stack.select_address(route.dev, route.via or 0, route.scope)
+        if is_multicast(dst) or dst == LIMITED_BROADCAST:
+            return self._grouped(dst, src, route.dev, route)
+        return self._made(route.type, dst, src, route.dev, route, oif)
+
+    def _local(self, dst: int, src: int, route: Route | None) -> RouteResult | int:
+        lo = self.stack.lo
+        if not lo.up and route is None:
+            return errno.ENETUNREACH
+        made = RouteResult(fib.LOCAL, dst, src, lo, route)
+        return made
+
+    def _grouped(self, dst: int, src: int, dev: Device, route: Route | None) -> RouteResult | int:
+        """A broadcast or multicast by a device: a copy comes back if we listen ourselves."""
+        kind = fib.MULTICAST if is_multicast(dst) else fib.BROADCAST
+        return self._made(kind, dst, src, dev, route, None)
+
+    def _made(
+        self, kind: str, dst: int, src: int, dev: Device, route: Route | None, oif: Device | None
+    ) -> RouteResult | int:
+        """Check and finish a route (__mkroute_output)."""
+        stack = self.stack
+        if is_loopback(src) and dev is not stack.lo and not stack.either(stack.indev(dev), "route_localnet"):
+            return errno.EINVAL
+        if dst == LIMITED_BROADCAST:
+            kind = fib.BROADCAST
+        elif is_zeronet(dst):
+            return errno.EINVAL
+        made = RouteResult(kind, dst, src, dev, route)
+        made.oif = oif
+        made.loop = kind == fib.BROADCAST or (kind == fib.MULTICAST and stack.joined(dev, dst))
+        if kind == fib.UNICAST:
+            stack.pmtu.apply(made)
+        return made
+
+    # -- packets ----------------------------------------------------------------------------------------------------
+
+    def send(self, route: RouteResult, octets: bytes, partial: bool = False, mc_loop: bool = True) -> int | Drop:
+        """Send a finished packet of our own (ip_local_out, ip_output, ip_mc_output); 0 or why it was refused."""
+        if route.loop and mc_loop and route.dev is not self.stack.lo:
+            self._loop_back(route, octets, partial)
+            if route.kind == fib.MULTICAST and octets[8] == 0:
+                return 0
+        return self.finish(route, octets, partial, None)
+
+    def _loop_back(self, route: RouteResult, octets: bytes, partial: bool) -> None:
+        """Hand a copy to our own receivers, unseen by packet sockets (ip_mc_finish_output, dev_loopback_xmit)."""
+        ptype = MCAST if route.kind == fib.MULTICAST else BCAST_FRAME
+        heard = packet.parse(octets, route.dev, partial, ptype, looped=True)
+        if isinstance(heard, Packet):
+            self.stack.input.deliver_looped(heard)
+
+    def finish(self, route: RouteResult, octets: bytes, partial: bool, source: Packet | None) -> int | Drop:
+        """Fragment if need be, then find the neighbour (ip_finish_output). *source*: a forwarded packet, for errors."""
+        limit = route.path_mtu if source is None else min(route.dev.mtu, 65_535)
+        if len(octets) <= limit:
+            return self._out(route, octets, partial, source)
+        if partial:
+            octets = packet.finish_checksum(octets)
+        answer: int | Drop = 0
+        for piece in fragments(octets, limit):
+            answer = self._out(route, piece, False, source) or answer
+        return answer
+
+    def _out(self, route: RouteResult, octets: bytes, partial: bool, source: Packet | None) -> int | Drop:
+        """Find the link-layer address and transmit (ip_finish_output2)."""
+        dev = route.dev
+        if route.kind == fib.BROADCAST and dev.kind and not dev.noarp:
+            return self._emit(dev, BROADCAST_MAC, octets, partial)
+        if route.kind == fib.MULTICAST and dev.kind:
+            return self._emit(dev, multicast_mac(route.dst), octets, partial)
+        if dev.noarp or not dev.kind:
+            return self._emit(dev, dev.mac, octets, partial)
+        waiting = source if source is not None else Packet(octets)
+        return self.stack.neigh.send(dev, route.nexthop, octets, partial, waiting)
+
+    def _emit(self, dev: Device, mac: int, octets: bytes, partial: bool) -> int | Drop:
+        return self.stack.kernel.originate(dev, Frame(mac, dev.mac, IPV4, octets, csum=partial)) or 0
