@@ -128,12 +128,13 @@ class Agent:
         cwd, *args = request.read_text().split("\n")[:-1]
         request.unlink()
         try:
-            shots = inject.parse(args, cwd)
+            shots, pause_s = inject.parse(args, cwd)
         except inject.UsageError as error:
             return 2, f"simvlan: {error}\n"
         except Exception as error:
             return 2, f"simvlan send: {type(error).__name__}: {error}\n"
-        complaints = inject.fire(shots, lambda name: self._open_ns(name, pid), self._pause)
+        sender = inject.Sender(lambda name: self._open_ns(name, pid))
+        complaints = sender.fire(shots, lambda: self._pause(pause_s))
         return (1 if complaints else 0), "".join(line + "\n" for line in complaints)
 
     def _open_ns(self, name: str | None, pid: int) -> int:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from .tap import within
 
-PAUSE_S = 0.02  # lets the macvlan and ipvlan work queues run between frames
+PAUSE_MS = 20.0  # lets the macvlan and ipvlan work queues run between frames
 
 USAGE = (
     "usage: simvlan send [--netns NS] DEV (--hex OCTETS | 'SCAPY EXPRESSION') [--count N]\n"
-    "       simvlan send --batch FILE          (lines: NS DEV OCTETS; '-' or root: the initial namespace)"
+    "       simvlan send --batch FILE          (lines: NS DEV OCTETS; '-' or root: the initial namespace)\n"
+    "       --pause MS: how long to let the kernel work after each frame (default 20)"
 )
 
 
@@ -34,11 +35,15 @@ class Shot:
     octets: bytes
 
 
-def parse(args: list[str], cwd: str) -> list[Shot]:
-    """The frames that a `simvlan` command line asks for."""
+def parse(args: list[str], cwd: str) -> tuple[list[Shot], float]:
+    """The frames that a `simvlan` command line asks for, and the pause in seconds after each."""
     if not args or args[0] != "send":
         raise UsageError("only 'send' works inside a script on a real kernel\n" + USAGE)
     options, words = _split(args[1:])
+    return _shots(options, words, cwd), float(options.get("--pause", PAUSE_MS)) / 1000
+
+
+def _shots(options: dict[str, str], words: list[str], cwd: str) -> list[Shot]:
     if "--batch" in options:
         return _batch(Path(cwd, options["--batch"]))
     if "--hex" not in options and len(words) == 2:
@@ -56,7 +61,7 @@ def _split(args: list[str]) -> tuple[dict[str, str], list[str]]:
     rest = iter(args)
     for word in rest:
         name, equals, value = word.partition("=")
-        if name in ("--netns", "--hex", "--count", "--batch"):
+        if name in ("--netns", "--hex", "--count", "--batch", "--pause"):
             options[name] = value if equals else next(rest, "")
         elif word.startswith("--"):
             raise UsageError(f"unknown option {word}\n" + USAGE)
@@ -87,28 +92,35 @@ def _batch(path: Path) -> list[Shot]:
     return shots
 
 
-def transmit(ns_fd: int, device: str, octets: bytes) -> None:
-    """Send one frame on `device` of the namespace behind `ns_fd`."""
-    ethertype = int.from_bytes(octets[12:14], "big")
-    with within(ns_fd, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)) as sock:
-        sock.sendto(octets, (device, ethertype))
+class Sender:
+    """Packet sockets by namespace, kept for one command: closing one costs the kernel an RCU grace period."""
 
+    def __init__(self, open_ns: Callable[[str | None], int]) -> None:
+        self._open_ns = open_ns
+        self._sockets: dict[str | None, socket.socket] = {}
 
-def fire(shots: list[Shot], open_ns: Callable[[str | None], int], pause: Callable[[float], None]) -> list[str]:
-    """Transmit in order with a pause after each; the complaints."""
-    complaints = []
-    for shot in shots:
-        try:
-            _fire_one(shot, open_ns)
-        except OSError as error:
-            complaints.append(f"simvlan send: {shot.device}: {os.strerror(error.errno or 0)}")
-        pause(PAUSE_S)
-    return complaints
+    def fire(self, shots: list[Shot], pause: Callable[[], None]) -> list[str]:
+        """Transmit in order with a pause after each; the complaints."""
+        complaints = []
+        for shot in shots:
+            try:
+                self._transmit(shot)
+            except OSError as error:
+                complaints.append(f"simvlan send: {shot.device}: {os.strerror(error.errno or 0)}")
+            pause()
+        for sock in self._sockets.values():
+            sock.close()
+        return complaints
 
+    def _transmit(self, shot: Shot) -> None:
+        ethertype = int.from_bytes(shot.octets[12:14], "big")
+        self._socket(shot.netns).sendto(shot.octets, (shot.device, ethertype))
 
-def _fire_one(shot: Shot, open_ns: Callable[[str | None], int]) -> None:
-    fd = open_ns(shot.netns)
-    try:
-        transmit(fd, shot.device, shot.octets)
-    finally:
-        os.close(fd)
+    def _socket(self, netns: str | None) -> socket.socket:
+        if netns not in self._sockets:
+            fd = self._open_ns(netns)
+            try:
+                self._sockets[netns] = within(fd, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            finally:
+                os.close(fd)
+        return self._sockets[netns]
