@@ -1,0 +1,564 @@
+"""ping of iputils 20221126 for IPv4: what it sends, when, and every line it prints, in virtual time.
+
+An ICMP socket of the namespace's stack carries the echoes, so identifiers are counted and runs repeat exactly.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import struct
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from simvlan.tools.common import MILLISECOND, SECOND, Waiter, dotted, permute, resolve
+from simvlan.tools.program import Process
+
+SPEC = "4ab6ABc:dDfhi:I:l:Lm:M:nOp:qQ:rRs:S:t:T:UvVw:W:F:N:"
+REFUSED = {"R": "record route", "T": "IP timestamps", "l": "preload", "m": "marks", "r": "SO_DONTROUTE", "6": "IPv6",
+           "F": "IPv6", "N": "IPv6"}  # fmt: skip
+UNREACHABLE = {
+    0: "Destination Net Unreachable",
+    1: "Destination Host Unreachable",
+    2: "Destination Protocol Unreachable",
+    3: "Destination Port Unreachable",
+    5: "Source Route Failed",
+    6: "Destination Net Unknown",
+    7: "Destination Host Unknown",
+    8: "Source Host Isolated",
+    9: "Destination Net Prohibited",
+    10: "Destination Host Prohibited",
+    11: "Destination Net Unreachable for Type of Service",
+    12: "Destination Host Unreachable for Type of Service",
+    13: "Packet filtered",
+    14: "Precedence Violation",
+    15: "Precedence Cutoff",
+}
+REDIRECTS = {0: "Redirect Network", 1: "Redirect Host", 2: "Redirect Type of Service and Network",
+             3: "Redirect Type of Service and Host"}  # fmt: skip
+PMTUDISC = {"dont": 0, "want": 1, "do": 2, "probe": 3}
+USAGE = """
+Usage
+  ping [options] <destination>
+
+Options:
+  <destination>      dns name or ip address
+  -a                 use audible ping
+  -A                 use adaptive ping
+  -B                 sticky source address
+  -c <count>         stop after <count> replies
+  -C                 call connect() syscall on socket creation
+  -D                 print timestamps
+  -d                 use SO_DEBUG socket option
+  -e <identifier>    define identifier for ping session, default is random for
+                     SOCK_RAW and kernel defined for SOCK_DGRAM
+                     Imply using SOCK_RAW (for IPv4 only for identifier 0)
+  -f                 flood ping
+  -h                 print help and exit
+  -I <interface>     either interface name or address
+  -i <interval>      seconds between sending each packet
+  -L                 suppress loopback of multicast packets
+  -l <preload>       send <preload> number of packages while waiting replies
+  -m <mark>          tag the packets going out
+  -M <pmtud opt>     define mtu discovery, can be one of <do|dont|want>
+  -n                 no dns name resolution
+  -O                 report outstanding replies
+  -p <pattern>       contents of padding byte
+  -q                 quiet output
+  -Q <tclass>        use quality of service <tclass> bits
+  -s <size>          use <size> as number of data bytes to be sent
+  -S <size>          use <size> as SO_SNDBUF socket option value
+  -t <ttl>           define time to live
+  -U                 print user-to-user latency
+  -v                 verbose output
+  -V                 print version and exit
+  -w <deadline>      reply wait <deadline> in seconds
+  -W <timeout>       time to wait for response
+
+IPv4 options:
+  -4                 use IPv4
+  -b                 allow pinging broadcast
+  -R                 record route
+  -T <timestamp>     define timestamp, can be one of <tsonly|tsandaddr|tsprespec>
+
+IPv6 options:
+  -6                 use IPv6
+  -F <flowlabel>     define flow label, default is random
+  -N <nodeinfo opt>  use icmp6 node info query, try <help> as argument
+
+For more details see ping(8).
+"""
+
+
+class Refused(Exception):  # noqa: N818
+    """ping gives up; the text goes to standard error."""
+
+    def __init__(self, text: str, status: int = 2) -> None:
+        self.text, self.status = text, status
+        super().__init__(text)
+
+
+@dataclass
+class Options:
+    """What the command line asked for."""
+
+    target: str = ""
+    count: int = 0
+    interval_ns: int = SECOND
+    linger_ns: int = 10 * SECOND
+    deadline_ns: int = 0
+    size: int = 56
+    ttl: int | None = None
+    tos: int = 0
+    pmtudisc: int = 1
+    interface: str = ""
+    pattern: bytes = b""
+    numeric: bool = False
+    quiet: bool = False
+    flood: bool = False
+    adaptive: bool = False
+    broadcast: bool = False
+    timestamps: bool = False
+    outstanding: bool = False
+    verbose: bool = False
+    no_loop: bool = False
+
+
+def parse(argv: list[str]) -> Options:
+    """Read the command line.
+
+    Raises:
+        Refused: with the text and status of iputils, or because an option is not built.
+    """
+    flags, rest, fault = permute(argv, SPEC)
+    if fault:
+        raise Refused(f"ping: {fault}\n{USAGE}")
+    made = Options()
+    for flag, value in flags:
+        _take(made, flag, value)
+    if not rest:
+        raise Refused("ping: usage error: Destination address required\n", 1)
+    if len(rest) > 1:
+        raise Refused("simvlan: ping through intermediate hosts (source routes) is not built\n")
+    made.target = rest[0]
+    return made
+
+
+def _take(made: Options, flag: str, value: str) -> None:
+    if flag in REFUSED:
+        raise Refused(f"simvlan: ping -{flag} ({REFUSED[flag]}) is not built\n")
+    if flag == "V":
+        raise Refused("", 0)
+    if flag == "h":
+        raise Refused(USAGE)
+    if flag in _SWITCHES:
+        setattr(made, _SWITCHES[flag], True)
+    elif flag == "c":
+        made.count = _integer(value, 1, 2**63 - 1)
+    elif flag == "i":
+        made.interval_ns = _seconds(value, "bad timing interval")
+    elif flag == "W":
+        made.linger_ns = _seconds(value, "bad linger time")
+    elif flag == "w":
+        made.deadline_ns = _integer(value, 0, 2**31 - 1) * SECOND
+    elif flag == "s":
+        made.size = _size(value)
+    elif flag == "t":
+        made.ttl = _integer(value, 0, 255)
+    elif flag == "Q":
+        made.tos = _tos(value)
+    elif flag == "M":
+        made.pmtudisc = _pmtudisc(value)
+    elif flag == "I":
+        made.interface = value
+    elif flag == "p":
+        made.pattern = _pattern(value)
+
+
+_SWITCHES = {"n": "numeric", "q": "quiet", "f": "flood", "A": "adaptive", "b": "broadcast", "D": "timestamps",
+             "O": "outstanding", "v": "verbose", "L": "no_loop"}  # fmt: skip
+
+
+def _integer(value: str, low: int, high: int) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        raise Refused(f"ping: invalid argument: '{value}'\n", 1) from None
+    if not low <= number <= high:
+        raise Refused(f"ping: invalid argument: '{value}': out of range: {low} <= value <= {high}\n", 1)
+    return number
+
+
+def _seconds(value: str, what: str) -> int:
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise Refused(f"ping: {what}: {value}\n") from None
+    if seconds < 0 or not math.isfinite(seconds):
+        raise Refused(f"ping: {what}: {value}\n")
+    return round(seconds * 1000) * MILLISECOND
+
+
+def _size(value: str) -> int:
+    size = _integer(value, 0, 2**31 - 1)
+    if size > 65_507:
+        raise Refused(f"ping: packet size {size} is too large. Maximum is 65507\n")
+    return size
+
+
+def _tos(value: str) -> int:
+    try:
+        number = int(value, 0)
+    except ValueError:
+        raise Refused(f"ping: bad TOS value: {value}\n") from None
+    if not 0 <= number <= 255:
+        raise Refused(f"ping: the decimal value of TOS bits must be in range 0-255: {number}\n")
+    return number
+
+
+def _pmtudisc(value: str) -> int:
+    if value not in PMTUDISC:
+        raise Refused(f"ping: invalid -M argument: {value}\n")
+    return PMTUDISC[value]
+
+
+def _pattern(value: str) -> bytes:
+    if not all(c in "0123456789abcdefABCDEF" for c in value):
+        raise Refused(f"ping: patterns must be specified as hex digits: {value}\n")
+    return bytes.fromhex(value if len(value) % 2 == 0 else value[:-1] + "0" + value[-1])[:16]
+
+
+class Ping:
+    """One run: the socket, what was sent and came back, and the lines about it."""
+
+    def __init__(self, proc: Process, options: Options) -> None:
+        self.proc, self.options = proc, options
+        self.stack: Any = proc.lab.network.netns[proc.netns].stack
+        self.waiter = Waiter(proc)
+        address = resolve(options.target)
+        if address is None:
+            raise Refused(f"ping: {options.target}: Temporary failure in name resolution\n")
+        self.address = address
+        self.numeric = options.numeric or options.target != "localhost"
+        self.sock: Any = self.stack.open_ping()
+        self.raw: Any = self.stack.open_raw(1)
+        self.sent = self.received = self.errors = self.repeats = self.pipe = 0
+        self.seen: set[int] = set()
+        self.times: list[int] = []
+        self.ewma = 0
+        self.first = self.last = 0
+        self.interval_ns = 0 if options.flood else options.interval_ns
+
+    @property
+    def now(self) -> int:
+        """The current time in ns."""
+        return int(self.proc.lab.env.now)
+
+    # -- set up -----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Bind, look for a route as a connected UDP socket does, say what is going to happen."""
+        options, sock = self.options, self.sock
+        sock.pmtudisc, sock.tos, sock.mc_loop = options.pmtudisc, options.tos, not options.no_loop
+        named = self._bind()
+        if options.ttl == 0:
+            raise Refused("ping: cannot set unicast time-to-live: Invalid argument\n")
+        sock.ttl = options.ttl or 0
+        sock.mc_ttl = options.ttl or 1
+        source = self._source()
+        if named and source not in (each.local for each in self.stack.addresses(sock.bind_dev)):
+            self._error(f"Warning: source address might be selected on device other than: {options.interface}.")
+        sock.errors_reported = True
+        sock.on_receive = self.raw.on_receive = self.waiter.heard
+        if options.pattern:
+            self.proc.write(f"PATTERN: 0x{options.pattern.hex()}\n")
+        origin = f"from {dotted(source)} {options.interface if named else ''}: " if options.interface else ""
+        sizes = f"{options.size}({options.size + 28}) bytes of data."
+        self.proc.write(f"PING {options.target} ({dotted(self.address)}) {origin}{sizes}\n")
+
+    def _bind(self) -> bool:
+        """Bind as -I asks; True when it named a device."""
+        name = self.options.interface
+        if not name:
+            return False
+        address = resolve(name)
+        if address is not None:
+            try:
+                self.sock.bind(address)
+            except OSError as error:
+                raise Refused(f"ping: bind: {os.strerror(error.errno or 0)}\n") from None
+            return False
+        dev = self.proc.lab.network.netns[self.proc.netns].devices.get(name)
+        if dev is None:
+            raise Refused(f"ping: SO_BINDTODEVICE {name}: No such device\n")
+        self.sock.bind_dev = dev
+        return True
+
+    def _source(self) -> int:
+        try:
+            return int(self.sock.route(self.address).src)
+        except OSError as error:
+            if error.errno != errno.EACCES:
+                raise Refused(f"ping: connect: {os.strerror(error.errno or 0)}\n") from None
+        if not self.options.broadcast:
+            raise Refused("ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules\n")
+        self.proc.write_err("WARNING: pinging broadcast address\n")
+        self.sock.broadcast = True
+        return int(self.sock.route(self.address).src)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self.sock.close()
+        self.raw.close()
+
+    # -- sending ----------------------------------------------------------------------------------------------------
+
+    def probe(self) -> None:
+        """Send the next echo request."""
+        if self.options.outstanding and self.sent and self.sent & 0xFFFF not in self.seen:
+            self._line(f"no answer yet for icmp_seq={self.sent & 0xFFFF}")
+        self.last = self.now
+        if not self.sent:
+            self.first = self.now
+        self.sent += 1
+        octets = struct.pack("!BBHHH", 8, 0, 0, 0, self.sent & 0xFFFF) + self._data()
+        if self.options.flood and not self.options.quiet:
+            self.proc.write(".")
+        try:
+            self.sock.send(octets, self.address)
+        except OSError as error:
+            self._failed_to_send(error.errno or 0)
+
+    def _data(self) -> bytes:
+        size, pattern = self.options.size, self.options.pattern
+        data = (pattern * (size // len(pattern) + 1))[:size] if pattern else bytes(i & 255 for i in range(size))
+        if size < 16:
+            return data
+        return struct.pack("<QQ", self.now // SECOND, self.now % SECOND // 1000) + data[16:]
+
+    def _failed_to_send(self, number: int) -> None:
+        if number == errno.EMSGSIZE:
+            self.errors += 1
+            if not self.options.quiet:
+                mtu = self.sock.route(self.address).path_mtu
+                self._error(f"local error: message too long, mtu={mtu}")
+        elif number != errno.ENOBUFS and not self.options.quiet:
+            self._error(f"sendmsg: {os.strerror(number)}")
+
+    # -- receiving --------------------------------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Take everything that has arrived."""
+        while self.sock.errors:
+            self._icmp_error(self.sock.errors.popleft())
+        while self.sock.queue:
+            self._reply(self.sock.queue.popleft())
+        while self.raw.queue:
+            self._redirect(self.raw.queue.popleft())
+
+    def _acknowledge(self, seq: int) -> None:
+        behind = (self.sent - seq) & 0xFFFF
+        if behind <= 0x7FFF:
+            self.pipe = max(self.pipe, behind + 1)
+
+    def _reply(self, got: Any) -> None:
+        octets = got.data
+        seq = int.from_bytes(octets[6:8], "big")
+        self._acknowledge(seq)
+        again = seq in self.seen
+        self.seen.add(seq)
+        self.repeats += again
+        self.received += not again
+        took = self._round_trip(octets, got.time_ns)
+        if self.options.quiet:
+            return
+        if self.options.flood:
+            self.proc.write("\b \b")
+            return
+        shown = dotted(got.src) if self.numeric else f"{self.options.target} ({dotted(got.src)})"
+        ident = f" ident={self.sock.port}" if self.options.verbose else ""
+        text = f"{len(octets)} bytes from {shown}: icmp_seq={seq}{ident} ttl={got.ttl}"
+        text += "" if took is None else f" time={_milliseconds(took)} ms"
+        self._line(text + (" (DUP!)" if again else ""))
+
+    def _round_trip(self, octets: bytes, arrived: int) -> int | None:
+        """Return the time the reply took in microseconds, from the time it carries."""
+        if self.options.size < 16 or len(octets) < 24:
+            return None
+        seconds, micros = struct.unpack_from("<QQ", octets, 8)
+        took: int = max(0, arrived // 1000 - (seconds * 1_000_000 + micros))
+        self.times.append(took)
+        self.ewma = self.ewma + took - self.ewma // 8 if self.ewma else took * 8
+        if self.options.adaptive:
+            self.interval_ns = (self.ewma // 8 + 500) // 1000 * MILLISECOND
+        return took
+
+    def _icmp_error(self, problem: Any) -> None:
+        seq = int.from_bytes(problem.about[(problem.about[0] & 15) * 4 + 6 :][:2], "big")
+        self.errors += 1
+        self._acknowledge(seq)
+        if self.options.quiet:
+            return
+        if self.options.flood:
+            self.proc.write("\bE")
+            return
+        self._line(f"From {dotted(problem.offender)} icmp_seq={seq} {_error_text(problem)}")
+
+    def _redirect(self, got: Any) -> None:
+        """Tell of a redirect about one of our requests; other packets are not ours to tell."""
+        octets = got.packet[(got.packet[0] & 15) * 4 :]
+        if len(octets) < 36 or octets[0] != 5:
+            return
+        about = octets[8 + (octets[8] & 15) * 4 :]
+        if about[4:6] != self.sock.port.to_bytes(2, "big") or self.options.quiet or self.options.flood:
+            return
+        seq, gateway = int.from_bytes(about[6:8], "big"), dotted(int.from_bytes(octets[4:8], "big"))
+        what = REDIRECTS.get(octets[1], f"Redirect, Bad Code: {octets[1]}")
+        self._line(f"From {dotted(got.src)}: icmp_seq={seq} {what}(New nexthop: {gateway})")
+
+    # -- lines ------------------------------------------------------------------------------------------------------
+
+    def _line(self, text: str) -> None:
+        stamp = f"[{self.now // SECOND}.{self.now % SECOND // 1000:06}] " if self.options.timestamps else ""
+        self.proc.write(f"{stamp}{text}\n")
+
+    def _error(self, text: str) -> None:
+        self.proc.write_err(f"ping: {text}\n")
+
+    def summary(self) -> str:
+        """Return the statistics."""
+        parts = [f"{self.sent} packets transmitted, {self.received} received"]
+        if self.repeats:
+            parts.append(f"+{self.repeats} duplicates")
+        if self.errors:
+            parts.append(f"+{self.errors} errors")
+        if self.sent:
+            loss = (self.sent - self.received) * 100 / self.sent
+            parts.append(f"{loss:g}% packet loss")
+            parts.append(f"time {(self.last - self.first) // MILLISECOND}ms")
+        return f"\n--- {self.options.target} ping statistics ---\n{', '.join(parts)}\n{', '.join(self._tail())}\n"
+
+    def _tail(self) -> list[str]:
+        tail = []
+        if self.times:
+            count = len(self.times)
+            mean = sum(self.times) // count
+            spread = math.isqrt(max(0, sum(t * t for t in self.times) // count - mean * mean))
+            spelt = "/".join(f"{t // 1000}.{t % 1000:03}" for t in (min(self.times), mean, max(self.times), spread))
+            tail.append(f"rtt min/avg/max/mdev = {spelt} ms")
+        if self.pipe > 1:
+            tail.append(f"pipe {self.pipe}")
+        if (
+            self.times
+            and self.sent > 1
+            and (not self.options.interval_ns or self.options.flood or self.options.adaptive)
+        ):
+            gap, ewma = (self.last - self.first) // 1000 // (self.sent - 1), self.ewma // 8
+            tail.append(f"ipg/ewma {gap // 1000}.{gap % 1000:03}/{ewma // 1000}.{ewma % 1000:03} ms")
+        return tail
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        short = self.options.deadline_ns and self.options.count and self.received < self.options.count
+        return 1 if not self.received or short else 0
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    @property
+    def answered(self) -> bool:
+        """Whether as many answers came as were asked for, or an error did while a deadline stands."""
+        options = self.options
+        return bool(options.count and self.received + self.errors >= options.count) or bool(
+            options.deadline_ns and self.errors
+        )
+
+    def run(self) -> Generator[Any, Any, None]:
+        """Send and receive until the count, the deadline, or the patience after the last request is reached."""
+        deadline = self.now + self.options.deadline_ns if self.options.deadline_ns else None
+        due, patience = self.now, None
+        while not self.answered:
+            if deadline is not None and self.now >= deadline:
+                return
+            if patience is not None and self.now >= patience:
+                return
+            if patience is None and self.now >= due:
+                self.probe()
+                due = self.now + max(self.interval_ns, _FASTEST_NS)
+                if self.options.count and self.sent >= self.options.count and deadline is None:
+                    self.collect()
+                    patience = self._patience()
+            self.collect()
+            if self.answered:
+                return
+            wanted = [each for each in (deadline, patience, None if patience is not None else due) if each is not None]
+            yield self.waiter.until(min(wanted))
+            self.collect()
+            if self.options.flood and self.received + self.errors >= self.sent:
+                due = min(due, self.now + _FASTEST_NS)
+
+    def _patience(self) -> int:
+        """Return until when the last answers are waited for."""
+        if not self.received:
+            return self.now + self.options.linger_ns
+        slowest = max(self.times, default=0) * 2000
+        return self.now + max(slowest, self.interval_ns)
+
+
+_FASTEST_NS = 10_000
+"""Between two requests of a flood: without it, ideal cables would let time stand still for ever."""
+
+
+def _milliseconds(micros: int) -> str:
+    """Write a time with four significant digits at most."""
+    if micros >= 100_000 - 50:
+        return f"{(micros + 500) // 1000}"
+    if micros >= 10_000 - 5:
+        return f"{(micros + 50) // 1000}.{(micros + 50) % 1000 // 100}"
+    if micros >= 1000:
+        return f"{(micros + 5) // 1000}.{(micros + 5) % 1000 // 10:02}"
+    return f"0.{micros:03}"
+
+
+def _error_text(problem: Any) -> str:
+    """Say what an ICMP error says (pr_icmph)."""
+    if problem.type == 3:
+        if problem.code == 4:
+            return f"Frag needed and DF set (mtu = {problem.info})"
+        return UNREACHABLE.get(problem.code, f"Dest Unreachable, Bad Code: {problem.code}")
+    if problem.type == 11:
+        return {0: "Time to live exceeded", 1: "Frag reassembly time exceeded"}.get(
+            problem.code, f"Time exceeded, Bad Code: {problem.code}"
+        )
+    if problem.type == 12:
+        return f"Parameter problem: pointer = {problem.info >> 24}"
+    return f"Bad ICMP type: {problem.type}"
+
+
+def main(proc: Process) -> Generator[Any, Any, int]:
+    """Ping."""
+    try:
+        options = parse(proc.argv[1:])
+        ping = Ping(proc, options)
+    except Refused as refused:
+        if not refused.text and not refused.status:
+            proc.write("ping from iputils 20221126\n")
+        proc.write_err(refused.text)
+        return refused.status
+    try:
+        ping.prepare()
+        yield from ping.run()
+    except Refused as refused:
+        proc.write_err(refused.text)
+        return refused.status
+    except simpy.Interrupt as signal:
+        if signal.cause != "SIGINT":
+            return 143 if signal.cause == "SIGTERM" else 137
+    finally:
+        ping.close()
+    proc.write(ping.summary())
+    return ping.status

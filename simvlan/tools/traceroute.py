@@ -1,0 +1,264 @@
+"""traceroute 2.1.2 for IPv4: UDP probes to rising ports or ICMP echoes (-I), sixteen at a time, in virtual time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from simvlan.tools.common import SECOND, Waiter, dotted, permute, resolve
+from simvlan.tools.program import Process
+
+SPEC = "46dFITnreAUDVf:g:i:m:N:p:t:l:w:q:s:z:M:O:P:"
+BUILT = frozenset("4nIFfimNptwqsU")
+PRECISION = SECOND // 1000
+ANNOTATION = {0: " !N", 1: " !H", 2: " !P", 3: "", 4: " !F", 5: " !S", 9: " !X", 10: " !X", 13: " !X", 14: " !V",
+              15: " !C"}  # fmt: skip
+
+
+class Refused(Exception):  # noqa: N818
+    """traceroute gives up; the text goes to standard error."""
+
+
+@dataclass
+class Probe:
+    """One probe and what became of it."""
+
+    ttl: int
+    sent_ns: int = -1
+    came_ns: int = -1
+    address: int = 0
+    note: str = ""
+    final: bool = False
+    done: bool = False
+    sock: Any = None
+
+    @property
+    def took_ns(self) -> int:
+        """The round trip; 0 when there was none."""
+        return self.came_ns - self.sent_ns if self.came_ns >= 0 else 0
+
+
+class Traceroute:
+    """One run."""
+
+    def __init__(self, proc: Process) -> None:
+        self.proc = proc
+        self.stack: Any = proc.lab.network.netns[proc.netns].stack
+        flags, rest, fault = permute(proc.argv[1:], SPEC)
+        if fault:
+            raise Refused(f"Bad option `-{fault[-2]}' (argc 1)\n" if "invalid" in fault else f"traceroute: {fault}\n")
+        given = dict(flags)
+        for flag in given:
+            if flag not in BUILT:
+                raise Refused(f"simvlan: traceroute -{flag} is not built\n")
+        if not rest:
+            raise Refused('Specify "host" missing argument.\n')
+        self.icmp, self.given, self.name = "I" in given, given, rest[0]
+        self.per_hop, self.most = self._number("q", 3), self._number("m", 30)
+        self.first, self.together = self._number("f", 1), self._number("N", 16)
+        self.wait_ns = round(float(given.get("w", "5").split(",")[0]) * SECOND)
+        self.size = max(int(rest[1]) if len(rest) > 1 else 60, 28)
+        address = resolve(self.name)
+        if address is None:
+            raise Refused(
+                f"{self.name}: Temporary failure in name resolution\n"
+                f'Cannot handle "host" cmdline arg `{self.name}\' on position 1 (argc 1)\n'
+            )
+        self.address = address
+        self.probes = [Probe(ttl) for ttl in range(self.first, self.most + 1) for _ in range(self.per_hop)]
+        self.waiter = Waiter(proc)
+        self.echo: Any = None
+
+    def _number(self, flag: str, default: int) -> int:
+        value = self.given.get(flag, str(default))
+        if not value.isdigit() or not int(value):
+            raise Refused(f"Cannot handle `-{flag}' option with arg `{value}' (argc 1)\n")
+        return int(value)
+
+    # -- sending ----------------------------------------------------------------------------------------------------
+
+    def open(self, index: int) -> Any:
+        """Return the socket that probe *index* goes through."""
+        if self.icmp:
+            if self.echo is None:
+                self.echo = self._bound(self.stack.open_ping())
+            return self.echo
+        sock = self._bound(self.stack.open_udp())
+        sock.connect(self.address, int(self.given.get("p", "53" if "U" in self.given else "33434")) + self._step(index))
+        return sock
+
+    def _step(self, index: int) -> int:
+        return 0 if "U" in self.given else index
+
+    def _bound(self, sock: Any) -> Any:
+        if "s" in self.given:
+            sock.bind(resolve(self.given["s"]) or 0)
+        if "i" in self.given:
+            sock.bind_dev = self.proc.lab.network.netns[self.proc.netns].devices.get(self.given["i"])
+            if sock.bind_dev is None:
+                raise Refused("setsockopt SO_BINDTODEVICE: No such device\n")
+        sock.on_receive = self.waiter.heard
+        sock.tos = int(self.given.get("t", "0"), 0)
+        sock.pmtudisc = 2 if "F" in self.given else 0
+        return sock
+
+    def send(self, index: int) -> None:
+        """Send one probe."""
+        probe, data = self.probes[index], bytes(0x40 + (i & 0x3F) for i in range(self.size - 28))
+        probe.sock = self.open(index)
+        probe.sock.ttl = probe.ttl
+        probe.sent_ns = int(self.proc.lab.env.now)
+        try:
+            if self.icmp:
+                probe.sock.send(b"\x08" + bytes(5) + (index + 1).to_bytes(2, "big") + data, self.address)
+            else:
+                probe.sock.send(data)
+        except OSError as error:
+            raise Refused(f"send: {os.strerror(error.errno or 0)}\n") from None
+
+    # -- receiving --------------------------------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Look at everything that has come."""
+        for index, probe in enumerate(self.probes):
+            if probe.sock is None:
+                continue
+            while probe.sock.errors:
+                problem = probe.sock.errors.popleft()
+                self._failed(self._meant(index, problem), problem)
+            while probe.sock.queue:
+                got = probe.sock.queue.popleft()
+                self._answered(self.probes[int.from_bytes(got.data[6:8], "big") - 1] if self.icmp else probe, got)
+
+    def _meant(self, index: int, problem: Any) -> Probe:
+        if not self.icmp:
+            return self.probes[index]
+        about = problem.about[(problem.about[0] & 15) * 4 :]
+        return self.probes[int.from_bytes(about[6:8], "big") - 1]
+
+    def _failed(self, probe: Probe, problem: Any) -> None:
+        if probe.done:
+            return
+        probe.came_ns, probe.address, probe.done = problem.time_ns, problem.offender, True
+        if problem.type == 3:
+            probe.final = True
+            probe.note = ANNOTATION.get(problem.code, f" !<{problem.code}>")
+            if problem.code == 4:
+                probe.note = f" !F-{problem.info}"
+
+    def _answered(self, probe: Probe, got: Any) -> None:
+        if not probe.done:
+            probe.came_ns, probe.address, probe.final, probe.done = got.time_ns, got.src, True, True
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def patience(self, index: int) -> int:
+        """How long an unanswered probe is waited for: by its hop's answers, else by a later hop's, else the most."""
+        probe = self.probes[index]
+        for factor, others in ((3, self._same_hop(probe)), (10, self._later_hop(probe))):
+            if others:
+                return min(self.wait_ns, (others[0].took_ns + PRECISION) * factor)
+        return self.wait_ns
+
+    def _same_hop(self, probe: Probe) -> list[Probe]:
+        return [p for p in self.probes if p.ttl == probe.ttl and p.took_ns > 0]
+
+    def _later_hop(self, probe: Probe) -> list[Probe]:
+        return [p for p in self.probes if p.ttl > probe.ttl and p.took_ns > 0]
+
+    def run(self) -> Generator[Any, Any, None]:
+        """Keep up to sixteen probes under way; print hops in order as they are complete."""
+        env, printed, following = self.proc.lab.env, 0, 0
+        end = len(self.probes)
+        while printed < end:
+            for index in range(following, end):
+                if sum(1 for p in self.probes[:index] if p.sent_ns >= 0 and not p.done) >= self.together:
+                    break
+                self.send(index)
+                following = index + 1
+                self.collect()
+                end = self._end()
+                if following >= end:
+                    break
+            self._expire(int(env.now), end)
+            printed = self._print(printed, end)
+            if printed < end:
+                yield self.waiter.until(self._next(end))
+                self.collect()
+                end = self._end()
+
+    def _end(self) -> int:
+        """Where the list of probes ends: after the hop that reached the target."""
+        ttl = next((p.ttl for p in self.probes if p.final), self.most)
+        return (ttl - self.first + 1) * self.per_hop
+
+    def _next(self, end: int) -> int:
+        waiting = [
+            p.sent_ns + self.patience(i) for i, p in enumerate(self.probes[:end]) if p.sent_ns >= 0 and not p.done
+        ]
+        return min(waiting, default=int(self.proc.lab.env.now))
+
+    def _expire(self, now: int, end: int) -> None:
+        for index, probe in enumerate(self.probes[:end]):
+            if probe.sent_ns >= 0 and not probe.done and now >= probe.sent_ns + self.patience(index):
+                probe.done = True
+
+    def _print(self, printed: int, end: int) -> int:
+        while printed < end and self.probes[printed].done:
+            self.proc.write(self._text(printed))
+            printed += 1
+        return printed
+
+    def _text(self, index: int) -> str:
+        probe, number = self.probes[index], index % self.per_hop
+        text = f"{probe.ttl:2} " if number == 0 else ""
+        if probe.came_ns < 0:
+            text += " *"
+        else:
+            before = [p for p in self.probes[index - number : index] if p.came_ns >= 0]
+            if not before or before[-1].address != probe.address:
+                text += f"  {self._named(probe.address)}"
+            micros = probe.took_ns // 1000
+            text += f"  {micros // 1000}.{micros % 1000:03} ms{probe.note}"
+        return text + ("\n" if number == self.per_hop - 1 else "")
+
+    def _named(self, address: int) -> str:
+        shown = dotted(address)
+        if "n" in self.given:
+            return shown
+        return f"localhost ({shown})" if address == 0x7F00_0001 else f"{shown} ({shown})"
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for probe in self.probes:
+            if probe.sock is not None:
+                probe.sock.close()
+
+
+def main(proc: Process) -> Generator[Any, Any, int]:
+    """Trace the route."""
+    try:
+        trace = Traceroute(proc)
+    except Refused as refused:
+        proc.write_err(str(refused))
+        return 2
+    proc.write(
+        f"traceroute to {trace.name} ({dotted(trace.address)}), {trace.most} hops max, {trace.size} byte packets\n"
+    )
+    try:
+        yield from trace.run()
+    except Refused as refused:
+        proc.write_err(str(refused))
+        return 1
+    except OSError as error:
+        proc.write_err(f"connect: {os.strerror(error.errno or 0)}\n")
+        return 1
+    except simpy.Interrupt as signal:
+        return {"SIGINT": 130, "SIGTERM": 143}.get(str(signal.cause), 137)
+    finally:
+        trace.close()
+    return 0
