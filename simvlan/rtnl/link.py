@@ -120,16 +120,17 @@ def link_del(net: Network, dev: Device) -> None:
 
 
 def _move(net: Network, dev: Device, ns: Netns, name: str | None) -> None:
-    """Move to another namespace (dev_change_net_namespace)."""
+    """Move to another namespace (dev_change_net_namespace); *name* is taken only if the present one is in use there."""
     if dev.netns_local:
         raise RtnlError(EINVAL, None, dev.path)
     if ns is dev.netns:
         return
-    if (name or dev.name) in ns.devices:
+    taken = dev.name in ns.devices
+    if taken and (name is None or name in ns.devices):
         raise RtnlError(EEXIST, None, dev.path)
     if dev.master is not None:
         _set_master(net, dev, None)
-    net.move(dev, ns, name)
+    net.move(dev, ns, name if taken else None)
 
 
 def _set_mac(net: Network, dev: Device, mac: int) -> None:

@@ -81,6 +81,8 @@ def do_address(ctx: Context, args: Args) -> None:
 class AddressWords:
     """A request as typed."""
 
+    family: str | None = None
+    """inet once an address was read: from then on only such are expected."""
     local: Prefix | None = None
     local_text: str = ""
     peer: Prefix | None = None
@@ -101,14 +103,17 @@ def _peer(ctx: Context, words: AddressWords, args: Args) -> None:
     text = args.value()
     if words.peer is not None:
         raise duplicate("peer", text)
-    words.peer = prefix(text, ctx.opt.family)
+    words.peer = prefix(text, words.family)
+    words.family = words.family or (None if words.peer.unset else "inet")
 
 
 def _broadcast(ctx: Context, words: AddressWords, args: Args) -> None:
     text = args.value()
     if words.broadcast is not None:
         raise duplicate("broadcast", text)
-    words.broadcast = text if text in "+-" else address(text, ctx.opt.family or "inet")
+    words.broadcast = text if text in ("+", "-") else address(text, words.family)
+    if text not in ("+", "-"):
+        words.family = "inet"
 
 
 def _refused(ctx: Context, words: AddressWords, args: Args) -> None:
@@ -178,7 +183,7 @@ _WORDS = table(_RULES)
 
 def parse(ctx: Context, args: Args) -> AddressWords:
     """Read the words of a request."""
-    words = AddressWords()
+    words = AddressWords(ctx.opt.family)
     while args:
         word = args.take()
         rule = look_up(_WORDS, word)
@@ -191,7 +196,8 @@ def parse(ctx: Context, args: Args) -> AddressWords:
             raise usage("address")
         if words.local is not None:
             raise duplicate_or_garbage("local", word)
-        words.local, words.local_text = prefix(word, ctx.opt.family), word
+        words.local, words.local_text = prefix(word, words.family), word
+        words.family = words.family or (None if words.local.unset else "inet")
     return words
 
 
@@ -211,7 +217,7 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     dev = ctx.need(words.dev)
     _check_lifetimes(words)
     with ctx.kernel():
-        if words.local is None and words.peer is None:
+        if words.peer is None and (words.local is None or words.local.unset):
             raise RtnlError(EADDRNOTAVAIL if verb == "delete" else EOPNOTSUPP)
         if verb == "delete":
             _delete(ctx, dev, words, wildcard)

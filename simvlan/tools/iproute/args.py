@@ -268,7 +268,7 @@ def _prefix(text: str, family: str | None) -> Prefix | None:
     if family in (None, "inet6"):
         refuse_ipv6(body)
     if body in ("default", "all", "any"):
-        return None if slash else Prefix(0, 0, body == "default", body != "default" or family is None)
+        return None if slash else Prefix(0, 0, body == "default", unset=body != "default" or family is None)
     value = _ipv4(body) if family in (None, "inet") else None
     if value is None:
         return None

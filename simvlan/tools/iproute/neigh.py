@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EINVAL
 from typing import TYPE_CHECKING, Any
 
+from simvlan.errors import RtnlError
 from simvlan.frame import mac_text
 from simvlan.tools.iproute.args import Args, Prefix, address, ip_text, lladdr, look_up, matches, number, prefix, table
 from simvlan.tools.iproute.context import Record
@@ -182,17 +184,20 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     from simvlan.rtnl import neigh as rtnl
 
     words = _parse(ctx, args)
-    mac = _mac(words)
+    mac, ip = _mac(words), words.dst
+    assert ip is not None
     dev = ctx.need(words.dev) if words.dev is not None else None
     with ctx.kernel():
         if words.proxy:
             operation = rtnl.proxy_del if verb == "delete" else rtnl.proxy_add
-            operation(ctx.net, ctx.ns, dev, words.dst)
+            operation(ctx.net, ctx.ns, dev, ip)
+        elif dev is None:
+            raise RtnlError(EINVAL, "Invalid values in header or missing device")
         elif verb == "delete":
-            rtnl.neigh_del(ctx.net, dev, words.dst)
+            rtnl.neigh_del(ctx.net, dev, ip)
         else:
             put = {"add": rtnl.neigh_add, "change": rtnl.neigh_change, "replace": rtnl.neigh_replace}[verb]
-            put(ctx.net, dev, words.dst, mac, state=words.state, **_extras(words))
+            put(ctx.net, dev, ip, mac, state=words.state, **_extras(words))
     ctx.net.drain()
 
 

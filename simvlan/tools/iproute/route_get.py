@@ -15,6 +15,7 @@ from simvlan.tools.iproute.usage import usage
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.stack.fib import Route
+    from simvlan.stack.output import RouteResult
     from simvlan.tools.iproute.context import Context
 
 _WORDS = table(
@@ -40,6 +41,7 @@ class Question:
     iif: str | None = None
     oif: str | None = None
     mark: int = 0
+    family: str | None = None
     tos: int = 0
     fibmatch: bool = False
 
@@ -65,7 +67,7 @@ def get(ctx: Context, args: Args) -> None:
 
 
 def _parse(ctx: Context, args: Args) -> Question:
-    asked = Question()
+    asked = Question(family=ctx.opt.family)
     while args:
         word = args.take()
         key = look_up(_WORDS, word)
@@ -76,7 +78,8 @@ def _parse(ctx: Context, args: Args) -> Question:
         elif key == "fibmatch":
             asked.fibmatch = True
         elif key == "src":
-            asked.src = prefix(args.value(), ctx.opt.family)
+            asked.src = prefix(args.value(), asked.family)
+            asked.family = "inet"
         elif key in ("iif", "oif"):
             setattr(asked, key, args.value())
         else:
@@ -91,43 +94,57 @@ def _destination(ctx: Context, asked: Question, args: Args, word: str) -> None:
         word = args.value()
     if matches(word, "help"):
         raise usage("route")
-    asked.dst = prefix(word, ctx.opt.family)
+    asked.dst = prefix(word, asked.family)
+    asked.family = "inet"
     if asked.dst.length != 32:
         ctx.warn(f"Warning: /{asked.dst.length} as prefix is invalid, only /32 (or none) is supported.\n")
 
 
-def _fib_record(ctx: Context, route: Route) -> Record:
+def _fib_record(ctx: Context, route: Route | None) -> Record:
+    """Describe the route of a table that answered (fibmatch)."""
+    if route is None:
+        raise refuse("ip route get fibmatch of a destination that no table holds")
     return route_record(route, ctx.opt, ("table",) if not ctx.opt.details and route.table == 254 else ())
 
 
-def _record(ctx: Context, asked: Question, result: object, iif: Device | None) -> Record:
+def _record(ctx: Context, asked: Question, result: RouteResult, iif: Device | None) -> Record:
     """Describe the answer as the kernel's cached route."""
-    opt, kind, route = ctx.opt, result.type, result.route  # type: ignore[attr-defined]
+    opt, kind, route = ctx.opt, result.kind, result.route
     record: Record = {"type": kind} if kind != "unicast" or opt.details else {}
     assert asked.dst is not None
     record["dst"] = ip_text(asked.dst.address)
     if asked.src is not None:
         record["from"] = ip_text(asked.src.address)
-    if result.via:  # type: ignore[attr-defined]
-        record["gateway"] = ip_text(result.via)  # type: ignore[attr-defined]
-    record["dev"] = result.dev.name  # type: ignore[attr-defined]
+    if result.gateway:
+        record["gateway"] = ip_text(result.gateway)
+    record["dev"] = result.dev.name
     number = route.table if route is not None else 254
     if opt.details or number not in (254, 255):
         record["table"] = name_of(TABLES, number)
-    if asked.src is None and result.src:  # type: ignore[attr-defined]
-        record["prefsrc"] = ip_text(result.src)  # type: ignore[attr-defined]
+    if asked.src is None and result.src:
+        record["prefsrc"] = ip_text(result.src)
     record["flags"] = ["rt_offload_failed"] if kind == "multicast" else []
     if asked.mark:
         record["mark"] = asked.mark
-    record["uid"] = 0
-    record["cache"] = _cache(kind, result)
-    if route is not None and route.metrics:
-        record["metrics"] = [metrics_record(route)]
+    if iif is None:
+        record["uid"] = 0
+    record["cache"] = _cache(result)
+    metrics = metrics_record(route) if route is not None else {}
+    if result.mtu:
+        metrics = {"mtu": result.mtu} | metrics | {"mtu": result.mtu}
+    if metrics:
+        record["metrics"] = [metrics]
     if iif is not None:
         record["iif"] = iif.name
     return record
 
 
-def _cache(kind: str, result: object) -> list[str]:
-    names = {"local": ["local"], "broadcast": ["local", "brd"], "multicast": ["local", "mc"]}.get(kind, [])
-    return names + (["redirected"] if getattr(result, "redirected", False) else [])
+def _cache(result: RouteResult) -> list[str]:
+    """Name the flags of a cached route (RTCF_*)."""
+    rows = (
+        ("local", result.local or result.loop),
+        ("mc", result.kind == "multicast"),
+        ("brd", result.kind == "broadcast"),
+        ("redirected", result.redirected),
+    )
+    return [name for name, on in rows if on]

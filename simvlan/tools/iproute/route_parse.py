@@ -23,6 +23,8 @@ BOOT = 3
 class RouteWords:
     """A request as typed; None is what was not said."""
 
+    family: str | None = None
+    """inet once an address was read: from then on only such are expected."""
     dst: Prefix | None = None
     type: str | None = None
     via: int | None = None
@@ -64,7 +66,7 @@ Rule = Callable[["Context", RouteWords, Args], None]
 
 def parse_route(ctx: Context, args: Args) -> RouteWords:
     """Read a route; one without a destination is asked for help."""
-    words = RouteWords()
+    words = RouteWords(ctx.opt.family)
     while args:
         word = args.take()
         rule = look_up(_WORDS, word)
@@ -90,28 +92,31 @@ def _destination(ctx: Context, words: RouteWords, args: Args, word: str) -> None
         raise usage("route")
     if words.dst is not None:
         raise duplicate_or_garbage("to", word)
-    words.dst = prefix(word, ctx.opt.family)
+    words.dst = prefix(word, words.family)
+    words.family = "inet"
 
 
 def _src(ctx: Context, words: RouteWords, args: Args) -> None:
-    words.src = address(args.value(), ctx.opt.family)
+    words.src = address(args.value(), words.family)
+    words.family = "inet"
 
 
-def via_address(ctx: Context, args: Args) -> int:
+def via_address(args: Args, family: str | None) -> int:
     """Read the address after `via`, with or without the family."""
     text = args.value()
     if text in ("inet", "inet6"):
-        family, text = text, args.value()
-        if family == "inet6":
+        named, text = text, args.value()
+        if named == "inet6":
             refuse_ipv6(text)
         return address(text, "inet")
-    return address(text, ctx.opt.family)
+    return address(text, family)
 
 
 def _via(ctx: Context, words: RouteWords, args: Args) -> None:
     if words.via is not None:
         raise invalid("use nexthop syntax to specify multiple via\n", "via")
-    words.via = via_address(ctx, args)
+    words.via = via_address(args, words.family)
+    words.family = "inet"
 
 
 def _dev(ctx: Context, words: RouteWords, args: Args) -> None:

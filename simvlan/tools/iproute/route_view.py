@@ -61,7 +61,8 @@ def destination(address: int, length: int) -> str:
 def flags(route: Route) -> list[str]:
     """List what ails or marks a route's next hop (RTNH_F_*)."""
     dead = route.dev is not None and not route.dev.up
-    rows = (("dead", dead), ("onlink", route.onlink), ("linkdown", dead or route.linkdown))
+    down = (dead or route.linkdown) and route.type != "local"  # host scope does not follow the link
+    rows = (("dead", dead and down), ("onlink", route.onlink), ("linkdown", down))
     return [name for name, on in rows if on]
 
 
