@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from errno import EADDRNOTAVAIL, EEXIST, EINVAL
+from errno import EADDRNOTAVAIL, EEXIST, EINVAL, ERANGE
 from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError
+from simvlan.rtnl.names import IFNAMSIZ
 from simvlan.stack.addresses import same_subnet
 from simvlan.stack.ipaddr import HOST, UNIVERSE, Ifaddr, is_loopback, parse_ip
 
@@ -57,7 +58,7 @@ def address_del(
         stack.addresses_of.remove(dev, ifa)
         net.drain()
         return
-    raise RtnlError(EADDRNOTAVAIL, "ipv4: Address not found.", dev.path)
+    raise RtnlError(EADDRNOTAVAIL, None, dev.path)
 
 
 def address_flush(net: Network, dev: Device) -> None:
@@ -78,6 +79,8 @@ def _read(text: str) -> Ifaddr:
 def _validate(ifa: Ifaddr) -> None:
     if not 0 <= ifa.prefixlen <= 32:
         raise RtnlError(EINVAL, "ipv4: Invalid prefix length.")
+    if len(ifa.label.encode()) >= IFNAMSIZ:
+        raise RtnlError(ERANGE, "Attribute failed policy validation.")
     if ifa.valid_lft == 0 or (ifa.valid_lft or 1 << 40) < (ifa.preferred_lft or 0):
         raise RtnlError(EINVAL, "ipv4: Invalid address lifetimes.")
 

@@ -1,4 +1,4 @@
-"""Neighbours: add, replace, change, delete, flush, proxies. Mirrors neigh_add and neigh_delete of net/core/neighbour.c."""
+"""Neighbours: add, replace, change, delete, flush, proxies. Mirrors neigh_add and neigh_delete."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def route_del(net: Network, ns: Netns, **keys: object) -> None:
     number = int(keys.get("table") or fib.MAIN_TABLE)  # type: ignore[call-overload]
     table = ns.stack.fib.tables.get(number)
     if table is None:
-        raise RtnlError(ESRCH, "ipv4: FIB table does not exist.")
+        raise RtnlError(ESRCH, None if number == fib.MAIN_TABLE else "ipv4: FIB table does not exist.")
     dst, plen = int(keys.get("dst") or 0), int(keys.get("plen") or 0)  # type: ignore[call-overload]
     if dst & ~MASKS[plen] & 0xFFFF_FFFF:
         raise RtnlError(EINVAL, "Invalid prefix for given prefix length.")
@@ -159,7 +159,7 @@ def _gateway(stack: Stack, route: Route) -> Device:
     found = stack.fib.lookup(Flow(via, 0, 0, dev, stack.lo, 0, max(route.scope + 1, LINK)))
     if found is None or found.error:
         raise RtnlError(ENETUNREACH if found is None else found.error, "Nexthop has invalid gateway.")
-    if found.type not in (fib.UNICAST, fib.LOCAL) or stack.owner(via) is not None:
+    if found.type not in (fib.UNICAST, fib.LOCAL):
         raise RtnlError(EINVAL, "Nexthop has invalid gateway.")
     if found.dev is None:
         raise RtnlError(EINVAL, "No egress device for nexthop.")

@@ -1,7 +1,7 @@
 """Addresses of devices and the routes that come and go with them.
 
-Mirrors __inet_insert_ifa and __inet_del_ifa of net/ipv4/devinet.c, and fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip of
-net/ipv4/fib_frontend.c. No validation: `rtnl.address` refuses, this performs.
+Mirrors __inet_insert_ifa and __inet_del_ifa of net/ipv4/devinet.c, and fib_add_ifaddr, fib_del_ifaddr, fib_disable_ip
+of net/ipv4/fib_frontend.c. No validation: `rtnl.address` refuses, this performs.
 """
 
 from __future__ import annotations

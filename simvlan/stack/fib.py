@@ -36,7 +36,7 @@ PROTO_REDIRECT, PROTO_KERNEL, PROTO_BOOT, PROTO_STATIC = 1, 2, 3, 4
 
 @dataclass(slots=True, eq=False)
 class Route:
-    """One route (struct fib_alias with its fib_info). `via` is the gateway, None when on-link; `src` the preferred source."""
+    """One route (fib_alias with its fib_info). `via`: the gateway, None when on-link; `src`: the preferred source."""
 
     dst: int
     plen: int

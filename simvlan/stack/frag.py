@@ -1,7 +1,7 @@
 """Fragments: cutting packets for a smaller MTU, and putting them together again.
 
-Mirrors ip_do_fragment (net/ipv4/ip_output.c) and net/ipv4/ip_fragment.c, inet_fragment.c: 30 seconds to complete a packet,
-overlaps forbidden since 4.20, a time-exceeded error when the first fragment was there.
+Mirrors ip_do_fragment (net/ipv4/ip_output.c) and net/ipv4/ip_fragment.c, inet_fragment.c: 30 seconds to complete a
+packet, overlaps forbidden since 4.20, a time-exceeded error when the first fragment was there.
 """
 
 from __future__ import annotations
@@ -15,13 +15,10 @@ from simvlan.stack.packet import MF, OFFSET, Packet, reheader
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
-    from simvlan.devices.device import Timer
+    from simvlan.clock import Timer
     from simvlan.stack.netstack import Stack
 
-REASSEMBLY_NS = 30 * 1_000_000_000
-HIGH_THRESH = 4 * 1024 * 1024
-"""ipfrag_high_thresh: octets of fragments kept per namespace."""
-
+SECOND = 1_000_000_000
 _COPIED = 0x80
 
 
@@ -87,14 +84,15 @@ class Reassembly:
 
     def add(self, packet: Packet) -> Packet | Drop | None:
         """Take a fragment (ip_defrag): the whole packet when it completes one, None while waiting."""
-        if self.held > HIGH_THRESH:
+        if self.held > self.stack.settings["ipfrag_high_thresh"]:
             return Drop.FRAG_REASM_FULL
         key = (packet.src, packet.dst, packet.ident, packet.proto)
         queue = self.queues.get(key)
         if queue is None:
             queue = self.queues[key] = Queue()
             now = self.stack.kernel.now
-            queue.timer = self.stack.kernel.at(now + REASSEMBLY_NS, partial(self._expire, key, queue))
+            due = now + self.stack.settings["ipfrag_time"] * SECOND
+            queue.timer = self.stack.kernel.at(due, partial(self._expire, key, queue))
         problem = self._place(queue, packet)
         if problem is not None:
             if problem is not Drop.DUP_FRAG:

@@ -1,4 +1,6 @@
-"""ICMP: answers to echo, errors and their limits, what received errors do. Mirrors net/ipv4/icmp.c and ip_rt_send_redirect.
+"""ICMP: answers to echo, errors and their limits, what received errors do.
+
+Mirrors net/ipv4/icmp.c, ip_error and ip_rt_send_redirect of route.c.
 
 The limits share one token bucket per destination (struct inet_peer): an unreachable destination costs a token in
 ip_error and another in icmpv4_xrlim_allow, so a burst yields two such errors but six expired TTLs.
@@ -109,9 +111,7 @@ class Limits:
         if peer.redirects >= _REDIRECT_NUMBER:
             peer.last = now
             return False
-        if peer.redirects and now <= peer.last + (_REDIRECT_LOAD << peer.redirects):
-            return False
-        return True
+        return not peer.redirects or now > peer.last + (_REDIRECT_LOAD << peer.redirects)
 
     def redirected(self, address: int) -> None:
         """Note a redirect sent."""

@@ -1,7 +1,7 @@
 """Multicast groups of a host: what it hears and what it reports. Mirrors net/ipv4/igmp.c, IGMPv3 with older queriers.
 
-Joining tells the device's filter at once and routers twice: after two ticks, and once more within the unsolicited report
-interval. 224.0.0.1 is always joined and never reported.
+Joining tells the device's filter at once and routers twice: after two ticks, and once more within the unsolicited
+report interval. 224.0.0.1 is always joined and never reported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from simvlan.stack.packet import DF, IGMP, Packet, build, checksum
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
-    from simvlan.devices.device import Device, Timer
+    from simvlan.clock import Timer
+    from simvlan.devices.device import Device
     from simvlan.stack.netstack import Stack
 
 ALL_IGMPV3 = 0xE000_0016

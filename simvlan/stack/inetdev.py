@@ -51,7 +51,7 @@ CONF_DEFAULTS: dict[str, int] = {
     "src_valid_mark": 0,
     "tag": 0,
 }
-"""What a new namespace starts with (ipv4_devconf, ipv4_devconf_dflt): `all` and `default` alike, but for the next table."""
+"""What a kernel starts with (ipv4_devconf, ipv4_devconf_dflt): `all` and `default` alike, but for the next table."""
 
 CONF_DEFAULT_ONLY = {"accept_source_route": 1}
 """Where `conf.default` differs from `conf.all` at birth."""

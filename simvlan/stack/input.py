@@ -100,6 +100,11 @@ class Input:
             return answer
         if answer.kind != fib.LOCAL:
             return Drop.IP_INADDRERRORS
+        if found.frag & (MF | OFFSET):
+            whole = self.stack.reassembly.add(found)  # the host reassembles, before the packet moves
+            if not isinstance(whole, Packet):
+                return whole
+            found = whole
         slave.rx_packets += 1
         slave.rx_bytes += 14 + len(found.data)
         found.dev = slave

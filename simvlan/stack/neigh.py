@@ -15,7 +15,8 @@ from simvlan.stack.ipaddr import is_multicast, multicast_mac
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
-    from simvlan.devices.device import Device, Timer
+    from simvlan.clock import Timer
+    from simvlan.devices.device import Device
     from simvlan.stack.inetdev import InDevice
     from simvlan.stack.netstack import Stack
     from simvlan.stack.packet import Packet

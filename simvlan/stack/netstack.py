@@ -1,7 +1,7 @@
 """One namespace's protocols: the place where frames that passed every receive handler arrive.
 
-Mirrors the protocol delivery at the end of __netif_receive_skb_core, and ip_local_deliver_finish. The parts of the stack
-hang on `Stack` and find each other through it.
+Mirrors the protocol delivery at the end of __netif_receive_skb_core, and ip_local_deliver_finish. The parts of the
+stack hang on `Stack` and find each other through it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from simvlan.stack.input import Input
 from simvlan.stack.ipaddr import ALL_HOSTS, LIMITED_BROADCAST, LINK, Ifaddr, first_address, is_multicast
 from simvlan.stack.neigh import NeighbourTable
 from simvlan.stack.output import Output, RouteResult
-from simvlan.stack.packet import ICMP, IGMP, UDP, Packet
+from simvlan.stack.packet import DF, ICMP, IGMP, UDP, Packet, reheader
 from simvlan.stack.pmtu import Exceptions
 from simvlan.stack.settings import SETTINGS
 from simvlan.stack.sockets import PacketSocket, PingSocket, RawSocket, Sockets, UdpSocket
@@ -47,6 +47,7 @@ class Stack:
         self.conf_default = Conf({**CONF_DEFAULTS, **CONF_DEFAULT_ONLY})
         self.neigh_default = Conf(NEIGH_DEFAULTS)
         self.settings = dict(SETTINGS)
+        self.ping_group_range = (1, 0)
         self._inherit()
         self.fib = Fib()
         self.addresses_of = Addresses(self)
@@ -137,7 +138,7 @@ class Stack:
         return found
 
     def device_event(self, dev: Device, event: Event) -> None:
-        """React to a device coming up, going down, changing or leaving (inetdev_event, fib_netdev_event, arp_netdev_event)."""
+        """React to a change of a device (inetdev_event, fib_netdev_event, arp_netdev_event)."""
         if event is Event.UP:
             self.addresses_of.device_up(dev)
         elif event is Event.DOWN:
@@ -147,6 +148,8 @@ class Stack:
         elif event is Event.CHANGE:
             if not dev.carrier and self.indev(dev).conf.get("arp_evict_nocarrier"):
                 self.neigh.forget_device(dev, keep_permanent=True)
+        elif event is Event.FLAGS:
+            self.neigh.forget_device(dev)
         elif event is Event.MAC:
             self.neigh.forget_device(dev)
             self.announce(dev)
@@ -278,13 +281,21 @@ class Stack:
 
     # -- what others call -------------------------------------------------------------------------------------------
 
-    def route_out(self, octets: bytes, dev: Device) -> Drop | None:
-        """Send a packet by a device as if routed here (ipvlan_process_v4_outbound); no route: on-link."""
-        packet = Packet(octets)
+    def route_out(self, octets: bytes, dev: Device, partial: bool = False) -> Drop | None:
+        """Send a packet by a device as if routed here (ipvlan_process_v4_outbound); no route: on-link.
+
+        The header is made anew (ip_local_out): octets behind the packet become part of it.
+        """
+        packet = Packet(reheader(octets))
         route = self.output.find(packet.dst, packet.src, dev, packet.tos & 0x1E, any_source=True)
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
+            dev.tx_errors += 1
             return Drop.IP_OUTNOROUTES
-        refused = self.output.send(route, octets)
+        if packet.frag & DF and len(packet.data) > route.path_mtu:
+            dev.tx_errors += 1
+            self.icmp.error(packet, 3, 4, route.path_mtu)
+            return Drop.FRAG_NEEDED
+        refused = self.output.send(route, packet.data, partial)
         return refused if isinstance(refused, Drop) else None
 
     def open_raw(self, proto: int) -> RawSocket:

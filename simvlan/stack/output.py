@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class RouteResult:
     """Where a packet goes (struct rtable): type, device, next hop, source, path MTU."""
 
-    __slots__ = ("dev", "dst", "expires_ns", "gateway", "kind", "local", "loop", "mtu", "mtu_locked", "oif", "redirected",
-                 "route", "src")  # fmt: skip
+    __slots__ = ("dev", "dst", "expires_ns", "gateway", "kind", "local", "loop", "mtu", "mtu_locked", "oif",
+                 "redirected", "route", "src")  # fmt: skip
 
     def __init__(self, kind: str, dst: int, src: int, dev: Device, route: Route | None) -> None:
         self.kind = kind
@@ -139,8 +139,7 @@ class Output:
         lo = self.stack.lo
         if not lo.up and route is None:
             return errno.ENETUNREACH
-        made = RouteResult(fib.LOCAL, dst, src, lo, route)
-        return made
+        return RouteResult(fib.LOCAL, dst, src, lo, route)
 
     def _grouped(self, dst: int, src: int, dev: Device, route: Route | None) -> RouteResult | int:
         """A broadcast or multicast by a device: a copy comes back if we listen ourselves."""

@@ -17,6 +17,9 @@ SETTINGS: dict[str, int] = {
     "ip_forward_use_pmtu": 0,
     "ip_no_pmtu_disc": 0,
     "ip_nonlocal_bind": 0,
+    "ipfrag_high_thresh": 4_194_304,
+    "ipfrag_low_thresh": 3_145_728,
+    "ipfrag_max_dist": 64,
     "ipfrag_time": 30,
 }
 """By the name under net.ipv4."""

@@ -1,8 +1,8 @@
 """Sockets of programs in a namespace: raw, ping, UDP and packet sockets, and the errors they hear of.
 
-Mirrors net/ipv4/raw.c, ping.c, udp.c and net/packet/af_packet.c as far as bytes on the wire and errnos go. Sockets never
-block: what arrived waits in `queue`, errors in `errors`; `on_receive(socket)` is called for each of either, so that an
-engine can wake a process. Refusals are `OSError` with the kernel's errno.
+Mirrors net/ipv4/raw.c, ping.c, udp.c and net/packet/af_packet.c as far as bytes on the wire and errnos go. Sockets
+never block: what arrived waits in `queue`, errors in `errors`; `on_receive(socket)` is called for each of either, so
+that an engine can wake a process. Refusals are `OSError` with the kernel's errno.
 """
 
 from __future__ import annotations

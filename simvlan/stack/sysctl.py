@@ -1,0 +1,194 @@
+"""The sysctl tree of a namespace: net.ipv4, and the little of net.ipv6 and net.bridge that scripts set.
+
+Mirrors net/ipv4/sysctl_net_ipv4.c, devinet_sysctl_* of devinet.c (what a write to `all` or `default` spreads to) and
+neigh_sysctl_table. Keys are tuples of path components, so that device names may hold dots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from errno import EINVAL, ENOENT
+from typing import TYPE_CHECKING
+
+from simvlan.errors import RtnlError, Unsupported
+from simvlan.stack.inetdev import CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice
+from simvlan.stack.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from simvlan.stack.netstack import Stack
+
+Key = tuple[str, ...]
+
+_LIMITS: dict[str, tuple[int, int]] = {
+    "icmp_echo_enable_probe": (0, 1),
+    "icmp_msgs_burst": (0, 2**31 - 1),
+    "icmp_msgs_per_sec": (0, 2**31 - 1),
+    "ip_default_ttl": (1, 255),
+    "ip_forward_update_priority": (0, 1),
+    "ip_no_pmtu_disc": (0, 3),
+}
+_TWINS = {
+    "delay_first_probe_time": ("delay_first_probe_time", 1),
+    "base_reachable_time": ("base_reachable_time_ms", 1000),
+    "retrans_time": ("retrans_time_ms", 10),
+}
+"""The older spellings of two parameters, with how many of the newer unit make one."""
+_NEIGH_KEYS = sorted({*NEIGH_DEFAULTS, *_TWINS})
+_BRIDGE_NF = ("bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables")
+_SPECIAL = ("ip_forward", "ping_group_range")
+
+
+def key_of(text: str) -> Key:
+    """Read a key as sysctl(8) does: the first separator decides whether `.` or `/` divides."""
+    dots, slashes = text.find("."), text.find("/")
+    if slashes < 0 or 0 <= dots < slashes:
+        text = text.translate(str.maketrans("./", "/."))
+    return tuple(text.strip("/").split("/"))
+
+
+def key_text(key: Key) -> str:
+    """Write a key the way sysctl(8) prints it."""
+    return "/".join(key).translate(str.maketrans("./", "/."))
+
+
+class Sysctls:
+    """Read and write access by key."""
+
+    __slots__ = ("stack",)
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def every(self) -> Iterator[Key]:
+        """Every key there is, in the order of a listing."""
+        places = ["all", "default", *sorted(self.stack.netns.devices)]
+        yield from self._settings_and_conf(sorted(places))
+        for place in sorted(p for p in places if p != "all"):
+            for name in _NEIGH_KEYS:
+                yield ("net", "ipv4", "neigh", place, name)
+        for place in sorted(places):
+            yield ("net", "ipv6", "conf", place, "disable_ipv6")
+
+    def _settings_and_conf(self, places: list[str]) -> Iterator[Key]:
+        names = sorted([*SETTINGS, *_SPECIAL, "conf", "neigh"])
+        for name in names:
+            if name == "conf":
+                for place in places:
+                    for leaf in CONF_DEFAULTS:
+                        yield ("net", "ipv4", "conf", place, leaf)
+            elif name != "neigh":
+                yield ("net", "ipv4", name)
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def read(self, key: Key) -> str:
+        """The value of a key.
+
+        Raises:
+            RtnlError: ENOENT for a key that is not there.
+        """
+        match key:
+            case ("net", "ipv4", "ip_forward"):
+                return str(self.stack.conf_all.get("forwarding"))
+            case ("net", "ipv4", "ping_group_range"):
+                return "\t".join(map(str, self.stack.ping_group_range))
+            case ("net", "ipv4", name) if name in self.stack.settings:
+                return str(self.stack.settings[name])
+            case ("net", "ipv4", "conf", place, leaf) if leaf in CONF_DEFAULTS:
+                return str(self._conf(place).get(leaf))
+            case ("net", "ipv4", "neigh", place, leaf) if leaf in _NEIGH_KEYS:
+                name, unit = _TWINS.get(leaf, (leaf, 1))
+                return str(self._neigh(place).get(name) // unit)
+            case ("net", "ipv6", "conf", place, "disable_ipv6"):
+                self._conf(place)
+                return "1"
+            case ("net", "bridge", name) if name in _BRIDGE_NF:
+                return "0"
+        raise RtnlError(ENOENT, None)
+
+    def _indev(self, place: str) -> InDevice:
+        device = self.stack.netns.devices.get(place)
+        if device is None:
+            raise RtnlError(ENOENT)
+        return self.stack.indev(device)
+
+    def _conf(self, place: str) -> Conf:
+        named = {"all": self.stack.conf_all, "default": self.stack.conf_default}
+        return named.get(place) or self._indev(place).conf
+
+    def _neigh(self, place: str) -> Conf:
+        return self.stack.neigh_default if place == "default" else self._indev(place).neigh
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def write(self, key: Key, text: str) -> None:
+        """Set a key.
+
+        Raises:
+            RtnlError: ENOENT for an unknown key, EINVAL for a value the kernel does not take.
+            Unsupported: IPv6 switched on, or bridged packets given to netfilter.
+        """
+        old = self.read(key)
+        match key:
+            case ("net", "ipv4", "ip_forward"):
+                self._forward_all(_number(text))
+            case ("net", "ipv4", "ping_group_range"):
+                self._ping_groups(text)
+            case ("net", "ipv4", "conf", place, leaf):
+                self._write_conf(place, leaf, _number(text))
+            case ("net", "ipv4", "neigh", place, leaf):
+                name, unit = _TWINS.get(leaf, (leaf, 1))
+                self._write_neigh(place, name, _number(text) * unit)
+            case ("net", "ipv4", name):
+                low, high = _LIMITS.get(name, (-(2**31), 2**31 - 1))
+                value = _number(text)
+                if not low <= value <= high:
+                    raise RtnlError(EINVAL)
+                self.stack.settings[name] = value
+            case _:
+                if str(_number(text)) != old:
+                    raise Unsupported(f"{key_text(key)} = {text.strip()}: only {old} is modelled")
+
+    def _ping_groups(self, text: str) -> None:
+        low, high = (_number(part) for part in [*text.split(), "", ""][:2])
+        if low < 0 or high < 0:
+            raise RtnlError(EINVAL)
+        self.stack.ping_group_range = (low, high) if low <= high else (1, 0)
+
+    def _forward_all(self, value: int) -> None:
+        """Switch forwarding everywhere; a router stops believing redirects (inet_forward_change)."""
+        stack = self.stack
+        stack.conf_all.values["accept_redirects"] = 0 if value else 1
+        for conf in (stack.conf_all, stack.conf_default, *(i.conf for i in stack.indevs.values())):
+            conf.values["forwarding"] = value
+
+    def _write_conf(self, place: str, leaf: str, value: int) -> None:
+        if leaf == "mc_forwarding":
+            raise RtnlError(1)
+        if leaf == "forwarding" and place == "all":
+            self._forward_all(value)
+            return
+        self._conf(place).values[leaf] = value
+
+    def _write_neigh(self, place: str, name: str, value: int) -> None:
+        if value < 0:
+            raise RtnlError(EINVAL)
+        self._neigh(place).values[name] = value
+        if name == "base_reachable_time_ms":
+            chosen = self.stack.indevs.values() if place == "default" else [self._indev(place)]
+            for indev in chosen:
+                indev.redraw(self.stack.kernel.now)
+
+
+def _number(text: str) -> int:
+    """Read one integer as proc_dointvec does: decimal, octal or hexadecimal."""
+    body = text.strip()
+    sign, digits = (-1, body[1:]) if body.startswith("-") else (1, body)
+    try:
+        base = 16 if digits[:2].lower() == "0x" else 8 if digits[:1] == "0" and len(digits) > 1 else 10
+        value = sign * int(digits, base)
+    except ValueError as error:
+        raise RtnlError(EINVAL) from error
+    if not -(2**31) <= value < 2**31 or "_" in digits:
+        raise RtnlError(EINVAL)
+    return value
