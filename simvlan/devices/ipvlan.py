@@ -94,6 +94,8 @@ class Ipvlan(Device):
         if frame.dst & GROUP:
             return Drop.IPVLAN_L3_GROUP
         if frame.proto == IPV4:
+            if len(frame.payload) < max(20, (frame.payload[0] & 15) * 4 if frame.payload else 0):
+                return Drop.IPVLAN_BAD_IP
             if why:
                 why(f"no slave's address: routed in {self.lower.netns.name or 'root'}, out of {self.lower.name}")
             return ((Way.IP_OUT, self.lower, frame),)

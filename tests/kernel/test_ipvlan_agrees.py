@@ -17,15 +17,8 @@ from simvlan.frame import Frame, mac_text
 from simvlan.network import Network
 from simvlan.oracle import KernelRun, available, compare, run_many
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
-
-try:
-    from simvlan.rtnl.address import address_add
-except ImportError:
-
-    def address_add(net, dev, text):
-        if hasattr(dev, "address_added"):
-            dev.address_added(int.from_bytes(ip4(text.split("/")[0]), "big")); net.mc_add(dev, ALL_HOSTS)
-
+from simvlan.rtnl.address import address_add
+from simvlan.stack.ipaddr import Ifaddr, parse_ip
 
 PARENT, WIRE, FOREIGN = 0x02_00_00_00_00_0A, 0x02_00_00_00_00_0B, 0x02_00_00_00_00_0F
 BROADCAST, ALL_HOSTS = 0xFFFF_FFFF_FFFF, 0x0100_5E00_0001
@@ -87,12 +80,12 @@ class Scenario:
         p0 = link_add(net, host, LinkSpec("veth", "p0", mac=PARENT, mtu=3000, peer=peer))
         link_set(net, wire.devices["w0"], up=True)
         link_set(net, p0, up=True)
-        address_add(net, p0, "10.0.0.254/24")
+        address_add(net, p0, Ifaddr(parse_ip("10.0.0.254"), 24))
         for s in self.slaves:
             ns = net.add_netns(f"s-{s.name}")
             info = {"mode": self.mode, self.flag: True}
             dev = link_add(net, ns, LinkSpec("ipvlan", s.name, link=p0, mtu=s.mtu, info=info))
-            address_add(net, dev, f"{s.address}/24")
+            address_add(net, dev, Ifaddr(parse_ip(s.address), 24))
             if s.up:
                 link_set(net, dev, up=True)
         return net
@@ -136,7 +129,7 @@ class Generator:
         )
 
     def routable(self, payload: bytes) -> bool:
-        """In the layer-3 modes, only what stays among the slaves: the rest is the host's IP output, tested elsewhere."""
+        """In the layer-3 modes, only what stays among the slaves: the host's IP output is tested elsewhere."""
         local = {ip4(s.address) for s in self.scenario.slaves if s.up}
         plausible = payload[0] == 0x45 and 20 <= int.from_bytes(payload[2:4], "big") <= len(payload) + 14
         return self.scenario.flag != "vepa" and plausible and payload[16:20] in local
