@@ -32,9 +32,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in NOT_BUILT:
         return complain(f"`{words[0]}` ({NOT_BUILT[words[0]]}) is not built yet")
-    options = parser().parse_args(words)
+    options = parse(words)
     status: int = options.verb(options)
     return status
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Read the command line; a frame may stand before or after the options (argparse alone takes it before only)."""
+    made = parser()
+    options, rest = made.parse_known_args(words)
+    if len(rest) == 1 and not rest[0].startswith("-") and getattr(options, "expression", rest) is None:
+        options.expression = rest.pop()
+    if rest:
+        made.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 def complain(text: str, status: int = USAGE) -> int:

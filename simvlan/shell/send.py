@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
 def send(proc: Process) -> int:
     """Transmit; 0 when the device took every frame, 1 when it refused one, 2 for a bad command line."""
     try:
-        options = parser().parse_args(proc.argv[2:])
+        options = parser().parse_intermixed_args(proc.argv[2:])
         frame = octets(options.octets, options.expression)
         if options.count < 1:
             raise _UsageError("--count must be at least 1")

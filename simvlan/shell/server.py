@@ -97,8 +97,8 @@ class Server:
     def _everyone_waits(self) -> bool:
         """Wait until no process can run and nothing is unread; False when there is no more to act for."""
         start, pause = time.monotonic(), 0.0001
-        while not self.over and self._pending():
-            if self.sandbox.tree.waiting() and not self._poll(0):
+        while not self.over and self._pending() and self.status is None:
+            if self.sandbox.tree.waiting() and not self._poll(0):  # the order matters: first asleep, then nothing unread
                 self._patience = min(PATIENCE_S, self._patience * 2)
                 return True
             if time.monotonic() - start > self._patience:
@@ -346,7 +346,7 @@ class Server:
         for news in self.sandbox.news():
             if "exited" in news:
                 code = int(news["exited"])
-                self.status = code if code >= 0 else 128 - code
+                self.status = self.status or (code if code >= 0 else 128 - code)
             elif "stopped" in news:
                 self.sandbox.stop_with_script()
             elif "over" in news:
