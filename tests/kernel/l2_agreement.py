@@ -11,6 +11,7 @@ group it did not join. Such extra frames are counted, not compared.
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -37,7 +38,13 @@ _IN_JSON = {
     "tx_dropped": ("tx", "dropped"),
 }
 _ERRORS = {Drop.DEV_DOWN: "Network is down"}
-FIRST_ERROR_ONLY = 1
+
+
+def _checksum(header: bytes) -> int:
+    total = sum(header[at] << 8 | header[at + 1] for at in range(0, len(header), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
 
 
 class Twin:
@@ -135,6 +142,27 @@ class Twin:
     def random_shots(self, count: int) -> list[tuple[Device, bytes]]:
         """Frames to and from every address there is, with and without tags, of many sizes."""
         return [self._shot() for _ in range(count)]
+
+    def fragments(self) -> list[tuple[Device, bytes]]:
+        """IPv4 broadcast and multicast in pieces: any order, now and then one twice, overlapping, padded or missing."""
+        rng = self.rng
+        dst, vlan = rng.choice([BROADCAST, JOINED]), rng.choice([b"", b"\x81\0\0\7", b"\x81\0\0\0"])
+        cuts = [0, 64, rng.choice([128, 136]), 200]
+        spans = list(pairwise(cuts))
+        rng.shuffle(spans)
+        spans += rng.choice([[], [], [spans[0]], [(56, 72)]])
+        spans = spans[rng.choice([0, 0, 0, 1]) :]
+        ident = rng.randbytes(2)
+        data, tos = bytes(range(200)), [rng.choice([0, 0, 2, 3]), 2]
+        head = dst.to_bytes(6, "big") + UNKNOWN.to_bytes(6, "big") + vlan + b"\x08\0"
+        shots = []
+        for start, end in spans:
+            flags = 0x2000 * (end < 200) | 0x4000 * (rng.random() < 0.3) | start // 8
+            ip = bytes((0x45, rng.choice(tos))) + (20 + end - start).to_bytes(2, "big") + ident
+            ip += flags.to_bytes(2, "big") + b"\x40\xfd\0\0\x0a\0\0\1\xe0\1\2\3"
+            ip = ip[:10] + _checksum(ip).to_bytes(2, "big") + ip[12:]
+            shots.append((self.w0, head + ip + data[start:end] + bytes(rng.choice([0, 0, 9]))))
+        return shots
 
     def _shot(self) -> tuple[Device, bytes]:
         rng, devices = self.rng, self.devices()

@@ -47,7 +47,7 @@ def build(seed: int) -> Twin:
     if tops and rng.random() < 0.6:
         twin.move(tops[-1])
     for _ in range(ROUNDS):
-        twin.send(twin.random_shots(FRAMES))
+        twin.send(twin.random_shots(FRAMES) + twin.fragments())
         change(twin, tops)
     return twin
 
