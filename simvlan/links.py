@@ -80,6 +80,9 @@ class Wire:
     def change(self, options: CableOptions) -> None:
         """Take other options; frames under way keep their times."""
         self.options = options
+        flawless = CableOptions(delay_ns=options.delay_ns, limit=options.limit)
+        self.constant_ns = options.delay_ns if options == flawless and not self.sent else 0
+        """The delay when that is all the cable ever did, else 0: such frames need no further thought."""
         per_octet = Fraction(8 * SECOND, options.rate_bps or 1)
         self._free = self._free * per_octet.denominator // self._den
         self._num, self._den = per_octet.numerator, per_octet.denominator

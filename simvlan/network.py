@@ -20,7 +20,10 @@ from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, OTHERHOST, QINQ, Frame
 from simvlan.lifecycle import Lifecycle
 from simvlan.stack.netstack import Stack
-from simvlan.verdict import Drop, Emit, Verdict, Way
+from simvlan.verdict import Drop, Emit, Verdict, Way, Why
+
+_BACKLOG, _TX, _UP, _RX, _WORK = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way.WORK
+"""Bound here because looking a member up in its enum costs more than comparing it."""
 
 RECURSION_LIMIT = 8
 """XMIT_RECURSION_LIMIT: how many transmits may be inside each other."""
@@ -88,7 +91,8 @@ class Network(Lifecycle):
         self.seed = seed
         self.rng = Random(f"{seed}/kernel")
         self.netns: dict[str, Netns] = {}
-        self.tracer: Tracer | None = None
+        self._why: Why = None
+        self.tracer = None
         self.watchers: list[Callable[[Device, str], None]] = []
         """Called with (device, "add" | "del" | "move") after the fact: captures attach here."""
         self.storms: Counter[str] = Counter()
@@ -163,7 +167,7 @@ class Network(Lifecycle):
 
     def send(self, dev: Device, frame: Frame) -> Drop | None:
         """Send as a program would: transmit, then let the softirq run what it caused."""
-        if self.tracer is not None:
+        if self._tracer is not None:
             self._fid = self._new_fid()
         drop = self.transmit(dev, frame)
         self.drain()
@@ -171,7 +175,7 @@ class Network(Lifecycle):
 
     def originate(self, dev: Device, frame: Frame) -> Drop | None:
         """Send a frame that a protocol made while it handled another one (or a timer)."""
-        if self.tracer is None:
+        if self._tracer is None:
             return self.transmit(dev, frame)
         outer, self._fid = self._fid, self._new_fid(self._fid)
         drop = self.transmit(dev, frame)
@@ -180,6 +184,8 @@ class Network(Lifecycle):
 
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Send through a device (__dev_queue_xmit); the drop when the frame was refused, None when it went."""
+        if dev.wire is not None and dev.up and dev.carrier and dev.qdisc is None and not (frame.accel or dev.taps):
+            return self._onto_cable(dev, frame)  # what the rest of this method comes to, sooner
         if not dev.up:
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
             return None if self._depth else Drop.DEV_DOWN  # a device above is told nothing (noop_enqueue)
@@ -204,7 +210,7 @@ class Network(Lifecycle):
             return None if answer is Drop.LINK_LOSS else answer  # the sender does not learn of a loss
         mine = self._fid
         for depart_ns, sent in answer:
-            if self.tracer is not None and len(answer) > 1:
+            if self._tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)
             if depart_ns > self.now:
                 self._fly(depart_ns, partial(self._dequeue, dev, link, link.epoch, sent), dev, sent)
@@ -244,6 +250,12 @@ class Network(Lifecycle):
         """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never."""
         dev.tx_packets += 1
         dev.tx_bytes += 14 + len(frame.payload)
+        delay_ns = dev.wire.constant_ns
+        if delay_ns and self._tracer is None and self._flying < IN_FLIGHT_LIMIT:
+            self._flying += 1
+            dev.wire.sent += 1
+            self.clock.at(self.clock.now + delay_ns, partial(self._arrive_plain, dev, frame))
+            return None
         answer = dev.wire.admit(frame, self.now)
         if isinstance(answer, Drop):
             dev.wire.dropped += 1
@@ -251,7 +263,7 @@ class Network(Lifecycle):
             return None
         mine = self._fid
         for arrival_ns, sent in answer:
-            if self.tracer is not None and len(answer) > 1:
+            if self._tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)
             if arrival_ns > self.now:
                 self._fly(arrival_ns, partial(self._arrive, dev, sent), dev, sent)
@@ -260,10 +272,27 @@ class Network(Lifecycle):
         self._fid = mine
         return None
 
+    def _arrive_plain(self, dev: Device, frame: Frame) -> None:
+        """Do what `_land` and `_arrive` do, for a frame on a cable that only delays: nothing else is queued then."""
+        self._flying -= 1
+        if not dev.carrier or self._tracer is not None or self._backlog or self._draining:
+            self._arrive(dev, frame)
+        else:
+            verdict = dev.tx(frame, self.clock.now, None)
+            if verdict.__class__ is not Drop:
+                self._draining = True
+                try:
+                    for _, peer, sent in verdict:  # type: ignore[union-attr]
+                        self.receive(peer, sent)
+                finally:
+                    self._draining = False
+        if self._backlog or self._work:
+            self.drain()
+
     def _arrive(self, dev: Device, frame: Frame) -> None:
         """Let a frame reach the far end of the cable, unless somebody pulled it."""
         if dev.carrier:
-            self._carry(dev.tx(frame, self.clock.now, self._why()), dev, frame, "tx")
+            self._carry(dev.tx(frame, self.clock.now, self._why), dev, frame, "tx")
         else:
             self._dropped(dev, "tx", frame, Drop.NO_CARRIER)
 
@@ -275,7 +304,7 @@ class Network(Lifecycle):
         if dev.wire is not None:
             return self._onto_cable(dev, frame)
         self._depth += 1
-        verdict = dev.tx(frame, self.clock.now, self._why())
+        verdict = dev.tx(frame, self.clock.now, self._why)
         drop = self._carry(verdict, dev, frame, "tx")
         self._depth -= 1
         if drop is None or not (dev.stacked or verdict.__class__ is Drop):
@@ -302,7 +331,7 @@ class Network(Lifecycle):
             return
         handler = dev.rx_handler
         if handler is not None:
-            self._carry(handler.rx(frame, self.clock.now, self._why()), dev, frame, "rx")
+            self._carry(handler.rx(frame, self.clock.now, self._why), dev, frame, "rx")
         else:
             self.up(dev, frame)
 
@@ -311,7 +340,7 @@ class Network(Lifecycle):
         vlan = dev.vlans.get(frame.accel & 0xFFFF_0FFF) if dev.vlans else None
         if vlan is None:
             return False
-        self._carry(vlan.claim(frame, self.clock.now, self._why()), dev, frame, "rx")
+        self._carry(vlan.claim(frame, self.clock.now, self._why), dev, frame, "rx")
         return True
 
     def up(self, dev: Device, frame: Frame) -> None:
@@ -332,11 +361,11 @@ class Network(Lifecycle):
             frame = popped
             if dev.vlans is not None and self._claimed(dev, frame):
                 return
-        why = self._why()
+        why = self._why
         drop = dev.netns.stack.receive(dev, frame, why)
         if unclaimed and drop in (Drop.OTHERHOST, Drop.UNHANDLED_PROTO):
             drop = Drop.VLAN_UNCLAIMED
-        if self.tracer is not None:
+        if self._tracer is not None:
             self._trace(dev, "up", frame, drop)
 
     # -- performing verdicts ----------------------------------------------------------------------------------------
@@ -347,24 +376,24 @@ class Network(Lifecycle):
 
     def _carry(self, verdict: Verdict, dev: Device, frame: Frame, way: str) -> Drop | None:
         """Do what a rule said; returns the drop that the last transmit in it met."""
-        if self.tracer is not None:
+        if self._tracer is not None:
             return self._carry_traced(verdict, dev, frame, way)
         if verdict.__class__ is Drop:
             return verdict
         refused: Drop | None = None
         for how, target, sent in verdict:  # type: ignore[union-attr]
-            if how is Way.BACKLOG:
+            if how is _BACKLOG:
                 self._backlog.append((target, sent, 0))
-            elif how is Way.TX:
+            elif how is _TX:
                 refused = self.transmit(target, sent)
-            elif how is Way.UP:
+            elif how is _UP:
                 self.up(target, sent)
-            elif how is Way.RX:
+            elif how is _RX:
                 self.receive(target, sent)
-            elif how is Way.WORK:
+            elif how is _WORK:
                 self._work.append((target, sent, 0))
             elif how is Way.IP_OUT:
-                refused = target.netns.stack.route_out(sent.payload, target)
+                refused = target.netns.stack.route_out(sent.payload, target, sent.csum)
         return refused
 
     def _carry_traced(self, verdict: Verdict, dev: Device, frame: Frame, way: str) -> Drop | None:
@@ -387,7 +416,7 @@ class Network(Lifecycle):
             elif how is Way.UP:
                 self.up(target, sent)
             elif how is Way.IP_OUT:
-                refused = target.netns.stack.route_out(sent.payload, target)
+                refused = target.netns.stack.route_out(sent.payload, target, sent.csum)
             else:
                 self.receive(target, sent)
         self._fid = mine
@@ -414,7 +443,7 @@ class Network(Lifecycle):
                         self._dropped(dev, "rx", frame, Drop.DEV_READY)
                 else:
                     dev, frame, self._fid = work.popleft()
-                    self._carry(dev.deferred(frame, self.clock.now, self._why()), dev, frame, "work")
+                    self._carry(dev.deferred(frame, self.clock.now, self._why), dev, frame, "work")
         finally:
             self._draining = False
             self._fid = 0  # what comes next is nobody's copy or answer
@@ -435,8 +464,18 @@ class Network(Lifecycle):
         """The id of the frame that is being carried; meaningful only while somebody traces."""
         return self._fid
 
-    def _why(self) -> Any:
-        return None if self.tracer is None else self._notes.append
+    @property
+    def tracer(self) -> Tracer | None:
+        """Somebody who reads every step, or None."""
+        return self._tracer
+
+    @tracer.setter
+    def tracer(self, tracer: Tracer | None) -> None:
+        self._tracer = tracer
+        self._why = None if tracer is None else self._note
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
 
     def _new_fid(self, parent: int = 0) -> int:
         self._last_fid += 1
@@ -444,12 +483,12 @@ class Network(Lifecycle):
         return self._last_fid
 
     def _trace(self, dev: Device, way: str, frame: Frame, drop: Drop | None, emits: Sequence[Emit] = ()) -> None:
-        if self.tracer is not None:
+        if self._tracer is not None:
             notes, self._notes = self._notes, []
             parent = self._parent_of.get(self._fid, 0)
-            self.tracer.step(self.clock.now, self._fid, parent, dev, way, frame, notes, drop, emits)
+            self._tracer.step(self.clock.now, self._fid, parent, dev, way, frame, notes, drop, emits)
 
     def _dropped(self, dev: Device, way: str, frame: Frame, drop: Drop) -> Drop:
-        if self.tracer is not None:
+        if self._tracer is not None:
             self._trace(dev, way, frame, drop)
         return drop

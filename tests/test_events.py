@@ -233,7 +233,7 @@ def test_a_large_network_copies_without_deep_recursion() -> None:
 
 def test_foreign_processes_are_refused_by_name() -> None:
     net = pair(EventClock())
-    net.clock.env.timeout(5)  # type: ignore[attr-defined]
+    net.clock.env.timeout(5).callbacks.append(print)  # type: ignore[attr-defined]
     with pytest.raises(Unsupported, match="cannot be copied"):
         snapshot(net)
     net.clock.advance(6)  # type: ignore[attr-defined]

@@ -10,6 +10,8 @@ from simvlan.devices.device import Device, Kernel
 from simvlan.frame import Frame
 from simvlan.verdict import Drop, Verdict, Way, Why
 
+_BACKLOG = Way.BACKLOG
+
 
 class Veth(Device):
     """One end of a pair; `peer` is the other, None only while the pair is taken apart."""
@@ -35,7 +37,7 @@ class Veth(Device):
             return peer.forwardable(size) or Drop.DEV_READY
         peer.rx_packets += 1
         peer.rx_bytes += size
-        return ((Way.BACKLOG, peer, frame.received_by(peer.mac)),)
+        return ((_BACKLOG, peer, frame.received_by(peer.mac)),)
 
     def on_open(self, kernel: Kernel) -> None:
         """Both ends up: carrier on both (veth_open)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from heapq import heappop
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from simpy import Environment
@@ -30,11 +30,12 @@ def _fire(event: EventTimer) -> None:
 class EventTimer(Event):
     """One pending action: a SimPy event that has already succeeded and fires when its time comes."""
 
+    _value = None
+    _ok = True
+
     def __init__(self, env: Environment, time_ns: int, action: Callable[[], object] | None) -> None:
         self.env = env
         self.callbacks = [_fire]
-        self._value = None
-        self._ok = True
         self.time_ns = time_ns
         self.action = action
 
@@ -49,24 +50,35 @@ class EventTimer(Event):
         return twin
 
 
+class _Environment(Environment):
+    """SimPy's environment, telling its clock the time whoever runs it."""
+
+    def __init__(self, now: int, clock: EventClock) -> None:
+        super().__init__(now)
+        self._clock = clock
+
+    def step(self) -> None:
+        if self._queue:
+            self._clock.now = int(self._queue[0][0])
+        super().step()
+
+
 class EventClock:
     """Virtual time kept by SimPy; `env` is open for processes of one's own (which a snapshot then refuses)."""
 
     def __init__(self, now: int = 0) -> None:
-        self.env = Environment(now)
+        self.now = now
+        """The current time in ns; kept beside SimPy's own because every frame asks for it."""
+        self.env: Environment = _Environment(now, self)
         self._env: Any = self.env  # the same, seen without SimPy's `int | float` times
-
-    @property
-    def now(self) -> int:
-        """The current time in ns."""
-        return self._env._now  # type: ignore[no-any-return]
 
     def at(self, time_ns: int, action: Callable[[], object]) -> EventTimer:
         """Run *action* at a time (at once if it has passed), after everything already due then."""
         env = self._env
-        now = env._now
-        timer = EventTimer(env, time_ns if time_ns > now else now, action)
-        env.schedule(timer, NORMAL, timer.time_ns - now)
+        if time_ns < self.now:
+            time_ns = self.now
+        timer = EventTimer(env, time_ns, action)
+        heappush(env._queue, (time_ns, NORMAL, next(env._eid), timer))  # Environment.schedule, inlined
         return timer
 
     def peek(self) -> int | None:
@@ -101,12 +113,12 @@ class EventClock:
                 event.callbacks = None  # type: ignore[assignment]  # processed, as SimPy marks it
                 if action is None:
                     continue
-                env._now = due
+                env._now = self.now = due
                 action()
             else:
                 env.step()
             done += 1
-        env._now = max(env._now, until_ns)  # Environment.run(until) would leave its stop event behind
+        env._now = self.now = max(self.now, until_ns)  # Environment.run(until) would leave its stop event behind
         return done
 
     def run(self, until_ns: int | None = None) -> int:
