@@ -287,7 +287,8 @@ def test_own_unicast() -> None:
 
 
 def entry(sw: Switch, mac: int) -> tuple[str, str] | None:
-    return next(((r.dev.name, r.state) for r in fdb_dump(sw.net.netns[""], sw.net.now) if r.mac == mac and not r.vlan), None)
+    rows = fdb_dump(sw.net.netns[""], sw.net.now)
+    return next(((r.dev.name, r.state) for r in rows if r.mac == mac and not r.vlan), None)
 
 
 def test_entries_age_and_refresh() -> None:

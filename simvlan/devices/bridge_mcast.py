@@ -348,9 +348,8 @@ class Snooping:
 
     def _snoopers(self, join: bool) -> None:
         """Let the own host join or leave 224.0.0.106, where routers announce themselves."""
-        change = getattr(self.bridge.netns.stack, "join" if join else "leave", None)
-        if change is not None:
-            change(self.bridge, ALL_SNOOPERS)
+        igmp_host = self.bridge.netns.stack.igmp
+        (igmp_host.join if join else igmp_host.leave)(self.bridge, ALL_SNOOPERS)
 
     # -- configuration ----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,364 @@
+"""The bridge's control protocols: spanning tree, multicast snooping, ARP suppression."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from test_bridge import BROADCAST, GROUP_MAC, RESERVED, SECOND, A, B, Switch, X
+
+from simvlan.devices.bridge import Bridge
+from simvlan.devices.bridge_bpdu import Config, config_frame, parse
+from simvlan.devices.bridge_igmp import checksum
+from simvlan.errors import RtnlError, Unsupported
+from simvlan.frame import ARP, IPV4, Frame
+from simvlan.network import Network
+from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
+from simvlan.rtnl.bridge import port_info
+from simvlan.rtnl.mdb import mdb_add, mdb_del, mdb_dump, router_ports
+
+GROUP = 0xEF01_0203
+
+
+# -- spanning tree (br_stp.c) ---------------------------------------------------------------------------------------
+
+
+def test_stp_port_waits_twice_the_forward_delay() -> None:
+    """Listening, learning, forwarding: one forward_delay each."""
+    sw = Switch(2, stp_state=1, forward_delay=200)
+    assert port_info(sw.ports[0])["state"] == "listening"
+    sw.wait(2.05)
+    assert port_info(sw.ports[0])["state"] == "learning"
+    assert sw.send(0, BROADCAST) == []
+    sw.wait(2.05)
+    assert port_info(sw.ports[0])["state"] == "forwarding"
+    assert "h1" in sw.send(0, BROADCAST)
+
+
+def test_bpdu_octets_and_interval() -> None:
+    """802.1D: every hello time a configuration, from the port's MAC, 802.3 length 0x26, LLC 42 42 03."""
+    sw = Switch(1, stp_state=1)
+    sw.wait(7)
+    bpdus = [f for _, f in sw.got if f.dst == RESERVED]
+    assert 3 <= len(bpdus) <= 4
+    octets = bytes(bpdus[-1])
+    assert len(octets) == 52
+    assert octets[6:12] == sw.ports[0].mac.to_bytes(6, "big")
+    assert octets[12:21] == bytes.fromhex("0026424203 00000000")
+    assert octets[22:30] == bytes.fromhex("8000") + sw.br.mac.to_bytes(6, "big")
+
+
+def superior(root: int = 0x1000_0200_0000_0001, **changes: Any) -> Config:
+    """What a better root would say."""
+    said = Config(root, 4, root, 0x8001, 0, 20 * SECOND, 2 * SECOND, 15 * SECOND, False, False)
+    return replace(said, **changes)
+
+
+def test_superior_bpdu_makes_a_root_port() -> None:
+    """br_received_config_bpdu: the port becomes root port; the cost adds up; silence for max_age undoes it."""
+    sw = Switch(2, stp_state=1)
+    assert isinstance(sw.br, Bridge)
+    sw.transmit(sw.hosts[1], config_frame(RESERVED, B, superior()))
+    assert (sw.br.stp.root_port, sw.br.stp.root_cost) == (2, 6)
+    assert not sw.br.stp.is_root
+    sw.wait(21)
+    assert sw.br.stp.is_root
+
+
+def test_inferior_bpdu_is_answered() -> None:
+    """br_reply: a designated port tells the better configuration; a BPDU to another address means nothing."""
+    sw = Switch(1, stp_state=1)
+    sw.wait(5.5)
+    worse = superior(root=0xF000_0200_0000_0001)
+    assert sw.transmit(sw.hosts[0], config_frame(RESERVED + 3, A, worse)) == []
+    assert sw.transmit(sw.hosts[0], config_frame(RESERVED, A, worse)) == ["h0"]
+
+
+def test_bpdu_guard_disables_the_port() -> None:
+    """BR_BPDU_GUARD."""
+    sw = Switch(1, stp_state=1)
+    sw.slave(0, guard=True)
+    sw.transmit(sw.hosts[0], config_frame(RESERVED, A, superior()))
+    assert port_info(sw.ports[0])["state"] == "disabled"
+
+
+def test_root_block_keeps_the_root() -> None:
+    """BR_ROOT_BLOCK: better news does not make it the root port."""
+    sw = Switch(1, stp_state=1)
+    sw.slave(0, root_block=True)
+    sw.transmit(sw.hosts[0], config_frame(RESERVED, A, superior()))
+    assert isinstance(sw.br, Bridge)
+    assert sw.br.stp.is_root
+
+
+def test_stp_refuses_states_by_hand_and_times_out_of_range() -> None:
+    """EBUSY while the kernel runs STP; ERANGE for times."""
+    sw = Switch(1, stp_state=1)
+    with pytest.raises(RtnlError) as refused:
+        sw.slave(0, state=3)
+    assert refused.value.errno == 16
+    for option in ({"hello_time": 50}, {"max_age": 500}, {"forward_delay": 100}):
+        with pytest.raises(RtnlError) as refused:
+            sw.set(**option)
+        assert refused.value.errno == 34
+
+
+def loop_of(count: int) -> list[Bridge]:
+    """Bridges in a ring, STP on, everything up."""
+    net = Network()
+    ns = net.netns[""]
+    ring: list[Bridge] = []
+    for n in range(count):
+        made = link_add(
+            net, ns, LinkSpec("bridge", f"s{n}", mac=0x02_00_00_00_05_00 + n,
+                              info={"stp_state": 1, "forward_delay": 200, "mcast_snooping": 0}),
+        )  # fmt: skip
+        assert isinstance(made, Bridge)
+        ring.append(made)
+    for n in range(count):
+        end = link_add(net, ns, LinkSpec("veth", f"r{n}", peer=PeerSpec(f"l{n}")))
+        link_set(net, end, master=ring[n], up=True)
+        link_set(net, ns.devices[f"l{n}"], master=ring[(n + 1) % count], up=True)
+    for br in ring:
+        link_set(net, br, up=True)
+    return ring
+
+
+def test_a_ring_of_bridges_blocks_exactly_one_port() -> None:
+    """The lowest id is everybody's root and one port of the ring is blocked; a broadcast is no storm."""
+    ring = loop_of(4)
+    net: Any = ring[0].kernel
+    net.clock.advance(60 * SECOND)
+    assert {br.stp.root for br in ring} == {ring[0].stp.own}
+    states = [port.state.name for br in ring for port in br.ports]
+    assert states.count("BLOCKING") == 1
+    assert states.count("FORWARDING") == 7
+    net.send(ring[0], Frame(BROADCAST, ring[0].mac, 0x88B5, bytes(46)))
+    assert not net.storms
+
+
+def test_topology_change_shortens_ageing() -> None:
+    """While the root announces a change, addresses live only forward_delay (hold_time)."""
+    sw = Switch(2, stp_state=1, forward_delay=200)
+    sw.wait(5)
+    assert isinstance(sw.br, Bridge)
+    assert sw.br.stp.topology_change
+    assert sw.br.fdb.hold_time == 2 * SECOND
+    sw.wait(30)
+    assert not sw.br.stp.topology_change
+    assert sw.br.fdb.hold_time == 300 * SECOND
+
+
+def test_bpdu_survives_writing_and_reading() -> None:
+    """parse(config_frame(c)) says c again (times to 1/256 s)."""
+    config = superior(topology_change=True, ack=True)
+    assert parse(config_frame(RESERVED, A, config)) == config
+    assert parse(Frame(RESERVED, A, 0x88B5, bytes(46))) is None
+
+
+# -- multicast snooping (br_multicast.c) ----------------------------------------------------------------------------
+
+
+def igmp(kind: int, group: int, to: int, code: int = 0, source: int = 0x0A00_0001, src: int = A) -> Frame:
+    """An IGMP message with right checksums."""
+    body = bytes((kind, code, 0, 0)) + group.to_bytes(4, "big")
+    body = body[:2] + checksum(body).to_bytes(2, "big") + body[4:]
+    return ip_packet(2, body, to, source, src)
+
+
+def ip_packet(protocol: int, body: bytes, to: int, source: int = 0x0A00_0001, src: int = A) -> Frame:
+    head = b"\x45\0" + (20 + len(body)).to_bytes(2, "big") + b"\0\0\0\0\1" + bytes((protocol,)) + b"\0\0"
+    head += source.to_bytes(4, "big") + to.to_bytes(4, "big")
+    head = head[:10] + checksum(head).to_bytes(2, "big") + head[12:]
+    return Frame(0x0100_5E00_0000 | to & 0x7F_FFFF, src, IPV4, head + body)
+
+
+def snooping() -> Switch:
+    """Four ports: a querier behind p0 asked long enough ago, a member of GROUP behind p1."""
+    sw = Switch(4)
+    sw.set(mcast_snooping=1)
+    sw.transmit(sw.hosts[0], igmp(0x11, 0, 0xE000_0001, code=100))
+    sw.transmit(sw.hosts[1], igmp(0x16, GROUP, GROUP, src=B))
+    return sw
+
+
+def traffic(sw: Switch, host: int = 2, to: int = GROUP) -> list[str]:
+    return sorted(sw.transmit(sw.hosts[host], ip_packet(17, bytes(16), to, src=A + host)))
+
+
+def test_snooping_restricts_only_after_the_response_interval() -> None:
+    """querier delay_time: 10 s of flooding, then members and router ports only."""
+    sw = snooping()
+    sw.wait(9)
+    assert traffic(sw) == ["br0", "h0", "h1", "h3"]
+    sw.wait(2)
+    assert traffic(sw) == ["h0", "h1"]
+    assert traffic(sw, to=GROUP + 1) == ["h0"]
+    assert traffic(sw, to=0xE000_0005) == ["br0", "h0", "h1", "h3"]
+    assert [p.dev.name for p in router_ports(sw.br)] == ["p0"]  # type: ignore[arg-type]
+
+
+def test_without_a_querier_groups_flood() -> None:
+    """br_multicast_querier_exists is false."""
+    sw = Switch(3)
+    sw.set(mcast_snooping=1)
+    sw.transmit(sw.hosts[1], igmp(0x16, GROUP, GROUP, src=B))
+    sw.wait(20)
+    assert traffic(sw) == ["br0", "h0", "h1"]
+
+
+def test_reports_go_to_routers_only_and_members_expire() -> None:
+    """mrouters_only for version 2 reports; membership ends after 260 s of silence."""
+    sw = snooping()
+    sw.wait(11)
+    assert sw.transmit(sw.hosts[2], igmp(0x16, GROUP, GROUP, src=A + 2)) == ["h0"]
+    assert traffic(sw, host=3) == ["h0", "h1", "h2"]
+    for _ in range(3):
+        sw.wait(100)
+        sw.transmit(sw.hosts[0], igmp(0x11, 0, 0xE000_0001, code=100))
+    assert traffic(sw, host=3) == ["h0"]
+
+
+def test_leave_as_querier_asks_then_drops() -> None:
+    """br_multicast_leave_group: last member query, gone after count × interval."""
+    sw = Switch(3)
+    sw.set(mcast_snooping=1, mcast_querier=1)
+    sw.wait(11)
+    sw.transmit(sw.hosts[1], igmp(0x16, GROUP, GROUP, src=B))
+    assert traffic(sw) == ["h1"]
+    got = sw.transmit(sw.hosts[1], igmp(0x17, GROUP, 0xE000_0002, src=B))
+    asked = [f for n, f in sw.got if n == "h1"]
+    assert "h1" in got
+    assert asked[0].payload[24] == 0x11
+    assert asked[0].payload[28:32] == GROUP.to_bytes(4, "big")
+    sw.wait(1.9)
+    assert traffic(sw) == ["h1"]
+    sw.wait(0.2)
+    assert traffic(sw) == []
+
+
+def test_fastleave_drops_at_once() -> None:
+    """BR_MULTICAST_FAST_LEAVE; without it the membership stays while another host is querier."""
+    sw = snooping()
+    sw.wait(11)
+    sw.transmit(sw.hosts[1], igmp(0x17, GROUP, 0xE000_0002, src=B))
+    sw.wait(3)
+    assert traffic(sw) == ["h0", "h1"]
+    sw.slave(1, fastleave=True)
+    sw.transmit(sw.hosts[1], igmp(0x17, GROUP, 0xE000_0002, src=B))
+    assert traffic(sw) == ["h0"]
+
+
+def test_querier_octets_and_interval() -> None:
+    """A general query at once and after 31.25 s: version 2, TTL 1, router alert, from br0's MAC and 0.0.0.0."""
+    sw = Switch(1)
+    sw.got.clear()
+    sw.set(mcast_snooping=1, mcast_querier=1)
+    sw.wait(31)
+    queries = [bytes(f) for n, f in sw.got if n == "h0" and f.dst == 0x0100_5E00_0001]
+    assert len(queries) == 1
+    assert queries[0].hex() == (
+        "01005e000001" + f"{sw.br.mac:012x}" + "0800"
+        "46c00020000040000102" "0417" "00000000e000000194040000" "1164ee9b00000000"
+    )  # fmt: skip
+    sw.wait(0.5)
+    assert len([f for n, f in sw.got if n == "h0" and f.dst == 0x0100_5E00_0001]) == 2
+
+
+def test_malformed_group_packets_are_freed_while_snooping() -> None:
+    """ip_mc_check_igmp: a wrong header checksum is dropped; with snooping off it floods."""
+    sw = Switch(2)
+    frame = ip_packet(17, bytes(16), GROUP)
+    bad = Frame(frame.dst, A, IPV4, frame.payload[:10] + b"\x12\x34" + frame.payload[12:])
+    assert "h1" in sw.transmit(sw.hosts[0], bad)
+    sw.set(mcast_snooping=1)
+    assert sw.transmit(sw.hosts[0], bad) == []
+    assert "h1" in sw.transmit(sw.hosts[0], frame)
+
+
+def test_mdb_by_hand() -> None:
+    """Permanent members need no report; refusals name themselves."""
+    sw = snooping()
+    sw.wait(11)
+    assert isinstance(sw.br, Bridge)
+    mdb_add(sw.net, sw.br, sw.ports[3], IPV4, GROUP, permanent=True)
+    assert traffic(sw) == ["h0", "h1", "h3"]
+    assert [(r.dev.name, r.state) for r in mdb_dump(sw.br)] == [("p3", "permanent"), ("p1", "temp")]
+    with pytest.raises(RtnlError, match="already joined by port"):
+        mdb_add(sw.net, sw.br, sw.ports[3], IPV4, GROUP, permanent=True)
+    with pytest.raises(RtnlError, match="local multicast"):
+        mdb_add(sw.net, sw.br, sw.ports[3], IPV4, 0xE000_0005)
+    mdb_del(sw.net, sw.br, sw.ports[3], IPV4, GROUP)
+    assert traffic(sw) == ["h0", "h1"]
+
+
+def test_port_router_modes() -> None:
+    """multicast_router 2: always; 0: never."""
+    sw = snooping()
+    sw.wait(11)
+    sw.slave(3, mcast_router=2)
+    assert traffic(sw) == ["h0", "h1", "h3"]
+    sw.slave(0, mcast_router=0)
+    assert traffic(sw) == ["h1", "h3"]
+
+
+def test_unmodelled_options_are_refused_by_name() -> None:
+    """Nothing is approximated in silence."""
+    sw = Switch(1)
+    for option in ({"mcast_vlan_snooping": 1}, {"mcast_igmp_version": 3}, {"nf_call_iptables": 1}, {"mst_enabled": 1}):
+        with pytest.raises(Unsupported, match=next(iter(option))):
+            sw.set(**option)
+    for option in ({"vlan_tunnel": True}, {"backup_port": "p1"}):  # type: ignore[assignment]
+        with pytest.raises(Unsupported, match=next(iter(option))):
+            sw.slave(0, **option)
+
+
+# -- ARP suppression (br_arp_nd_proxy.c) ----------------------------------------------------------------------------
+
+
+def request(sip: int, tip: int, sha: int = A) -> Frame:
+    data = b"\0\1\x08\0\6\4\0\1" + sha.to_bytes(6, "big") + sip.to_bytes(4, "big") + bytes(6) + tip.to_bytes(4, "big")
+    return Frame(BROADCAST, sha, ARP, data)
+
+
+def with_neighbour(sw: Switch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """br0 knows 10.0.0.2 at B, and B is behind p1."""
+    stack: Any = sw.net.netns[""].stack
+    monkeypatch.setattr(stack, "neigh_lookup", lambda dev, ip: B if ip == 0x0A00_0002 else None, raising=False)
+    monkeypatch.setattr(stack, "addresses", lambda dev: [], raising=False)
+    sw.send(1, BROADCAST)
+
+
+def test_proxy_arp_answers_and_still_floods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy_arp port's request is answered for the target, and floods to other, non-proxy ports."""
+    sw = Switch(3)
+    with_neighbour(sw, monkeypatch)
+    assert sorted(sw.transmit(sw.hosts[0], request(0x0A00_0001, 0x0A00_0002))) == ["br0", "h1", "h2"]
+    sw.slave(0, proxy_arp=True)
+    assert sorted(sw.transmit(sw.hosts[0], request(0x0A00_0001, 0x0A00_0002))) == ["br0", "h0", "h1", "h2"]
+    reply = next(f for n, f in sw.got if n == "h0")
+    assert (reply.src, reply.dst, reply.payload[7]) == (B, A, 2)
+    assert sorted(sw.transmit(sw.hosts[1], request(0x0A00_0003, 0x0A00_0009, B))) == ["br0", "h2"]
+
+
+def test_neigh_suppress_keeps_answered_requests_from_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Target behind a suppressing port: the bridge answers and does not bother it; unknown targets still flood."""
+    sw = Switch(3)
+    with_neighbour(sw, monkeypatch)
+    sw.slave(1, neigh_suppress=True)
+    assert sorted(sw.transmit(sw.hosts[0], request(0x0A00_0001, 0x0A00_0002))) == ["br0", "h0", "h2"]
+    assert sorted(sw.transmit(sw.hosts[0], request(0x0A00_0001, 0x0A00_0009))) == ["br0", "h1", "h2"]
+    assert sorted(sw.transmit(sw.hosts[0], request(0x0A00_0001, 0x0A00_0001))) == ["br0", "h2"]
+    assert sorted(sw.transmit(sw.hosts[1], request(0x0A00_0002, 0x0A00_0009, B))) == ["br0", "h0", "h2"]
+
+
+def test_unicast_copies_for_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mcast_to_unicast: each member station gets a copy addressed to it."""
+    sw = snooping()
+    sw.wait(11)
+    sw.slave(1, mcast_to_unicast=True)
+    assert traffic(sw) == ["h0", "h1"]
+    assert next(f for n, f in sw.got if n == "h1").dst == B
+    assert next(f for n, f in sw.got if n == "h0").dst == 0x0100_5E01_0203 == GROUP_MAC
+    assert X not in [f.dst for _, f in sw.got]
