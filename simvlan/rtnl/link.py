@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simvlan.devices.device import Device, Event
 from simvlan.errors import RtnlError
+from simvlan.rtnl.basic import check_address
 from simvlan.rtnl.kinds import KINDS
 from simvlan.rtnl.names import free_name, valid_name
 from simvlan.rtnl.spec import LinkSpec
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from simvlan.network import Netns, Network
 
 
-COPIES_CARRIER = frozenset({"macvlan", "ipvlan"})
-"""Kinds that are born with their lower device's carrier, which counts as no change (macvlan_init, ipvlan_init)."""
+COPIES_CARRIER = frozenset({"vlan", "macvlan", "ipvlan"})
+"""Kinds that are born with their lower device's carrier, which counts as no change (vlan_dev_init, macvlan_init)."""
+
+CHECKS_ADDRESS_FIRST = frozenset({"veth", "dummy", "bridge", "macvlan"})
+"""Kinds whose request is validated, address included, before the name is looked up (rtnl_link_ops.validate)."""
 
 
 class _Unset:
@@ -62,6 +66,8 @@ def link_add(net: Network, ns: Netns, spec: LinkSpec, source: Netns | None = Non
     """
     if spec.name is not None:
         valid_name(spec.name)
+        if spec.kind in CHECKS_ADDRESS_FIRST:
+            check_address(spec.mac)
         if spec.name in ns.devices or (source is not None and spec.name in source.devices):
             raise RtnlError(EEXIST)
     if spec.kind not in KINDS:

@@ -165,7 +165,8 @@ def _show_stats(ctx: Context, only: Device | None, vid: int) -> None:
     devices = sorted(by_index(ctx), key=lambda dev: not isinstance(dev, Bridge))
     records: list[Record] = []
     for dev in devices:
-        vlans = [_counted(vlan) for vlan in vlan_list(dev) if vid in (0, vlan.vid)]
+        own = {"flags": []} if isinstance(dev, Bridge) else {}  # a bridge's own entries always have some flag set
+        vlans = [_counted(vlan, own) for vlan in vlan_list(dev) if vid in (0, vlan.vid)]
         if vlans and only in (None, dev):
             records.append({"ifname": dev.name, "vlans": vlans})
     if not ctx.opt.json:
@@ -173,8 +174,8 @@ def _show_stats(ctx: Context, only: Device | None, vid: int) -> None:
     ctx.show(records, _stats_text)
 
 
-def _counted(vlan: Any) -> Record:
-    record: Record = {"vid": vlan.vid} | _flags(vlan)
+def _counted(vlan: Any, own: Record) -> Record:
+    record: Record = {"vid": vlan.vid} | own | _flags(vlan)
     return record | dict.fromkeys(("rx_bytes", "rx_packets", "tx_bytes", "tx_packets"), 0)
 
 

@@ -106,7 +106,7 @@ def _peer(ctx: Context, args: Args) -> LinkWords:
 def _create(ctx: Context, words: LinkWords, peer: LinkWords | None, info: dict[str, Any] | None) -> None:
     """Make a device, then what the kernel does after: master and flags; a refused master takes the device back."""
     target = words.netns or ctx.ns
-    dev = link_add(ctx.net, target, _spec(ctx, words, peer, info))
+    dev = link_add(ctx.net, target, _spec(ctx, words, peer, info), ctx.ns)
     for made, asked in ((getattr(dev, "peer", None), peer), (dev, words)):
         if made is not None:
             announce(made)

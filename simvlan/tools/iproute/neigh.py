@@ -205,6 +205,8 @@ def _mac(words: NeighWords) -> int | None:
     if words.lladdr is None or words.lladdr == "null":
         return None
     octets = lladdr(words.lladdr)
+    if len(octets) < 6:
+        raise Failed(REFUSED, "Error: Invalid link address.\n")
     return int.from_bytes(octets[:6], "big")
 
 
