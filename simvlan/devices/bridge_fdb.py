@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from simvlan.clock import MILLISECOND, SECOND
-from simvlan.devices.device import Timer
+from simvlan.clock import MILLISECOND, SECOND, Timer
 from simvlan.frame import is_valid_ether_addr, mac_text
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from simvlan.clock import SECOND
-from simvlan.devices.device import Kernel, Timer
+from simvlan.clock import SECOND, Timer
+from simvlan.devices.device import Kernel
 
 
 class BridgeTimer:
