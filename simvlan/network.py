@@ -98,6 +98,8 @@ class Network(Lifecycle):
         self.storms: Counter[str] = Counter()
         """Frames given up as a storm, by device path."""
         self.tag_lost = 0
+        self.qdisc_handle = 0x8000
+        """The last major number given to a queueing discipline without a handle of its own (qdisc_alloc_handle)."""
         self._backlog: deque[tuple[Device, Frame, int]] = deque()
         self._work: deque[tuple[Device, Frame, int]] = deque()
         self._depth = 0
@@ -301,7 +303,7 @@ class Network(Lifecycle):
         if dev.taps:
             for tap in dev.taps:
                 tap(self.clock.now, dev, frame, True)
-        if dev.wire is not None:
+        if dev.wire is not None and not dev.wire.ideal:
             return self._onto_cable(dev, frame)
         self._depth += 1
         verdict = dev.tx(frame, self.clock.now, self._why)

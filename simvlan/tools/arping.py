@@ -10,6 +10,7 @@ import simpy
 
 from simvlan.frame import ARP, BROADCAST, OTHERHOST, Frame
 from simvlan.tools.common import SECOND, Waiter, dotted, permute, resolve
+from simvlan.tools.ping import VERSION
 from simvlan.tools.program import Process
 
 USAGE = """
@@ -37,7 +38,11 @@ REQUEST, REPLY = 1, 2
 
 
 class Refused(Exception):  # noqa: N818
-    """arping gives up; the text goes to standard error."""
+    """arping gives up; the text goes to standard error, in two cases to standard output."""
+
+    def __init__(self, text: str, status: int = 2, on_stdout: bool = False) -> None:
+        self.status, self.on_stdout = status, on_stdout
+        super().__init__(text)
 
 
 class Arping:
@@ -68,7 +73,7 @@ class Arping:
     def _number(self, flag: str) -> int:
         value = self.given.get(flag, "0")
         if not value.isdigit():
-            raise Refused(f"arping: invalid argument: '{value}'\n")
+            raise Refused(f"arping: invalid argument: '{value}'\n", 1)
         return int(value)
 
     def _address(self, text: str) -> int:
@@ -83,9 +88,9 @@ class Arping:
         if dev is None:
             raise Refused(f"arping: Device {name} not available.\n")
         if not dev.up:
-            raise Refused(f'arping: Interface "{name}" is down\n')
+            raise Refused(f'Interface "{name}" is down\n', on_stdout=True)
         if not dev.kind or dev.noarp:
-            raise Refused(f'Interface "{name}" is not ARPable\n')
+            raise Refused(f'Interface "{name}" is not ARPable\n', on_stdout=True)
         return dev
 
     def _routed_by(self) -> str:
@@ -183,7 +188,7 @@ class Arping:
         deadline = env.now + self.timeout_ns if self.timeout_ns else None
         try:
             due = env.now
-            while not self.finished and (deadline is None or env.now < deadline):
+            while not self.finished and (deadline is None or env.now < deadline or env.now == due == deadline):
                 if env.now >= due:
                     if self.count and self.sent >= self.count and deadline is None:
                         return
@@ -221,15 +226,18 @@ class Arping:
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Send ARP."""
     if "-V" in proc.argv[1:]:
-        proc.write("arping from iputils 20221126\n")
+        proc.write(f"arping {VERSION}")
         return 0
     try:
         arping = Arping(proc)
     except Refused as refused:
-        proc.write_err(str(refused))
-        return 2
+        (proc.write if refused.on_stdout else proc.write_err)(str(refused))
+        return refused.status
     if not arping.quiet:
         proc.write(f"ARPING {dotted(arping.target)} from {dotted(arping.source)} {arping.dev.name}\n")
+    if not arping.source and not arping.dad:
+        proc.write_err("arping: no source address in not-DAD mode\n")
+        return 2
     try:
         yield from arping.run()
     except simpy.Interrupt as signal:

@@ -94,6 +94,12 @@ For more details see ping(8).
 """
 
 
+VERSION = """\
+from iputils 20221126
+libcap: yes, IDN: yes, NLS: no, error.h: yes, getrandom(): yes, __fpending(): yes
+"""
+
+
 class Refused(Exception):  # noqa: N818
     """ping gives up; the text goes to standard error."""
 
@@ -205,8 +211,6 @@ def _seconds(value: str, what: str) -> int:
 
 def _size(value: str) -> int:
     size = _integer(value, 0, 2**31 - 1)
-    if size > 65_507:
-        raise Refused(f"ping: packet size {size} is too large. Maximum is 65507\n")
     return size
 
 
@@ -241,8 +245,10 @@ class Ping:
         self.waiter = Waiter(proc)
         address = resolve(options.target)
         if address is None:
+            if ":" in options.target:
+                raise Refused(f"simvlan: ping {options.target}: IPv6 is not modelled\n")
             raise Refused(f"ping: {options.target}: Temporary failure in name resolution\n")
-        self.address = address
+        self.address = address or 0x7F00_0001  # 0.0.0.0 is this host
         self.numeric = options.numeric or options.target != "localhost"
         self.sock: Any = self.stack.open_ping()
         self.raw: Any = self.stack.open_raw(1)
@@ -341,6 +347,8 @@ class Ping:
         return struct.pack("<QQ", self.now // SECOND, self.now % SECOND // 1000) + data[16:]
 
     def _failed_to_send(self, number: int) -> None:
+        if self.options.size > 65_507:
+            return  # longer than any packet: the kernel refuses before there is a path to tell of
         if number == errno.EMSGSIZE:
             self.errors += 1
             if not self.options.quiet:
@@ -497,8 +505,9 @@ class Ping:
                 return
             wanted = [each for each in (deadline, patience, None if patience is not None else due) if each is not None]
             yield self.waiter.until(min(wanted))
-            self.collect()
-            if self.options.flood and self.received + self.errors >= self.sent:
+            if self.now < due or patience is not None:
+                self.collect()
+            if (self.options.flood or self.options.adaptive) and self.received + self.errors >= self.sent:
                 due = min(due, self.now + _FASTEST_NS)
 
     def _patience(self) -> int:
@@ -546,7 +555,7 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         ping = Ping(proc, options)
     except Refused as refused:
         if not refused.text and not refused.status:
-            proc.write("ping from iputils 20221126\n")
+            proc.write(f"ping {VERSION}")
         proc.write_err(refused.text)
         return refused.status
     try:
