@@ -54,10 +54,14 @@ def test_comes_up_with_the_lower_device_even_if_taken_down_by_hand(bench: Bench)
 
 
 def test_carrier_follows_the_lower_device(bench: Bench) -> None:
+    """Handed over at creation (register_vlan_dev), taken away when the VLAN goes down (vlan_dev_stop)."""
     v = bench.add("vlan", "v", bench.p0, id=5, up=False)
-    assert not v.carrier
+    assert v.carrier
     bench.set(v, up=True)
     assert v.carrier
+    bench.set(v, up=False)
+    assert not v.carrier
+    bench.set(v, up=True)
     bench.set(bench.w0, up=False)
     assert (v.up, v.carrier) == (True, False)
     bench.set(bench.w0, up=True)

@@ -313,6 +313,7 @@ def attach(kernel: Kernel, vlan: Vlan) -> None:
             kernel.mc_add(lower, REGISTRATION_GROUP)
     lower.vlans[vlan.tag] = vlan
     lower.uppers.append(vlan)
+    vlan.carrier = lower.carrier and not vlan.bridge_binding
     if vlan.bridge_binding and lower.kind == "bridge":
         vlan.binds = True
         follow_ports(kernel, lower)
