@@ -116,10 +116,11 @@ def _member(bridge: Bridge, dev: Device) -> BridgePort | None:
 
 
 def _vids(bridge: Bridge, port: BridgePort | None, vid: int) -> tuple[int, ...]:
-    """Return the VLANs meant: the one given, or all of the port's while VLANs are filtered."""
-    group = port.vlans if port else bridge.vlan_group
-    if bridge.vlan_filtering and group.vids and not vid:
-        return tuple(sorted(group.vids))
+    """Return the VLANs meant: the one given, or while VLANs are filtered all of the port's (the host: all in use)."""
+    groups = [port.vlans] if port else [bridge.vlan_group, *(p.vlans for p in bridge.ports)]
+    vids = sorted({number for group in groups for number in group.vids})
+    if bridge.vlan_filtering and vids and not vid:
+        return tuple(vids)
     return (vid,)
 
 
