@@ -191,6 +191,9 @@ def test_locked_port_admits_known_stations_only() -> None:
     sw = Switch()
     sw.slave(0, locked=True)
     assert sw.drops(0, BROADCAST) == [Drop.BRIDGE_LOCKED]
+    sw.send(1, BROADCAST)
+    assert sw.drops(0, BROADCAST, src=B) == [Drop.BRIDGE_LOCKED]
+    assert entry(sw, B) == ("p1", "dynamic")
     fdb_add(sw.net, sw.ports[0], A, state="static", to_master=True)
     assert "h1" in sw.send(0, BROADCAST)
 

@@ -66,6 +66,17 @@ def test_superior_bpdu_makes_a_root_port() -> None:
     assert sw.br.stp.is_root
 
 
+def test_a_better_own_priority_takes_the_root_back() -> None:
+    """br_stp_set_bridge_priority recomputes: a root worse than the bridge itself is no root."""
+    sw = Switch(2, stp_state=1)
+    assert isinstance(sw.br, Bridge)
+    sw.transmit(sw.hosts[1], config_frame(RESERVED, B, superior()))
+    assert not sw.br.stp.is_root
+    sw.set(priority=0)
+    assert sw.br.stp.is_root
+    assert sw.br.stp.root_port == 0
+
+
 def test_inferior_bpdu_is_answered() -> None:
     """br_reply: a designated port tells the better configuration; a BPDU to another address means nothing."""
     sw = Switch(1, stp_state=1)
