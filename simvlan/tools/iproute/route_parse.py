@@ -93,7 +93,7 @@ def _destination(ctx: Context, words: RouteWords, args: Args, word: str) -> None
     if words.dst is not None:
         raise duplicate_or_garbage("to", word)
     words.dst = prefix(word, words.family)
-    words.family = "inet"
+    words.family = words.family or (None if words.dst.unset else "inet")
 
 
 def _src(ctx: Context, words: RouteWords, args: Args) -> None:
