@@ -81,10 +81,11 @@ def _fits(route: Route, keys: dict[str, object]) -> bool:
     scope = keys.get("scope")
     if scope not in (None, NOWHERE) and route.scope != scope:
         return False
-    wanted = ((keys.get("type"), route.type), (keys.get("dev"), route.dev), (keys.get("via"), route.via),
-              (keys.get("proto"), route.proto), (keys.get("src"), route.src), (keys.get("metric"), route.metric))  # fmt: skip
-    return all(want in (None, have) or (want == 0 and name_zero) for (want, have), name_zero in zip(
-        wanted, (False, False, False, True, False, True), strict=True))  # fmt: skip
+    exact = (("type", route.type), ("dev", route.dev), ("via", route.via), ("src", route.src))
+    if any(keys.get(name) not in (None, have) for name, have in exact):
+        return False
+    loose = (("proto", route.proto), ("metric", route.metric))
+    return all(keys.get(name) in (None, 0, have) for name, have in loose)
 
 
 def route_remove(net: Network, ns: Netns, route: Route) -> None:

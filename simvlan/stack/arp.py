@@ -169,7 +169,7 @@ class Arp:
         return None
 
     def _accepts(self, indev: InDevice, sip: int) -> bool:
-        """Whether an unasked message may make an entry (arp_accept): 1 always, 2 for senders of the device's subnets."""
+        """Whether an unasked message may make an entry (arp_accept): 1 always, 2 if the sender is on a subnet here."""
         mode = max(self.stack.conf_all.get("arp_accept"), indev.conf.get("arp_accept"))
         return mode == 1 or (mode == 2 and indev.onlink(sip, 0))
 

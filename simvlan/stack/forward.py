@@ -42,9 +42,10 @@ class Forward:
         if found.frag & DF and len(found.data) > made.path_mtu:
             stack.icmp.error(found, 3, 4, made.path_mtu)
             return Drop.FRAG_NEEDED
+        found.data = with_ttl(found.data, found.ttl - 1)
         if self._wants_redirect(found, made, answer.onlink):
             stack.icmp.redirect(found, made.nexthop)
-        refused = stack.output.finish(made, with_ttl(found.data, found.ttl - 1), found.partial, found)
+        refused = stack.output.finish(made, found.data, found.partial, found)
         return refused if isinstance(refused, Drop) else None
 
     def _wants_redirect(self, found: Packet, made: RouteResult, onlink: bool) -> bool:

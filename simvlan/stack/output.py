@@ -100,7 +100,7 @@ class Output:
                 return errno.EINVAL
             owner = None if any_source and not grouped else stack.owner(src)
             if owner is None and not any_source:
-                return errno.EINVAL
+                return errno.ENETUNREACH
             if oif is None and grouped and owner is not None:
                 return self._grouped(dst, src, owner, None)
         if oif is not None:
