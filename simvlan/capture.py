@@ -137,11 +137,15 @@ def read_pcap(path: str | os.PathLike[str]) -> list[tuple[int, bytes]]:
         PcapError: not a pcap, another link type, or cut short; frames before the fault are not returned.
     """
     with open(path, "rb") as file:
-        data = file.read()
+        return parse_pcap(file.read(), os.fspath(path))
+
+
+def parse_pcap(data: bytes, name: str) -> list[tuple[int, bytes]]:
+    """Read a pcap that is in memory; *name* is for the complaint."""
     try:
         return list(_records(data))
     except PcapError as error:
-        raise PcapError(f"{os.fspath(path)}: {error}") from None
+        raise PcapError(f"{name}: {error}") from None
 
 
 def _records(data: bytes) -> Iterator[tuple[int, bytes]]:

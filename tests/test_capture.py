@@ -15,7 +15,7 @@ from simvlan.devices.veth import Veth, join
 from simvlan.frame import Frame
 from simvlan.network import Network
 
-OCTETS = bytes.fromhex("0200000000020200000000010800") + bytes(46)
+OCTETS = bytes.fromhex("02000000000202000000000188b5") + bytes(46)
 TAGGED = bytes.fromhex("020000000002020000000001810020640800") + bytes(46)
 
 

@@ -210,8 +210,7 @@ def _seconds(value: str, what: str) -> int:
 
 
 def _size(value: str) -> int:
-    size = _integer(value, 0, 2**31 - 1)
-    return size
+    return _integer(value, 0, 2**31 - 1)
 
 
 def _tos(value: str) -> int:

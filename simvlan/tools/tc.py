@@ -1,5 +1,7 @@
 """tc of iproute2 6.1: `tc qdisc` with netem and tbf, alone or one under the other. All else is refused by name."""
 
+# ruff: noqa: E101 - the usage text has tabs and spaces
+
 from __future__ import annotations
 
 import json

@@ -13,7 +13,7 @@ from typing import Any
 
 import simpy
 
-from simvlan.capture import SNAPLEN, file_header, record
+from simvlan.capture import SNAPLEN, PcapError, file_header, parse_pcap, record
 from simvlan.devices.device import Device
 from simvlan.frame import Frame, PType
 from simvlan.tools.program import Process
@@ -53,6 +53,7 @@ class Options:
         self.directions: tuple[bool, ...] = (False, True)
         self.listing = False
         self.version = False
+        self.read: str | None = None
         self.also_print = False
         self.style = Style()
         flags, rest = self._parse(argv)
@@ -83,7 +84,7 @@ class Options:
             "list-interfaces",
         ]
         try:
-            return getopt.getopt(argv, "eni:c:w:vls:qpQ:txXSUKNOfDZ:B:j:#", longs)
+            return getopt.getopt(argv, "eni:c:w:r:vls:qpQ:txXSUKNOfDZ:B:j:#", longs)
         except getopt.GetoptError as error:
             what = "option requires an argument" if "requires" in error.msg else "invalid option"
             raise Refused(f"tcpdump: {what} -- '{error.opt}'\n{USAGE}") from None
@@ -96,6 +97,8 @@ class Options:
             self.count = _count(value)
         elif flag == "-w":
             self.file = value
+        elif flag == "-r":
+            self.read = value
         elif flag == "-s":
             self.snaplen = int(value) if value.isdigit() and int(value) else SNAPLEN
         elif flag == "-p":
@@ -349,6 +352,8 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         if options.listing:
             proc.write(_listing(proc))
             return 0
+        if options.read is not None:
+            return _read_back(proc, options, options.read)
         listener = Listener(proc, options, _devices(proc, options))
     except Refused as refused:
         proc.write_err(str(refused))
@@ -366,6 +371,34 @@ def main(proc: Process) -> Generator[Any, Any, int]:
     finally:
         listener.stop()
     _summary(proc, listener)
+    return 0
+
+
+def _read_back(proc: Process, options: Options, name: str) -> int:
+    """-r: filter and print (or write) what a file holds."""
+    try:
+        data = proc.read_file(name)
+    except OSError as error:
+        raise Refused(f"tcpdump: {name}: {error.strerror}\n") from None
+    try:
+        frames = parse_pcap(data, name)
+    except PcapError as error:
+        raise Refused(f"tcpdump: {error}\n") from None
+    snaplen = struct.unpack_from("<I" if data[0] in (0x4D, 0xD4) else ">I", data, 16)[0]
+    proc.write_err(f"reading from file {name}, link-type EN10MB (Ethernet), snapshot length {snaplen}\n")
+    writer = _open(proc, options)
+    chosen = [each for each in frames if options.test is None or options.test(View(Frame.parse(each[1]), False))]
+    before = first = -1
+    for now, octets in chosen[: options.count or None]:
+        if writer is not None:
+            writer.write(_microseconds(now, octets, options))
+            continue
+        first, before = (now, now) if first < 0 else (first, before)
+        head = stamp(now, before, first, options.style)
+        proc.write(f"{head}{print_frame(octets, options.style)}{dump(octets, options.style)}\n")
+        before = now
+    if writer is not None:
+        writer.close()
     return 0
 
 

@@ -221,7 +221,7 @@ class Traceroute:
         else:
             before = [p for p in self.probes[index - number : index] if p.came_ns >= 0]
             if not before or before[-1].address != probe.address:
-                text += f"  {self._named(probe.address)}"
+                text += f" {self._named(probe.address)}"
             micros = probe.took_ns // 1000
             text += f"  {micros // 1000}.{micros % 1000:03} ms{probe.note}"
         return text + ("\n" if number == self.per_hop - 1 else "")

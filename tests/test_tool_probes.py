@@ -1,0 +1,93 @@
+"""ping, arping, traceroute, sysctl, modprobe and tc against recordings from Linux 6.1 (tests/golden)."""
+
+from __future__ import annotations
+
+import pytest
+
+from simvlan.lab import Lab
+from tests.golden_replay import differences
+
+# What is refused by name (record route, IPv6), and the machine's own resolver.
+PING_SKIP = r"-R|fe80|localhost|nosuch|-v "
+
+
+@pytest.mark.parametrize(
+    ("file", "script", "skip"),
+    [
+        ("probe", "ping", PING_SKIP),
+        ("probe", "arping", "nosuch|localhost"),
+        ("config", "sysctl", "^$"),
+        ("config", "modprobe", "^$"),
+        ("config", "tc", r"pfifo|slot|gemodel|qdisc show dev v0$"),
+    ],
+)
+def test_says_what_the_recorded_tool_said(file: str, script: str, skip: str) -> None:
+    assert differences(file, script, skip) == []
+
+
+def pair() -> Lab:
+    lab = Lab()
+    for line in """ip netns add a
+ip netns add b
+ip link add eth0 netns a type veth peer name eth0 netns b
+ip -n a addr add 192.0.2.1/24 dev eth0
+ip -n b addr add 192.0.2.2/24 dev eth0
+ip -n a link set eth0 up
+ip -n b link set eth0 up""".splitlines():
+        done = lab.command(*line.split())
+        assert (done.exit, done.stderr) == (0, ""), line
+    return lab
+
+
+def test_a_ping_takes_virtual_time_only_and_shows_the_cables_delay() -> None:
+    lab = pair()
+    lab.link("a/eth0", delay=0.005)
+    said = lab.ping("a", "192.0.2.2", 3)
+    assert "64 bytes from 192.0.2.2: icmp_seq=2 ttl=64 time=10.0 ms\n" in said.text
+    assert "3 packets transmitted, 3 received, 0% packet loss, time 2000ms" in said.text
+    assert "rtt min/avg/max/mdev = 10.000/13.333/20.000/4.714 ms" in said.text  # the first waited for ARP
+
+
+def test_netem_on_a_device_delays_and_drops() -> None:
+    lab = pair()
+    assert lab.command("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "40ms", netns="a").exit == 0
+    assert "time=40.0 ms" in lab.ping("a", "192.0.2.2", 2).text
+    lab.command("tc", "qdisc", "change", "dev", "eth0", "root", "netem", "loss", "100%", netns="a")
+    assert not lab.ping("a", "192.0.2.2")
+    shown = lab.command("tc", "-s", "qdisc", "show", "dev", "eth0", netns="a").stdout
+    assert "qdisc netem 8001: root refcnt 2 limit 1000 loss 100%" in shown
+    # The request, and after 5 s three probes of the neighbour that went stale meanwhile.
+    assert "Sent 238 bytes 3 pkt (dropped 4," in shown
+
+
+def test_unmodelled_disciplines_are_refused_by_name() -> None:
+    lab = pair()
+    done = lab.command("tc", "qdisc", "add", "dev", "eth0", "root", "htb", netns="a")
+    assert (done.exit, done.stderr) == (2, "simvlan: qdisc htb is not modelled (netem and tbf are)\n")
+
+
+def test_traceroute_names_each_hop() -> None:
+    """TTL 1 expires at the router, TTL 2 meets a closed port at the target."""
+    lab = pair()
+    for line in """ip netns add c
+ip link add eth1 netns b type veth peer name eth0 netns c
+ip -n b addr add 198.51.100.2/24 dev eth1
+ip -n c addr add 198.51.100.3/24 dev eth0
+ip -n b link set eth1 up
+ip -n c link set eth0 up
+ip -n a route add default via 192.0.2.2
+ip -n c route add default via 198.51.100.2""".splitlines():
+        assert lab.command(*line.split()).stderr == ""
+    lab.command("sysctl", "-w", "net.ipv4.ip_forward=1", netns="b")
+    for options in ([], ["-I"]):
+        done = lab.command("traceroute", "-n", "-q", "1", *options, "198.51.100.3", netns="a")
+        assert done.stdout == (
+            "traceroute to 198.51.100.3 (198.51.100.3), 30 hops max, 60 byte packets\n"
+            " 1  192.0.2.2  0.000 ms\n 2  198.51.100.3  0.000 ms\n"
+        )
+        lab.run(until=lab.now / 1e9 + 5)
+
+
+def test_traceroute_without_a_route() -> None:
+    done = Lab().command("traceroute", "-n", "192.0.2.9")
+    assert (done.exit, done.stderr) == (1, "connect: Network is unreachable\n")
