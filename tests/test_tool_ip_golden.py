@@ -105,7 +105,7 @@ def tidy(text: str) -> str:
 
 def unsettled(text: str) -> bool:
     """Whether Linux had not looked at a change of carrier yet: linkwatch takes up to a second, here it is at once."""
-    return bool(re.search(r'NO-CARRIER[^>\]]*LOWER_UP', text))
+    return bool(re.search(r"NO-CARRIER[^>\]]*LOWER_UP", text))
 
 
 def same(record: dict[str, Any], out: str, err: str, status: int) -> bool:

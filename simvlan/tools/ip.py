@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.tools.iproute.args import Args, look_up, matches, table
 from simvlan.tools.iproute.context import Context, Options, netns_missing
-from simvlan.tools.iproute.errors import USAGE, WRONG, Ended, Quit, incomplete, invalid, refuse
+from simvlan.tools.iproute.errors import USAGE, WRONG, Ended, Quit, invalid, refuse
 from simvlan.tools.iproute.usage import usage
 
 if TYPE_CHECKING:
@@ -179,9 +179,7 @@ def _named_option(ctx: Context, args: Args, word: str, meaning: str | None) -> N
 
 def switch(ctx: Context, args: Args) -> None:
     """Go on in another namespace (-n NAME)."""
-    if not args:
-        raise incomplete()
-    name = args.take()
+    name = args.take() if args else "(null)"
     found = ctx.netns(name)
     if found is None:
         raise netns_missing(name)

@@ -82,6 +82,9 @@ def _kind_words(ctx: Context, words: LinkWords, args: Args) -> tuple[LinkWords |
     refuse_kind(kind)
     if not args:
         return None, None
+    if kind == "dummy":
+        args.rest()  # iproute2 looks at no word after `type dummy`
+        return None, None
     if kind == "veth":
         return _peer(ctx, args), None
     if has_options(kind):
