@@ -165,7 +165,9 @@ def _show_stats(ctx: Context, only: Device | None, vid: int) -> None:
     devices = sorted(by_index(ctx), key=lambda dev: not isinstance(dev, Bridge))
     records: list[Record] = []
     for dev in devices:
-        own = {"flags": []} if isinstance(dev, Bridge) else {}  # a bridge's own entries always have some flag set
+        own: Record = (
+            {"flags": []} if isinstance(dev, Bridge) else {}
+        )  # a bridge's own entries always have some flag set
         vlans = [_counted(vlan, own) for vlan in vlan_list(dev) if vid in (0, vlan.vid)]
         if vlans and only in (None, dev):
             records.append({"ifname": dev.name, "vlans": vlans})
