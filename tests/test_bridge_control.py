@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_bridge import BROADCAST, GROUP_MAC, RESERVED, SECOND, A, B, Switch, X
 
 from simvlan.devices.bridge import Bridge
 from simvlan.devices.bridge_bpdu import Config, config_frame, parse
@@ -17,6 +16,8 @@ from simvlan.network import Network
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge import port_info
 from simvlan.rtnl.mdb import mdb_add, mdb_del, mdb_dump, router_ports
+from tests.networks import Ledger
+from tests.test_bridge import BROADCAST, GROUP_MAC, RESERVED, SECOND, A, B, Switch, X
 
 GROUP = 0xEF01_0203
 
@@ -147,6 +148,16 @@ def test_a_ring_of_bridges_blocks_exactly_one_port() -> None:
     assert states.count("FORWARDING") == 7
     net.send(ring[0], Frame(BROADCAST, ring[0].mac, 0x88B5, bytes(46)))
     assert not net.storms
+
+
+def test_every_bpdu_is_accounted_for() -> None:
+    """BPDUs of timers are frames of their own: each ends exactly once."""
+    ring = loop_of(3)
+    net: Any = ring[0].kernel
+    ledger = net.tracer = Ledger()
+    net.clock.advance(net.now + 40 * SECOND)
+    assert len(ledger.born) > 50
+    assert not ledger.unbalanced()
 
 
 def test_topology_change_shortens_ageing() -> None:

@@ -351,7 +351,10 @@ class Bridge(Device):
     def flush(self) -> None:
         """Send what waits, outside any rule (timers, configuration)."""
         for emit in self.take_outbox():
-            self.kernel.carry((emit,), emit[1], emit[2])
+            if emit[0] is Way.TX:
+                self.kernel.originate(emit[1], emit[2])
+            else:
+                self.kernel.carry((emit,), emit[1], emit[2])
 
     # -- reactions --------------------------------------------------------------------------------------------------
 

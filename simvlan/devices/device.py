@@ -74,6 +74,9 @@ class Kernel(Protocol):
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Send through a device (dev_queue_xmit); the drop when the driver refused."""
 
+    def originate(self, dev: Device, frame: Frame) -> Drop | None:
+        """Send a frame that a protocol made by itself."""
+
     def carry(self, verdict: Verdict, dev: Device, frame: Frame) -> Drop | None:
         """Perform a verdict that arose outside a rule (timers)."""
 
