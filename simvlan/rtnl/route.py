@@ -63,7 +63,7 @@ def route_del(net: Network, ns: Netns, **keys: object) -> None:
     number = int(keys.get("table") or fib.MAIN_TABLE)  # type: ignore[call-overload]
     table = ns.stack.fib.tables.get(number)
     if table is None:
-        raise RtnlError(ESRCH, None if number == fib.MAIN_TABLE else "ipv4: FIB table does not exist.")
+        raise RtnlError(ESRCH, "FIB table does not exist.")
     dst, plen = int(keys.get("dst") or 0), int(keys.get("plen") or 0)  # type: ignore[call-overload]
     if dst & ~MASKS[plen] & 0xFFFF_FFFF:
         raise RtnlError(EINVAL, "Invalid prefix for given prefix length.")
@@ -117,6 +117,7 @@ def _insert(stack: Stack, route: Route) -> None:
 
 def _checked(stack: Stack, route: Route) -> Route:
     """Refuse what fib_create_info refuses; find the device of a gateway."""
+    stack.fib.table(route.table)  # made before the checks, and not unmade by them
     if route.dst & ~MASKS[route.plen] & 0xFFFF_FFFF:
         raise RtnlError(EINVAL, "Invalid prefix for given prefix length.")
     if route.scope < _LEAST_SCOPE.get(route.type, 0):

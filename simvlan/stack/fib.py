@@ -205,8 +205,10 @@ class Fib:
         """Grows with every change, so that whoever remembers a lookup knows it is old (rt_genid)."""
 
     def table(self, number: int) -> Table:
-        """A table, made when it is first named (fib_new_table)."""
+        """A table, made when it is first named; the local one is made together with main (fib_new_table)."""
         if number not in self.tables:
+            if number == LOCAL_TABLE:
+                self.table(MAIN_TABLE)
             self.tables[number] = Table(number)
         return self.tables[number]
 

@@ -123,9 +123,7 @@ class Igmp:
         route = stack.output.find(ALL_IGMPV3, oif=dev, proto=IGMP)
         if isinstance(route, int):
             return
-        data = build(
-            route.src, ALL_IGMPV3, IGMP, octets, 1, 0xC0, stack.next_id(route.src, ALL_IGMPV3, IGMP), DF, ROUTER_ALERT
-        )  # fmt: skip
+        data = build(route.src, ALL_IGMPV3, IGMP, octets, 1, 0xC0, 0, DF, ROUTER_ALERT)
         stack.output.finish(route, data, False, None)
 
     # -- queries ----------------------------------------------------------------------------------------------------

@@ -108,18 +108,26 @@ class Conf:
 class InDevice:
     """What IPv4 keeps for one device (struct in_device)."""
 
-    __slots__ = ("_reachable_ns", "_reachable_set", "addresses", "conf", "dev", "groups", "neigh", "rng")
+    __slots__ = ("_reachable_ns", "_reachable_set", "_rng", "_seed", "addresses", "conf", "dev", "groups", "neigh")
 
-    def __init__(self, dev: Device, conf: Conf, neigh: Conf, rng: Random) -> None:
+    def __init__(self, dev: Device, conf: Conf, neigh: Conf, seed: str) -> None:
         self.dev = dev
         self.conf = Conf(CONF_DEFAULTS, conf)
         self.neigh = Conf(NEIGH_DEFAULTS, neigh)
         self.addresses: list[Ifaddr] = []
         self.groups: dict[int, int] = {}
         """Multicast groups joined: group -> references."""
-        self.rng = rng
+        self._seed = seed
+        self._rng: Random | None = None
         self._reachable_ns = 0
         self._reachable_set = -_RANDOMISE_AFTER - 1
+
+    @property
+    def rng(self) -> Random:
+        """This device's own randomness, so that others do not disturb it; made when first needed."""
+        if self._rng is None:
+            self._rng = Random(self._seed)
+        return self._rng
 
     def reachable_ns(self, now: int) -> int:
         """How long a confirmation lasts: 0.5 to 1.5 of the base, drawn anew every 300 s (neigh_rand_reach_time)."""

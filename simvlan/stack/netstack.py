@@ -7,7 +7,6 @@ stack hang on `Stack` and find each other through it.
 from __future__ import annotations
 
 from errno import EINVAL, EXDEV
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device, Event
@@ -126,8 +125,8 @@ class Stack:
     def device_added(self, dev: Device) -> None:
         """A device appears in the namespace (inetdev_init)."""
         if dev not in self.indevs:
-            rng = Random(f"{self.kernel.seed}/stack/{self.netns.name}/{dev.name}")
-            self.indevs[dev] = InDevice(dev, self.conf_default, self.neigh_default, rng)
+            seed = f"{self.kernel.seed}/stack/{self.netns.name}/{dev.name}"
+            self.indevs[dev] = InDevice(dev, self.conf_default, self.neigh_default, seed)
 
     def indev(self, dev: Device) -> InDevice:
         """The IPv4 side of a device."""
