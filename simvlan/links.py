@@ -80,6 +80,8 @@ class Wire:
     def change(self, options: CableOptions) -> None:
         """Take other options; frames under way keep their times."""
         self.options = options
+        self.ideal = options == CableOptions(limit=options.limit) and not self.sent
+        """Nothing to wait for, nothing to lose: frames go as if there were no cable."""
         flawless = CableOptions(delay_ns=options.delay_ns, limit=options.limit)
         self.constant_ns = options.delay_ns if options == flawless and not self.sent else 0
         """The delay when that is all the cable ever did, else 0: such frames need no further thought."""

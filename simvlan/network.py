@@ -186,7 +186,9 @@ class Network(Lifecycle):
 
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Send through a device (__dev_queue_xmit); the drop when the frame was refused, None when it went."""
-        if dev.wire is not None and dev.up and dev.carrier and dev.qdisc is None and not (frame.accel or dev.taps):
+        wire = dev.wire
+        plain = not (dev.qdisc or frame.accel or dev.taps)
+        if wire is not None and plain and not wire.ideal and dev.up and dev.carrier:
             return self._onto_cable(dev, frame)  # what the rest of this method comes to, sooner
         if not dev.up:
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
