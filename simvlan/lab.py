@@ -263,6 +263,7 @@ class _Collector(OutsideSnapshots):
         self.packets = packets
 
     def tap(self, now: int, dev: Device, frame: Frame, outgoing: bool) -> None:
+        import scapy.layers.inet  # noqa: F401 - scapy reads IP only once this is loaded
         from scapy.layers.l2 import Ether
         from scapy.utils import EDecimal
 

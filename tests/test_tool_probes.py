@@ -1,4 +1,4 @@
-"""ping, arping, traceroute, sysctl, modprobe and tc against recordings from Linux 6.1 (tests/golden)."""
+"""ping, arping, traceroute, sysctl, modprobe, ethtool and tc against recordings from Linux 6.1 (tests/golden)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ PING_SKIP = r"-R|fe80|localhost|nosuch|-v "
         ("probe", "arping", "nosuch|localhost"),
         ("config", "sysctl", "^$"),
         ("config", "modprobe", "^$"),
+        ("config", "ethtool", "-[Sacgl] "),
         ("config", "tc", r"pfifo|slot|gemodel|qdisc show dev v0$"),
     ],
 )
@@ -91,3 +92,18 @@ ip -n c route add default via 198.51.100.2""".splitlines():
 def test_traceroute_without_a_route() -> None:
     done = Lab().command("traceroute", "-n", "192.0.2.9")
     assert (done.exit, done.stderr) == (1, "connect: Network is unreachable\n")
+
+
+def test_checksums_are_partial_until_the_offload_is_off() -> None:
+    """A veth leaves the UDP checksum to hardware it has not: captured it does not add up, unless tx is off."""
+    lab = pair()
+    sums = []
+    for state in ("on", "off"):
+        lab.command("ethtool", "-K", "eth0", "tx", state, netns="a")
+        with lab.capture("b/eth0") as packets:
+            lab.command("traceroute", "-n", "-q", "1", "-m", "1", "192.0.2.2", netns="a")
+        (probe,) = [p for p in packets if p.haslayer("UDP") and p.direction == 1 and not p.haslayer("ICMP")]
+        given = probe["UDP"].chksum
+        del probe["UDP"].chksum
+        sums.append(given == type(probe)(bytes(probe))["UDP"].chksum)
+    assert sums == [False, True]
