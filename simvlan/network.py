@@ -421,6 +421,7 @@ class Network(Lifecycle):
                 self.up(target, sent)
             elif how is Way.IP_OUT:
                 refused = target.netns.stack.route_out(sent.payload, target, sent.csum)
+                self._trace(target, "up", sent, refused)  # the frame ends here; the packet goes on in another
             else:
                 self.receive(target, sent)
         self._fid = mine
