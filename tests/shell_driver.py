@@ -111,6 +111,7 @@ def install():
     me = "shell_driver" if __name__ != "__main__" else "__main__"
     for name, function in {"ip": "ip", "ping": "ping", "tcpdump": "flood", "sysctl": "sysctl", "tc": "storm"}.items():
         TOOLS[name] = f"{me}:{function}"
+    TOOLS["ethtool"] = "simvlan.tools.of_next_year:main"
 
 
 def main(argv):

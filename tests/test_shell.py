@@ -312,9 +312,9 @@ def test_a_bug_in_a_command_is_said_and_the_script_goes_on(stage):
 
 
 def test_a_command_that_is_not_built_yet_is_refused(stage):
-    done = stage.play("arping x; echo $?", env={"SIMVLAN_FAKE_MISSING": "arping"})
+    done = stage.play("ethtool x; echo $?")
     assert done.stdout == "95\n"
-    assert "arping is not simulated yet" in done.stderr
+    assert "ethtool is not simulated yet" in done.stderr
 
 
 def test_scripts_call_sudo(stage):
@@ -684,11 +684,13 @@ def test_send_refuses(stage, words, status, text):
 
 def test_a_command_costs_less_than_40_ms(stage):
     """Wall time of one simulated command of a script, everything included."""
-    script = "for i in $(seq 50); do ip time > /dev/null; done"
-    start = time.monotonic()
-    stage.out("true")
-    alone = time.monotonic() - start
-    start = time.monotonic()
-    stage.out(script)
-    each = (time.monotonic() - start - alone) / 50
-    assert each < 0.040, f"{each * 1000:.1f} ms"
+    script = """
+    for batch in 1 2 3 4 5 6 7 8; do
+        start=${EPOCHREALTIME/./}
+        for i in 1 2 3 4 5 6 7 8 9 10; do ip time > /dev/null; done
+        echo $(( ${EPOCHREALTIME/./} - start ))
+    done
+    """
+    # The least of several: the machine may be doing something else as well.
+    each = min(int(word) for word in stage.out(script).split()) / 10
+    assert each < 40_000, f"{each} us"

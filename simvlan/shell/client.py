@@ -47,10 +47,12 @@ class ClientProcess(Process):
 class Client:
     """A connection; knows octets and messages, not when to act."""
 
-    def __init__(self, sock: socket.socket, told: Callable[[Client], None]) -> None:
+    def __init__(self, sock: socket.socket, post: Callable[[Client, bytes], None]) -> None:
         self.sock = sock
-        self.told = told
-        """Called when something was sent."""
+        self.post = post
+        """Takes messages, and has them delivered one client after the other."""
+        self.posted = 0
+        """Octets that are with the post."""
         self.sock.setblocking(False)
         self.pid = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))[0]
         self.request: wire.Request | None = None
@@ -71,7 +73,12 @@ class Client:
     @property
     def backlog(self) -> int:
         """Octets that wait to be sent."""
-        return len(self._leaving)
+        return self.posted + len(self._leaving)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client does not take what was delivered."""
+        return bool(self._leaving)
 
     def receive(self) -> list[tuple[str, bytes]]:
         """What has arrived, as messages; sets `gone` at the end."""
@@ -105,11 +112,18 @@ class Client:
         return numbers
 
     def send(self, kind: str, payload: bytes = b"") -> None:
-        """Queue a message, and send what the client takes at once."""
+        """Post a message."""
         if not self.gone:
-            self._leaving += wire.message(kind, payload)
+            data = wire.message(kind, payload)
+            self.posted += len(data)
+            self.post(self, data)
+
+    def deliver(self, data: bytes) -> None:
+        """Send what was posted, as far as the client takes it."""
+        self.posted -= len(data)
+        if not self.gone:
+            self._leaving += data
             self.flush()
-            self.told(self)
 
     def flush(self) -> None:
         """Send what the client takes."""
@@ -122,7 +136,7 @@ class Client:
         except OSError:
             self.gone = True
             self._leaving.clear()
-        if self.drained is not None and len(self._leaving) < BACKLOG:
+        if self.drained is not None and self.backlog < BACKLOG:
             event, self.drained = self.drained, None
             event.succeed()
 

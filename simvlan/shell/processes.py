@@ -46,6 +46,14 @@ class Tree:
         listed = sorted(int(name) for name in os.listdir(self.proc) if name.isdigit())
         return listed if self.init is None else self._descendants(listed, self.init)
 
+    def cpu_seconds(self) -> dict[int, float]:
+        """CPU time of each process that is not asleep just now; of those it waits for, nothing."""
+        return {pid: self._cpu_seconds(pid) for pid in self.busy}
+
+    def _cpu_seconds(self, pid: int) -> float:
+        text = self._read(f"{pid}/schedstat")
+        return int(text.split()[0]) / 1e9 if text else 0.0
+
     def name(self, pid: int) -> str:
         """A process's command name."""
         return self._read(f"{pid}/comm").strip()

@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -26,7 +27,11 @@ from simvlan.tools import REFUSED, TOOLS, load
 from simvlan.tools.program import FOREVER, REFUSED_STATUS, InputNeeded, next_event, refusal
 
 PATIENCE_S = 5.0
-"""Wall time for which a script that never waits holds virtual time."""
+"""Wall time for which a script that never waits holds virtual time, if it really computes that long."""
+BUSY_SHARE = 0.5
+"""The part of that time it must have had a CPU: on a loaded machine everybody is slow."""
+LAST_PATIENCE = 6
+"""Times that after which no reason helps any more."""
 IMPATIENCE_S = 0.1
 GRACE_S = 2.0
 """Wall time that background commands get to end after the script has."""
@@ -34,6 +39,8 @@ STUCK_S = 2.0
 SLICE_S = 0.05
 """Wall time after which a long stretch of simulation looks at the sockets again."""
 INTERNAL_ERROR = 70
+CHANGERS = frozenset({"ip", "modprobe", "sudo", "sysctl"})
+"""Commands after which /proc/sys/net or /run/netns may look different."""
 INSISTED = 2
 """Signals we pass on politely; the next one ends the run."""
 
@@ -54,6 +61,10 @@ class Server:
         self.status: int | None = None
         self.over = False
         self.signalled: list[int] = []
+        self._ended: list[tuple[Client, int]] = []
+        """Commands whose end has not been told."""
+        self._outbox: deque[tuple[Client, bytes]] = deque()
+        """What is to be told, in order."""
         self._interrupted = self._talked = False
         self._times_signalled = 0
         self._patience = PATIENCE_S
@@ -79,12 +90,14 @@ class Server:
             if not self._pending():
                 self._poll(None)
             elif self._everyone_waits():
-                self._act()
+                if not self._outbox:
+                    self._act()
+                self._deliver()
             if self.status is not None and not self.over:
                 self._wind_up()
 
     def _pending(self) -> bool:
-        return bool(self.waiting) or any(client.running is not None for client in self.clients.values())
+        return bool(self.waiting or self._outbox) or any(client.running is not None for client in self.clients.values())
 
     def _poll(self, timeout: float | None) -> bool:
         """Take what has arrived; False when nothing had."""
@@ -96,15 +109,21 @@ class Server:
 
     def _everyone_waits(self) -> bool:
         """Wait until no process can run and nothing is unread; False when there is no more to act for."""
-        start, pause = time.monotonic(), 0.0001
+        tree, pause = self.sandbox.tree, 0.0001
+        start, used = time.monotonic(), tree.cpu_seconds()
         while not self.over and self._pending() and self.status is None:
-            if self.sandbox.tree.waiting() and not self._poll(0):  # the order matters: first asleep, then nothing unread
+            # The order matters: first everybody asleep, then nothing unread.
+            if tree.waiting() and not self._poll(0):
                 self._patience = min(PATIENCE_S, self._patience * 2)
                 return True
-            if time.monotonic() - start > self._patience:
-                self._lose_patience()
-                return True
-            self._poll(pause)
+            passed = time.monotonic() - start
+            if passed > self._patience:
+                worked = max((spent - used.get(pid, 0.0) for pid, spent in tree.cpu_seconds().items()), default=0.0)
+                if worked > self._patience * BUSY_SHARE or passed > self._patience * LAST_PATIENCE:
+                    self._lose_patience()
+                    return True
+            if self._poll(pause):
+                start, used = time.monotonic(), tree.cpu_seconds()
             pause = min(pause * 1.5, 0.005)
         return False
 
@@ -128,16 +147,31 @@ class Server:
         self._talked = self._interrupted = False
         self.sysctls.collect(self.warn)
         self._run_due()
+        began: list[str] = []
         if self._talked:
-            return
-        if self.waiting:
-            begin, self.waiting = sorted(self.waiting, key=lambda client: client.pid), []
-            for client in begin:
-                self._begin(client)
-            self._run_due()
-            self.sysctls.publish()
+            pass  # somebody may want to answer first
+        elif self.waiting:
+            began = self._begin_all()
         else:
             self._advance()
+        self._tell_ended(began)
+
+    def _begin_all(self) -> list[str]:
+        """Begin what was asked for, in ascending pid order; returns the commands' names."""
+        begin, self.waiting = sorted(self.waiting, key=lambda client: client.pid), []
+        began = [client.request.name for client in begin if client.request is not None]
+        for client in begin:
+            self._begin(client)
+        self._run_due()
+        return began
+
+    def _tell_ended(self, began: list[str]) -> None:
+        """Commands that took no time are told so only when /proc shows what they did."""
+        if CHANGERS.intersection(began):
+            self.sysctls.publish()
+        ended, self._ended = self._ended, []
+        for client, status in ended:
+            client.finish(status)
 
     def _run_due(self) -> None:
         """Everything that is due now, before time or anybody's next command."""
@@ -190,10 +224,10 @@ class Server:
         client.process = process
         if process.name in REFUSED:
             process.write_err(refusal(process.name))
-            client.finish(REFUSED_STATUS)
+            self._ended.append((client, REFUSED_STATUS))
         elif process.name not in TOOLS:
             process.write_err(f"{process.name}: command not found\n")
-            client.finish(127)
+            self._ended.append((client, 127))
         else:
             self._start(client, process)
 
@@ -209,7 +243,7 @@ class Server:
             return
         except Exception as error:
             status = self._failed(process, error)
-        self._conclude(client, process, status)
+        self._ended.append((client, status)) if process.handover is None else self._replace(client, process)
 
     def _load(self, process: ClientProcess) -> Any:
         try:
@@ -235,7 +269,7 @@ class Server:
             return
         except Exception as error:
             status = self._failed(process, error)
-        self._conclude(client, process, status)
+        client.finish(status) if process.handover is None else self._replace(client, process)
 
     def _failed(self, process: ClientProcess, error: Exception) -> int:
         """A refusal the tool left to us, or a bug in it."""
@@ -246,11 +280,11 @@ class Server:
         process.write_err(f"simvlan: {' '.join(process.argv)}: internal error, please report it\n{text}")
         return INTERNAL_ERROR
 
-    def _conclude(self, client: Client, process: ClientProcess, status: int) -> None:
+    def _replace(self, client: Client, process: ClientProcess) -> None:
+        """Run what the command has named to run in its place (exec)."""
         handover = process.handover
-        if handover is None:
-            client.finish(status)
-        elif "/" not in handover.argv[0] and handover.argv[0] in {*TOOLS, *REFUSED}:
+        assert handover is not None
+        if "/" not in handover.argv[0] and handover.argv[0] in {*TOOLS, *REFUSED}:
             client.request = wire.Request(
                 handover.argv, handover.netns, process.cwd, handover.env, process.stdout_isatty
             )
@@ -266,7 +300,7 @@ class Server:
         try:
             while True:
                 sock, _ = self.sandbox.listener.accept()
-                client = Client(sock, self._told)
+                client = Client(sock, self._post)
                 self.clients[sock.fileno()] = client
                 self._selector.register(sock, selectors.EVENT_READ, lambda mask, it=client: self._serve(it, mask))
         except BlockingIOError:
@@ -316,15 +350,25 @@ class Server:
             self._selector.unregister(client.signals)
             client.signals.close()
 
-    def _told(self, client: Client) -> None:
-        """A client was sent something: it, or a reader of its output, may act on it."""
+    def _post(self, client: Client, data: bytes) -> None:
+        """A client is to be sent something: it, or a reader of its output, may act on it."""
         self._talked = True
-        self._watch(client)
+        self._outbox.append((client, data))
+
+    def _deliver(self) -> None:
+        """Deliver to one client. The next one's turn comes when everybody waits again: they may write to one file."""
+        if self._outbox:
+            client, data = self._outbox.popleft()
+            parts = [data]
+            while self._outbox and self._outbox[0][0] is client:
+                parts.append(self._outbox.popleft()[1])
+            client.deliver(b"".join(parts))
+            self._watch(client)
 
     def _watch(self, client: Client) -> None:
         """Wait for room to write only while there is something to write."""
         if client.sock.fileno() >= 0 and not client.gone:
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.backlog else 0)
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.blocked else 0)
             key = self._selector.get_key(client.sock)
             if key.events != events:
                 self._selector.modify(client.sock, events, key.data)
@@ -355,13 +399,15 @@ class Server:
 
     def _wind_up(self) -> None:
         """The script has ended: let readers of its output finish, then end what still runs in the background."""
-        self._settle(PATIENCE_S, lambda: self.sandbox.tree.waiting())
+        self._settle(PATIENCE_S, lambda: self.sandbox.tree.waiting() and not self._outbox)
         self.sandbox.signal_all(signal.SIGTERM)
         until = time.monotonic() + GRACE_S
         while not self.over and time.monotonic() < until:
-            self._poll(0.01)
+            self._poll(0.005)
             if self.sandbox.tree.waiting():
-                self._run_due()
+                if not self._outbox:
+                    self._run_due()
+                self._deliver()
         if not self.over:
             self.sandbox.signal_all(signal.SIGKILL)
             self._settle(GRACE_S, lambda: False)
@@ -372,6 +418,8 @@ class Server:
         while not self.over and time.monotonic() < until:
             if not self._poll(0.001) and done():
                 return
+            if self._outbox and self.sandbox.tree.waiting():
+                self._deliver()
 
     def wake_on(self, woken: socket.socket) -> None:
         """Stop waiting when something arrives here; what it is says `signalled`."""
