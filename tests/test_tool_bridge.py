@@ -113,6 +113,8 @@ def test_vlan_ranges(shell: Shell) -> None:
         {"vlan": 10, "vlanEnd": 12},
         {"vlan": 13, "flags": ["Egress Untagged"]},
     ]
+    shell.ok("bridge vlan add vid 2 dev p2 untagged")  # as untagged as VLAN 1, but not the PVID
+    assert [v["vlan"] for v in json.loads(shell.ok("bridge -j -compressvlans vlan show dev p2"))[0]["vlans"]] == [1, 2]
     assert shell.run("bridge vlan add vid 12-10 dev p1")[2] == 'Invalid VLAN range "12-10"\n'
     assert shell.run("bridge vlan add vid 20-30 dev p1 pvid")[2] == "pvid cannot be configured for a vlan range\n"
 

@@ -294,6 +294,14 @@ def test_type_of_another_kind_is_refused(shell: Shell) -> None:
     assert shell.run("ip link set d0 type bridge_slave hairpin on")[0] == 2
 
 
+def test_ipvlan_flags_are_always_sent(shell: Shell) -> None:
+    """iproute2 sends the flags with any option: a change of mode alone makes a private port a bridge again."""
+    shell.ok("ip link add p0 type dummy", "ip link add iv0 link p0 type ipvlan mode l2 private")
+    assert "ipvlan  mode l2 private " in shell.ok("ip -d link show iv0")
+    shell.ok("ip link set iv0 type ipvlan mode l3")
+    assert "ipvlan  mode l3 bridge " in shell.ok("ip -d link show iv0")
+
+
 def test_filtered_links_are_empty_objects(shell: Shell) -> None:
     """`up` is iproute2's own filter, after the object was opened; `type` is the kernel's."""
     shell.ok("ip link add d0 type dummy", "ip link set d0 up")

@@ -398,7 +398,7 @@ def get(ctx: Context, args: Args) -> None:
 
 
 def flush(ctx: Context, args: Args) -> None:
-    """Delete every neighbour that fits, in rounds; failed ones only in the first."""
+    """Delete every neighbour that fits, in rounds."""
     from simvlan.rtnl.neigh import neigh_del
 
     if not args:
@@ -416,7 +416,6 @@ def flush(ctx: Context, args: Args) -> None:
             with ctx.kernel():
                 neigh_del(ctx.net, entry.dev, entry.ip)
         ctx.say(f"\n*** Round {rounds}, deleting {len(doomed)} entries ***\n" if ctx.opt.stats else "")
-        found.state &= ~FAILED
     done = f"*** Flush is complete after {rounds} round{'s' if rounds > 1 else ''} ***\n"
     if ctx.opt.stats:
         ctx.say(done if rounds else "Nothing to flush.\n")
