@@ -113,7 +113,7 @@ def test_no_way_on_is_told_by_kind_of_route(r: Router, kind: str | None, error: 
 
 
 def test_unreachables_pay_twice_out_of_one_bucket(r: Router) -> None:
-    """ip_error and icmpv4_xrlim_allow each take a token of the sender's inet_peer: two errors of six, then five TTLs."""
+    """ip_error and icmpv4_xrlim_allow each take a token of the sender's inet_peer: two of six, then five TTLs."""
     for _ in range(6):
         r.send("10.0.1.1", "203.0.113.9")
     assert r.heard() == ["w0 10.0.1.254 > 10.0.1.1 ttl 64 icmp 3/0"] * 2

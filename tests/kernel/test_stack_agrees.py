@@ -1,7 +1,7 @@
 """A router's IPv4 stack against Linux: random frames under random sysctls, everything it sends compared.
 
-Router r stands between two wires whose far ends have no addresses, so that every frame the wires carry back is r's. Each
-sender is used once, for limits and backoffs are per destination. Repeated ARP requests are compared once: Linux
+Router r stands between two wires whose far ends have no addresses, so that every frame the wires carry back is of r.
+Each sender is used once, for limits and backoffs are per destination. Repeated ARP requests are compared once: Linux
 repeats them on a clock of 10 ms ticks.
 """
 
