@@ -247,7 +247,9 @@ def happened(step: Step) -> str:
     """Say in one phrase what a step matched and did."""
     matched = ", ".join(step.notes)
     ended = f"{step.outcome}  {step.drop.sentence}" if step.drop else step.outcome
-    return f"{matched} {ended}" if matched else ended
+    if not matched:
+        return ended
+    return f"{matched} {ended}" if ended.startswith("->") else f"{matched}: {ended}"
 
 
 def _line(step: Step, path: int, time: int, rule: int) -> str:

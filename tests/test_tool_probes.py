@@ -91,7 +91,7 @@ ip -n c route add default via 198.51.100.2""".splitlines():
 
 def test_traceroute_without_a_route() -> None:
     done = Lab().command("traceroute", "-n", "192.0.2.9")
-    assert (done.exit, done.stderr) == (1, "connect: Network is unreachable\n")
+    assert (done.exit, done.stderr) == (1, "\nconnect: Network is unreachable\n")
 
 
 def test_checksums_are_partial_until_the_offload_is_off() -> None:

@@ -69,7 +69,8 @@ class Options:
             self.style.hexdump,
             self.device == "any",
         )
-        self.test: Test | None = compile_filter(" ".join(rest))
+        self.expression = " ".join(rest)
+        self.test: Test | None = None
 
     @staticmethod
     def _parse(argv: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -354,7 +355,9 @@ def main(proc: Process) -> Generator[Any, Any, int]:
             return 0
         if options.read is not None:
             return _read_back(proc, options, options.read)
-        listener = Listener(proc, options, _devices(proc, options))
+        devices = _devices(proc, options)
+        options.test = compile_filter(options.expression)
+        listener = Listener(proc, options, devices)
     except Refused as refused:
         proc.write_err(str(refused))
         return 1
@@ -386,6 +389,7 @@ def _read_back(proc: Process, options: Options, name: str) -> int:
         raise Refused(f"tcpdump: {error}\n") from None
     snaplen = struct.unpack_from("<I" if data[0] in (0x4D, 0xD4) else ">I", data, 16)[0]
     proc.write_err(f"reading from file {name}, link-type EN10MB (Ethernet), snapshot length {snaplen}\n")
+    options.test = compile_filter(options.expression)
     writer = _open(proc, options)
     chosen = [each for each in frames if options.test is None or options.test(View(Frame.parse(each[1]), False))]
     before = first = -1

@@ -66,7 +66,7 @@ class Traceroute:
         if address is None:
             raise Refused(
                 f"{self.name}: Temporary failure in name resolution\n"
-                f'Cannot handle "host" cmdline arg `{self.name}\' on position 1 (argc 1)\n'
+                f'Cannot handle "host" cmdline arg `{self.name}\' on position 1 (argc {len(proc.argv) - 1})\n'
             )
         self.address = address
         self.probes = [Probe(ttl) for ttl in range(self.first, self.most + 1) for _ in range(self.per_hop)]
@@ -215,7 +215,7 @@ class Traceroute:
 
     def _text(self, index: int) -> str:
         probe, number = self.probes[index], index % self.per_hop
-        text = f"{probe.ttl:2} " if number == 0 else ""
+        text = ("\n" if index == 0 else "") + (f"{probe.ttl:2} " if number == 0 else "")
         if probe.came_ns < 0:
             text += " *"
         else:
@@ -247,15 +247,15 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         proc.write_err(str(refused))
         return 2
     proc.write(
-        f"traceroute to {trace.name} ({dotted(trace.address)}), {trace.most} hops max, {trace.size} byte packets\n"
+        f"traceroute to {trace.name} ({dotted(trace.address)}), {trace.most} hops max, {trace.size} byte packets"
     )
     try:
         yield from trace.run()
     except Refused as refused:
-        proc.write_err(str(refused))
+        proc.write_err(f"\n{refused}")
         return 1
     except OSError as error:
-        proc.write_err(f"connect: {os.strerror(error.errno or 0)}\n")
+        proc.write_err(f"\nconnect: {os.strerror(error.errno or 0)}\n")
         return 1
     except simpy.Interrupt as signal:
         return {"SIGINT": 130, "SIGTERM": 143}.get(str(signal.cause), 137)
