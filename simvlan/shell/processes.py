@@ -33,6 +33,8 @@ class Tree:
 
     def waiting(self) -> bool:
         """Whether nobody can run."""
+        if any(self._state(str(pid)) == "R" for pid in self.busy):
+            return False  # whoever ran a moment ago most likely still does: no need to look at the rest
         first = self._look()
         return first is not None and first == self._look()
 
@@ -64,8 +66,7 @@ class Tree:
         self.busy = []
         for pid in self.pids():
             for task in self._tasks(pid):
-                stat = self._read(f"{task}/stat")
-                state = stat[stat.rfind(")") + 2 :][:1]
+                state = self._state(task)
                 if state and state not in WAITING:
                     self.busy.append(pid)
                 elif state:
@@ -88,6 +89,11 @@ class Tree:
             return ()
         finally:
             os.close(fd)
+
+    def _state(self, task: str) -> str:
+        """The letter ps(1) shows; nothing if it is gone."""
+        stat = self._read(f"{task}/stat")
+        return stat[stat.rfind(")") + 2 :][:1]
 
     def _runs(self, task: str) -> str:
         """How often it was put on a CPU so far."""
@@ -118,6 +124,25 @@ class Tree:
         stat = self._read(f"{pid}/stat")
         fields = stat[stat.rfind(")") + 2 :].split()
         return int(fields[1]) if len(fields) > 1 else 0
+
+
+def ancestry(pid: int, top: int) -> tuple[int, ...]:
+    """The pids from below *top* down to a process, as our own /proc shows them.
+
+    In this order processes are as their parents started them, whoever was quicker to start children of its own.
+    """
+    path: list[int] = []
+    while pid > 1 and pid != top and len(path) < DEEP:
+        path.append(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            break
+    return tuple(reversed(path))
+
+
+DEEP = 200
 
 
 def _below(pid: int, root: int, parents: dict[int, int]) -> bool:

@@ -1,7 +1,7 @@
 """The simulator's side of a running script: it answers shims, and moves virtual time when everybody waits.
 
 The rule that makes a run repeatable: nothing is done while any process of the script can run. What was asked meanwhile
-is begun in ascending pid order; only when nothing is asked does time go to the next event, one instant at a time, until
+is begun in the order in which the script started the processes; only when nothing is asked does time go to the next event, one instant at a time, until
 somebody has been told something.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 from simvlan.errors import Unsupported
 from simvlan.shell import wire
 from simvlan.shell.client import Client, ClientProcess, paced
+from simvlan.shell.processes import ancestry
 from simvlan.shell.sandbox import Sandbox
 from simvlan.shell.sysctls import Sysctls
 from simvlan.tools import REFUSED, TOOLS, load
@@ -157,8 +158,9 @@ class Server:
         self._tell_ended(began)
 
     def _begin_all(self) -> list[str]:
-        """Begin what was asked for, in ascending pid order; returns the commands' names."""
-        begin, self.waiting = sorted(self.waiting, key=lambda client: client.pid), []
+        """Begin what was asked for, in the order of processes; returns the commands' names."""
+        top = self.sandbox.launcher.pid
+        begin, self.waiting = sorted(self.waiting, key=lambda client: ancestry(client.pid, top)), []
         began = [client.request.name for client in begin if client.request is not None]
         for client in begin:
             self._begin(client)
