@@ -26,9 +26,10 @@ from simvlan.stack.ipaddr import ALL_HOSTS, LIMITED_BROADCAST, LINK, Ifaddr, fir
 from simvlan.stack.neigh import NeighbourTable
 from simvlan.stack.output import Output, RouteResult
 from simvlan.stack.packet import DF, ICMP, IGMP, UDP, Packet, reheader
+from simvlan.stack.packet_socket import PacketSocket
 from simvlan.stack.pmtu import Exceptions
 from simvlan.stack.settings import SETTINGS
-from simvlan.stack.sockets import PacketSocket, PingSocket, RawSocket, Sockets, UdpSocket
+from simvlan.stack.sockets import PingSocket, RawSocket, Sockets, UdpSocket
 from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:

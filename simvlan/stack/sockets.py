@@ -1,6 +1,6 @@
-"""Sockets of programs in a namespace: raw, ping, UDP and packet sockets, and the errors they hear of.
+"""Sockets of programs in a namespace: raw, ping and UDP sockets, and the errors they hear of.
 
-Mirrors net/ipv4/raw.c, ping.c, udp.c and net/packet/af_packet.c as far as bytes on the wire and errnos go. Sockets
+Mirrors net/ipv4/raw.c, ping.c and udp.c as far as bytes on the wire and errnos go. Sockets
 never block: what arrived waits in `queue`, errors in `errors`; `on_receive(socket)` is called for each of either, so
 that an engine can wake a process. Refusals are `OSError` with the kernel's errno.
 """
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING, NamedTuple
 
-from simvlan.frame import Frame
 from simvlan.stack import fib
 from simvlan.stack.ipaddr import is_multicast
 from simvlan.stack.output import RouteResult
@@ -299,39 +298,6 @@ class UdpSocket(Socket):
 def _software_checksum(dev: Device) -> bool:
     """Whether the device leaves checksums to the stack (ethtool -K DEV tx off)."""
     return "tx" in dev.features_off or "tx-checksum-ip-generic" in dev.features_off
-
-
-class PacketSocket:
-    """A packet socket for one ethertype, on one device or all: frames as they reach the protocols."""
-
-    def __init__(self, stack: Stack, dev: Device | None, proto: int) -> None:
-        self.stack = stack
-        self.dev = dev
-        self.proto = proto
-        self.queue: deque[tuple[int, Device, Frame]] = deque()
-        self.on_receive: Callable[[PacketSocket], None] | None = None
-
-    def send(self, frame: Frame, dev: Device | None = None) -> None:
-        """Transmit a frame as it is: EMSGSIZE, ENETDOWN or ENOBUFS where the kernel says so."""
-        out = dev or self.dev
-        if out is None:
-            raise refusal(errno.ENXIO)
-        if not out.up:
-            raise refusal(errno.ENETDOWN)
-        if len(frame) > out.mtu + 14 + (4 if frame.proto == 0x8100 else 0):
-            raise refusal(errno.EMSGSIZE)
-        if self.stack.kernel.send(out, frame) is not None:
-            raise refusal(errno.ENOBUFS)
-
-    def got(self, dev: Device, frame: Frame) -> None:
-        """Queue a frame and wake the owner."""
-        self.queue.append((self.stack.kernel.now, dev, frame))
-        if self.on_receive is not None:
-            self.on_receive(self)
-
-    def close(self) -> None:
-        """Hear nothing more."""
-        self.stack.packet_closed(self)
 
 
 class Sockets:
