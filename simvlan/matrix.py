@@ -19,8 +19,11 @@ from simvlan.trace import Step, Trace, listen
 if TYPE_CHECKING:
     from simvlan.lab import Lab
 
-IGNORED_BY_BYSTANDERS = frozenset(("OTHERHOST", "UNHANDLED_PROTO", "DUMMY", "VLAN_UNCLAIMED", "ARP_NOT_OURS"))
+IGNORED_BY_BYSTANDERS = frozenset(("OTHERHOST", "UNHANDLED_PROTO", "DUMMY", "VLAN_UNCLAIMED"))
 """How a host that is not meant drops a flooded frame: a reason only at the target itself."""
+
+NEVER_A_CAUSE = frozenset(("ARP_NOT_OURS",))
+"""What every host that hears a broadcast request says, the wanted one excepted."""
 
 UNANSWERED = frozenset(("NEIGH_FAILED",))
 """What the sender says when nobody answered: true, but never the cause if another drop is known."""
@@ -54,6 +57,8 @@ class Cell:
     """Where it happened."""
     sentence: str = ""
     remedy: str = ""
+    detail: str = ""
+    """How far the frames of this ping came."""
 
 
 class Matrix:
@@ -149,7 +154,7 @@ class Matrix:
             return f'<td style="background:{SELF}"></td>'
         if cell.reached:
             return f'<td style="background:{REACHED}">yes</td>'
-        hint = escape(f"{cell.sentence}. Remedy: {cell.remedy}")
+        hint = escape(f"{cell.sentence}. Remedy: {cell.remedy}" + (f" ({cell.detail})" if cell.detail else ""))
         return f'<td style="background:{FAILED}" title="{hint}">{cell.reason}<br>{escape(cell.device)}</td>'
 
 
@@ -211,28 +216,48 @@ def try_ping(frozen: Snapshot, source: str, target: str, address: str) -> Cell:
     return Cell(source, target, address, False, *blame(trace, source, target, result.text))
 
 
-def blame(trace: Trace, source: str, target: str, text: str) -> tuple[str, str, str, str]:
-    """Return (reason, device, sentence, remedy) of a ping that was not answered."""
+def sent_by(trace: Trace, source: str, target: str) -> Trace:
+    """Keep the frames that a namespace sent, their copies and the answers: others' business is no cause."""
+    ours: dict[int, bool] = {}
+    kept = []
+    for step in trace:
+        mine = step.netns == source
+        if step.fid and step.fid not in ours:
+            ours[step.fid] = ours.get(step.parent, mine) or (mine and not step.parent)
+        # Frame 0 is a timer's, such as a failed address resolution: it counts at both ends.
+        if ours.get(step.fid, mine or step.netns == target):
+            kept.append(step)
+    return Trace(kept)
+
+
+def _how_far(trace: Trace, target: str) -> str:
+    heard = dict.fromkeys(step.netns or "root" for step in trace if step.way == "up")
+    places = ", ".join(heard) or "nobody"
+    return f"heard by {places}" + ("" if (target or "root") in heard else f"; never by {target or 'root'}")
+
+
+def blame(trace: Trace, source: str, target: str, text: str) -> tuple[str, str, str, str, str]:
+    """Return (reason, device, sentence, remedy, detail) of a ping that was not answered."""
+    trace = sent_by(trace, source, target)
+    far = _how_far(trace, target)
     said = next((LOCAL_ERRORS[words] for words in LOCAL_ERRORS if words in text), None)
     drops = sorted(trace.drops, key=lambda step: _weight(step, target))
     if drops and _weight(drops[-1], target) > 0:
         step = drops[-1]
         assert step.drop is not None
-        return step.drop.name, step.path, step.drop.sentence, step.drop.remedy
+        return step.drop.name, step.path, step.drop.sentence, step.drop.remedy, far
     if said is not None:
-        return said[0], source or "root", said[1], said[2]
-    return (
-        "NO_ANSWER",
-        target or "root",
-        "no answer came back, and no frame was dropped on the way",
-        "trace the request",
-    )
+        return said[0], source or "root", said[1], said[2], far
+    sentence = "no answer came back, and no frame was dropped on the way"
+    return "NO_ANSWER", target or "root", sentence, "trace the request", far
 
 
 def _weight(step: Step, target: str) -> int:
     """How much a drop says about a failed ping; 0: it says nothing."""
     assert step.drop is not None
     here = step.netns == target
+    if step.drop.name in NEVER_A_CAUSE:
+        return 0
     if step.drop.name in IGNORED_BY_BYSTANDERS:
         return 2 if here else 0
     if step.drop.name in UNANSWERED:
