@@ -225,7 +225,8 @@ def sent_by(trace: Trace, source: str, target: str) -> Trace:
         if step.fid and step.fid not in ours:
             ours[step.fid] = ours.get(step.parent, mine) or (mine and not step.parent)
         # Frame 0 is a timer's, such as a failed address resolution: it counts at both ends.
-        if ours.get(step.fid, mine or step.netns == target):
+        unresolved = step.netns == target and step.drop is not None and step.drop.name in UNANSWERED
+        if unresolved or ours.get(step.fid, mine or step.netns == target):
             kept.append(step)
     return Trace(kept)
 
