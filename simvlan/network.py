@@ -162,6 +162,7 @@ class Network(Lifecycle):
         return self.clock.at(time_ns, partial(self._timed, action))
 
     def _timed(self, action: Callable[[], object]) -> None:
+        self._fid = 0  # what a timer makes has no parent
         action()
         self.drain()
 
@@ -376,7 +377,12 @@ class Network(Lifecycle):
 
     def carry(self, verdict: Verdict, dev: Device, frame: Frame) -> Drop | None:
         """Perform a verdict that arose outside a rule, such as a timer's."""
-        return self._carry(verdict, dev, frame, "timer")
+        if self._tracer is None:
+            return self._carry(verdict, dev, frame, "timer")
+        outer, self._fid = self._fid, self._new_fid(self._fid)
+        drop = self._carry(verdict, dev, frame, "timer")
+        self._fid = outer
+        return drop
 
     def _carry(self, verdict: Verdict, dev: Device, frame: Frame, way: str) -> Drop | None:
         """Do what a rule said; returns the drop that the last transmit in it met."""
