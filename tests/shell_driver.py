@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from types import SimpleNamespace
 
 import simpy
 
+from simvlan.errors import RtnlError
 from simvlan.shell.run import Forbidden, ScriptMissing, run_script, run_shell
 from simvlan.tools import TOOLS
 
 SECOND = 10**9
+
+
+class FakeProcSys:
+    """The kernel behind /proc/sys/net: the lab's table."""
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def namespaces(self):
+        return [name for name in self.lab.network.netns if name]
+
+    def devices(self, netns):
+        return ["eth0"]
+
+    def listing(self, netns, device):
+        paths = [(key.removeprefix("net.").replace(".", "/"), value) for key, value in self.lab.sysctls.items()]
+        return [(path, value) for path, value in paths if ("/eth0/" in path) == (device == "eth0")]
+
+    def write(self, netns, path, value):
+        key = "net." + path.replace("/", ".")
+        if key not in self.lab.sysctls:
+            raise RtnlError(errno.ENOENT)
+        if not value.isdigit():
+            raise RtnlError(errno.EINVAL)
+        self.lab.sysctls[key] = value
 
 
 class FakeLab:
@@ -18,6 +45,7 @@ class FakeLab:
         self.env = simpy.Environment(initial_time=0)
         self.network = SimpleNamespace(netns={"": None})
         self.sysctls = {"net.ipv4.ip_forward": "0", "net.ipv4.conf.eth0.rp_filter": "0"}
+        self.proc_sys = FakeProcSys(self)
         self.log = []
         self.sent = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simvlan.stack.sysctl import Sysctls, key_of, key_text
+from simvlan.stack.sysctl import Key, Sysctls, key_of, key_text
 
 if TYPE_CHECKING:
     from simvlan.network import Netns, Network
@@ -34,3 +34,9 @@ def sysctl_list(net: Network, ns: Netns) -> list[tuple[str, str]]:
     """Every key with its value, in the order of `sysctl -a`."""
     tree = Sysctls(ns.stack)
     return [(key_text(key), tree.read(key)) for key in tree.every()]
+
+
+def sysctl_part(net: Network, ns: Netns, device: str | None) -> list[tuple[Key, str]]:
+    """The keys of one device (None: those of no device) with their values."""
+    tree = Sysctls(ns.stack)
+    return [(key, tree.read(key)) for key in tree.part(device)]

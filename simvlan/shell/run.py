@@ -79,12 +79,13 @@ def _serve(
         if interactive:
             (sandbox.directory / "bashrc").write_text(PROMPT)
             argv = [*argv, "--rcfile", str(sandbox.directory / "bashrc"), "-i"]
-        server = Server(lab, sandbox, pace=sandbox.at_prompt if interactive else lambda: False)
-        sandbox.start(argv, dict(env or os.environ), streams, interactive=interactive, pass_fds=pass_fds)
-        if streams.stderr is not None and streams.stderr >= 0:
-            server.stderr = streams.stderr
-        with passing_signals_on(server):
-            return server.run()
+        pace = sandbox.at_prompt if interactive else lambda: False
+        with contextlib.closing(Server(lab, sandbox, pace=pace)) as server:
+            sandbox.start(argv, dict(env or os.environ), streams, interactive=interactive, pass_fds=pass_fds)
+            if streams.stderr is not None and streams.stderr >= 0:
+                server.stderr = streams.stderr
+            with passing_signals_on(server):
+                return server.run()
 
 
 def _bash() -> str:

@@ -1,8 +1,8 @@
 """The simulator's side of a running script: it answers shims, and moves virtual time when everybody waits.
 
 The rule that makes a run repeatable: nothing is done while any process of the script can run. What was asked meanwhile
-is begun in the order in which the script started the processes; only when nothing is asked does time go to the next event, one instant at a time, until
-somebody has been told something.
+is begun in the order in which the script started the processes; only when nothing is asked does time go to the next
+event, one instant at a time, until somebody has been told something.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from simvlan.shell import wire
 from simvlan.shell.client import Client, ClientProcess, paced
 from simvlan.shell.processes import ancestry
 from simvlan.shell.sandbox import Sandbox
-from simvlan.shell.sysctls import Sysctls
+from simvlan.shell.sysctls import NetworkKernel, Sysctls
 from simvlan.tools import REFUSED, TOOLS, load
 from simvlan.tools.program import FOREVER, REFUSED_STATUS, InputNeeded, next_event, refusal
 
@@ -40,8 +40,6 @@ STUCK_S = 2.0
 SLICE_S = 0.05
 """Wall time after which a long stretch of simulation looks at the sockets again."""
 INTERNAL_ERROR = 70
-CHANGERS = frozenset({"ip", "modprobe", "sudo", "sysctl"})
-"""Commands after which /proc/sys/net or /run/netns may look different."""
 INSISTED = 2
 """Signals we pass on politely; the next one ends the run."""
 
@@ -57,7 +55,8 @@ class Server:
         self.clients: dict[int, Client] = {}
         self.waiting: list[Client] = []
         """Requests that have not begun."""
-        self.sysctls = Sysctls(lab, sandbox.directory)
+        kernel = getattr(lab, "proc_sys", None) or NetworkKernel(lab.network)
+        self.sysctls = Sysctls(kernel, sandbox.directory)
         self.stderr = 2
         self.status: int | None = None
         self.over = False
@@ -83,8 +82,12 @@ class Server:
         finally:
             self._interrupted = False
             self._run_due()  # what was cut short closes its files
-            self._selector.close()
         return self.status if self.status is not None else 128 + signal.SIGKILL
+
+    def close(self) -> None:
+        """Let go of everything it watches."""
+        self._selector.close()
+        self.sysctls.close()
 
     def _serve_all(self) -> None:
         while not self.over:
@@ -148,28 +151,25 @@ class Server:
         self._talked = self._interrupted = False
         self.sysctls.collect(self.warn)
         self._run_due()
-        began: list[str] = []
         if self._talked:
             pass  # somebody may want to answer first
         elif self.waiting:
-            began = self._begin_all()
+            self._begin_all()
         else:
             self._advance()
-        self._tell_ended(began)
+        self._tell_ended()
 
-    def _begin_all(self) -> list[str]:
-        """Begin what was asked for, in the order of processes; returns the commands' names."""
+    def _begin_all(self) -> None:
+        """Begin what was asked for, in the order in which the script started the processes."""
         top = self.sandbox.launcher.pid
         begin, self.waiting = sorted(self.waiting, key=lambda client: ancestry(client.pid, top)), []
-        began = [client.request.name for client in begin if client.request is not None]
         for client in begin:
             self._begin(client)
         self._run_due()
-        return began
 
-    def _tell_ended(self, began: list[str]) -> None:
+    def _tell_ended(self) -> None:
         """Commands that took no time are told so only when /proc shows what they did."""
-        if CHANGERS.intersection(began):
+        if self._ended:
             self.sysctls.publish()
         ended, self._ended = self._ended, []
         for client, status in ended:
@@ -235,6 +235,8 @@ class Server:
 
     def _start(self, client: Client, process: ClientProcess) -> None:
         try:
+            if process.name == "sysctl":
+                self.sysctls.touched(process.netns)
             outcome = self._load(process)(process)
             if not isinstance(outcome, int) and hasattr(outcome, "send"):
                 client.running = self.lab.env.process(self._drive(client, process, outcome))

@@ -23,11 +23,6 @@ class Request:
     env: dict[str, str]
     stdout_isatty: bool
 
-    @property
-    def name(self) -> str:
-        """The command's own name, without its directory."""
-        return self.argv[0].rpartition("/")[2]
-
 
 def message(kind: str, payload: bytes = b"") -> bytes:
     """One message as octets."""

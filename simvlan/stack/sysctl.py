@@ -69,6 +69,19 @@ class Sysctls:
         for place in sorted(places):
             yield ("net", "ipv6", "conf", place, "disable_ipv6")
 
+    def part(self, device: str | None) -> Iterator[Key]:
+        """Every key of one device; with None, every key of no device."""
+        if device is None:
+            yield from self._settings_and_conf(["all", "default"])
+        else:
+            for leaf in CONF_DEFAULTS:
+                yield ("net", "ipv4", "conf", device, leaf)
+        for place in ["default"] if device is None else [device]:
+            for name in _NEIGH_KEYS:
+                yield ("net", "ipv4", "neigh", place, name)
+        for place in ["all", "default"] if device is None else [device]:
+            yield ("net", "ipv6", "conf", place, "disable_ipv6")
+
     def _settings_and_conf(self, places: list[str]) -> Iterator[Key]:
         names = sorted([*SETTINGS, *_SPECIAL, "conf", "neigh"])
         for name in names:
