@@ -68,7 +68,10 @@ def test_version():
     assert simvlan("--version").stdout == f"simvlan {__version__}\n"
 
 
-@pytest.mark.parametrize("words", ["", "nosuch", "run", "run --seed x s", "trace s", "run --on moon s", "matrix s extra"])
+WRONG = ["", "nosuch", "run", "run --seed x s", "trace s", "run --on moon s", "matrix a b"]
+
+
+@pytest.mark.parametrize("words", WRONG)
 def test_wrong_usage_is_2(words):
     done = simvlan(*words.split())
     assert done.returncode == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from shell_stage import DRIVER, PYTHON, needs_namespaces, stage  # noqa: F401
+from shell_stage import DRIVER, PYTHON, needs_namespaces
 
 pytestmark = needs_namespaces
 

@@ -7,10 +7,11 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
-from shell_stage import DRIVER, PYTHON, needs_namespaces, stage  # noqa: F401
+from shell_stage import DRIVER, PYTHON, needs_namespaces
 
 pytestmark = needs_namespaces
 
@@ -130,6 +131,30 @@ def test_where_namespaces_are_forbidden_it_is_said(stage):
     assert "ran" not in done.stdout
     assert done.returncode == 2
     assert "unshare: No space left on device" in done.stderr
+
+
+def test_a_masked_proc_means_no_pid_namespace(stage):
+    """As in many containers: no new /proc may be mounted; the rest of the confinement holds, and nothing is left."""
+    mask = 'mount --bind /dev/null /proc/timer_list; exec "$@"'
+    stage.command = ["unshare", "-Urm", "bash", "-c", mask, "x", *stage.command]
+    script = """
+    (( $(ls /proc | grep -c '^[0-9]') > 20 )) && echo shared
+    ping X & sleep 1.5; kill -INT $!; wait; diff <(ip args a) <(ip args a) && ip time
+    /usr/sbin/ip args full; (sleep 1000; python3 -c 'import time; time.sleep(99)') &
+    """
+    assert stage.out(script) == "shared\nX seq=1 t=0\nX seq=2 t=1\nX: 2 sent\n1.5\n[full]\n"
+
+
+def test_a_killed_simulator_takes_the_script_along(stage):
+    """SIGKILL leaves its directory behind, but no process."""
+    process = stage.start("sleep infinity & python3 -c 'import time; time.sleep(99)'")
+    time.sleep(1.5)
+    process.kill()
+    process.communicate(timeout=10)
+    time.sleep(0.5)
+    assert stage.left_processes() == []
+    shutil.rmtree(stage.tmp)
+    stage.tmp.mkdir()
 
 
 def test_unconfined_runs_without_namespaces(stage):

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from shell_stage import DRIVER, PYTHON, needs_namespaces, stage  # noqa: F401
+from shell_stage import DRIVER, PYTHON, needs_namespaces
 
 pytestmark = needs_namespaces
 
@@ -147,6 +147,31 @@ def read_until(terminal: int, text: bytes, limit: float = 10) -> bytes:
                 break
     assert text in seen, seen[-500:]
     return seen
+
+
+def test_ctrl_z_stops_and_fg_goes_on(stage):
+    """The simulator stops with its script, the shell above gets the terminal, and `fg` continues both."""
+    script = stage.folder / "tty.sh"
+    script.write_text("read -r word; echo got $word; sleep infinity")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve("/bin/bash", ["bash", "--norc", "-i"], stage.env(TERM="dumb", PS1="above> "))
+    read_until(terminal, b"above> ")
+    os.write(terminal, f"{PYTHON} {DRIVER} {script}\n".encode())
+    time.sleep(1.5)
+    os.write(terminal, b"\x1a")
+    read_until(terminal, b"Stopped")
+    os.write(terminal, b"fg\n")
+    time.sleep(0.5)
+    os.write(terminal, b"word\n")
+    read_until(terminal, b"got word")
+    os.write(terminal, b"\x03")
+    read_until(terminal, b"above> ")
+    os.write(terminal, b"echo status $?\n")
+    read_until(terminal, b"status 130")
+    os.write(terminal, b"exit\n")
+    assert end_of(pid) == 0
+    os.close(terminal)
 
 
 def test_the_interactive_shell(stage):

@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from shell_stage import needs_namespaces, stage  # noqa: F401
+from shell_stage import needs_namespaces
 
 pytestmark = needs_namespaces
 
