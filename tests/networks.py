@@ -118,6 +118,8 @@ class World:
 
     def disturb(self) -> None:
         """A change in the middle of traffic, deletion included."""
+        if not self.devices():
+            return
         with suppress(RtnlError):
             if self.rng.random() < 0.15:
                 link_del(self.net, self.rng.choice(self.devices()))

@@ -1,11 +1,13 @@
 """Random networks and frames: nothing crashes, every frame is accounted for, the same seed gives the same captures."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simvlan import network
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
@@ -16,6 +18,15 @@ SECOND = 1_000_000_000
 
 seeds = st.integers(0, 2**32)
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_storms() -> Iterator[None]:
+    """Random networks hold loops; a storm is called one sooner here, so that it does not fill the test's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "STORM_LIMIT", 2_000)
+        patch.setattr(network, "IN_FLIGHT_LIMIT", 2_000)
+        yield
 
 
 class Captures(list[tuple[int, str, bool, bytes]]):
