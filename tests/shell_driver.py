@@ -48,6 +48,7 @@ class FakeLab:
         self.proc_sys = FakeProcSys(self)
         self.log = []
         self.sent = []
+        self.flooded = 0
 
     def step(self):
         self.env.step()
@@ -66,6 +67,8 @@ def ip(proc):
     elif words[:1] == ["log"]:
         for ms, netns, text in lab.log:
             proc.write(f"{ms}ms {netns or 'root'}: {text}\n")
+    elif words[:1] == ["flooded"]:
+        proc.write(f"{lab.flooded}\n")
     elif words[:1] == ["time"]:
         proc.write(f"{lab.env.now / SECOND:g}\n")
     elif words[:1] == ["where"]:
@@ -109,6 +112,7 @@ def ping(proc):
 def flood(proc):
     """Writes 64 KiB every millisecond until told to stop; says on which ms it was stopped."""
     while True:
+        proc.lab.flooded += 1
         proc.write("y" * 65535 + "\n")
         yield proc.lab.env.timeout(10**6)
         if proc.lab.env.now > 3000 * SECOND:

@@ -37,10 +37,11 @@ def test_a_reader_that_leaves_ends_the_writer(stage):
 
 def test_a_reader_that_is_slow_holds_only_its_writer(stage):
     """Back-pressure: the flood stops while its reader sleeps in virtual time; nothing piles up, nothing hangs."""
-    script = "tcpdump | (sleep 20; head -c 100000 | wc -c); ip time"
+    script = "tcpdump | (sleep 20; head -c 100000 | wc -c); ip time; ip flooded"
     out = stage.out(script).split()
     assert out[0] == "100000"
     assert 20 <= float(out[1]) < 21
+    assert int(out[2]) < 20  # of 20,000
 
 
 def test_large_output_arrives_whole(stage):
