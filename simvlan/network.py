@@ -35,6 +35,9 @@ STORM_LIMIT = 200_000
 IN_FLIGHT_LIMIT = 100_000
 """Frames that may be under way in queues and cables at once before more are declared a storm."""
 
+CROSSING_LIMIT = 1_000
+"""Cables and queues one frame may cross before it is taken for one that circles in a loop."""
+
 
 class Tracer(Protocol):
     """Somebody who reads every step; None while nobody does."""
@@ -104,6 +107,9 @@ class Network(Lifecycle):
         self._work: deque[tuple[Device, Frame, int]] = deque()
         self._depth = 0
         self._flying = 0
+        self._hops = 0
+        """Cables and queues that the frame being carried, and what it was copied from, has crossed."""
+        self._stormy = False
         self._draining = False
         self._fid = 0
         self._last_fid = 0
@@ -162,7 +168,7 @@ class Network(Lifecycle):
         return self.clock.at(time_ns, partial(self._timed, action))
 
     def _timed(self, action: Callable[[], object]) -> None:
-        self._fid = 0  # what a timer makes has no parent
+        self._fid = self._hops = 0  # what a timer makes has no parent
         action()
         self.drain()
 
@@ -170,6 +176,7 @@ class Network(Lifecycle):
 
     def send(self, dev: Device, frame: Frame) -> Drop | None:
         """Send as a program would: transmit, then let the softirq run what it caused."""
+        self._hops = 0
         if self._tracer is not None:
             self._fid = self._new_fid()
         drop = self.transmit(dev, frame)
@@ -178,11 +185,12 @@ class Network(Lifecycle):
 
     def originate(self, dev: Device, frame: Frame) -> Drop | None:
         """Send a frame that a protocol made while it handled another one (or a timer)."""
-        if self._tracer is None:
-            return self.transmit(dev, frame)
-        outer, self._fid = self._fid, self._new_fid(self._fid)
+        crossed, self._hops = self._hops, 0
+        outer = self._fid
+        if self._tracer is not None:
+            self._fid = self._new_fid(outer)
         drop = self.transmit(dev, frame)
-        self._fid = outer
+        self._fid, self._hops = outer, crossed
         return drop
 
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
@@ -237,29 +245,41 @@ class Network(Lifecycle):
             self._xmit(dev, frame)
 
     def _fly(self, time_ns: int, landing: Callable[[], None], dev: Device, frame: Frame) -> None:
-        """Let a frame be under way until a time; a loop with delay multiplies frames until this limit."""
-        if self._flying >= IN_FLIGHT_LIMIT:
-            self.storms[dev.path] += 1
-            self._dropped(dev, "tx", frame, Drop.STORM)
+        """Let a frame be under way until a time, unless it is part of a storm."""
+        if self._hops >= CROSSING_LIMIT or self._flying >= IN_FLIGHT_LIMIT:
+            self._stormy = self._stormy or self._flying >= IN_FLIGHT_LIMIT
+            self._give_up(dev, "tx", frame)
             return
         self._flying += 1
-        self.clock.at(time_ns, partial(self._land, landing, self._fid))
+        self.clock.at(time_ns, partial(self._land, landing, dev, frame, self._fid, self._hops + 1))
 
-    def _land(self, landing: Callable[[], None], fid: int) -> None:
+    def _land(self, landing: Callable[[], None], dev: Device, frame: Frame, fid: int, hops: int) -> None:
         self._flying -= 1
-        self._fid = fid
+        self._fid, self._hops = fid, hops
+        if self._stormy:
+            self._calm_down(dev, frame)
+            return
         landing()
         self.drain()
+
+    def _calm_down(self, dev: Device, frame: Frame) -> None:
+        """Give up whatever is under way until nothing is: only then has the storm passed."""
+        self._stormy = self._flying > 0
+        self._give_up(dev, "rx", frame)
+
+    def _give_up(self, dev: Device, way: str, frame: Frame) -> None:
+        self.storms[dev.path] += 1
+        self._dropped(dev, way, frame, Drop.STORM)
 
     def _onto_cable(self, dev: Device, frame: Frame) -> Drop | None:
         """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never."""
         dev.tx_packets += 1
         dev.tx_bytes += 14 + len(frame.payload)
         delay_ns = dev.wire.constant_ns
-        if delay_ns and self._tracer is None and self._flying < IN_FLIGHT_LIMIT:
+        if delay_ns and self._tracer is None and self._flying < IN_FLIGHT_LIMIT and self._hops < CROSSING_LIMIT:
             self._flying += 1
             dev.wire.sent += 1
-            self.clock.at(self.clock.now + delay_ns, partial(self._arrive_plain, dev, frame))
+            self.clock.at(self.clock.now + delay_ns, partial(self._arrive_plain, dev, frame, self._hops + 1))
             return None
         answer = dev.wire.admit(frame, self.now)
         if isinstance(answer, Drop):
@@ -277,10 +297,13 @@ class Network(Lifecycle):
         self._fid = mine
         return None
 
-    def _arrive_plain(self, dev: Device, frame: Frame) -> None:
+    def _arrive_plain(self, dev: Device, frame: Frame, hops: int) -> None:
         """Do what `_land` and `_arrive` do, for a frame on a cable that only delays: nothing else is queued then."""
         self._flying -= 1
-        if not dev.carrier or self._tracer is not None or self._backlog or self._draining:
+        self._hops = hops
+        if self._stormy:
+            self._calm_down(dev, frame)
+        elif not dev.carrier or self._tracer is not None or self._backlog or self._draining:
             self._arrive(dev, frame)
         else:
             verdict = dev.tx(frame, self.clock.now, None)
@@ -463,8 +486,7 @@ class Network(Lifecycle):
         """Give up every frame still queued: a loop would go on for ever in this instant."""
         for dev, frame, fid in (*self._backlog, *self._work):
             self._fid = fid
-            self.storms[dev.path] += 1
-            self._dropped(dev, "rx", frame, Drop.STORM)
+            self._give_up(dev, "rx", frame)
         self._backlog.clear()
         self._work.clear()
 
