@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from simvlan.diagnose import diagnose
 from simvlan.engines.events import Snapshot, restore
 from simvlan.network import Netns, Network
 from simvlan.trace import Step, Trace, listen
@@ -27,6 +28,9 @@ NEVER_A_CAUSE = frozenset(("ARP_NOT_OURS",))
 
 UNANSWERED = frozenset(("NEIGH_FAILED",))
 """What the sender says when nobody answered: true, but never the cause if another drop is known."""
+
+UNEXPLAINED = UNANSWERED | {"EHOSTUNREACH", "NO_ANSWER"}
+"""Verdicts that only say that nobody answered: the devices' stacking may say why."""
 
 LOCAL_ERRORS = {
     "Network is unreachable": ("ENETUNREACH", "no route to the address", "ip route add NET via GATEWAY"),
@@ -102,19 +106,21 @@ class Matrix:
     __repr__ = to_text
 
     def _reasons(self) -> list[tuple[str, str]]:
-        return list(dict.fromkeys((cell.reason, cell.device) for cell in self.failures))
+        return list(dict.fromkeys((cell.reason, cell.sentence) for cell in self.failures))
 
     def _mark(self, source: str, target: tuple[str, str], marks: dict[tuple[str, str], str]) -> str:
         cell = self.cells.get((source, *target))
         if cell is None:
             return "."
-        return "yes" if cell.reached else f"no ({marks[cell.reason, cell.device]})"
+        return "yes" if cell.reached else f"no ({marks[cell.reason, cell.sentence]})"
 
     def _notes(self, marks: dict[tuple[str, str], str]) -> list[str]:
         lines = []
-        for (reason, device), mark in marks.items():
-            cell = next(c for c in self.failures if (c.reason, c.device) == (reason, device))
-            lines += [f"({mark}) {device}: {reason}: {cell.sentence}", f"    remedy: {cell.remedy}"]
+        for why, mark in marks.items():
+            cells = [cell for cell in self.failures if (cell.reason, cell.sentence) == why]
+            lines.append(f"({mark}) {why[0]}: {why[1]}")
+            lines.append(f"    at {', '.join(dict.fromkeys(cell.device for cell in cells))}")
+            lines.append(f"    remedy: {cells[0].remedy}")
         return lines
 
     def to_json(self) -> str:
@@ -213,7 +219,15 @@ def try_ping(frozen: Snapshot, source: str, target: str, address: str) -> Cell:
     result = copy.ping(source, address, 1, "-n", "-W", "4")
     if result:
         return Cell(source, target, address, True)
-    return Cell(source, target, address, False, *blame(trace, source, target, result.text))
+    cause = blame(trace, source, target, result.text)
+    found = diagnose(copy.network, source, target, _number(address)) if cause[0] in UNEXPLAINED else None
+    if found is not None:
+        return Cell(source, target, address, False, found.reason, found.device, found.sentence, found.remedy, cause[4])
+    return Cell(source, target, address, False, *cause)
+
+
+def _number(address: str) -> int:
+    return int.from_bytes(bytes(int(octet) for octet in address.split(".")), "big")
 
 
 def sent_by(trace: Trace, source: str, target: str) -> Trace:
@@ -257,7 +271,7 @@ def _weight(step: Step, target: str) -> int:
     """How much a drop says about a failed ping; 0: it says nothing."""
     assert step.drop is not None
     here = step.netns == target
-    if step.drop.name in NEVER_A_CAUSE:
+    if step.drop.name in NEVER_A_CAUSE or step.device == "lo":  # what the sender tells itself is an effect
         return 0
     if step.drop.name in IGNORED_BY_BYSTANDERS:
         return 2 if here else 0

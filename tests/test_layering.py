@@ -21,7 +21,7 @@ LAYERS = [
     {"engines"},
     {"tools"},
     {"shell"},
-    {"explain", "matrix", "plot", "lab"},
+    {"explain", "fill", "matrix", "plot", "lab"},
     {"oracle"},
     {"cli", "__main__"},
 ]

@@ -96,6 +96,12 @@ def test_queues_agree_with_linux() -> None:
     for (name, (_, options, sizes)), run in zip(CASES.items(), runs, strict=True):
         assert run.exit_code == 0, (name, run.stderr)
         shown = json.loads(run.stdout)[0]
-        theirs = tuple(shown[key] for key in ("bytes", "packets", "drops", "overlimits", "requeues"))
+        theirs = counted(tuple(shown[key] for key in ("bytes", "packets", "drops", "overlimits", "requeues")))
         arrived = [octets[14] for _, _, octets in run.captures["w.w0"]]
-        assert (name, *simulate(options, sizes)) == (name, arrived, theirs)
+        order, ours = simulate(options, sizes)
+        assert (name, order, counted(ours)) == (name, arrived, theirs)
+
+
+def counted(stats: tuple[int, ...]) -> tuple[int, ...]:
+    """Counters fit to compare: overlimits counts the watchdog's looks, which depend on the guest's wall clock."""
+    return (*stats[:3], bool(stats[3]), stats[4])

@@ -1,0 +1,104 @@
+"""Why nobody answers: what the stacking of two devices alone says about an unanswered ARP request or ping.
+
+A walk shows where frames died; these rules name the design behind it: a host and its own macvlan, two VLANs, siblings
+that may not talk. Facts of drivers/net/macvlan.c, drivers/net/ipvlan and net/8021q.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simvlan.devices.device import Device
+
+if TYPE_CHECKING:
+    from simvlan.network import Netns, Network
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A cause by name, where it lies, one sentence, and what to do."""
+
+    reason: str
+    device: str
+    sentence: str
+    remedy: str
+
+
+def diagnose(network: Network, source: str, target: str, address: int) -> Diagnosis | None:
+    """Say why *source* cannot reach *address* in *target*, if the devices' stacking alone tells."""
+    sender = _sender(network.netns[source], address)
+    owner = _owner(network.netns[target], address)
+    if sender is None or owner is None:
+        return None
+    return _own_child(sender, owner) or _own_child(owner, sender) or _siblings(sender, owner) or _vlans(sender, owner)
+
+
+def _sender(ns: Netns, address: int) -> Device | None:
+    """The device by which a namespace sends to an address."""
+    from simvlan.errors import RtnlError
+
+    stack: Any = ns.stack
+    try:
+        dev: Device | None = stack.route_get(address).dev
+    except RtnlError:
+        return None
+    return dev
+
+
+def _owner(ns: Netns, address: int) -> Device | None:
+    """The device that has an address."""
+    stack: Any = ns.stack
+    return next((dev for dev in ns.devices.values() if any(a.local == address for a in stack.addresses(dev))), None)
+
+
+def chain(dev: Device) -> list[Device]:
+    """A device and its lower devices, downwards."""
+    devices = [dev]
+    while devices[-1].lower is not None:
+        devices.append(devices[-1].lower)
+    return devices
+
+
+def _own_child(parent: Device, child: Device) -> Diagnosis | None:
+    """A macvlan or ipvlan parent and its own child: what either sends to the other goes to the wire."""
+    if child.kind not in ("macvlan", "ipvlan") or parent is child or parent not in chain(child):
+        return None
+    mode = "bridge" if child.kind == "macvlan" else "l2"
+    made = f"ip link add link {parent.name} name host0 type {child.kind} mode {mode}"
+    remedy = f"give the host a child of its own ({made}), or let the switch reflect (hairpin)"
+    sentence = f"what a {child.kind} and its own lower device {parent.name} send each other goes to the wire only"
+    return Diagnosis("OWN_CHILD", parent.path, sentence, remedy)
+
+
+def _siblings(one: Device, other: Device) -> Diagnosis | None:
+    """Two children of one parent whose mode keeps them apart."""
+    if one.lower is None or one.lower is not other.lower or one.kind != other.kind:
+        return None
+    modes = [_mode(dev) for dev in (one, other)]
+    if "private" in modes:
+        return Diagnosis("PRIVATE_SIBLINGS", one.path, "private children never hear their siblings", "use mode bridge")
+    if "vepa" in modes:
+        sentence = "vepa children talk through the switch only, and it does not reflect"
+        return Diagnosis("VEPA_NO_HAIRPIN", one.path, sentence, "bridge link set dev PORT hairpin on, at the switch")
+    return None
+
+
+def _mode(dev: Any) -> str:
+    """What keeps a child from its siblings: a macvlan's mode, an ipvlan port's flag."""
+    return str(dev.mode_name if dev.kind == "macvlan" else dev.port.flag.value)
+
+
+def _tags(dev: Device) -> str:
+    """The VLAN ids that a device's frames get on their way down, such as `100` or `10/50`; empty without any."""
+    stacked: list[Any] = chain(dev)
+    return "/".join(str(each.vid) for each in stacked if each.kind == "vlan")
+
+
+def _vlans(one: Device, other: Device) -> Diagnosis | None:
+    """VLAN devices with different tags: separate broadcast domains (an untagged end may be anywhere: no verdict)."""
+    here, there = _tags(one), _tags(other)
+    if not here or not there or here == there:
+        return None
+    sentence = f"VLAN {here} here, VLAN {there} there: separate broadcast domains"
+    return Diagnosis("OTHER_VLAN", one.path, sentence, "put both into one VLAN, or route between the VLANs")

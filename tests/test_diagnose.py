@@ -1,0 +1,76 @@
+"""The design behind an unanswered ping is named: OWN_CHILD, OTHER_VLAN, PRIVATE_SIBLINGS, VEPA_NO_HAIRPIN."""
+
+import pytest
+
+from simvlan.lab import Lab
+
+HOST = """
+ip netns add host; ip netns add wire
+ip link add eth0 netns host type veth peer name w netns wire
+ip -n host link set eth0 up; ip -n wire link set w up
+"""
+
+
+def child(name: str, number: int, lower: str, kind: str) -> str:
+    """A namespace with one sub-interface of the host's device."""
+    return f"""
+    ip netns add {name}
+    ip -n host link add link {lower} name {name} netns {name} type {kind}
+    ip -n {name} address add 10.0.0.{number}/24 dev {name}
+    ip -n {name} link set {name} up
+    """
+
+
+def reasons(script: str) -> dict[tuple[str, str], str]:
+    """(source, target) -> reason, empty where reached."""
+    lab = Lab()
+    assert lab.sh(HOST + script).exit == 0
+    return {(c.source, c.target): c.reason for c in lab.matrix().cells.values()}
+
+
+@pytest.mark.parametrize("kind", ["macvlan mode bridge", "ipvlan mode l2"])
+def test_a_host_and_its_own_child(kind: str) -> None:
+    """macvlan_queue_xmit and ipvlan: between lower device and child there is only the wire; siblings do talk."""
+    found = reasons(
+        "ip -n host address add 10.0.0.100/24 dev eth0\n" + child("c1", 1, "eth0", kind) + child("c2", 2, "eth0", kind)
+    )
+    assert found["host", "c1"] == found["c1", "host"] == "OWN_CHILD"
+    assert found["c1", "c2"] == ""
+
+
+def test_two_vlans_are_two_broadcast_domains() -> None:
+    """The same subnet on eth0.10 and eth0.20: ARP never crosses; inside one VLAN it does."""
+    vlan = "ip -n host link add link eth0 name eth0.{0} type vlan id {0}; ip -n host link set eth0.{0} up\n"
+    vlans = vlan.format(10) + vlan.format(20)
+    found = reasons(
+        vlans
+        + child("a", 1, "eth0.10", "macvlan mode bridge")
+        + child("b", 2, "eth0.20", "macvlan mode bridge")
+        + child("c", 3, "eth0.10", "macvlan mode bridge")
+    )
+    assert found["a", "b"] == found["b", "a"] == "OTHER_VLAN"
+    assert found["a", "c"] == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("macvlan mode private", "PRIVATE_SIBLINGS"),
+        ("macvlan mode vepa", "VEPA_NO_HAIRPIN"),
+        ("macvlan mode bridge", ""),
+        ("ipvlan mode l2 vepa", "VEPA_NO_HAIRPIN"),
+    ],
+)
+def test_siblings_that_may_not_talk(kind: str, reason: str) -> None:
+    found = reasons(child("c1", 1, "eth0", kind) + child("c2", 2, "eth0", kind))
+    assert found["c1", "c2"] == reason
+
+
+def test_a_target_that_is_merely_down_is_not_blamed_on_its_design() -> None:
+    """The negative twin: the devices' stacking says nothing, so the walk's own verdict stays."""
+    found = reasons(
+        child("c1", 1, "eth0", "macvlan mode bridge")
+        + child("c2", 2, "eth0", "macvlan mode bridge")
+        + "ip -n c2 link set c2 down\n"
+    )
+    assert found["c1", "c2"] not in ("", "OWN_CHILD", "OTHER_VLAN", "PRIVATE_SIBLINGS", "VEPA_NO_HAIRPIN")
