@@ -44,12 +44,12 @@ def test_two_vlans_are_two_broadcast_domains() -> None:
     vlans = vlan.format(10) + vlan.format(20)
     found = reasons(
         vlans
-        + child("a", 1, "eth0.10", "macvlan mode bridge")
-        + child("b", 2, "eth0.20", "macvlan mode bridge")
-        + child("c", 3, "eth0.10", "macvlan mode bridge")
+        + child("c1", 1, "eth0.10", "macvlan mode bridge")
+        + child("c2", 2, "eth0.20", "macvlan mode bridge")
+        + child("c3", 3, "eth0.10", "macvlan mode bridge")
     )
-    assert found["a", "b"] == found["b", "a"] == "OTHER_VLAN"
-    assert found["a", "c"] == ""
+    assert found["c1", "c2"] == found["c2", "c1"] == "OTHER_VLAN"
+    assert found["c1", "c3"] == ""
 
 
 @pytest.mark.parametrize(
