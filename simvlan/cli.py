@@ -161,10 +161,10 @@ def send_verb(_options: argparse.Namespace) -> int:
 
 def trace_verb(options: argparse.Namespace) -> int:
     """simvlan trace: run the script, then follow one frame without sending it."""
-    from simvlan.shell.send import octets
+    from simvlan.shell.send import frame_of
 
     try:
-        frame = octets(options.octets, options.expression)
+        frame = frame_of(options.octets, options.expression)
     except ValueError as error:
         return complain(f"trace: {error}")
     lab, status = _after(options)

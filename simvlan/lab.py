@@ -13,7 +13,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from simvlan.capture import OutsideSnapshots, read_pcap
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, Snapshot, restore, snapshot
+from simvlan.fill import is_packet, to_frame
 from simvlan.frame import Frame
 from simvlan.network import Network
 from simvlan.table import Table
@@ -172,7 +173,7 @@ class Lab:
             OSError: ENETDOWN, EMSGSIZE or ENOBUFS, as the socket would say.
         """
         dev = self.network.device(path)
-        for frame in _frames(what):
+        for frame in _frames(what, dev):
             _packet_send(self.network, dev, frame)
 
     @contextmanager
@@ -204,7 +205,7 @@ class Lab:
         """Tell where a frame sent on a device would go, and why; nothing changes here."""
         from simvlan.explain import explain
 
-        frames = _frames(what)
+        frames = _frames(what, self.network.device(path))
         if len(frames) != 1:
             raise ValueError(f"a trace follows one frame, not {len(frames)}")
         return explain(self.network, path, frames[0])
@@ -273,15 +274,19 @@ class _Collector(OutsideSnapshots):
         self.packets.append(packet)
 
 
-def _frames(what: FrameLike) -> list[Frame]:
-    """Turn whatever describes frames into frames."""
+def _frames(what: FrameLike, dev: Device) -> list[Frame]:
+    """Turn whatever describes frames into frames that *dev* sends."""
     if isinstance(what, Frame):
         return [what]
+    if is_packet(what):
+        return [to_frame(what, dev)]
+    if isinstance(what, (bytes, bytearray, memoryview)):
+        return [Frame.parse(bytes(what))]
     if isinstance(what, (str, os.PathLike)):
         return [Frame.parse(octets) for _, octets in read_pcap(what)]
-    if isinstance(what, (list, tuple)):
-        return [frame for each in what for frame in _frames(each)]
-    return [Frame.parse(bytes(what))]
+    if isinstance(what, Iterable):
+        return [frame for each in what for frame in _frames(each, dev)]
+    raise TypeError(f"{what!r} is no frame: octets, a scapy packet, a Frame or the name of a pcap file is expected")
 
 
 def _packet_send(network: Network, dev: Device, frame: Frame) -> None:
