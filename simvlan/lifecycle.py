@@ -34,7 +34,7 @@ class Lifecycle:
         """Put a device into a namespace (register_netdevice); a wanted index is the caller's to check."""
         dev.netns = ns
         dev.ifindex = ifindex or ns.free_ifindex()
-        ns.devices[dev.name] = dev
+        ns.devices[dev.name] = ns.indexes[dev.ifindex] = dev
         ns.stack.device_added(dev)
         for watcher in self.watchers:
             watcher(dev, "add")
@@ -49,7 +49,7 @@ class Lifecycle:
         dev.on_unregister(self)
 
     def _forget(self, dev: Device) -> None:
-        del dev.netns.devices[dev.name]
+        del dev.netns.devices[dev.name], dev.netns.indexes[dev.ifindex]
         for watcher in self.watchers:
             watcher(dev, "del")
 

@@ -16,6 +16,7 @@ LAYERS = [
     {"verdict"},
     {"devices", "stack", "links", "qdisc"},
     {"lifecycle"},
+    {"transmission"},
     {"network"},
     {"rtnl", "trace", "capture", "capture_ng", "table"},
     {"engines"},
@@ -29,7 +30,7 @@ LAYERS = [
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-STDLIB_ONLY = {part for layer in LAYERS[:7] for part in layer}
+STDLIB_ONLY = {part for layer in LAYERS[:8] for part in layer}
 ALLOWED_LAZY = {"frame": {"scapy"}, "trace": {"pandas"}, "table": {"pandas"}}
 """Third-party modules a core layer may import inside a function: the adapters at its edge."""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simvlan import network
+from simvlan import network, transmission
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
@@ -25,7 +25,7 @@ def small_storms() -> Iterator[None]:
     """Random networks hold loops; a storm is called one sooner here, so that it does not fill the test's time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "STORM_LIMIT", 2_000)
-        patch.setattr(network, "IN_FLIGHT_LIMIT", 2_000)
+        patch.setattr(transmission, "IN_FLIGHT_LIMIT", 2_000)
         yield
 
 
