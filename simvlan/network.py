@@ -1,8 +1,8 @@
 """The network: namespaces, devices, and the order in which Linux takes a frame through them.
 
 Mirrors net/core/dev.c: the receive pipeline (__netif_receive_skb_core), the CPU backlog and the work queue. Sending is
-in `transmission.py`; what happens to devices themselves (up, carrier, deletion, moves) is in `lifecycle.py`. Rules live in
-`devices/` and `stack/`; here they are called and obeyed.
+in `transmission.py`; what happens to devices themselves (up, carrier, deletion, moves) is in `lifecycle.py`. Rules live
+in `devices/` and `stack/`; here they are called and obeyed.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ LAYERS = [
     {"engines"},
     {"tools"},
     {"shell"},
-    {"explain", "fill", "matrix", "plot", "lab"},
+    {"diagnose", "explain", "fill", "matrix", "plot", "lab"},
     {"oracle"},
     {"cli", "__main__"},
 ]
