@@ -151,8 +151,8 @@ def test_send_inside_a_script(stage):
     [
         ("send eth0", 2, "give a frame"),
         ("send eth0 --hex xyz", 2, "not pairs of hex digits"),
-        ("send eth0 --hex 0011", 2, "2 octets are no Ethernet frame"),
-        ("send eth0 'Ether('", 2, "SyntaxError"),
+        ("send eth0 --hex 0011", 2, "2 octets are too few for an Ethernet header"),
+        ("send eth0 'Ether('", 2, "was never closed"),
         ("send eth0 --hex 00 'Ether()'", 2, "one of them"),
         ("send nosuch --hex ffffffffffff0200000000010806", 1, "no such device"),
         ("send eth0 --count 0 --hex ffffffffffff0200000000010806", 2, "--count"),
