@@ -293,7 +293,7 @@ def _packet_send(network: Network, dev: Device, frame: Frame) -> None:
     """Send as packet_snd does: refused while down, and beyond the MTU (a tag may be on top)."""
     if not dev.up:
         raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
-    if len(frame) > dev.mtu + 14 + (4 if frame.proto in (0x8100, 0x88A8) else 0):
+    if len(frame) > dev.mtu + 14 + (4 if frame.proto == 0x8100 else 0):
         raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
     drop = network.send(dev, frame)
     if drop is Drop.IPVLAN_NO_IPV6:

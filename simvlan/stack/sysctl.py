@@ -63,7 +63,7 @@ class Sysctls:
         """Every key there is, in the order of a listing."""
         places = ["all", "default", *sorted(self.stack.netns.devices)]
         yield from self._settings_and_conf(sorted(places))
-        for place in sorted(p for p in places if p != "all"):
+        for place in sorted(p for p in places if p != "all" and (p != "default" or self._first())):
             for name in _NEIGH_KEYS:
                 yield ("net", "ipv4", "neigh", place, name)
         for place in sorted(places):
@@ -76,7 +76,7 @@ class Sysctls:
         else:
             for leaf in CONF_DEFAULTS:
                 yield ("net", "ipv4", "conf", device, leaf)
-        for place in ["default"] if device is None else [device]:
+        for place in ["default"] * self._first() if device is None else [device]:
             for name in _NEIGH_KEYS:
                 yield ("net", "ipv4", "neigh", place, name)
         for place in ["all", "default"] if device is None else [device]:
@@ -129,7 +129,13 @@ class Sysctls:
         named = {"all": self.stack.conf_all, "default": self.stack.conf_default}
         return named.get(place) or self._indev(place).conf
 
+    def _first(self) -> bool:
+        """Only the initial namespace has neigh/default (arp_init registers the table's own parameters there)."""
+        return not self.stack.netns.name
+
     def _neigh(self, place: str) -> Conf:
+        if place == "default" and not self._first():
+            raise RtnlError(ENOENT)
         return self.stack.neigh_default if place == "default" else self._indev(place).neigh
 
     # -- writing ----------------------------------------------------------------------------------------------------
