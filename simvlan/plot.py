@@ -135,8 +135,9 @@ def _draw_box(axes: Any, box: Box) -> None:
         )
     )
     axes.text(
-        box.x + BOX_WIDTH / 2, box.y - ROW * 0.55, box.name or "root", ha="center", va="center", weight="bold", size=9
-    )
+        box.x + BOX_WIDTH / 2, box.y - ROW * 0.55, box.name or "root", ha="center", va="center", weight="bold", size=9,
+        zorder=5, bbox={"fc": "white", "ec": "none", "pad": 1.0, "alpha": 0.85},
+    )  # fmt: skip
     for dev in box.devices:
         x, y = box.place(dev)
         style = "-" if dev.up and dev.carrier else ":"
@@ -150,9 +151,10 @@ def _draw_box(axes: Any, box: Box) -> None:
                 ec="#333333",
                 lw=0.9,
                 ls=style,
+                zorder=4,  # over the lines, which run over the namespaces
             )
         )
-        axes.text(x, y, f"{dev.name}  ({dev.kind})", ha="center", va="center", size=7.5)
+        axes.text(x, y, f"{dev.name}  ({dev.kind})", ha="center", va="center", size=7.5, zorder=5)
 
 
 def _draw_edges(axes: Any, dev: Device, home: dict[Device, Box]) -> None:
@@ -169,16 +171,23 @@ def _draw_edges(axes: Any, dev: Device, home: dict[Device, Box]) -> None:
 
 
 def _line(axes: Any, a: Device, b: Device, home: dict[Device, Box], **style: Any) -> None:
-    """Draw a curve between two devices; inside one box it leaves and enters at the side."""
+    """Draw a curve between two devices; where a box holds several, it leaves or enters at the device's side."""
     from matplotlib.patches import FancyArrowPatch
 
     (xa, ya), (xb, yb) = home[a].place(a), home[b].place(b)
     if home[a] is home[b]:
         start, end, bend = (xa + 1.15, ya), (xb + 1.15, yb), 0.5 if ya < yb else -0.5
     else:
-        below = ya > yb
-        start, end, bend = (xa, ya - 0.17 if below else ya + 0.17), (xb, yb + 0.17 if below else yb - 0.17), 0.08
+        start, end, bend = _anchor(home[a], (xa, ya), (xb, yb)), _anchor(home[b], (xb, yb), (xa, ya)), 0.08
     axes.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-", zorder=3, **style))
+
+
+def _anchor(box: Box, at: tuple[float, float], towards: tuple[float, float]) -> tuple[float, float]:
+    """Return where a line touches a device: above or below one that is alone in its box, else at the nearer side."""
+    (x, y), (far_x, far_y) = at, towards
+    if len(box.devices) == 1:
+        return x, y + (0.17 if far_y > y else -0.17)
+    return x + (1.15 if far_x > x else -1.15), y
 
 
 def _legend(axes: Any, kinds: set[str]) -> None:
