@@ -19,6 +19,7 @@ MASKS = [
     (re.compile(r"ipg/ewma [0-9.]+/[0-9.]+ ms"), "ipg/ewma T/T ms"),
     (re.compile(r"  [0-9]+\.[0-9]{3} ?ms"), "  T ms"),
     (re.compile(r"ident=[0-9]+"), "ident=N"),
+    (re.compile(r"Usage.*", re.DOTALL), "Usage"),  # ours are in our own words
 ]
 
 

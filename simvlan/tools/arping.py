@@ -10,29 +10,12 @@ import simpy
 
 from simvlan.frame import ARP, BROADCAST, OTHERHOST, Frame
 from simvlan.tools.common import SECOND, Waiter, dotted, permute, resolve
-from simvlan.tools.ping import VERSION
+from simvlan.tools.ping_options import VERSION
 from simvlan.tools.program import Process
 
 USAGE = """
-Usage:
-  arping [options] <destination>
-
-Options:
-  -f            quit on first reply
-  -q            be quiet
-  -b            keep on broadcasting, do not unicast
-  -D            duplicate address detection mode
-  -U            unsolicited ARP mode, update your neighbours
-  -A            ARP answer mode, update your neighbours
-  -V            print version and exit
-  -c <count>    how many packets to send
-  -w <timeout>  how long to wait for a reply
-  -i <interval> set interval between packets (default: 1 second)
-  -I <device>   which ethernet device to use
-  -s <source>   source ip address
-  <destination> dns name or ip address
-
-For more details see arping(8).
+Usage: arping [-AbDfqUV] [-c COUNT] [-i SECONDS] [-I DEVICE] [-s ADDRESS] [-w SECONDS] DESTINATION
+What each means: arping(8).
 """
 REQUEST, REPLY = 1, 2
 

@@ -1,6 +1,6 @@
 """tc of iproute2 6.1: `tc qdisc` with netem and tbf, alone or one under the other. All else is refused by name."""
 
-# ruff: noqa: E101 - the usage text has tabs and spaces
+
 
 from __future__ import annotations
 
@@ -25,35 +25,14 @@ from simvlan.tools.tc_units import (
 )
 
 NETEM_USAGE = """\
-Usage: ... netem [ limit PACKETS ]
-                 [ delay TIME [ JITTER [CORRELATION]]]
-                 [ distribution {uniform|normal|pareto|paretonormal} ]
-                 [ corrupt PERCENT [CORRELATION]]
-                 [ duplicate PERCENT [CORRELATION]]
-                 [ loss random PERCENT [CORRELATION]]
-                 [ loss state P13 [P31 [P32 [P23 P14]]]
-                 [ loss gemodel PERCENT [R [1-H [1-K]]]
-                 [ ecn ]
-                 [ reorder PERCENT [CORRELATION] [ gap DISTANCE ]]
-                 [ rate RATE [PACKETOVERHEAD] [CELLSIZE] [CELLOVERHEAD]]
-                 [ slot MIN_DELAY [MAX_DELAY] [packets MAX_PACKETS] [bytes MAX_BYTES]]
-                 [ slot distribution {uniform|normal|pareto|paretonormal|custom}
-                   DELAY JITTER [packets MAX_PACKETS] [bytes MAX_BYTES]]
+Usage: ... netem [limit N] [delay TIME [JITTER [CORR]]] [distribution NAME] [loss P [CORR]] [duplicate P [CORR]]
+                 [corrupt P [CORR]] [reorder P [CORR] [gap N]] [rate RATE]: see tc-netem(8)
 """
 TBF_USAGE = """\
-Usage: ... tbf limit BYTES burst BYTES[/BYTES] rate KBPS [ mtu BYTES[/BYTES] ]
-	[ peakrate KBPS ] [ latency TIME ] [ overhead BYTES ] [ linklayer TYPE ]
+Usage: ... tbf rate RATE burst OCTETS (limit OCTETS | latency TIME) [peakrate RATE mtu OCTETS]: see tc-tbf(8)
 """
 USAGE = """\
-Usage:	tc [ OPTIONS ] OBJECT { COMMAND | help }
-	tc [-force] -batch filename
-where  OBJECT := { qdisc | class | filter | chain |
-		    action | monitor | exec }
-       OPTIONS := { -V[ersion] | -s[tatistics] | -d[etails] | -r[aw] |
-		    -o[neline] | -j[son] | -p[retty] | -c[olor]
-		    -b[atch] [filename] | -n[etns] name | -N[umeric] |
-		     -nm | -nam[es] | { -cf | -conf } path
-		     -br[ief] }
+Usage: tc [-s] [-d] [-j] [-n NETNS] qdisc {add|change|replace|del|show} [dev DEVICE] ...: see tc(8)
 """
 KNOWN_KINDS = frozenset(
     ["bfifo", "cake", "cbs", "choke", "codel", "drr", "etf", "fq", "fq_codel", "hfsc", "htb", "ingress", "clsact", "mq",

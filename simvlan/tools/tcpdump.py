@@ -23,14 +23,9 @@ from simvlan.tools.tcpdump_print import Style, dump, ethertype, hexdump, print_f
 USAGE = """\
 tcpdump version 4.99.3
 libpcap version 1.10.3 (with TPACKET_V3)
-Usage: tcpdump [-AbdDefhHIJKlLnNOpqStuUvxX#] [ -B size ] [ -c count ] [--count]
-		[ -C file_size ] [ -E algo:secret ] [ -F file ] [ -G seconds ]
-		[ -i interface ] [ --immediate-mode ] [ -j tstamptype ]
-		[ -M secret ] [ --number ] [ --print ] [ -Q in|out|inout ]
-		[ -r file ] [ -s snaplen ] [ -T type ] [ --version ]
-		[ -V file ] [ -w file ] [ -W filecount ] [ -y datalinktype ]
-		[ --time-stamp-precision precision ] [ --micro ] [ --nano ]
-		[ -z postrotate-command ] [ -Z user ] [ expression ]
+Usage: tcpdump [-AbdDefhlLnNOpqStuUvxX] [-c COUNT] [-i DEVICE] [-Q in|out|inout] [-r FILE] [-s OCTETS] [-w FILE]
+               [FILTER]
+What each means: tcpdump(8).
 """
 IGNORED = frozenset(("-l", "-U", "-K", "-N", "-O", "-f", "-Z", "-B", "-j", "--immediate-mode", "--print"))
 LINKTYPE_SLL2 = 276

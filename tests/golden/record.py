@@ -33,6 +33,11 @@ done 9<"$folder/commands"
 """
 
 
+def without_usage(text: str) -> str:
+    """Keep that a tool gave help, not its words: those are its authors'."""
+    return re.sub(r"Usage:.*|Usage\n.*", "Usage: (the tool's own text is not kept)\n", text, flags=re.DOTALL)
+
+
 def macros() -> dict[str, list[str]]:
     """name -> command templates."""
     found: dict[str, list[str]] = {}
@@ -84,8 +89,8 @@ def _write(topic: str, scripts: dict[str, list[str]], base: Path) -> None:
                 entry = {
                     "script_id": f"{topic}/{name}",
                     "cmd": command,
-                    "stdout": streams["out"].read_text(),
-                    "stderr": streams["err"].read_text(),
+                    "stdout": without_usage(streams["out"].read_text()),
+                    "stderr": without_usage(streams["err"].read_text()),
                     "exit": int(streams["rc"].read_text()),
                 }
                 target.write(json.dumps(entry, ensure_ascii=False) + "\n")
