@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from simvlan.clock import Clock
 from simvlan.devices.device import Device
 from simvlan.frame import Frame
 from simvlan.lifecycle import Lifecycle
-from simvlan.verdict import Drop, Verdict, Why
+from simvlan.verdict import Drop, Emit, Verdict, Way, Why
 
 if TYPE_CHECKING:
     from simvlan.network import Tracer
@@ -65,6 +65,9 @@ class Transmission(Lifecycle):
     @abstractmethod
     def _dropped(self, dev: Device, way: str, frame: Frame, drop: Drop) -> Drop: ...
 
+    @abstractmethod
+    def _trace(self, dev: Device, way: str, frame: Frame, drop: Drop | None, emits: Sequence[Emit] = ()) -> None: ...
+
     def send(self, dev: Device, frame: Frame) -> Drop | None:
         """Send as a program would: transmit, then let the softirq run what it caused."""
         self._hops = 0
@@ -94,9 +97,8 @@ class Transmission(Lifecycle):
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
             return None if self._depth else Drop.DEV_DOWN  # a device above is told nothing (noop_enqueue)
         if not dev.carrier:
-            dev.tx_dropped += 0  # 6.1 counts nothing here; later kernels count one
             self._dropped(dev, "tx", frame, Drop.NO_CARRIER)
-            return None
+            return None  # the noop queue: the sender is told nothing; 6.1 counts nothing, later kernels one tx_dropped
         if self._depth >= RECURSION_LIMIT:
             return self._dropped(dev, "tx", frame, Drop.RECURSION_LIMIT)
         if frame.accel and not dev.vlan_offload:
@@ -112,7 +114,7 @@ class Transmission(Lifecycle):
             link.dropped += 1
             self._dropped(dev, "tx", frame, answer)
             return None if answer is Drop.LINK_LOSS else answer  # the sender does not learn of a loss
-        mine = self._fid
+        mine = self._copied(dev, frame, len(answer))
         for depart_ns, sent in answer:
             if self._tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)
@@ -124,6 +126,12 @@ class Transmission(Lifecycle):
                 self._xmit(dev, sent)
         self._fid = mine
         return None
+
+    def _copied(self, dev: Device, frame: Frame, copies: int) -> int:
+        """Return the frame's id; when it leaves more than once, tell the tracer that it ends here in copies."""
+        if copies > 1 and self._tracer is not None:
+            self._trace(dev, "tx", frame, None, [(Way.TX, dev, frame)] * copies)
+        return self._fid
 
     def _dequeue(self, dev: Device, link: Any, epoch: int, frame: Frame) -> None:
         if not (dev.up and dev.carrier):
@@ -177,7 +185,7 @@ class Transmission(Lifecycle):
             dev.wire.dropped += 1
             self._dropped(dev, "tx", frame, answer)
             return None
-        mine = self._fid
+        mine = self._copied(dev, frame, len(answer))
         for arrival_ns, sent in answer:
             if self._tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)

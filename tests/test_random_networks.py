@@ -1,6 +1,7 @@
 """Random networks and frames: nothing crashes, every frame is accounted for, the same seed gives the same captures."""
 
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from simvlan import network, transmission
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
+from simvlan.links import Cable, CableOptions
 from simvlan.network import Network
+from simvlan.qdisc import Netem, NetemOptions
+from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from tests.networks import Ledger, World
 
 SECOND = 1_000_000_000
@@ -124,6 +128,25 @@ def test_a_restored_network_continues_identically(seed: int) -> None:
     assert go_on(restore(frozen)) == go_on(restore(frozen)) == go_on(world.net)
 
 
+@pytest.mark.parametrize("where", ["cable", "netem"])
+def test_duplicates_are_accounted_for(where: str) -> None:
+    """A frame that a cable or netem doubles ends in two copies, each of which ends itself."""
+    clock = EventClock()
+    net = Network(clock)
+    near: Any = link_add(net, net.netns[""], LinkSpec("veth", "a0", peer=PeerSpec("b0", net.add_netns("b"))))
+    if where == "cable":
+        Cable(net, near, CableOptions(delay_ns=5, duplicate=1.0))
+    else:
+        near.qdisc = Netem(NetemOptions(delay_ns=5, duplicate=2**32 - 1), Random(1))
+    for dev in (near, near.peer):
+        link_set(net, dev, up=True)
+    ledger = net.tracer = Ledger()
+    net.send(near, Frame(near.peer.mac, near.mac, 0x88B5, bytes(46)))
+    clock.advance(SECOND)
+    assert near.peer.rx_packets == 2
+    assert not ledger.unbalanced()
+
+
 def test_the_ledger_bites() -> None:
     """A frame that ends nowhere, or twice, is seen."""
     ledger = Ledger()
@@ -140,9 +163,6 @@ def test_the_ledger_bites() -> None:
 @pytest.mark.parametrize("delay_ns", [0, 1_000])
 def test_a_storm_is_bounded_and_reported(delay_ns: int) -> None:
     """Two bridges joined twice, without STP: one broadcast would circle for ever."""
-    from simvlan.links import Cable, CableOptions
-    from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
-
     clock = EventClock()
     net = Network(clock)
     spaces = [net.add_netns(n) for n in ("a", "b")]
@@ -178,9 +198,6 @@ def test_one_frame_circling_a_loop_with_delay_is_ended() -> None:
 
 def chain_of_bridges(length: int, joints: int) -> tuple[Network, Device]:
     """Bridges in a row, neighbours joined by so many cables of 1 µs; returns the first bridge's device too."""
-    from simvlan.links import Cable, CableOptions
-    from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
-
     net = Network(EventClock())
     spaces = [net.add_netns(f"b{n}") for n in range(length)]
     bridges = [link_add(net, ns, LinkSpec("bridge", "br0", info={"mcast_snooping": 0})) for ns in spaces]
