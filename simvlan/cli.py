@@ -188,8 +188,11 @@ def matrix_verb(options: argparse.Namespace) -> int:
     except (KeyError, ValueError) as error:
         return complain(f"matrix: {error.args[0] if error.args else error}")
     print(matrix.to_json() if options.json else matrix.to_text())
-    if options.picture:
-        matrix.save(options.picture)
+    try:
+        if options.picture:
+            matrix.save(options.picture)
+    except (OSError, ValueError) as error:
+        return complain(f"matrix: {options.picture}: {getattr(error, 'strerror', None) or error}")
     return 0 if matrix.complete else FAILED
 
 

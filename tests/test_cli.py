@@ -211,6 +211,16 @@ def test_matrix_says_who_reaches_whom(tmp_path, pair):
 
 
 @needs_namespaces
+@pytest.mark.parametrize(("picture", "why"), [("/nosuch/m.png", "No such file"), ("m.nosuch", "not supported")])
+def test_a_picture_that_cannot_be_saved_is_2(pair, picture, why):
+    done = simvlan("matrix", "--picture", picture, pair)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"simvlan: matrix: {picture}: ")
+    assert why in done.stderr
+    assert "10.0.0.2" in done.stdout
+
+
+@needs_namespaces
 def test_matrix_refuses_unknown_namespaces(pair):
     done = simvlan("matrix", pair, "--between", "a", "nosuch")
     assert done.returncode == 2

@@ -26,6 +26,17 @@ def test_kill_and_wait(stage):
     assert stage.play(script).stdout.split("\n") == ["0", "X: 3 sent", "143", "2", "143", "137", "4", ""]
 
 
+def test_sigint_reaches_a_background_ping_in_a_namespace(stage):
+    """`ip netns exec` becomes ping, which handles the SIGINT that bash ignores for background commands."""
+    done = stage.play("ip netns exec n1 ping X > x & sleep 2.5; kill -INT $!; wait $!; echo $?; tail -n 1 x; rm x")
+    assert done.stdout == "0\nX: 3 sent\n"
+
+
+def test_sigint_is_ignored_by_a_background_sleep_in_a_namespace(stage):
+    done = stage.play("ip netns exec n1 sleep 9 & sleep 2.5; kill -INT $!; wait $!; echo $?; ip time")
+    assert done.stdout == "0\n9\n"
+
+
 def test_trap_runs_between_commands(stage):
     assert stage.out("trap 'echo usr' USR1; kill -USR1 $$; sleep 1; ip time") == "usr\n1\n"
 

@@ -23,6 +23,7 @@ from simvlan.shell import wire
 from simvlan.shell.client import Client, ClientProcess, paced
 from simvlan.shell.processes import ancestry
 from simvlan.shell.sandbox import Sandbox
+from simvlan.shell.shim import ALWAYS_SIGINT
 from simvlan.shell.sysctls import NetworkKernel, Sysctls
 from simvlan.tools import REFUSED, TOOLS, load
 from simvlan.tools.program import FOREVER, REFUSED_STATUS, InputNeeded, next_event, refusal
@@ -293,6 +294,8 @@ class Server:
                 handover.argv, handover.netns, process.cwd, handover.env, process.stdout_isatty
             )
             client.running = None
+            if os.fsencode(handover.argv[0]) in ALWAYS_SIGINT:
+                client.send("H")
             self._begin(client)
         else:
             self.sysctls.show(handover.netns)

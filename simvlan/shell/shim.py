@@ -14,6 +14,7 @@ DIRECTORY = "@DIRECTORY@"
 CAUGHT = (1, 2, 3, 15, 17)
 """HUP INT QUIT TERM CHLD."""
 ALWAYS_SIGINT = (b"arping", b"ping", b"tcpdump")
+"""They set a handler even where the shell had SIGINT ignored, as it does for background commands."""
 
 
 def encode(text: str) -> bytes:
@@ -132,6 +133,8 @@ def main() -> None:
             copy(int(kind), payload)
         elif kind == b"E":
             leave(payload)
+        elif kind == b"H":
+            _signal.signal(2, lambda *_: None)
         else:
             rarely(kind, payload, sock)
 

@@ -1,7 +1,8 @@
 """Messages between a shim and the server: one letter, four octets of length, a payload.
 
 Client to server: R request, I input (empty: end), C how the child ended. Server to client: 1 and 2 output, E end,
-X become another command, P run a child, K signal the child, W the child may have ended, N send input.
+X become another command, P run a child, K signal the child, W the child may have ended, N send input, H handle SIGINT
+though it was ignored.
 """
 
 from __future__ import annotations
