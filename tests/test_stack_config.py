@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import EINVAL
+
 import pytest
 
 from simvlan.clock import SECOND
@@ -268,3 +270,38 @@ def test_ipv6_stays_off(h: Host) -> None:
     sysctl_set(h.net, h.ns, "net.ipv6.conf.all.disable_ipv6", "1")
     with pytest.raises(Unsupported, match="disable_ipv6"):
         sysctl_set(h.net, h.ns, "net.ipv6.conf.all.disable_ipv6", "0")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "conf.all.bc_forwarding",
+        "conf.all.accept_source_route",
+        "conf.all.medium_id",
+        "conf.default.ignore_routes_with_linkdown",
+        "conf.lo.drop_unicast_in_l2_multicast",
+        "conf.lo.force_igmp_version",
+        "icmp_errors_use_inbound_ifaddr",
+        "ip_no_pmtu_disc",
+        "ip_nonlocal_bind",
+        "neigh.lo.unres_qlen_bytes",
+    ],
+)
+def test_a_key_without_effect_here_keeps_its_value(key: str) -> None:
+    """Another value is refused by name instead of being stored and ignored; the value it has may be written."""
+    net = Network()
+    ns = net.add_netns("a")
+    name = f"net.ipv4.{key}"
+    old = sysctl_get(net, ns, name)
+    with pytest.raises(Unsupported, match=key.rsplit(".", 1)[-1]):
+        sysctl_set(net, ns, name, "1")
+    sysctl_set(net, ns, name, old)
+    assert sysctl_get(net, ns, name) == old
+
+
+def test_a_value_the_kernel_refuses_is_refused_as_it_does() -> None:
+    """ip_no_pmtu_disc runs from 0 to 3 (proc_dou8vec_minmax): 4 is EINVAL, not a capability."""
+    net = Network()
+    with pytest.raises(RtnlError) as caught:
+        sysctl_set(net, net.add_netns("a"), "net.ipv4.ip_no_pmtu_disc", "4")
+    assert caught.value.errno == EINVAL

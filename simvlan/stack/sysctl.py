@@ -34,6 +34,16 @@ _TWINS = {
 }
 """The older spellings of two parameters, with how many of the newer unit make one."""
 _NEIGH_KEYS = sorted({*NEIGH_DEFAULTS, *_TWINS})
+_FIXED = frozenset(
+    (
+        "bc_forwarding", "drop_unicast_in_l2_multicast", "force_igmp_version", "icmp_echo_enable_probe",
+        "icmp_errors_use_inbound_ifaddr", "ignore_routes_with_linkdown", "ip_forward_update_priority",
+        "ip_no_pmtu_disc", "ip_nonlocal_bind", "ipfrag_max_dist", "medium_id", "proxy_qlen", "unres_qlen_bytes",
+    )
+)  # fmt: skip
+"""Keys whose other values would change what happens to packets in ways not modelled: they keep their value."""
+_SOURCE_ROUTES = ("net", "ipv4", "conf", "all", "accept_source_route")
+"""While this is 0, what single devices say about source routes means nothing (IN_DEV_SOURCE_ROUTE)."""
 _BRIDGE_NF = ("bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables")
 _SPECIAL = ("ip_forward", "ping_group_range")
 
@@ -145,9 +155,12 @@ class Sysctls:
 
         Raises:
             RtnlError: ENOENT for an unknown key, EINVAL for a value the kernel does not take.
-            Unsupported: IPv6 switched on, or bridged packets given to netfilter.
+            Unsupported: a value whose meaning is not modelled, such as IPv6 switched on.
         """
         old = self.read(key)
+        if key == _SOURCE_ROUTES or (key[-1] in _FIXED and key[:2] == ("net", "ipv4")):
+            _refuse_change(key, old, text)
+            return
         match key:
             case ("net", "ipv4", "ip_forward"):
                 self._forward_all(_number(text))
@@ -165,8 +178,7 @@ class Sysctls:
                     raise RtnlError(EINVAL)
                 self.stack.settings[name] = value
             case _:
-                if str(_number(text)) != old:
-                    raise Unsupported(f"{key_text(key)} = {text.strip()}: only {old} is modelled")
+                _refuse_change(key, old, text)
 
     def _ping_groups(self, text: str) -> None:
         low, high = (_number(part) for part in [*text.split(), "", ""][:2])
@@ -197,6 +209,16 @@ class Sysctls:
             chosen = self.stack.indevs.values() if place == "default" else [self._indev(place)]
             for indev in chosen:
                 indev.redraw(self.stack.kernel.now)
+
+
+def _refuse_change(key: Key, old: str, text: str) -> None:
+    """Take a value only when it changes nothing; what the kernel itself refuses is refused as it does."""
+    value = _number(text)
+    low, high = _LIMITS.get(key[-1], (-(2**31), 2**31 - 1))
+    if not low <= value <= high:
+        raise RtnlError(EINVAL)
+    if str(value) != old:
+        raise Unsupported(f"{key_text(key)} = {text.strip()}: only {old} is modelled")
 
 
 def _number(text: str) -> int:
