@@ -31,7 +31,7 @@ OUTSIDE = "no no no yes yes"
 class Site:
     """host/p0 and ext/e0 on the switch sw; c1/eth0 and c2/eth0 on p0."""
 
-    def __init__(self, mode: str, flag: str, hairpin: bool) -> None:
+    def __init__(self, mode: str, flag: str, hairpin: bool, kind: str = "ipvlan") -> None:
         self.net = Network(EventClock())
         for name in ("sw", "host", "ext", "c1", "c2"):
             ns = self.net.add_netns(name)
@@ -43,14 +43,16 @@ class Site:
         self.addresses = {"host": HOST, "ext": EXT}
         self.give(p0, HOST)
         self.give(self.net.device("ext/e0"), EXT)
-        subnet = "10.0.0" if mode == "l2" else "10.1.0"
+        routed = mode in ("l3", "l3s")
+        subnet = "10.1.0" if routed else "10.0.0"
+        info: dict[str, object] = {"mode": mode, flag: True} if flag else {"mode": mode}
         for number, name in ((1, "c1"), (2, "c2")):
-            dev = self.add(name, LinkSpec("ipvlan", "eth0", link=p0, info={"mode": mode, flag: True}))
+            dev = self.add(name, LinkSpec(kind, "eth0", link=p0, info=info))
             self.addresses[name] = f"{subnet}.{number}"
             self.give(dev, self.addresses[name])
-            if mode != "l2":
+            if routed:
                 route_add(self.net, self.net.netns[name], Route(0, 0, dev=dev, scope=LINK))
-        if mode != "l2":
+        if routed:
             route_add(self.net, self.net.netns["ext"], Route(parse_ip("10.1.0.0"), 24, via=parse_ip(HOST)))
         self.net.clock.advance(10**9)  # type: ignore[attr-defined]
 
