@@ -263,6 +263,7 @@ def _guarded(play: Any, lab: Any) -> int:
 
     try:
         status: int = play(lab)
+        _report_storms(lab)
         return status
     except ScriptMissing as missing:
         return complain(str(missing))
@@ -271,6 +272,16 @@ def _guarded(play: Any, lab: Any) -> int:
             f"this machine does not allow private namespaces ({forbidden}), so a script could reach the real network;"
             " --unconfined runs it all the same"
         )
+
+
+def _report_storms(lab: Any) -> None:
+    """Say that frames were given up because they went in a circle, where, and what helps."""
+    from simvlan.verdict import Drop
+
+    if lab.network.storms:
+        where = ", ".join(sorted(lab.network.storms))
+        complain(f"{lab.network.storms.total()} frames given up on {where}: {Drop.STORM.sentence}")
+        complain(f"remedy: {Drop.STORM.remedy}")
 
 
 def new_lab(options: argparse.Namespace) -> Any:

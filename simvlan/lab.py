@@ -15,7 +15,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -214,11 +214,15 @@ class Lab:
         """Ping between all namespaces (or these) and say why where it fails; nothing changes here."""
         from simvlan.matrix import reach
 
+        if isinstance(between, str):
+            raise TypeError(f"between={between!r}: a list of namespaces is expected, such as [{between!r}]")
         return reach(self, between)
 
     def fdb(self, bridge: str) -> Table:
         """Show a bridge's forwarding database (`bridge fdb show br`)."""
         dev = self.network.device(bridge)
+        if dev.kind != "bridge":
+            raise ValueError(f"{dev.path} is no bridge, but {dev.kind or 'a loopback device'}: only bridges learn")
         return self._json(["bridge", "-j", "fdb", "show", "br", dev.name], dev.netns.name)
 
     def neigh(self, ns: str = "") -> Table:
@@ -253,6 +257,8 @@ class Lab:
 
     def restore(self, saved: Snapshot) -> Lab:
         """Put the world back to a snapshot; a snapshot may be used any number of times."""
+        if not isinstance(saved, Snapshot):
+            raise TypeError(f"{saved!r} is no snapshot: give what snapshot() returned")
         restore(saved, self.network)
         return self
 
@@ -309,11 +315,16 @@ def _read(file: Any) -> str:
 
 def _cable(options: dict[str, Any]) -> dict[str, Any]:
     """Translate seconds and rates into the cable's own options."""
+    from simvlan.links import CableOptions
+
     names = {"delay": "delay_ns", "jitter": "jitter_ns", "rate": "rate_bps"}
     made: dict[str, Any] = {}
     for name, value in options.items():
         seconds = name in ("delay", "jitter")
         made[names.get(name, name)] = round(value * SECOND) if seconds else value
+    unknown = set(made) - {field.name for field in fields(CableOptions)}
+    if unknown:
+        raise TypeError(f"a cable has no {', '.join(sorted(unknown))}: it has delay, jitter, rate, loss ...")
     return made
 
 

@@ -164,6 +164,25 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, pair):
     assert seen[0] != seen[2]  # MAC addresses are drawn from the seed
 
 
+LOOP = """
+for i in 0 1; do ip link add br$i up type bridge; done
+for i in 0 1; do
+    ip link add p$i type veth peer name q$i
+    ip link set p$i master br0 up; [ $i = $ONCE ] || ip link set q$i master br1 up
+done
+simvlan send br0 --hex ffffffffffff0200000000010800
+"""
+
+
+@needs_namespaces
+@pytest.mark.parametrize("once", [None, 1])
+def test_a_storm_is_said_with_its_remedy(once):
+    """Two bridges joined twice without STP; joined once there is no loop and nothing to say."""
+    done = simvlan("run", "-", input=f"ONCE={once}\n{LOOP}")
+    assert ("frames given up on" in done.stderr) == (once is None), done.stderr
+    assert ("stp_state 1" in done.stderr) == (once is None)
+
+
 @needs_namespaces
 def test_trace_says_where_a_frame_goes(pair):
     """0 when it is delivered, 1 when not; the frame before or after --from; as text or JSON."""

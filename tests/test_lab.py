@@ -212,3 +212,20 @@ def test_an_echo_is_traced_to_the_answer(lab: Lab) -> None:
     echo = Ether(src="02:00:00:00:00:0a", dst="02:00:00:00:00:0b") / IP(src="192.0.2.1", dst="192.0.2.2") / ICMP()
     walk = lab.trace("a/eth0", echo)
     assert [step.path for step in walk.deliveries] == ["b/eth0", "a/eth0"]
+
+
+WRONG = {
+    "ab": (lambda lab: lab.matrix("ab"), "a list of namespaces"),
+    "fdb": (lambda lab: lab.fdb("root/lo"), "root/lo is no bridge"),
+    "restore": (lambda lab: lab.restore(5), "5 is no snapshot"),  # type: ignore[arg-type]
+    "cable": (lambda lab: lab.link("v0", speed=5), "a cable has no speed"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_arguments_are_named(wrong: str) -> None:
+    lab = Lab()
+    lab.command("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    call, said = WRONG[wrong]
+    with pytest.raises((TypeError, ValueError), match=said):
+        call(lab)
