@@ -81,7 +81,8 @@ class Simulated:
         except OSError as error:
             said = 1, f"simvlan send: {device}: {error.strerror}\n"
         except KeyError:
-            said = 1, f"simvlan send: {device}: No such device\n"
+            why = "No such device" if space in self.net.netns else "No such file or directory"
+            said = 1, f"simvlan send: {device}: {why}\n"
         self.lab.clock.advance(self.lab.now + PAUSE)
         return said
 
@@ -138,7 +139,9 @@ def _shared(lines: list[str], answer: tuple[int, str]) -> list[tuple[int, str]]:
 # -- comparison -----------------------------------------------------------------------------------------------------
 
 
-def differences(lines: Sequence[str], ours: Outcome, theirs: Outcome, tidy: Callable[[Captures], Captures]) -> list[str]:
+def differences(
+    lines: Sequence[str], ours: Outcome, theirs: Outcome, tidy: Callable[[Captures], Captures]
+) -> list[str]:
     """Every difference in words, the first of each device and of the commands' answers."""
     found = [*_said(lines, ours.said, theirs.said)]
     found += map(_short, compare(tidy(ours.captures), tidy(theirs.captures), STACK_MASKS))
@@ -193,14 +196,16 @@ def _json_differences(mine: str, linux: str) -> str:
 
 def _walk(path: str, left: Any, right: Any, found: list[str]) -> None:
     if isinstance(left, dict) and isinstance(right, dict):
-        for key in sorted({*left, *right}):
+        for key in sorted({*left, *right} - IGNORED_KEYS):
             _walk(f"{path}.{key}", left.get(key), right.get(key), found)
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for number, (mine, linux) in enumerate(zip(left, right, strict=True)):
             name = mine.get("ifname", number) if isinstance(mine, dict) else number
             _walk(f"{path}[{name}]", mine, linux, found)
     elif isinstance(left, list) and isinstance(right, list):
-        found.append(f"{path}: only ours {[v for v in left if v not in right]}, only theirs {[v for v in right if v not in left]}")
+        found.append(
+            f"{path}: only ours {[v for v in left if v not in right]}, only theirs {[v for v in right if v not in left]}"
+        )
     elif left != right:
         found.append(f"{path}: ours {left}, theirs {right}")
 

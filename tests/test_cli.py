@@ -262,11 +262,7 @@ def test_a_kernel_does_not_explain(pair):
 @pytest.mark.kernel
 def test_the_same_script_on_a_real_kernel(tmp_path, pair):
     """Same capture files, by name and by ethertypes, and the same status."""
-    from simvlan.oracle.kernels import available
-
-    reason = available("uml")
-    if reason is not None:
-        pytest.skip(reason)
+    require("uml")
     with pair.open("a") as file:
         file.write("ip netns exec a ping -c 1 10.0.0.2 > /dev/null; echo $1; exit 3\n")
     done = simvlan("run", "--on", "uml", "--pcap", tmp_path / "uml", pair, "word")

@@ -15,6 +15,7 @@ from simvlan.oracle.agreement import STACK_MASKS, ipv4_offset, mask_ip_id, maske
 from simvlan.oracle.guest.inject import UsageError, parse
 from simvlan.oracle.guest.recvmsg import retag
 from simvlan.oracle.kernels import Kernel
+from tests.kernels import require
 
 PAIR = """
 ip netns add n1; ip netns add n2
@@ -56,8 +57,7 @@ _ran: dict[str, dict[str, KernelRun]] = {}
 def runs(request: pytest.FixtureRequest) -> dict[str, KernelRun]:
     """All scripts' runs on one kernel, with one boot."""
     kernel = request.param
-    if why := available(kernel):
-        pytest.skip(f"{kernel}: {why}")
+    require(kernel)
     if kernel not in _ran:
         _ran[kernel] = dict(zip(SCRIPTS, run_many(kernel, list(SCRIPTS.values()), timeout_s=20), strict=True))
     return _ran[kernel]
@@ -125,8 +125,7 @@ def test_scapy_expressions_are_understood(runs: dict[str, KernelRun]) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("ending", ["exit 3", "sleep 600"])
 def test_nothing_outlives_a_run(kernel: Kernel, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if why := available(kernel):
-        pytest.skip(f"{kernel}: {why}")
+    require(kernel)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     marker = f"sleep 77{os.getpid()}"
     run = run_script(kernel, PAIR + f"{marker} & echo started; {ending}", timeout_s=2)

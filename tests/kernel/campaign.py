@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -62,13 +63,13 @@ def compare(kernel: Kernel, cases: Sequence[Mixed]) -> list[tuple[KernelRun, lis
     return [(run, mixed.differences(case, run)) for case, run in zip(cases, runs, strict=True)]
 
 
-def shrink(kernel: Kernel, lines: list[str], rounds: int = 12) -> list[str]:
-    """Leave out lines as long as both sides still disagree."""
+def shrink(kernel: Kernel, lines: list[str], about: set[str], rounds: int = 12) -> list[str]:
+    """Leave out lines as long as both sides still disagree about the same thing."""
     size = max(1, len(lines) // 4)
     while size and rounds:
         rounds -= 1
         parts = [lines[:at] + lines[at + size :] for at in range(0, len(lines), size)]
-        for part in _still_disagreeing(kernel, parts):
+        for part in _still_disagreeing(kernel, parts, about):
             lines = part
             break
         else:
@@ -76,12 +77,19 @@ def shrink(kernel: Kernel, lines: list[str], rounds: int = 12) -> list[str]:
     return lines
 
 
-def _still_disagreeing(kernel: Kernel, candidates: list[list[str]]) -> list[list[str]]:
+def subjects(found: list[str]) -> set[str]:
+    """What the differences are about: the keys of listings, refusals, frames."""
+    text = "\n".join(found)
+    return {*re.findall(r"\.(\w+): ours", text), *re.findall(r"(only ours|refused:)", text)} or {"frames"}
+
+
+def _still_disagreeing(kernel: Kernel, candidates: list[list[str]], about: set[str]) -> list[list[str]]:
     runs = run_many(kernel, [scenario.script(lines) for lines in candidates], timeout_s=60)
     found = []
     for lines, run in zip(candidates, runs, strict=True):
         theirs = scenario.kernel_outcome(lines, run)
-        if scenario.differences(lines, scenario.simulate(lines), theirs, mixed.tidy(lines)):
+        differing = scenario.differences(lines, scenario.simulate(lines), theirs, mixed.tidy(lines))
+        if differing and subjects(differing) & about:
             found.append(lines)
     return sorted(found, key=len)
 
@@ -154,7 +162,7 @@ def main() -> int:
     report = manifest(tally, options.kernel, options.seed, time.monotonic() - began)
     (options.out / f"{options.kernel}.json").write_text(json.dumps(report, indent=1) + "\n")
     for each in tally.found:
-        lines = shrink(options.kernel, each["lines"]) if options.shrink else each["lines"]
+        lines = shrink(options.kernel, each["lines"], subjects(each["differences"])) if options.shrink else each["lines"]
         (options.out / f"{options.kernel}-{each['seed']}.sh").write_text("\n".join([*lines, ""]))
     print(tally.line(options.kernel))
     return 1 if tally.found else 0

@@ -11,8 +11,8 @@ from random import Random
 
 from simvlan import network
 from simvlan.devices.device import Device
-from simvlan.oracle import KernelRun
 from simvlan.frame import BROADCAST, DOT1Q, QINQ, mac_text
+from simvlan.oracle import KernelRun
 from tests import scenario
 from tests.scenario import SEND, Captures, Simulated, kernel_outcome, same, without_reports
 
@@ -70,8 +70,9 @@ class Mixed:
     def _listings(self) -> None:
         self.do("sleep 0.2")
         for space in self.spaces:
-            self.do(f"ip -n {space} -d -s -j link show")
-            self.do(f"bridge -n {space} -j fdb show")
+            details = "" if self.host else "-d "  # a newer kernel has more of them
+            self.do(f"ip -n {space} {details}-s -j link show")
+            self.do(f"bridge -n {space} -j fdb show{' dynamic' if self.host else ''}")
             if self.filtering:
                 self.do(f"bridge -n {space} -j vlan show")
 
@@ -129,16 +130,16 @@ class Mixed:
         near, far = self.rng.choice(self.spaces), self.rng.choice(self.spaces)
         name, peer = self._name("v"), self._name("w")
         mine, its = mac_text(0x02_00_00_00_00_00 + self.names * 16), mac_text(0x02_00_00_00_00_01 + self.names * 16)
-        self.do(
-            f"ip link add {name} address {mine} netns {near} type veth peer name {peer} address {its} netns {far}"
-        )
+        self.do(f"ip link add {name} address {mine} netns {near} type veth peer name {peer} address {its} netns {far}")
 
     def _bridge(self) -> None:
         words = f"address {self._mac()} " if self.rng.random() < 0.5 else ""
         options = f"mcast_snooping {int(self.snooping)}"
         if self.filtering and self.rng.random() < 0.7:
             options += " vlan_filtering 1"
-            options += self.rng.choice(("", "", "", " vlan_default_pvid 5", " vlan_default_pvid 0", " vlan_protocol 802.1ad"))
+            options += self.rng.choice(
+                ("", "", "", " vlan_default_pvid 5", " vlan_default_pvid 0", " vlan_protocol 802.1ad")
+            )
         lonely = [dev for dev in self.devices if dev.kind == "veth" and dev.master is None]
         space = self.rng.choice(lonely).netns.name if lonely else self.rng.choice(self.spaces)
         name = self._name("br")
@@ -148,7 +149,7 @@ class Mixed:
             if dev.netns.name == space and self.rng.random() < 0.5:
                 self.do(f"ip -n {space} link set {dev.name} master {name}")
         bridge = self.machine.net.netns[space].devices[name]
-        if not bridge.mac or not words and not any(d.master is bridge for d in self.devices):
+        if not bridge.mac or (not words and not any(d.master is bridge for d in self.devices)):
             self.do(f"ip -n {space} link set {name} address {self._mac()}")  # a drawn address would differ
 
     def _enslave(self) -> None:
@@ -226,7 +227,8 @@ class Mixed:
             self._set(dev, f"address {mac_text(mac)}")
 
     def _move(self) -> None:
-        if dev := self._pick():
+        dev = self._pick()
+        if dev and not (self.host and dev.kind == "bridge"):  # newer kernels refuse in other words
             self._set(dev, f"netns {self.rng.choice(self.spaces)}")
             self.unsettled = True
 
@@ -240,7 +242,8 @@ class Mixed:
             self._set(self.rng.choice(ports), "nomaster")
 
     def _rename(self) -> None:
-        if dev := self._pick():
+        dev = self._pick()
+        if dev and not (self.host and dev.up):  # refused while up only before Linux 6.2
             self._set(dev, f"name {self._name('r')}")
 
     def _flags(self) -> None:
@@ -329,7 +332,14 @@ def networks(first: int, count: int, *, host: bool = False, frames: int = 16) ->
 def differences(case: Mixed, run: KernelRun) -> list[str]:
     """What one kernel's run and the simulator's disagree in."""
     theirs = kernel_outcome(case.lines, run)
-    return scenario.differences(case.lines, case.machine.outcome, theirs, tidy(case.lines))
+    found = scenario.differences(case.lines, case.machine.outcome, theirs, tidy(case.lines))
+    return [text for text in found if not (case.host and _newer(text))]
+
+
+def _newer(difference: str) -> bool:
+    """Only that Linux after 6.1 counts a tx_dropped for what a device without carrier swallows (noop_enqueue)."""
+    first, *rest = difference.splitlines()
+    return first.startswith("$ ") and all("stats64.tx.dropped: ours 0," in line for line in rest)
 
 
 def tidy(lines: Sequence[str]) -> Callable[[Captures], Captures]:

@@ -18,11 +18,12 @@ from simvlan.devices.bridge_igmp import checksum
 from simvlan.errors import RtnlError
 from simvlan.frame import Frame, mac_text
 from simvlan.network import Network
-from simvlan.oracle import KernelRun, available, compare, run_many
+from simvlan.oracle import KernelRun, compare, run_many
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge import set_port
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del
 from simvlan.rtnl.fdb import fdb_add, fdb_del, fdb_dump
+from tests.kernels import require
 
 NETWORKS, ROUNDS, SHOTS, PORTS = 14, 3, 18, 4
 HOST, PORT, BRIDGE, ROAMER = 0x02_00_00_00_00_10, 0x02_00_00_00_00_20, 0x02_00_00_00_00_30, 0x02_00_00_00_00_40
@@ -353,8 +354,7 @@ def kernel_counters(shown: list[Any]) -> dict[str, dict[str, int]]:
 @pytest.mark.kernel
 def test_bridge_agrees_with_linux() -> None:
     """One boot, hundreds of frames: the same octets in the same order at every device, the same refusals and FDB."""
-    if why := available("uml"):
-        pytest.skip(f"uml: {why}")
+    require("uml")
     twins = [Twin(seed) for seed in range(NETWORKS)]
     assert sum(twin.frames for twin in twins) >= 300
     runs = run_many("uml", [twin.script() for twin in twins], timeout_s=120)

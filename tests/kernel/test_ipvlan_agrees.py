@@ -15,10 +15,11 @@ import pytest
 from simvlan.devices.device import Device
 from simvlan.frame import Frame, mac_text
 from simvlan.network import Network
-from simvlan.oracle import KernelRun, available, compare, run_many
+from simvlan.oracle import KernelRun, compare, run_many
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add
 from simvlan.stack.ipaddr import Ifaddr, parse_ip
+from tests.kernels import require
 
 PARENT, WIRE, FOREIGN = 0x02_00_00_00_00_0A, 0x02_00_00_00_00_0B, 0x02_00_00_00_00_0F
 BROADCAST, ALL_HOSTS = 0xFFFF_FFFF_FFFF, 0x0100_5E00_0001
@@ -232,8 +233,7 @@ def without_false_headers(captures: Captures, scenario: Scenario) -> Captures:
 @pytest.mark.kernel
 def test_random_scenarios_agree_with_linux() -> None:
     """At least 300 frames through every mode and flag: the same octets at every device, in the same order."""
-    if why := available("uml"):
-        pytest.skip(f"uml: {why}")
+    require("uml")
     plans = scenarios()
     assert sum(len(s.frames) for s in plans) >= 300
     runs = run_many("uml", [s.script() for s in plans], timeout_s=60)

@@ -14,8 +14,9 @@ import pytest
 from simvlan.engines.events import EventClock
 from simvlan.frame import Frame
 from simvlan.network import Network
-from simvlan.oracle import STACK_MASKS, available, compare, run_many
+from simvlan.oracle import STACK_MASKS, compare, run_many
 from simvlan.stack.packet import checksum
+from tests.kernels import require
 
 PARENT, WIRE = 0x02_00_00_00_00_0A, 0x02_00_00_00_00_0B
 BROADCAST, FOREIGN = 0xFFFF_FFFF_FFFF, 0x02_00_00_00_00_0F
@@ -186,8 +187,7 @@ def _unwritten(octets: bytes) -> bytes:
 @pytest.mark.kernel
 def test_the_hosts_stack_carries_l3_and_l3s_as_linux_does() -> None:
     """Re-routing in the host's namespace, on-link by default, fragments, ICMP errors, l3s local input."""
-    if why := available("uml"):
-        pytest.skip(f"uml: {why}")
+    require("uml")
     runs = run_many("uml", [script(*plan) for plan in PLANS], timeout_s=60)
     for plan, run in zip(PLANS, runs, strict=True):
         assert run.exit_code == 0, run.stderr

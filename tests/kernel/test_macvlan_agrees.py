@@ -7,7 +7,8 @@ from l2_agreement import JOINED, UNKNOWN, P, Twin
 
 from simvlan.devices.device import Device
 from simvlan.frame import mac_text
-from simvlan.oracle import available, run_many
+from simvlan.oracle import run_many
+from tests.kernels import require
 
 NETWORKS, ROUNDS, FRAMES = 14, 3, 14
 MODES = ("private", "vepa", "bridge", "bridge", "source", "passthru")
@@ -93,8 +94,7 @@ def change(twin: Twin, tops: list[Device]) -> None:
 @pytest.mark.kernel
 def test_macvlan_agrees_with_linux() -> None:
     """At every capture point, in every refusal, send error and counter: one boot, hundreds of frames."""
-    if why := available("uml"):
-        pytest.skip(f"uml: {why}")
+    require("uml")
     twins = [build(seed) for seed in range(NETWORKS)]
     assert sum(twin.frames for twin in twins) >= 300
     runs = run_many("uml", [twin.script() for twin in twins], timeout_s=60)

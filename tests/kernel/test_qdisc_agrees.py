@@ -11,9 +11,10 @@ from simvlan.devices.veth import Veth
 from simvlan.engines.events import EventClock
 from simvlan.frame import Frame
 from simvlan.network import Network
-from simvlan.oracle import available, run_many
+from simvlan.oracle import run_many
 from simvlan.qdisc import CERTAIN, Netem, NetemOptions, Queue, Tbf, TbfOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
+from tests.kernels import require
 
 MS = 1_000_000
 GAP_MS = 21  # what one injected frame takes in the guest
@@ -90,8 +91,7 @@ def simulate(options: NetemOptions | TbfOptions, sizes: list[int]) -> tuple[list
 @pytest.mark.kernel
 def test_queues_agree_with_linux() -> None:
     """Order of arrival, octets, frames, drops, overlimits and requeues of sch_netem and sch_tbf."""
-    if why := available("uml"):
-        pytest.skip(f"uml: {why}")
+    require("uml")
     runs = run_many("uml", [script(tc, sizes) for tc, _, sizes in CASES.values()], timeout_s=30)
     for (name, (_, options, sizes)), run in zip(CASES.items(), runs, strict=True):
         assert run.exit_code == 0, (name, run.stderr)

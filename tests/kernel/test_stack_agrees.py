@@ -17,7 +17,8 @@ import pytest
 from simvlan.engines.events import EventClock
 from simvlan.frame import Frame
 from simvlan.network import Network
-from simvlan.oracle import STACK_MASKS, available, compare, run_many
+from simvlan.oracle import STACK_MASKS, compare, run_many
+from tests.kernels import require
 
 R0, R1, W0, W1 = 0x02_00_00_00_00_A0, 0x02_00_00_00_00_A1, 0x02_00_00_00_00_B0, 0x02_00_00_00_00_B1
 BROADCAST, FOREIGN, GROUP = 0xFFFF_FFFF_FFFF, 0x02_00_00_00_00_0F, 0x01_00_5E_00_00_01
@@ -224,8 +225,7 @@ def settled(listing: str) -> list[str]:
 @pytest.mark.kernel
 def test_a_router_answers_forwards_and_learns_as_linux_does() -> None:
     """720 random frames over 12 random configurations; captures of both wires and the neighbour table agree."""
-    if why := available("uml"):
-        pytest.skip(f"uml: {why}")
+    require("uml")
     plans = [plan(seed) for seed in range(PLANS)]
     runs = run_many("uml", [script(*p) for p in plans], timeout_s=90)
     problems = []
