@@ -299,12 +299,12 @@ def _packet_send(network: Network, dev: Device, frame: Frame) -> None:
     """Send as packet_snd does: refused while down, and beyond the MTU (a tag may be on top)."""
     if not dev.up:
         raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
-    if len(frame) > dev.mtu + 14 + (4 if frame.proto == 0x8100 else 0):
+    if len(frame) > dev.mtu + dev.hard_header_len + (4 if frame.proto == 0x8100 else 0):
         raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
     drop = network.send(dev, frame)
     if drop is Drop.IPVLAN_NO_IPV6:
         raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-    if drop is not None and (dev.stacked or drop is Drop.QDISC_DROP):
+    if drop is not None and (dev.stacked or dev.kind == "veth" or drop is Drop.QDISC_DROP):
         raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
 

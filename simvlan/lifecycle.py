@@ -34,6 +34,7 @@ class Lifecycle:
         """Put a device into a namespace (register_netdevice); a wanted index is the caller's to check."""
         dev.netns = ns
         dev.ifindex = ifindex or ns.free_ifindex()
+        dev.tso_max_size = dev.tso_max_size or _tso_max_size(dev)
         ns.devices[dev.name] = ns.indexes[dev.ifindex] = dev
         ns.stack.device_added(dev)
         for watcher in self.watchers:
@@ -204,3 +205,8 @@ class Lifecycle:
         return table.pop(mac, None) is not None
 
 
+def _tso_max_size(dev: Device) -> int:
+    """Inherit the largest segmentation size when made (netif_inherit_tso_max); bridges and dummies start at 64 KiB."""
+    if dev.lower is not None:
+        return dev.lower.tso_max_size
+    return 65_536 if dev.kind in ("bridge", "dummy") else 524_280

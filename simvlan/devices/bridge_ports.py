@@ -42,6 +42,7 @@ def add(bridge: Bridge, dev: Device) -> BridgePort:
     if dev.up and dev.carrier and bridge.up:
         bridge.stp.enable_port(port)
     adjust_mtu(bridge)
+    limit_segments(bridge)
     bridge.refresh()
     bridge.flush()
     return port
@@ -62,6 +63,7 @@ def remove(bridge: Bridge, port: BridgePort) -> None:
     dev.master = None
     bridge.mcast.remove_port(port)
     adjust_mtu(bridge)
+    limit_segments(bridge)
     recalculate_mac(bridge)
     vlan.follow_ports(kernel, bridge)
     bridge.refresh()
@@ -130,6 +132,11 @@ def adjust_mtu(bridge: Bridge) -> None:
     if not bridge.mtu_by_user:
         bridge.kernel.set_mtu(bridge, min((p.dev.mtu for p in bridge.ports), default=1500))
         bridge.mtu_by_user = False
+
+
+def limit_segments(bridge: Bridge) -> None:
+    """Take the smallest segmentation size of the ports (br_set_gso_limits)."""
+    bridge.tso_max_size = min((p.dev.tso_max_size for p in bridge.ports), default=524_280)
 
 
 # -- events of a port's device --------------------------------------------------------------------------------------

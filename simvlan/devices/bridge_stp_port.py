@@ -9,6 +9,7 @@ from simvlan.devices.bridge_timer import BridgeTimer
 
 if TYPE_CHECKING:
     from simvlan.devices.bridge_port import BridgePort
+    from simvlan.devices.device import Device
 
 PORT_BITS = 10
 DEFAULT_PRIORITY = 0x8000 >> PORT_BITS
@@ -74,7 +75,12 @@ def port_id(priority: int, number: int) -> int:
 
 def port_cost(port: BridgePort) -> int:
     """Return the path cost of a device's speed: 2 for the 10 Gb/s a veth claims, 100 where none is told (port_cost)."""
-    dev = port.dev
+    return 2 if _tells_speed(port.dev) else 100
+
+
+def _tells_speed(dev: Device) -> bool:
+    """A veth tells a speed, a stacked device its lower's, a bridge that of a running port (br_get_link_ksettings)."""
     while dev.lower is not None:
         dev = dev.lower
-    return 2 if dev.kind == "veth" else 100
+    ports = (port.dev for port in getattr(dev, "ports", ()))
+    return dev.kind == "veth" or any(each.up and each.carrier and _tells_speed(each) for each in ports)

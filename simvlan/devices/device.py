@@ -165,6 +165,7 @@ class Device:
         "rx_handler",
         "rx_packets",
         "taps",
+        "tso_max_size",
         "tx_bytes",
         "tx_dropped",
         "tx_errors",
@@ -227,11 +228,18 @@ class Device:
         """None (no queue) or a queueing discipline (qdisc.Link)."""
         self.wire: Any = None
         """None (an ideal cable) or a links.Wire."""
+        self.tso_max_size = 0
+        """The largest segmentation size; 0 until registered."""
         self.rx_packets = self.rx_bytes = self.rx_dropped = self.rx_errors = self.multicast = 0
         self.tx_packets = self.tx_bytes = self.tx_dropped = self.tx_errors = 0
 
     def __repr__(self) -> str:
         return f"<{self.kind or 'loopback'} {self.path}>"
+
+    @property
+    def hard_header_len(self) -> int:
+        """How many octets of header a frame has beyond the MTU (dev->hard_header_len): the lower device's."""
+        return self.lower.hard_header_len if self.lower is not None else 14
 
     @property
     def path(self) -> str:

@@ -98,6 +98,11 @@ class Vlan(Device):
         self.carrier = False
         self.broadcast, self.multicast_flag, self.noarp = lower.broadcast, lower.multicast_flag, lower.noarp
 
+    @property
+    def hard_header_len(self) -> int:
+        """Room for a tag besides, where the lower device cannot carry it aside (vlan_dev_init)."""
+        return self.lower.hard_header_len + (0 if self.lower.vlan_offload else 4)
+
     # -- rules ------------------------------------------------------------------------------------------------------
 
     def claim(self, frame: Frame, now: int, why: Why) -> Verdict:

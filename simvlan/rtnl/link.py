@@ -142,6 +142,8 @@ def _move(net: Network, dev: Device, ns: Netns, name: str | None) -> None:
 def _set_mac(net: Network, dev: Device, mac: int) -> None:
     dev.check_mac(net, mac)
     dev.mac_assigned = True
+    if dev.mac == mac:
+        net.notify(dev, Event.MAC)  # told even when nothing changes (dev_set_mac_address)
     net.set_mac(dev, mac)
 
 

@@ -32,7 +32,7 @@ class PacketSocket:
             raise refusal(errno.ENXIO)
         if not out.up:
             raise refusal(errno.ENETDOWN)
-        if len(frame) > out.mtu + 14 + (4 if frame.proto == 0x8100 else 0):
+        if len(frame) > out.mtu + out.hard_header_len + (4 if frame.proto == 0x8100 else 0):
             raise refusal(errno.EMSGSIZE)
         if self.stack.kernel.send(out, frame) is not None:
             raise refusal(errno.ENOBUFS)

@@ -137,7 +137,7 @@ def _details(dev: Device, is_link: bool) -> Record:
         "num_tx_queues": 1,
         "gso_max_size": 65_536,
         "gso_max_segs": 65_535,
-        "tso_max_size": tso_max_size(dev),
+        "tso_max_size": dev.tso_max_size,
         "tso_max_segs": 65_535,
         "gro_max_size": 65_536,
     }
@@ -157,19 +157,6 @@ def linkinfo(dev: Device) -> Record:
 
         record |= {"info_slave_kind": "bridge", "info_slave_data": port_info(dev)}
     return record
-
-
-def tso_max_size(dev: Device, before: int = 0) -> int:
-    """Return the largest segmentation size: inherited from below, limited by dummies (netif_inherit_tso_max).
-
-    A device on a bridge took the bridge's value when it was made: that of the ports older than itself.
-    """
-    if dev.lower is not None:
-        return tso_max_size(dev.lower, dev.ifindex)
-    if dev.kind == "bridge":
-        ports = [d for d in dev.netns.devices.values() if d.master is dev and (not before or d.ifindex < before)]
-        return min(map(tso_max_size, ports), default=65_536)
-    return 65_536 if dev.kind == "dummy" else 524_280
 
 
 def stats(dev: Device, opt: Options) -> Record:
