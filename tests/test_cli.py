@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from simvlan import __version__
+from tests.kernels import require
 
 PAIR = """
 ip netns add a; ip netns add b
