@@ -100,7 +100,7 @@ def _insert(net: Network, dev: Device, ifa: Ifaddr) -> None:
         return
     for other in dev.netns.stack.addresses(dev):
         if same_subnet(other, ifa) and other.scope != ifa.scope:
-            raise RtnlError(EINVAL, "ipv4: Invalid scope value.", dev.path)
+            raise RtnlError(EINVAL, None, dev.path)
     check = getattr(dev, "check_address", None)
     if check is not None:
         check(ifa.address)

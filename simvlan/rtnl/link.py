@@ -73,7 +73,7 @@ def link_add(net: Network, ns: Netns, spec: LinkSpec, source: Netns | None = Non
     if spec.kind not in KINDS:
         raise RtnlError(EOPNOTSUPP, "Unknown device type.")
     if spec.ifindex is not None and ns.by_index(spec.ifindex) is not None:
-        raise RtnlError(EBUSY)
+        raise RtnlError(EEXIST)  # a request with an index names the device that has it
     spec.name = spec.name or free_name(ns, spec.kind)
     dev = KINDS[spec.kind].create(net, ns, spec)
     dev.mac_assigned = spec.mac is not None

@@ -124,8 +124,7 @@ def _checked(stack: Stack, route: Route) -> Route:
         raise RtnlError(EINVAL, "Invalid scope.")
     if route.error:
         if route.via is not None or route.dev is not None:
-            raise RtnlError(EINVAL, "Device and nexthop gateway can not be specified for reject routes."
-                            if route.via is not None else None)  # fmt: skip
+            raise RtnlError(EINVAL, "Gateway, device and multipath can not be specified for this route type.")
         return route
     made = replace(route)
     if made.src is not None and stack.addr_type(made.src) != fib.LOCAL and not _brings(made):
@@ -154,9 +153,9 @@ def _gateway(stack: Stack, route: Route) -> Device:
     """Check a gateway: on a subnet we have a route to, not ourselves (fib_check_nh_v4_gw)."""
     via, dev = route.via, route.dev
     assert via is not None
-    if route.scope >= LINK:
-        raise RtnlError(EINVAL, "Nexthop has invalid scope.")
     if route.onlink:
+        if route.scope >= LINK:
+            raise RtnlError(EINVAL, "Nexthop has invalid scope.")
         return _onlink(stack, via, dev)
     found = stack.fib.lookup(Flow(via, 0, 0, dev, stack.lo, 0, max(route.scope + 1, LINK)))
     if found is None or found.error:
