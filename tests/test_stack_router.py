@@ -358,3 +358,59 @@ def test_arp_notify_announces_when_the_device_comes_up(r: Router) -> None:
     link_set(r.net, eth0, up=False)
     link_set(r.net, eth0, up=True)
     assert r.heard() == ["w0 arp 1"]
+
+
+def test_link_layer_padding_is_not_carried_on(r: Router) -> None:
+    """ip_rcv_core trims to the total length: 46 octets in, 28 out."""
+    octets = build(parse_ip("10.0.1.1"), parse_ip("10.0.2.1"), 253, bytes(8))
+    far = r.net.netns["wires"].devices["w0"]
+    r.net.send(far, Frame(R0, W0, IPV4, octets + bytes(18)))
+    assert [len(frame.payload) for _, frame in r.got] == [28]
+
+
+def test_no_error_answers_a_broadcast_frame(r: Router) -> None:
+    """icmp_send is silent unless the frame was for this host alone; the same packet by unicast is answered."""
+    r.send("10.0.1.1", "10.0.1.254", mac=BROADCAST)
+    r.send("10.0.1.1", "10.0.1.255", mac=BROADCAST)
+    assert r.heard() == []
+    r.send("10.0.1.1", "10.0.1.254")
+    assert r.heard() == ["w0 10.0.1.254 > 10.0.1.1 ttl 64 icmp 3/3"]
+
+
+def test_a_piece_that_is_not_the_last_counts_in_units_of_eight(r: Router) -> None:
+    """ip_frag_queue cuts 12 octets with more to follow down to 8: the last piece fits behind them."""
+    server = r.r.stack.open_raw(253)
+    for place, size in ((0x2000, 12), (1, 8)):
+        octets = build(parse_ip("10.0.1.1"), parse_ip("10.0.1.254"), 253, bytes(size), ident=5, frag=place)
+        r.net.send(r.net.netns["wires"].devices["w0"], Frame(R0, W0, IPV4, octets))
+    assert len(server.queue) == 1
+    assert r.drops == [None, None]
+
+
+@pytest.mark.parametrize(("mac", "state"), [(R0, neigh.REACHABLE), (BROADCAST, neigh.STALE)])
+def test_only_a_reply_to_this_host_alone_proves_the_neighbour(r: Router, mac: int, state: int) -> None:
+    """arp_process: a broadcast reply refreshes the entry without confirming it."""
+    r.ask("10.0.1.254", sip="10.0.1.9")
+    entry = r.r.stack.neigh.get(r.r.devices["eth0"], parse_ip("10.0.1.9"))
+    assert entry is not None
+    r.ask("10.0.1.254", sip="10.0.1.9", op=arp.REPLY, mac=mac)
+    assert entry.state == state
+
+
+def test_a_neighbour_in_doubt_is_asked_three_times_by_unicast_and_given_up(r: Router) -> None:
+    """DELAY 5 s, then PROBE: ucast_solicit 3, mcast_resolicit 0; the packet itself went at once."""
+    r.ask("10.0.2.254", sip="10.0.1.9")
+    entry = r.r.stack.neigh.get(r.r.devices["eth0"], parse_ip("10.0.1.9"))
+    assert entry is not None
+    assert entry.state == neigh.STALE
+    r.got.clear()
+    r.send("10.0.2.1", "10.0.1.9", mac=R1, wire=1)
+    assert r.heard() == ["w0 10.0.2.1 > 10.0.1.9 ttl 63 28 octets"]
+    r.run(4.9)
+    assert r.heard() == []
+    r.run(2.2)
+    assert [(w, f.dst) for w, f in r.got] == [("w0", W0)] * 3
+    r.got.clear()
+    r.run(3)
+    assert r.heard() == []
+    assert entry.state == neigh.FAILED
