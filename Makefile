@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench mutants examples packages clean
+.PHONY: demo test check kernel bench mutants examples packages campaign clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -44,3 +44,14 @@ clean:
 # Ask a real kernel for the examples' outputs again (User Mode Linux, about a minute).
 examples: $(READY) packages
 	$(BIN)/python examples/record.py
+
+# Random mixed networks against a real kernel for as long as you like; the numbers go to results/campaign/KERNEL.json,
+# what disagrees to results/campaign/KERNEL-SEED.sh. For instance: make campaign KERNEL=host SEED=5000 NETWORKS=300
+KERNEL ?= uml
+SEED ?= 0
+NETWORKS ?= 200
+FRAMES ?= 16
+GUESTS ?= 4
+campaign: $(READY) packages
+	$(BIN)/python tests/kernel/campaign.py --kernel $(KERNEL) --seed $(SEED) --networks $(NETWORKS) --frames $(FRAMES) \
+		--jobs $(GUESTS) --shrink

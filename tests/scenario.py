@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,7 +20,9 @@ from simvlan.devices.device import Device
 from simvlan.frame import Frame
 from simvlan.lab import Lab
 from simvlan.oracle import STACK_MASKS, Difference, KernelRun, compare
+from simvlan.oracle.agreement import mask_icmp_echo, mask_l4_checksum
 from simvlan.tools.program import call
+from tests.golden_replay import masked
 
 MS = 1_000_000
 COMMAND, PAUSE = 10 * MS, 20 * MS
@@ -29,6 +32,24 @@ SEND = "simvlan send --netns "
 _MARK = "@@"
 
 Captures = dict[str, list[tuple[int, str, bytes]]]
+
+
+def mask_probe(frame: bytearray, ip: int) -> None:
+    """The source port of a traceroute's probe, and of one quoted in an error."""
+    at = ip + (frame[ip] & 15) * 4
+    if frame[ip + 9] == 17 and len(frame) >= at + 4 and 33434 <= int.from_bytes(frame[at + 2 : at + 4], "big") < 33534:
+        frame[at : at + 2] = b"\0\0"
+    elif frame[ip + 9] == 1 and len(frame) >= at + 32 and frame[at] in (3, 11):
+        mask_quotation(frame, at + 8)
+
+
+def mask_quotation(frame: bytearray, ip: int) -> None:
+    """What STACK_MASKS takes out of a frame, in the packet that an ICMP error quotes."""
+    for mask in (mask_probe, mask_icmp_echo, mask_l4_checksum):
+        mask(frame, ip)
+
+
+MASKS = (*STACK_MASKS, mask_probe)
 
 
 @dataclass
@@ -144,7 +165,7 @@ def differences(
 ) -> list[str]:
     """Every difference in words, the first of each device and of the commands' answers."""
     found = [*_said(lines, ours.said, theirs.said)]
-    found += map(_short, compare(tidy(ours.captures), tidy(theirs.captures), STACK_MASKS))
+    found += map(_short, compare(tidy(ours.captures), tidy(theirs.captures), MASKS))
     return found
 
 
@@ -168,11 +189,16 @@ def _complaints(lines: Sequence[str], said: list[tuple[int, str]]) -> list[str]:
 
 
 def _answers_differ(line: str, mine: tuple[int, str], linux: tuple[int, str]) -> str:
-    if mine[0] == linux[0] and (tidy_text(mine[1]) == tidy_text(linux[1])):
+    if mine[0] == linux[0] and _lines(mine[1]) == _lines(linux[1]):
         return ""
     if mine[0] == linux[0] == 0 and " -j" in line:
         return _json_differences(mine[1], linux[1])
     return f"  ours   {mine[0]} {mine[1]}\n  theirs {linux[0]} {linux[1]}"
+
+
+def _lines(text: str) -> list[str]:
+    """What was said, in any order: standard output and errors come through two pipes."""
+    return sorted(tidy_text(text).splitlines())
 
 
 def _plain(value: Any) -> Any:
@@ -212,7 +238,7 @@ def _walk(path: str, left: Any, right: Any, found: list[str]) -> None:
 
 def tidy_text(text: str) -> str:
     """Answers without what differs between any two runs of one kernel."""
-    return re.sub(r'("?\w*(?:_timer|_interval)"?:?) *[\d.]+', r"\1 N", text)
+    return masked(re.sub(r'("?\w*(?:_timer|_interval)"?:?) *[\d.]+', r"\1 N", text))
 
 
 def asked_once(captures: Captures) -> Captures:
@@ -240,3 +266,36 @@ def without_reports(captures: Captures) -> Captures:
 def same(captures: Captures) -> Captures:
     """Everything."""
     return captures
+
+
+# -- scenarios kept in files ----------------------------------------------------------------------------------------
+
+
+def lines_of(path: Path) -> list[str]:
+    """The commands of a scenario file."""
+    return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def recorded(path: Path) -> Outcome:
+    """What Linux did with a scenario when it was recorded."""
+    record = json.loads(path.with_suffix(".json").read_text())
+    captures: Captures = {
+        name: [(0, way, bytes.fromhex(octets)) for way, octets in seen] for name, seen in record["captures"].items()
+    }
+    return Outcome([(status, text) for status, text in record["said"]], captures)
+
+
+def without_repeats(captures: Captures) -> Captures:
+    """ARP questions once; of the same BPDU again and again the first: how many fit into a sleep is chance."""
+    return {name: _bpdus_once(seen) for name, seen in asked_once(captures).items()}
+
+
+def _bpdus_once(seen: list[tuple[int, str, bytes]]) -> list[tuple[int, str, bytes]]:
+    kept: list[tuple[int, str, bytes]] = []
+    for when, way, octets in seen:
+        spanning = octets[:6] == bytes.fromhex("0180c2000000")
+        if spanning and octets[20:21] == b"\0":  # the message age grows by one tick, whose length is the kernel's HZ
+            octets = octets[:44] + bytes(2) + octets[46:]
+        if not (spanning and kept and kept[-1][1:] == (way, octets)):
+            kept.append((when, way, octets))
+    return kept

@@ -71,7 +71,8 @@ class Mixed:
         self.do("sleep 0.2")
         for space in self.spaces:
             details = "" if self.host else "-d "  # a newer kernel has more of them
-            self.do(f"ip -n {space} {details}-s -j link show")
+            counters = "" if self.snooping else "-s "  # a snooping bridge reports its own groups at random times
+            self.do(f"ip -n {space} {details}{counters}-j link show")
             self.do(f"bridge -n {space} -j fdb show{' dynamic' if self.host else ''}")
             if self.filtering:
                 self.do(f"bridge -n {space} -j vlan show")
