@@ -204,7 +204,7 @@ class Ipvlan(Device):
 
     def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
         """Follow the parent (ipvlan_device_event): its carrier, MTU and MAC, and its end; not its going down."""
-        if event is Event.CHANGE:
+        if event is Event.CHANGE or event is Event.UP:
             kernel.set_carrier(self, lower.carrier)
         elif event is Event.MTU:
             self.mtu = lower.mtu

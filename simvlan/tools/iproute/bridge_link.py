@@ -135,6 +135,8 @@ def port_record(ctx: Context, dev: Device) -> Record:
     assert dev.master is not None
     info = port_info(dev)
     record: Record = {"ifindex": dev.ifindex} | name_record(dev) | {"mtu": dev.mtu, "master": dev.master.name}
+    if record.get("link_index") == dev.ifindex:
+        del record["link_index"]  # br_fill_ifinfo takes a device with that index for itself
     record |= {key: info[key] for key in ("state", "priority", "cost")}
     if ctx.opt.details:
         record |= {key: info["multicast_router" if key == "mcast_router" else key] for key in _DETAILS}
