@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from pathlib import Path
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from simvlan.devices.device import Device
@@ -229,15 +229,15 @@ def _walk(path: str, left: Any, right: Any, found: list[str]) -> None:
             name = mine.get("ifname", number) if isinstance(mine, dict) else number
             _walk(f"{path}[{name}]", mine, linux, found)
     elif isinstance(left, list) and isinstance(right, list):
-        found.append(
-            f"{path}: only ours {[v for v in left if v not in right]}, only theirs {[v for v in right if v not in left]}"
-        )
+        mine, its = [v for v in left if v not in right], [v for v in right if v not in left]
+        found.append(f"{path}: only ours {mine}, only theirs {its}")
     elif left != right:
         found.append(f"{path}: ours {left}, theirs {right}")
 
 
 def tidy_text(text: str) -> str:
     """Answers without what differs between any two runs of one kernel."""
+    text = re.sub(r"expires \d+sec", "expires N", text)
     return masked(re.sub(r'("?\w*(?:_timer|_interval)"?:?) *[\d.]+', r"\1 N", text))
 
 
@@ -292,10 +292,12 @@ def without_repeats(captures: Captures) -> Captures:
 
 def _bpdus_once(seen: list[tuple[int, str, bytes]]) -> list[tuple[int, str, bytes]]:
     kept: list[tuple[int, str, bytes]] = []
+    last: tuple[str, bytes] | None = None
     for when, way, octets in seen:
         spanning = octets[:6] == bytes.fromhex("0180c2000000")
         if spanning and octets[20:21] == b"\0":  # the message age grows by one tick, whose length is the kernel's HZ
             octets = octets[:44] + bytes(2) + octets[46:]
-        if not (spanning and kept and kept[-1][1:] == (way, octets)):
+        if not (spanning and last == (way, octets)):
             kept.append((when, way, octets))
+        last = (way, octets) if spanning else last
     return kept

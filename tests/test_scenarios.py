@@ -16,9 +16,7 @@ PATHS = sorted((Path(__file__).parent / "scenarios").glob("*.sh"))
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_simulator_follows_the_recording(path: Path) -> None:
     lines = scenario.lines_of(path)
-    found = scenario.differences(
-        lines, scenario.simulate(lines), scenario.recorded(path), scenario.without_repeats
-    )
+    found = scenario.differences(lines, scenario.simulate(lines), scenario.recorded(path), scenario.without_repeats)
     assert not found, "\n".join(found)
 
 

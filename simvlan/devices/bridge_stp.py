@@ -314,7 +314,7 @@ class Stp:
             port.stp.forward_delay_timer.start(self.forward_delay)
         elif port.state is State.LEARNING:
             port.set_state(State.FORWARDING)
-            if any(p.stp.bridge == self.own for p in self.bridge.ports):
+            if any(p.state is not State.DISABLED and p.stp.bridge == self.own for p in self.bridge.ports):
                 self.topology_change_detection()
             self.bridge.kernel.set_carrier(self.bridge, True)
         self.bridge.flush()

@@ -162,7 +162,9 @@ def main() -> int:
     report = manifest(tally, options.kernel, options.seed, time.monotonic() - began)
     (options.out / f"{options.kernel}.json").write_text(json.dumps(report, indent=1) + "\n")
     for each in tally.found:
-        lines = shrink(options.kernel, each["lines"], subjects(each["differences"])) if options.shrink else each["lines"]
+        lines = (
+            shrink(options.kernel, each["lines"], subjects(each["differences"])) if options.shrink else each["lines"]
+        )
         (options.out / f"{options.kernel}-{each['seed']}.sh").write_text("\n".join([*lines, ""]))
     print(tally.line(options.kernel))
     return 1 if tally.found else 0

@@ -317,9 +317,7 @@ class Twin:
         theirs_seen = {name: seen for name, seen in run.captures.items() if name in self.captures}
         found += map(str, compare(without_reports(self.captures), without_reports(theirs_seen)))
         data = [json.loads(line) for line in lines if line.startswith("[")]
-        theirs_fdb = [
-            (r["mac"], r["ifname"], r.get("vlan"), r["state"]) for r in data[0] if "self" not in r["flags"]
-        ]
+        theirs_fdb = [(r["mac"], r["ifname"], r.get("vlan"), r["state"]) for r in data[0] if "self" not in r["flags"]]
         if self.fdb_rows() != theirs_fdb:
             found.append(f"fdb: ours only {[r for r in self.fdb_rows() if r not in theirs_fdb]},"
                          f" theirs only {[r for r in theirs_fdb if r not in self.fdb_rows()]}")  # fmt: skip

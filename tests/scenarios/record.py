@@ -1,6 +1,6 @@
 """Record what Linux does with each scenario: NAME.sh -> NAME.json (status, text and frames; User Mode Linux).
 
-    python tests/scenarios/record.py [NAME ...]
+python tests/scenarios/record.py [NAME ...]
 """
 
 from __future__ import annotations

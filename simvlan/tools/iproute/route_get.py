@@ -129,6 +129,8 @@ def _record(ctx: Context, asked: Question, result: RouteResult, iif: Device | No
     if iif is None:
         record["uid"] = 0
     record["cache"] = _cache(result)
+    if result.expires_ns:
+        record["expires"] = (result.expires_ns - ctx.net.now) // 1_000_000_000
     metrics = metrics_record(route) if route is not None else {}
     if result.mtu:
         metrics = {"mtu": result.mtu} | metrics | {"mtu": result.mtu}
