@@ -194,6 +194,7 @@ class Network(Transmission):
     def up(self, dev: Device, frame: Frame) -> None:
         """Finish the tag and hand the frame to the protocols of the namespace (deliver_ptype_list_skb)."""
         unclaimed = False
+        tagged = frame.accel
         while frame.accel:
             if frame.accel & 0xFFF:
                 unclaimed = True
@@ -211,6 +212,8 @@ class Network(Transmission):
                 return
         why = self._why
         drop = dev.netns.stack.receive(dev, frame, why)
+        if tagged and drop is Drop.UNHANDLED_PROTO and dev.taps and dev.rx_handler is None and frame.proto >= 0x600:
+            dev.rx_dropped += 1  # the VLAN step had served the taps: nobody was left to take it
         if unclaimed and drop in (Drop.OTHERHOST, Drop.UNHANDLED_PROTO):
             drop = Drop.VLAN_UNCLAIMED
         if self._tracer is not None:
