@@ -20,7 +20,8 @@ def main() -> int:
     failed = 0
     for script, run in zip(scripts, runs, strict=True):
         if run.exit_code != 0:
-            print(f"{script.name}: exit {run.exit_code} on {run.kernel_release}\n{run.stdout}{run.stderr}", file=sys.stderr)
+            print(f"{script.name}: exit {run.exit_code} on {run.kernel_release}", file=sys.stderr)
+            print(run.stdout + run.stderr, file=sys.stderr)
             failed += 1
             continue
         script.with_suffix(".out").write_text(run.stdout)
