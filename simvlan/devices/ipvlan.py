@@ -47,7 +47,7 @@ class Ipvlan(Device):
     kind = "ipvlan"
     stacked = True
     unicast_filter = True
-    __slots__ = ("addresses", "dev_id", "port")
+    __slots__ = ("addresses", "dev_id", "perm_addr", "port")
 
     lower: Device
 
@@ -55,6 +55,8 @@ class Ipvlan(Device):
         super().__init__(name, netns, port.dev.mac, port.dev.mtu)
         self.port = port
         self.lower = port.dev
+        self.perm_addr = port.dev.mac
+        """The parent's address when this slave was made (register_netdevice)."""
         self.carrier = port.dev.carrier
         self.dev_id = 0
         self.addresses: list[bytes] = []

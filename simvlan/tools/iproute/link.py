@@ -111,9 +111,8 @@ def _create(ctx: Context, words: LinkWords, peer: LinkWords | None, info: dict[s
     target = words.netns or ctx.ns
     dev = link_add(ctx.net, target, _spec(ctx, words, peer, info), ctx.ns)
     for made, asked in ((getattr(dev, "peer", None), peer), (dev, words)):
-        if made is not None:
-            if asked is not None:
-                _after_creation(ctx, dev, made, asked)
+        if made is not None and asked is not None:
+            _after_creation(ctx, dev, made, asked)
     announce(dev)  # a peer was announced before it had one (veth_newlink)
 
 

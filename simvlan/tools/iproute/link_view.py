@@ -114,11 +114,12 @@ def name_record(dev: Device) -> Record:
 
 def _addresses(dev: Device) -> Record:
     loopback = not dev.kind
+    permanent = getattr(dev, "perm_addr", dev.mac)
     return {
         "link_type": "loopback" if loopback else "ether",
         "address": mac_text(dev.mac),
         "broadcast": mac_text(0 if loopback else 0xFFFF_FFFF_FFFF),
-    }
+    } | ({"permaddr": mac_text(permanent)} if permanent != dev.mac else {})
 
 
 def _details(dev: Device, is_link: bool) -> Record:
