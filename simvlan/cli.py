@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in NOT_BUILT:
         return complain(f"`{words[0]}` ({NOT_BUILT[words[0]]}) is not built yet")
     options = parse(words)
-    status: int = options.verb(options)
+    try:
+        status: int = options.verb(options)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return status
 
 

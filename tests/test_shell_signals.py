@@ -37,6 +37,16 @@ def test_sigint_is_ignored_by_a_background_sleep_in_a_namespace(stage):
     assert done.stdout == "0\n9\n"
 
 
+@pytest.mark.parametrize("wait", [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4])
+def test_ctrl_c_while_starting_leaves_nothing(stage, wait):
+    """Whatever it interrupts, the stage finds no directory and no process afterwards."""
+    process = stage.start("sleep 1; while ip time > /dev/null; do :; done")
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+
+
 def test_trap_runs_between_commands(stage):
     assert stage.out("trap 'echo usr' USR1; kill -USR1 $$; sleep 1; ip time") == "usr\n1\n"
 

@@ -166,11 +166,11 @@ class Client:
         self.send("X", wire.command(by, handover.netns, handover.argv, handover.env))
 
     def interrupt(self, name: str) -> None:
-        """Pass a signal on to the command; one that takes no time, or waits for input, ends by it."""
+        """Pass a signal on to the command; one that has not begun, or waits for input, ends by it."""
         if self.running is not None:
             if self.running.is_alive:
                 self.running.interrupt(name)
-        elif self.wants is not None:
+        elif self.wants is not None or self.request is not None:
             self.finish(-signal.Signals[name])
 
     def close(self) -> None:

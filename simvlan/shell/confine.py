@@ -160,9 +160,17 @@ def _keep(entry: os.DirEntry[str], target: str) -> None:
 
 
 def start_script(spec: dict[str, Any], inherited: dict[int, Any]) -> int:
-    """Start the shell in a process group of its own, with the terminal if there is one to give."""
+    """Start the shell in a process group of its own, with the terminal if there is one to give.
+
+    A Ctrl-C passed on meanwhile waits (signals are blocked) until the shell can be ended by it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, inherited)
     pid = os.fork()
     if pid:
+        if spec["own_group"]:
+            with contextlib.suppress(OSError):  # the child was quicker
+                os.setpgid(pid, pid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return pid
     if spec["own_group"]:
         os.setpgid(0, 0)
@@ -173,6 +181,7 @@ def start_script(spec: dict[str, Any], inherited: dict[int, Any]) -> int:
         signal.signal(number, signal.SIG_IGN if handler == signal.SIG_IGN else signal.SIG_DFL)
     for number in (signal.SIGTTOU, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execve(spec["argv"][0], spec["argv"], spec["env"])
     except OSError as error:

@@ -75,7 +75,7 @@ def _serve(
     pass_fds: Sequence[int] = (),
 ) -> int:
     _raise_file_limit()
-    with Sandbox(confined=confined) as sandbox:
+    with holding_signals_back(), Sandbox(confined=confined) as sandbox:
         if interactive:
             (sandbox.directory / "bashrc").write_text(PROMPT)
             argv = [*argv, "--rcfile", str(sandbox.directory / "bashrc"), "-i"]
@@ -84,7 +84,7 @@ def _serve(
             sandbox.start(argv, dict(env or os.environ), streams, interactive=interactive, pass_fds=pass_fds)
             if streams.stderr is not None and streams.stderr >= 0:
                 server.stderr = streams.stderr
-            with passing_signals_on(server):
+            with passing_signals_on(server), letting_signals_through():
                 return server.run()
 
 
@@ -119,6 +119,26 @@ def _raise_file_limit() -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextlib.contextmanager
+def holding_signals_back() -> Iterator[None]:
+    """Ctrl-C waits while the run's directory is made or removed: half of one would stay."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def letting_signals_through() -> Iterator[None]:
+    """Between the two, somebody handles them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
 
 
 @contextlib.contextmanager

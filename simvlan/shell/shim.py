@@ -17,6 +17,15 @@ ALWAYS_SIGINT = (b"arping", b"ping", b"tcpdump")
 """They set a handler even where the shell had SIGINT ignored, as it does for background commands."""
 
 
+OWN_SIGINT = (*ALWAYS_SIGINT, b"timeout")
+"""They end as they like after SIGINT."""
+INTERRUPTED: list[int] = []
+
+
+def _note_int(number: int, _frame: object) -> None:
+    INTERRUPTED.append(number)
+
+
 def encode(text: str) -> bytes:
     """Octets of a str as the operating system gave them."""
     return text.encode("utf-8", "surrogateescape")
@@ -40,7 +49,7 @@ def catch_signals(name: bytes) -> tuple[_socket.socket, _socket.socket]:
     for number in CAUGHT:
         ignored = _signal.getsignal(number) == _signal.SIG_IGN
         if not ignored or (number == 2 and name in ALWAYS_SIGINT):
-            _signal.signal(number, lambda *_: None)
+            _signal.signal(number, _note_int if number == 2 and name not in OWN_SIGINT else lambda *_: None)
     _signal.signal(13, _signal.SIG_DFL)
     _signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
     return ours, theirs
@@ -87,7 +96,8 @@ def copy(descriptor: int, data: bytes) -> None:
 
 def leave(answer: bytes) -> None:
     """Exit as told: a status, or the signal that ended the command."""
-    status = int(answer)
+    # Ctrl-C came too late for the simulator to end the command by it; the shell must see it all the same.
+    status = -2 if INTERRUPTED else int(answer)
     if status < 0:
         _signal.signal(-status, _signal.SIG_DFL)
         posix.kill(posix.getpid(), -status)
@@ -135,6 +145,7 @@ def main() -> None:
             leave(payload)
         elif kind == b"H":
             _signal.signal(2, lambda *_: None)
+            INTERRUPTED.clear()
         else:
             rarely(kind, payload, sock)
 
