@@ -203,6 +203,7 @@ class Mixed:
         if self.filtering:
             steps += [self._vlan, self._vlan, self._vlan]
         self.rng.choice(steps)()
+        self._settle()  # a carrier that is back before Linux looks was never away
         if self.rng.random() < 0.7:
             for dev in self.devices:
                 if not dev.up and self.rng.random() < 0.7:
