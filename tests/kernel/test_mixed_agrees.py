@@ -26,8 +26,14 @@ def run(kernel: Kernel, cases: list[mixed.Mixed]) -> list[KernelRun]:
 
 
 def false_positive(kernel: Kernel, case: mixed.Mixed) -> bool:
-    """A macvlan's multicast filter is a hash with a secret: what it lets through by chance is not let through twice."""
-    return not mixed.differences(case, run_many(kernel, [scenario.script(case.lines)], timeout_s=90)[0])
+    """Whether Linux itself does otherwise in one of two more runs.
+
+    A macvlan's multicast filter is a hash with a secret: what it lets through by chance is not let through twice; and
+    a carrier change reaches stacked devices up to a second late on a loaded machine (linkwatch).
+    """
+    return any(
+        not mixed.differences(case, run_many(kernel, [scenario.script(case.lines)], timeout_s=90)[0]) for _ in range(2)
+    )
 
 
 @pytest.mark.kernel
