@@ -1,4 +1,4 @@
-"""The direction of imports: frame, verdict, devices and stack, network, rtnl and trace, engines, tools, lab, cli."""
+"""The direction of imports: frame, verdict, devices and stack, network, rtnl, trace, engines, tools, lab, docker, cli."""
 
 import ast
 import sys
@@ -23,6 +23,7 @@ LAYERS = [
     {"tools"},
     {"shell"},
     {"diagnose", "explain", "fill", "matrix", "plot", "lab"},
+    {"docker"},
     {"oracle"},
     {"cli", "__main__"},
 ]

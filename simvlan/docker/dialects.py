@@ -1,0 +1,86 @@
+"""What differs between Docker releases, as data: the rules of the engine ask these switches and nothing else.
+
+Source: moby at the tags v1.12.0 (libnetwork of its time), v27.5.1, v28.5.2 and v29.0.0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One release of Docker."""
+
+    name: str
+    version: str
+    api: str
+    min_api: str
+    random_mac: bool
+    """A generated MAC is random (28.0), not 02:42 and the IPv4 address."""
+    announce: bool
+    """Gratuitous ARP when an interface comes up (28.0)."""
+    shared_parent: bool
+    """Several macvlan networks on one parent (27.0)."""
+    shared_pool: bool
+    """An identical (subnet, ip-range) pair may be used again and shares its addresses (1.12)."""
+    guessed_gateway: bool
+    """macvlan and ipvlan l2 take a free address as the gateway when none is given (until 29.0)."""
+    hidden_gateway: bool
+    """Even internal networks, those without parent and ipvlan l3 take a gateway address (until 28.0)."""
+    optional_ipv4: bool
+    """`--ipv4=false` (28.0)."""
+    start_prefix: str
+    """What stands before an error of a start's network part (28.0.1)."""
+    pool_prefix: str
+    """What stands before an overlap's text (27.0)."""
+    validates: bool
+    """The shape of a network's addresses is checked before anything else, and an `--ip` at create (27.0)."""
+    nil_parent_internal: bool
+    """A network without parent has no default route (26.1; 1.12 and 20.10 on: it has)."""
+    ipam_status: bool
+    """`Status.IPAM.Subnets` in network inspect (API 1.52)."""
+    options_late: bool
+    """A driver's options are read after its addresses are reserved (29.0)."""
+    ipvlan_flag: bool
+    """`ipvlan_flag` and mode `l3s` exist (23.0, 22.06)."""
+    endpoint_text: bool
+    """"has active endpoints" lists them (27.0); before, it names the network's id."""
+
+
+DIALECT_28 = Dialect(
+    name="28", version="28.5.2", api="1.51", min_api="1.24", random_mac=True, announce=True, shared_parent=True,
+    shared_pool=False, guessed_gateway=True, hidden_gateway=False, optional_ipv4=True,
+    start_prefix="failed to set up container networking: ", pool_prefix="invalid pool request: ", validates=True,
+    nil_parent_internal=True, ipam_status=False, options_late=False, ipvlan_flag=True, endpoint_text=True,
+)  # fmt: skip
+
+DIALECT_27 = Dialect(
+    name="27", version="27.5.1", api="1.47", min_api="1.24", random_mac=False, announce=False, shared_parent=True,
+    shared_pool=False, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="",
+    pool_prefix="invalid pool request: ", validates=True, nil_parent_internal=True, ipam_status=False,
+    options_late=False, ipvlan_flag=True, endpoint_text=True,
+)  # fmt: skip
+
+DIALECT_29 = Dialect(
+    name="29", version="29.0.0", api="1.52", min_api="1.44", random_mac=True, announce=True, shared_parent=True,
+    shared_pool=False, guessed_gateway=False, hidden_gateway=False, optional_ipv4=True,
+    start_prefix="failed to set up container networking: ", pool_prefix="invalid pool request: ", validates=True,
+    nil_parent_internal=True, ipam_status=True, options_late=True, ipvlan_flag=True, endpoint_text=True,
+)  # fmt: skip
+
+DIALECT_1_12 = Dialect(
+    name="1.12", version="1.12.6", api="1.24", min_api="1.12", random_mac=False, announce=False, shared_parent=False,
+    shared_pool=True, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="", pool_prefix="",
+    validates=False, nil_parent_internal=False, ipam_status=False, options_late=False, ipvlan_flag=False,
+    endpoint_text=False,
+)  # fmt: skip
+
+DIALECTS = {each.name: each for each in (DIALECT_1_12, DIALECT_27, DIALECT_28, DIALECT_29)}
+
+
+def dialect_named(name: str) -> Dialect:
+    """Find a dialect. Raises ValueError naming those there are."""
+    if name not in DIALECTS:
+        raise ValueError(f"no Docker dialect {name!r}: there are {', '.join(DIALECTS)}")
+    return DIALECTS[name]
