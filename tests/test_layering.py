@@ -1,4 +1,4 @@
-"""The direction of imports: frame, verdict, devices and stack, network, rtnl, trace, engines, tools, lab, docker, cli."""
+"""The direction of imports: frame, verdict, devices and stack, network, rtnl, engines, tools, lab, docker, cli."""
 
 import ast
 import sys
