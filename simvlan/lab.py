@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from simvlan import expect
 from simvlan.capture import OutsideSnapshots, read_pcap
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, Snapshot, restore, snapshot
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 QUIET_LIMIT_S = 60
 """How long `run()` waits for silence: periodic timers (STP hellos, IGMP queries) never let it come."""
+
+HTML_ROWS = 40
+"""Devices that a notebook's summary of a lab lists."""
 
 FrameLike: TypeAlias = "Frame | bytes | str | os.PathLike[str] | Any"
 """A Frame, octets, a scapy packet, or the name of a pcap file."""
@@ -88,9 +92,9 @@ class Lab:
     """
 
     def __init__(self, seed: int = 0, script: str | None = None) -> None:
-        self.network = Network(EventClock(), seed)
+        self.network = Network(EventClock(), expect.whole("seed", seed))
         if script is not None:
-            done = self.sh(script)
+            done = self.sh(expect.text("script", script, "ip netns add c1"))
             if done.exit:
                 raise RuntimeError(f"the script ended with status {done.exit}: {done.stderr.strip()}")
 
@@ -98,10 +102,16 @@ class Lab:
         spaces = len(self.network.netns) - 1
         return f"<Lab: {spaces} namespaces, {sum(1 for _ in self.network.devices())} devices, t = {self.now / 1e9:g} s>"
 
-    def _repr_png_(self) -> bytes:
-        from simvlan.plot import png, topology
+    def _repr_html_(self) -> str:
+        from simvlan.plot import html_picture, topology
 
-        return png(topology(self))
+        title = f"<p>{escape(repr(self)[1:-1])}</p>"
+        drawn = any(dev.kind for dev in self.network.devices())
+        picture = html_picture(topology(self), "The namespaces and what connects them") if drawn else ""
+        table = self.devices()
+        left = len(table) - HTML_ROWS
+        more = f"<p>and {left} more: lab.devices()</p>" if left > 0 else ""
+        return f"{title}{picture}{table[:HTML_ROWS]._repr_html_()}{more}"
 
     # -- time -------------------------------------------------------------------------------------------------------
 
@@ -128,9 +138,12 @@ class Lab:
 
     def run(self, until: float | None = None, *, until_ns: int | None = None) -> Lab:
         """Let time pass until a time (seconds, or *until_ns*), else until nothing is pending or a minute has passed."""
-        if until_ns is None and until is not None:
-            until_ns = round(until * SECOND)
+        if until is not None and until_ns is not None:
+            raise TypeError(f"until={until!r} and until_ns={until_ns!r}: one of them says when to stop")
+        if until is not None:
+            until_ns = round(expect.number("until", until) * SECOND)
         if until_ns is not None:
+            until_ns = expect.whole("until_ns", until_ns)
             if until_ns < self.now:
                 raise ValueError(f"it is already {self.now} ns: time does not run back (use restore())")
             self.clock.advance(until_ns)
@@ -146,6 +159,8 @@ class Lab:
         """Run a bash script on this lab; its network commands act here, in virtual time."""
         from simvlan.shell.run import Streams, run_text
 
+        expect.text("text", text, "ip netns add c1")
+        expect.texts("args", args, "eth0")
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull, "rb") as none:
             streams = Streams(none.fileno(), out.fileno(), err.fileno())
             status = run_text(self, text, args, confined=confined, streams=streams)
@@ -155,12 +170,15 @@ class Lab:
         """Run one simulated command (`lab.command("ip", "link")`) without a shell."""
         from simvlan.tools.program import call
 
+        if not expect.texts("argv", argv, "ip"):
+            raise TypeError('argv: a command is expected, such as lab.command("ip", "link")')
         done = call(self, argv, netns=self._netns(netns))
         return ShellResult(done.out, done.err, done.status)
 
     def ping(self, ns: str, address: str, count: int = 1, *options: str) -> PingResult:
         """Ping an address from a namespace."""
-        done = self.command("ping", "-c", str(count), *options, address, netns=ns)
+        argv = ["-c", str(expect.whole("count", count, 1)), *expect.texts("options", options, "-n")]
+        done = self.command("ping", *argv, expect.text("address", address, "192.0.2.1"), netns=ns)
         found = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
         sent, received = (int(found[1]), int(found[2])) if found else (0, 0)
         return PingResult(sent, received, done.stdout + done.stderr, done.exit)
@@ -172,7 +190,7 @@ class Lab:
             KeyError: no such namespace or device.
             OSError: ENETDOWN, EMSGSIZE or ENOBUFS, as the socket would say.
         """
-        dev = self.network.device(path)
+        dev = self._device(path)
         for frame in _frames(what, dev):
             _packet_send(self.network, dev, frame)
 
@@ -181,7 +199,7 @@ class Lab:
         """Collect what a packet socket on a device sees; the scapy PacketList is filled while the block runs."""
         from scapy.plist import PacketList
 
-        dev, packets = self.network.device(path), PacketList(name=path)
+        dev, packets = self._device(path), PacketList(name=path)
         tap = _Collector(packets)
         dev.taps.append(tap.tap)
         try:
@@ -194,7 +212,7 @@ class Lab:
         """Make a cable of a veth pair: delay and jitter in seconds, rate in bit/s, loss, duplicate, reorder, limit."""
         from simvlan.links import Cable, CableOptions
 
-        dev: Any = self.network.device(path)
+        dev: Any = self._device(path)
         if not hasattr(dev, "peer"):
             raise ValueError(f"{dev.path} is no veth: a cable lies between the ends of a veth pair")
         return Cable(self.network, dev, CableOptions(**_cable(options)))
@@ -205,7 +223,7 @@ class Lab:
         """Tell where a frame sent on a device would go, and why; nothing changes here."""
         from simvlan.explain import explain
 
-        frames = _frames(what, self.network.device(path))
+        frames = _frames(what, self._device(path))
         if len(frames) != 1:
             raise ValueError(f"a trace follows one frame, not {len(frames)}")
         return explain(self.network, path, frames[0])
@@ -214,13 +232,11 @@ class Lab:
         """Ping between all namespaces (or these) and say why where it fails; nothing changes here."""
         from simvlan.matrix import reach
 
-        if isinstance(between, str):
-            raise TypeError(f"between={between!r}: a list of namespaces is expected, such as [{between!r}]")
-        return reach(self, between)
+        return reach(self, None if between is None else expect.texts("between", between, "c1"))
 
     def fdb(self, bridge: str) -> Table:
         """Show a bridge's forwarding database (`bridge fdb show br`)."""
-        dev = self.network.device(bridge)
+        dev = self._device(bridge, "bridge")
         if dev.kind != "bridge":
             raise ValueError(f"{dev.path} is no bridge, but {dev.kind or 'a loopback device'}: only bridges learn")
         return self._json(["bridge", "-j", "fdb", "show", "br", dev.name], dev.netns.name)
@@ -243,8 +259,11 @@ class Lab:
             raise RuntimeError(done.stderr.strip())
         return Table(json.loads(done.stdout or "[]"))
 
+    def _device(self, path: str, name: str = "path") -> Device:
+        return self.network.device(expect.text(name, path, "c1/eth0"))
+
     def _netns(self, name: str) -> str:
-        name = "" if name == "root" else name
+        name = "" if expect.text("netns", name, "c1") == "root" else name
         if name not in self.network.netns:
             raise KeyError(f'no network namespace "{name}"')
         return name
@@ -318,13 +337,14 @@ def _cable(options: dict[str, Any]) -> dict[str, Any]:
     from simvlan.links import CableOptions
 
     names = {"delay": "delay_ns", "jitter": "jitter_ns", "rate": "rate_bps"}
+    known = {field.name for field in fields(CableOptions)}
+    unknown = sorted(name for name in options if names.get(name, name) not in known)
+    if unknown:
+        raise TypeError(f"a cable has no {', '.join(unknown)}: it has delay, jitter, rate, loss ...")
     made: dict[str, Any] = {}
     for name, value in options.items():
-        seconds = name in ("delay", "jitter")
-        made[names.get(name, name)] = round(value * SECOND) if seconds else value
-    unknown = set(made) - {field.name for field in fields(CableOptions)}
-    if unknown:
-        raise TypeError(f"a cable has no {', '.join(sorted(unknown))}: it has delay, jitter, rate, loss ...")
+        given = expect.number(name, value)
+        made[names.get(name, name)] = round(given * SECOND) if name in ("delay", "jitter") else given
     return made
 
 

@@ -6,7 +6,9 @@ said by colour alone.
 
 from __future__ import annotations
 
+import base64
 import io
+from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simvlan.devices.device import Device
@@ -50,6 +52,12 @@ def png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     return buffer.getvalue()
+
+
+def html_picture(figure: Any, alternative: str) -> str:
+    """Return a figure as an HTML image that carries its own octets."""
+    octets = base64.b64encode(png(figure)).decode()
+    return f'<img alt="{escape(alternative)}" src="data:image/png;base64,{octets}">'
 
 
 # -- topology -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -214,11 +216,54 @@ def test_an_echo_is_traced_to_the_answer(lab: Lab) -> None:
     assert [step.path for step in walk.deliveries] == ["b/eth0", "a/eth0"]
 
 
+def test_a_lab_shows_itself_in_a_notebook(lab: Lab) -> None:
+    """The picture travels inside the HTML, as octets of a PNG file; under it a row per device."""
+    html = lab._repr_html_()
+    found = re.search(r'<img alt="[^"]+" src="data:image/png;base64,([^"]+)">', html)
+    assert found is not None
+    assert base64.b64decode(found[1], validate=True).startswith(b"\x89PNG")
+    assert html.count("<tr>") == 1 + sum(1 for _ in lab.network.devices())
+    assert "4 namespaces, 12 devices" in html
+    assert "<img" not in Lab()._repr_html_()  # nothing to draw
+
+
+def test_ipython_takes_the_html(lab: Lab) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    shown, _ = DisplayFormatter().format(lab)
+    assert shown["text/html"] == lab._repr_html_()
+    assert shown["text/plain"] == repr(lab)
+
+
 WRONG = {
-    "ab": (lambda lab: lab.matrix("ab"), "a list of namespaces"),
+    "between": (lambda lab: lab.matrix("ab"), "between='ab': a list of texts is expected"),
+    "between each": (lambda lab: lab.matrix([1]), "between=1: a text is expected"),
     "fdb": (lambda lab: lab.fdb("root/lo"), "root/lo is no bridge"),
-    "restore": (lambda lab: lab.restore(5), "5 is no snapshot"),  # type: ignore[arg-type]
+    "fdb type": (lambda lab: lab.fdb(None), "bridge=None: a text is expected"),
+    "restore": (lambda lab: lab.restore(5), "5 is no snapshot"),
     "cable": (lambda lab: lab.link("v0", speed=5), "a cable has no speed"),
+    "cable value": (lambda lab: lab.link("v0", rate="1gbit"), "rate='1gbit': a number is expected"),
+    "cable nan": (lambda lab: lab.link("v0", delay=float("nan")), "delay=nan: a finite number is expected"),
+    "seed": (lambda lab: Lab(seed="x"), "seed='x': a whole number is expected"),
+    "script": (lambda lab: Lab(script=5), "script=5: a text is expected"),
+    "until": (lambda lab: lab.run(until="x"), "until='x': a number is expected"),
+    "until inf": (lambda lab: lab.run(until=float("inf")), "until=inf: a finite number is expected"),
+    "until bool": (lambda lab: lab.run(until=True), "until=True: a number is expected"),
+    "until_ns": (lambda lab: lab.run(until_ns=1.5), "until_ns=1.5: a whole number is expected"),
+    "until twice": (lambda lab: lab.run(until=1, until_ns=1), "until=1 and until_ns=1: one of them"),
+    "sh": (lambda lab: lab.sh(5), "text=5: a text is expected"),
+    "sh args": (lambda lab: lab.sh("true", 5), "args=5: a text is expected"),
+    "command": (lambda lab: lab.command("ip", 5), "argv=5: a text is expected"),
+    "command none": (lambda lab: lab.command(), "argv: a command is expected"),
+    "netns": (lambda lab: lab.command("ip", netns=5), "netns=5: a text is expected"),
+    "ping": (lambda lab: lab.ping("root", 5), "address=5: a text is expected"),
+    "ping from": (lambda lab: lab.ping(5, "192.0.2.1"), "netns=5: a text is expected"),
+    "ping count": (lambda lab: lab.ping("root", "192.0.2.1", "3"), "count='3': a whole number is expected"),
+    "ping never": (lambda lab: lab.ping("root", "192.0.2.1", 0), "count=0: it must not be below 1"),
+    "send": (lambda lab: lab.send(5, bytes(60)), "path=5: a text is expected"),
+    "send what": (lambda lab: lab.send("v0", 5), "5 is no frame"),
+    "trace": (lambda lab: lab.trace(None, bytes(60)), "path=None: a text is expected"),
+    "capture": (lambda lab: lab.capture(5).__enter__(), "path=5: a text is expected"),
 }
 
 
@@ -227,5 +272,16 @@ def test_wrong_arguments_are_named(wrong: str) -> None:
     lab = Lab()
     lab.command("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
     call, said = WRONG[wrong]
-    with pytest.raises((TypeError, ValueError), match=said):
+    with pytest.raises((TypeError, ValueError), match=re.escape(said)):
         call(lab)
+
+
+def test_numbers_of_other_libraries_are_numbers(lab: Lab) -> None:
+    """A loop over numpy.arange is how people sweep."""
+    import numpy as np
+
+    lab.run(until=np.float64(2.5))
+    lab.run(until_ns=np.int64(3_000_000_000))
+    assert (lab.now, type(lab.now)) == (3_000_000_000, int)
+    lab.link("a/eth0", delay=np.float32(0.5))
+    assert lab.ping("a", "192.0.2.2", np.int32(1)).sent == 1

@@ -11,7 +11,7 @@ import simvlan
 ROOT = Path(simvlan.__file__).parent
 
 LAYERS = [
-    {"errors", "clock"},
+    {"errors", "clock", "expect"},
     {"frame"},
     {"verdict"},
     {"devices", "stack", "links", "qdisc"},
