@@ -121,3 +121,18 @@ def test_waiting_for_what_cannot_happen_is_said(stage):
     _, err = process.communicate(timeout=10)
     assert "nothing more can happen" in err
     assert "sleep infinity" in err
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("timeout 3 ping X | wc -l; echo ${PIPESTATUS[0]}", "3\n124\n"),
+        ("timeout -s INT 3 ping X; echo $?", "X seq=1 t=0\nX seq=2 t=1\nX seq=3 t=2\nX: 3 sent\n124\n"),
+        ("timeout 3 sleep 3; echo $?; timeout 3.1 sleep 3; echo $?", "124\n0\n"),
+        ("timeout 3 bash -c 'while :; do echo x; sleep 1; done'; echo $?", "x\nx\nx\n124\n"),
+        ("sleep 3 & timeout 3 ping X > /dev/null; wait; ip time", "3\n"),
+    ],
+)
+def test_a_timeout_is_sooner_than_what_its_command_does_then(stage, script, said):
+    """timeout(1) sets its timer before the command runs: of what both do after 3 s it is first, as measured on Linux."""
+    assert stage.out(script) == said

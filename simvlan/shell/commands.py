@@ -161,11 +161,30 @@ def _until(proc: ClientProcess, child: Any, nanoseconds: float) -> Generator[Any
     limit = waiting(proc, nanoseconds)
     while not child.triggered and not limit.processed:
         try:
-            yield child | limit
+            yield _first(proc.lab.env, child, limit)
         except simpy.Interrupt as interrupt:
             if interrupt.cause == "SIGKILL":
                 raise
             proc.signal_child(int(signal.Signals[str(interrupt.cause)]))
+
+
+def _first(env: Any, *events: Any) -> Any:
+    """An event that happens with the first of these, ahead of whatever else is due at that time.
+
+    timeout(1) set its timer before it ran the command, so it is always the first to be woken.
+    """
+    from simpy.events import URGENT
+
+    first = env.event()
+
+    def happen(_: object) -> None:
+        if not first.triggered:
+            first._ok, first._value = True, None  # Event.succeed, but urgent
+            env.schedule(first, URGENT)
+
+    for event in events:
+        event.callbacks.append(happen)
+    return first
 
 
 def _send(proc: ClientProcess, options: TimeoutOptions, number: int) -> None:

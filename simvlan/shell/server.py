@@ -66,7 +66,7 @@ class Server:
         """Commands whose end has not been told."""
         self._outbox: deque[tuple[Client, bytes]] = deque()
         """What is to be told, in order."""
-        self._interrupted = self._talked = False
+        self._interrupted = self._talked = self._killed = False
         self._times_signalled = 0
         self._patience = PATIENCE_S
         self._noted_stuck = False
@@ -181,8 +181,8 @@ class Server:
         self._instant(self.lab.env.now)
 
     def _instant(self, moment: float) -> None:
-        step, steps = self.lab.step, 0
-        while next_event(self.lab) <= moment and not self._interrupted:
+        step, steps, self._killed = self.lab.step, 0, False
+        while next_event(self.lab) <= moment and not self._interrupted and not self._killed:
             step()
             steps += 1
             if steps % 4096 == 0:
@@ -360,6 +360,8 @@ class Server:
     def _post(self, client: Client, data: bytes) -> None:
         """A client is to be sent something: it, or a reader of its output, may act on it."""
         self._talked = True
+        # Nothing else may happen in this instant to somebody who was killed at its beginning.
+        self._killed = self._killed or data.startswith(b"K")
         self._outbox.append((client, data))
 
     def _deliver(self) -> None:
