@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from types import SimpleNamespace
 
 import simpy
 
 from simvlan.errors import RtnlError
+from simvlan.shell import server
 from simvlan.shell.run import Forbidden, ScriptMissing, run_script, run_shell
 from simvlan.tools import TOOLS
 
@@ -148,6 +150,8 @@ def install():
 
 def main(argv):
     install()
+    if "PATIENT" in os.environ:
+        server.INSISTED = 10**6
     lab = FakeLab()
     confined = "--unconfined" not in argv
     argv = [word for word in argv if word != "--unconfined"]

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import time
+from random import Random
 
 import pytest
 from shell_stage import DRIVER, PYTHON, needs_namespaces
@@ -225,3 +226,41 @@ def test_the_shell_reads_commands_from_a_pipe(stage):
     command = [*stage.command, "sh"]
     done = subprocess.run(command, input=words, env=stage.env(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "5\n")
+
+
+def test_a_killed_run_is_cleaned_up_by_the_next(stage):
+    """SIGKILL leaves the directory and no process; the next run removes what is dead, and only that."""
+    killed = stage.start("ip args up; sleep 1; read -r x < <(sleep infinity)")
+    living = stage.start("ip args up; read -r x", stdin=subprocess.PIPE)
+    for process in (killed, living):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "[up]\n"
+    killed.kill()
+    killed.communicate(timeout=10)
+    (stage.tmp / "simvlan-notours").mkdir()  # no lock: somebody else's
+    (stage.tmp / "simvlan-link").symlink_to(stage.folder)
+    (stage.folder / "owner").touch()
+    assert len(os.listdir(stage.tmp)) == 4
+    stage.out("true")
+    left = sorted(name for name in os.listdir(stage.tmp) if (stage.tmp / name / "socket").exists())
+    assert len(left) == 1
+    assert stage.folder.joinpath("owner").exists()
+    living.communicate("x\n", timeout=10)
+    assert living.returncode == 0
+    assert sorted(os.listdir(stage.tmp)) == ["simvlan-link", "simvlan-notours"]
+    (stage.tmp / "simvlan-notours").rmdir()
+    (stage.tmp / "simvlan-link").unlink()
+
+
+def test_no_ctrl_c_is_lost_among_instant_commands(stage):
+    """Whatever it meets, a command that is starting, waiting or ending: the loop that runs them ends by it."""
+    tries, random = 40, Random(1)
+    loop = "bash -c 'while :; do ip args; done' > /dev/null"
+    process = stage.start(f"trap : INT; for n in $(seq {tries}); do echo $n; {loop}; done", env={"PATIENT": "1"})
+    for n in range(1, tries + 1):
+        ready, _, _ = select.select([process.stdout], [], [], 10)
+        assert ready, f"Ctrl-C {n - 1} was lost"
+        assert os.read(process.stdout.fileno(), 100).decode().split() == [str(n)]
+        time.sleep(0.05 + random.random() * 0.1)
+        process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)

@@ -134,5 +134,5 @@ def test_waiting_for_what_cannot_happen_is_said(stage):
     ],
 )
 def test_a_timeout_is_sooner_than_what_its_command_does_then(stage, script, said):
-    """timeout(1) sets its timer before the command runs: of what both do after 3 s it is first, as measured on Linux."""
+    """timeout(1) sets its timer before the command runs: of what both do after 3 s it is first (seen on Linux)."""
     assert stage.out(script) == said

@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simvlan.shell.processes import Tree
+from simvlan.shell.scratch import Scratch
 from simvlan.tools import REFUSED, TOOLS
 
 HERE = Path(__file__).parent
@@ -51,7 +50,8 @@ class Sandbox:
 
     def __init__(self, *, confined: bool = True) -> None:
         self.confined = confined
-        self.directory = Path(_scratch())
+        self._scratch = Scratch()
+        self.directory = self._scratch.path
         self.listener = self._listen()
         self.has_terminal = False
         self._stand_ins()
@@ -220,7 +220,7 @@ class Sandbox:
                 self.launcher.kill()
                 self.launcher.wait()
         self.listener.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._scratch.remove()
 
 
 def _is_ours() -> bool:
@@ -241,12 +241,3 @@ def _installed(path: str) -> list[str]:
             here = wanted.intersection(os.listdir(directory)) if directory.startswith("/") else set()
             found.extend(os.path.join(directory, name) for name in sorted(here))
     return found
-
-
-def _scratch() -> str:
-    """A new private directory that allows programs to be run, with a name short enough for a socket's address."""
-    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
-        with contextlib.suppress(OSError):
-            if len(place) < 60 and not os.statvfs(place).f_flag & os.ST_NOEXEC:
-                return tempfile.mkdtemp(prefix="simvlan-", dir=place)
-    raise OSError("no temporary directory in which programs may be run; set TMPDIR")

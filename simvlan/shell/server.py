@@ -41,6 +41,8 @@ STUCK_S = 2.0
 SLICE_S = 0.05
 """Wall time after which a long stretch of simulation looks at the sockets again."""
 INTERNAL_ERROR = 70
+HOLD_S = 0.2
+"""Wall time for which a signal for the script waits for such a moment."""
 INSISTED = 2
 """Signals we pass on politely; the next one ends the run."""
 
@@ -62,6 +64,8 @@ class Server:
         self.status: int | None = None
         self.over = False
         self.signalled: list[int] = []
+        self._held: list[int] = []
+        """Signals for the script that wait for a moment at which nobody can miss them."""
         self._ended: list[tuple[Client, int]] = []
         """Commands whose end has not been told."""
         self._outbox: deque[tuple[Client, bytes]] = deque()
@@ -95,6 +99,9 @@ class Server:
             if not self._pending():
                 self._poll(None)
             elif self._everyone_waits():
+                if self._held:
+                    self._pass_on()
+                    continue
                 if not self._outbox:
                     self._act()
                 self._deliver()
@@ -102,7 +109,8 @@ class Server:
                 self._wind_up()
 
     def _pending(self) -> bool:
-        return bool(self.waiting or self._outbox) or any(client.running is not None for client in self.clients.values())
+        running = any(client.running is not None for client in self.clients.values())
+        return bool(self.waiting or self._outbox or self._held) or running
 
     def _poll(self, timeout: float | None) -> bool:
         """Take what has arrived; False when nothing had."""
@@ -122,6 +130,8 @@ class Server:
                 self._patience = min(PATIENCE_S, self._patience * 2)
                 return True
             passed = time.monotonic() - start
+            if self._held and passed > HOLD_S:
+                self._pass_on()
             if passed > self._patience:
                 worked = max((spent - used.get(pid, 0.0) for pid, spent in tree.cpu_seconds().items()), default=0.0)
                 if worked > self._patience * BUSY_SHARE or passed > self._patience * LAST_PATIENCE:
@@ -444,5 +454,14 @@ class Server:
                 self.status = 128 + number
                 self.sandbox.signal_all(signal.SIGKILL)
             else:
-                self.sandbox.signal_group(number)
+                self._held.append(number)
 
+    def _pass_on(self) -> None:
+        """Signal the script, if possible while everybody sleeps.
+
+        A shell reacts to Ctrl-C only if the command it waits for dies of it, and one that is just starting or ending
+        cannot (its interpreter would swallow it): so it is best when all commands wait for us.
+        """
+        for number in self._held:
+            self.sandbox.signal_group(number)
+        self._held.clear()
