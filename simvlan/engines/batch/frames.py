@@ -388,7 +388,8 @@ def as_octets(buffer: Any) -> U8:
     if isinstance(buffer, np.ndarray):
         if buffer.dtype != np.uint8:
             raise FrameError(f"octets are uint8, not {buffer.dtype}")
-        return buffer.reshape(-1)
+        # The same object, so that batches of one buffer know that they share it.
+        return buffer if buffer.ndim == 1 else buffer.reshape(-1)
     return np.frombuffer(buffer, np.uint8)
 
 

@@ -21,6 +21,9 @@ from simvlan.engines.batch.frames import FrameBatch, each
 from simvlan.engines.batch.parse import HEAD, I32, I64, U8, U32, U64, at
 from simvlan.frame import ARP, BROADCAST, ETH_HLEN, IPV4, VLAN_HLEN
 
+WINDOW = 1 << 14
+"""Frames made at a time: their headers stay in the second-level cache."""
+
 SECOND = 1_000_000_000
 FIRST_MAC, FIRST_IP = 0x0200_0000_0000, 0x0A00_0001
 UDP_PROTO, UDP_PORT = 17, 9
@@ -233,12 +236,9 @@ def between_pairs(
     if len(length) and length.min() < SMALLEST:
         raise ValueError(f"{length.min()} octets are too few for tags, IPv4 and UDP ({SMALLEST})")
     head = np.zeros((len(a), HEAD), np.uint8)
-    behind = _ethernet(head, stations, a, stations.mac[b], IPV4)
-    for shift in np.unique(behind):
-        chosen = slice(None) if (behind == shift).all() else np.flatnonzero(behind == shift)
-        packets = np.zeros_like(head[chosen])
-        _udp(packets, stations.ip[a[chosen]], stations.ip[b[chosen]], length[chosen] - ETH_HLEN - shift, int(shift))
-        head[chosen] |= packets
+    for first in range(0, len(a), WINDOW):
+        part = slice(first, first + WINDOW)
+        _headers(head[part], stations, a[part], b[part], length[part])
     return _batch(head, length, stations, a, (times or at_once())(len(a), rng))
 
 
@@ -266,6 +266,16 @@ def _ethernet(head: U8, stations: Stations, src: NDArray[np.integer], dst: Array
     return np.where(tag, VLAN_HLEN, 0)
 
 
+def _headers(head: U8, stations: Stations, src: NDArray[np.integer], dst: NDArray[np.integer], length: U32) -> None:
+    """Write Ethernet, IPv4 and UDP headers of some frames."""
+    behind = _ethernet(head, stations, src, stations.mac[dst], IPV4)
+    for shift in np.unique(behind).tolist():
+        mine = np.flatnonzero(behind == shift)
+        packets = head[mine]
+        _udp(packets, stations.ip[src[mine]], stations.ip[dst[mine]], length[mine] - np.uint32(ETH_HLEN + shift), shift)
+        head[mine] = packets
+
+
 def _udp(head: U8, src: U32, dst: U32, total: NDArray[np.integer], shift: int) -> None:
     """Write IPv4 (RFC 791) and UDP (RFC 768, checksum unused) behind the Ethernet header."""
     ip, udp = ETH_HLEN + shift, ETH_HLEN + 20 + shift
@@ -290,17 +300,17 @@ def _arp(stations: Stations, src: NDArray[np.integer], target: U32, length: U32,
     """ARP requests (RFC 826) from stations for addresses."""
     head = np.zeros((len(src), HEAD), np.uint8)
     behind = _ethernet(head, stations, src, BROADCAST, ARP)
-    for shift in np.unique(behind):
+    for shift in np.unique(behind).tolist():
         chosen = np.flatnonzero(behind == shift)
-        request = np.zeros((len(chosen), HEAD), np.uint8)
-        first = ETH_HLEN + int(shift)
+        request = head[chosen]
+        first = ETH_HLEN + shift
         mac = stations.mac[src[chosen]]
         at(request, first, ">u8")[:] = 0x0001_0800_0604_0001
         at(request, first + 8, ">u2")[:] = mac >> np.uint64(32)
         at(request, first + 10, ">u4")[:] = mac & np.uint64(0xFFFF_FFFF)
         at(request, first + 14, ">u4")[:] = stations.ip[src[chosen]]
         at(request, first + 24, ">u4")[:] = target[chosen]
-        head[chosen] |= request
+        head[chosen] = request
     return _batch(head, length, stations, src, time)
 
 

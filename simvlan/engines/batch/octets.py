@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simvlan.engines.batch.parse import HEAD, I64, U8, U32
 
 CHUNK = 1 << 20
-"""Octets moved at a time: index arrays are eight times as large."""
+"""Octets moved at a time: they stay in the second-level cache."""
 
 
 def rows(buffer: U8, size: int) -> NDArray[np.uint8]:
@@ -45,29 +45,39 @@ def ends(sizes: NDArray[np.integer]) -> I64:
 
 def scatter(out: U8, at: I64, head: U8, buffer: U8, start: I64, captured: U32) -> None:
     """Write every frame's octets to `out`, frame i at `at[i]`: head first, the rest from its buffer."""
-    long = np.flatnonzero(captured > HEAD)
-    for part in _chunks(captured[long]):
-        _copy(out, at[long[part]], buffer, start[long[part]], captured[long[part]])
-    full = captured >= HEAD
+    size = captured.astype(np.int64)
+    long = np.flatnonzero(size > HEAD)
+    for part in _chunks(size[long]):
+        mine = long[part]
+        _copy(out, at[mine], buffer, start[mine], size[mine])
+    full = size >= HEAD
     if full.any():
         rows(out, HEAD)[at[full]] = head[full]
     for n in np.flatnonzero(~full):
-        size = captured[n]
-        out[at[n] : at[n] + size] = head[n, :size]
+        out[at[n] : at[n] + size[n]] = head[n, : size[n]]
 
 
-def _copy(out: U8, at: I64, buffer: U8, start: I64, captured: U32) -> None:
-    """Copy what lies behind the heads, one index per octet."""
-    rest = captured.astype(np.int64) - HEAD
-    first = ends(rest)
-    within = np.arange(first[-1]) - np.repeat(first[:-1], rest) + HEAD
-    out[within + np.repeat(at, rest)] = buffer[within + np.repeat(start, rest)]
+def _copy(out: U8, at: I64, buffer: U8, start: I64, size: I64) -> None:
+    """Copy what lies behind the heads in blocks of 64 octets, the last of which may overlap the one before.
+
+    It may overlap the head too, which is written afterwards.
+    """
+    last = size - HEAD
+    early = start + last < 0
+    for n in np.flatnonzero(early):
+        out[at[n] + HEAD : at[n] + size[n]] = buffer[start[n] + HEAD : start[n] + size[n]]
+    to, of = rows(out, HEAD), rows(buffer, HEAD)
+    for octet in range(HEAD, int(last.max()), HEAD):
+        more = np.flatnonzero(last > octet)
+        to[at[more] + octet] = of[start[more] + octet]
+    fits = slice(None) if not early.any() else ~early
+    to[(at + last)[fits]] = of[(start + last)[fits]]
 
 
-def _chunks(sizes: NDArray[np.integer]) -> list[slice]:
+def _chunks(sizes: I64) -> list[slice]:
     """Cut frames into runs of about CHUNK octets."""
     if not len(sizes):
         return []
-    marks = np.cumsum(sizes, dtype=np.int64) // CHUNK
+    marks = np.cumsum(sizes) // CHUNK
     cuts = [0, *(np.flatnonzero(np.diff(marks)) + 1).tolist(), len(sizes)]
     return [slice(a, b) for a, b in pairwise(cuts)]

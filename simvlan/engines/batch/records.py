@@ -58,27 +58,42 @@ def chain(data: U8, position: int, limit: int, layout: Layout) -> tuple[I64, int
     Returns:
         Their offsets; where the next one begins; and what is wrong there, "" if nothing is.
     """
-    view, read = data.data, struct.Struct(layout.order + "I").unpack_from
-    parts: list[Any] = []
-    single: list[int] = []
-    total, before, alike, end = 0, -1, 0, len(data)
-    complaint = ""
-    while total < limit and position < end:
-        size = read(view, position + layout.field)[0] if end - position >= layout.least else 0
-        complaint = _complaint(layout, position, size, end)
-        if complaint:
-            break
-        stride = size + layout.fixed
+    parts: list[I64] = []
+    total, complaint = 0, ""
+    while total < limit and position < len(data) and not complaint:
+        singles, position, complaint = _singly(data, position, limit - total, layout)
+        parts.append(np.array(singles, np.int64))
+        total += len(singles)
+        if total < limit and position < len(data) and not complaint:
+            size = int(np.ndarray((), layout.order + "u4", data.data, position + layout.field))
+            complaint = _complaint(layout, position, size, len(data))
+            if not complaint:
+                stride = size + layout.fixed
+                count = _run(data, position, size, stride, limit - total, layout)
+                parts.append(position + stride * np.arange(count))
+                position, total = position + stride * count, total + count
+    return np.concatenate([np.zeros(0, np.int64), *parts]), position, complaint
+
+
+def _singly(data: U8, position: int, limit: int, layout: Layout) -> tuple[list[int], int, str]:
+    """Follow records one by one until several alike, the limit or something wrong; returns as `chain`."""
+    read, view = struct.Struct(layout.order + "I").unpack_from, data.data
+    field, fixed, most = layout.field, layout.fixed, layout.most
+    found: list[int] = []
+    before, alike, last = -1, 0, len(data) - layout.least
+    while position <= last and len(found) < limit:
+        (size,) = read(view, position + field)
         alike = alike + 1 if size == before else 0
+        if alike == ALIKE:
+            break
+        if size > most or size + fixed < layout.least or position + size + fixed > len(data):
+            return found, position, _complaint(layout, position, size, len(data))
         before = size
-        if alike < ALIKE:
-            single.append(position)
-            position, total = position + stride, total + 1
-        else:
-            count = _run(data, position, size, stride, limit - total, layout)
-            parts += [np.array(single, np.int64), position + stride * np.arange(count)]
-            position, total, single, alike = position + stride * count, total + count, [], 0
-    return np.concatenate([*parts, np.array(single, np.int64)]), position, complaint
+        found.append(position)
+        position += size + fixed
+    if len(found) < limit and last < position < len(data):
+        return found, position, _complaint(layout, position, 0, len(data))
+    return found, position, ""
 
 
 def _run(data: U8, position: int, size: int, stride: int, limit: int, layout: Layout) -> int:
