@@ -21,11 +21,11 @@ def rows(buffer: U8, size: int) -> NDArray[np.uint8]:
 
 def heads(buffer: U8, start: I64, captured: U32) -> U8:
     """Copy the first 64 octets of every frame, zeros after its end; uint8 (n, 64)."""
-    out = np.zeros((len(start), HEAD), np.uint8)
     inside = start + HEAD <= len(buffer)
-    if inside.all():
-        out = rows(buffer, HEAD)[start] if len(start) else out
+    if len(start) and inside.all():
+        out = rows(buffer, HEAD)[start]
     else:
+        out = np.zeros((len(start), HEAD), np.uint8)
         out[inside] = rows(buffer, HEAD)[start[inside]]
         for n in np.flatnonzero(~inside):
             size = min(int(captured[n]), HEAD)
