@@ -11,16 +11,15 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from simvlan.devices.device import Device
 from simvlan.frame import Frame
 from simvlan.lab import Lab
-from simvlan.oracle import STACK_MASKS, Difference, KernelRun, compare
-from simvlan.oracle.agreement import mask_icmp_echo, mask_l4_checksum
+from simvlan.oracle import STACK, Difference, KernelRun, compare_captures, listings, order
+from simvlan.oracle.masks import ALL_MASKS
 from simvlan.tools.program import call
 from tests.golden_replay import masked
 
@@ -32,24 +31,7 @@ SEND = "simvlan send --netns "
 _MARK = "@@"
 
 Captures = dict[str, list[tuple[int, str, bytes]]]
-
-
-def mask_probe(frame: bytearray, ip: int) -> None:
-    """The source port of a traceroute's probe, and of one quoted in an error."""
-    at = ip + (frame[ip] & 15) * 4
-    if frame[ip + 9] == 17 and len(frame) >= at + 4 and 33434 <= int.from_bytes(frame[at + 2 : at + 4], "big") < 33534:
-        frame[at : at + 2] = b"\0\0"
-    elif frame[ip + 9] == 1 and len(frame) >= at + 32 and frame[at] in (3, 11):
-        mask_quotation(frame, at + 8)
-
-
-def mask_quotation(frame: bytearray, ip: int) -> None:
-    """What STACK_MASKS takes out of a frame, in the packet that an ICMP error quotes."""
-    for mask in (mask_probe, mask_icmp_echo, mask_l4_checksum):
-        mask(frame, ip)
-
-
-MASKS = (*STACK_MASKS, mask_probe)
+RULES = replace(STACK, masks=ALL_MASKS)
 
 
 @dataclass
@@ -165,7 +147,7 @@ def differences(
 ) -> list[str]:
     """Every difference in words, the first of each device and of the commands' answers."""
     found = [*_said(lines, ours.said, theirs.said)]
-    found += map(_short, compare(tidy(ours.captures), tidy(theirs.captures), MASKS))
+    found += map(_short, compare_captures(tidy(ours.captures), tidy(theirs.captures), RULES))
     return found
 
 
@@ -201,38 +183,9 @@ def _lines(text: str) -> list[str]:
     return sorted(tidy_text(text).splitlines())
 
 
-def _plain(value: Any) -> Any:
-    """Listings without what the clock or chance decides, and without IPv6's groups."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if not k.endswith("_timer") and k not in IGNORED_KEYS}
-    if isinstance(value, list):
-        return [_plain(v) for v in value if not (isinstance(v, dict) and str(v.get("mac", "")).startswith("33:33:"))]
-    return value
-
-
-IGNORED_KEYS = frozenset({"used", "updated", "inet6_addr_gen_mode"})
-
-
 def _json_differences(mine: str, linux: str) -> str:
-    left, right = _plain(json.loads(mine)), _plain(json.loads(linux))
-    found: list[str] = []
-    _walk("", left, right, found)
-    return "\n".join(f"  {text}" for text in found[:12])
-
-
-def _walk(path: str, left: Any, right: Any, found: list[str]) -> None:
-    if isinstance(left, dict) and isinstance(right, dict):
-        for key in sorted({*left, *right} - IGNORED_KEYS):
-            _walk(f"{path}.{key}", left.get(key), right.get(key), found)
-    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        for number, (mine, linux) in enumerate(zip(left, right, strict=True)):
-            name = mine.get("ifname", number) if isinstance(mine, dict) else number
-            _walk(f"{path}[{name}]", mine, linux, found)
-    elif isinstance(left, list) and isinstance(right, list):
-        mine, its = [v for v in left if v not in right], [v for v in right if v not in left]
-        found.append(f"{path}: only ours {mine}, only theirs {its}")
-    elif left != right:
-        found.append(f"{path}: ours {left}, theirs {right}")
+    left, right = (listings.plain(json.loads(text)) for text in (mine, linux))
+    return "\n".join(f"  {each}" for each in list(listings.walk("", left, right))[:12])
 
 
 def tidy_text(text: str) -> str:
@@ -242,25 +195,13 @@ def tidy_text(text: str) -> str:
 
 
 def asked_once(captures: Captures) -> Captures:
-    """Each ARP question taken once per device and way: kernels repeat them on a coarse clock."""
-    kept: Captures = {}
-    for name, seen in captures.items():
-        asked: set[tuple[str, bytes]] = set()
-        kept[name] = []
-        for when, way, octets in seen:
-            question = octets[12:14] == b"\x08\x06" and octets[20:22] == b"\0\1"
-            if not (question and (way, octets) in asked):
-                kept[name].append((when, way, octets))
-            asked.add((way, octets))
-    return kept
-
-
-_REPORTS = (bytes.fromhex("01005e000016"), bytes.fromhex("01005e00006a"))
+    """Each ARP question once."""
+    return {name: list(order.asked_once(seen)) for name, seen in captures.items()}
 
 
 def without_reports(captures: Captures) -> Captures:
-    """Without the IGMP reports of a snooping bridge's own host: their times are random."""
-    return {name: [f for f in seen if f[2][:6] not in _REPORTS] for name, seen in captures.items()}
+    """Without the IGMP reports of a snooping bridge's own host."""
+    return {name: list(order.without_reports(seen)) for name, seen in captures.items()}
 
 
 def same(captures: Captures) -> Captures:
@@ -286,18 +227,5 @@ def recorded(path: Path) -> Outcome:
 
 
 def without_repeats(captures: Captures) -> Captures:
-    """ARP questions once; of the same BPDU again and again the first: how many fit into a sleep is chance."""
-    return {name: _bpdus_once(seen) for name, seen in asked_once(captures).items()}
-
-
-def _bpdus_once(seen: list[tuple[int, str, bytes]]) -> list[tuple[int, str, bytes]]:
-    kept: list[tuple[int, str, bytes]] = []
-    last: tuple[str, bytes] | None = None
-    for when, way, octets in seen:
-        spanning = octets[:6] == bytes.fromhex("0180c2000000")
-        if spanning and octets[20:21] == b"\0":  # the message age grows by one tick, whose length is the kernel's HZ
-            octets = octets[:44] + bytes(2) + octets[46:]
-        if not (spanning and last == (way, octets)):
-            kept.append((when, way, octets))
-        last = (way, octets) if spanning else last
-    return kept
+    """ARP questions once; of the same BPDU again and again the first."""
+    return {name: list(order.bpdus_once(order.asked_once(seen))) for name, seen in captures.items()}

@@ -6,15 +6,16 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from simvlan.oracle import KernelRun, available, compare, run_many, run_script
-from simvlan.oracle.agreement import STACK_MASKS, ipv4_offset, mask_ip_id, masked
+from simvlan.oracle import EXACT, KernelRun, available, compare_captures, run_many, run_script
 from simvlan.oracle.guest.inject import UsageError, parse
 from simvlan.oracle.guest.recvmsg import retag
 from simvlan.oracle.kernels import Kernel
+from simvlan.oracle.masks import STACK_MASKS, ipv4_offset, mask_ip_id, masked
 from tests.kernels import require
 
 PAIR = """
@@ -165,11 +166,11 @@ def _ip(identification: int, protocol: int = 17, body: bytes = b"") -> bytes:
 
 def test_compare_masks_ip_id_and_nothing_else() -> None:
     ours, theirs = {"n.d": [(1, "in", _ip(7))]}, {"n.d": [(2, "in", _ip(8))]}
-    assert compare(ours, theirs) == []
-    assert len(compare(ours, theirs, mask=())) == 1
-    assert len(compare(ours, {"n.d": [(2, "out", _ip(8))]})) == 1
-    assert len(compare(ours, {})) == 1
-    assert len(compare(ours, {"n.d": [(2, "in", _ip(8)), (3, "in", _ip(9))]})) == 1
+    assert compare_captures(ours, theirs) == []
+    assert len(compare_captures(ours, theirs, replace(EXACT, masks=()))) == 1
+    assert len(compare_captures(ours, {"n.d": [(2, "out", _ip(8))]})) == 1
+    assert len(compare_captures(ours, {})) == 1
+    assert len(compare_captures(ours, {"n.d": [(2, "in", _ip(8)), (3, "in", _ip(9))]})) == 1
 
 
 def test_mask_reaches_behind_tags_and_into_quotations() -> None:

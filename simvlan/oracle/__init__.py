@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from simvlan.oracle.agreement import STACK_MASKS, Difference, compare
+from simvlan.oracle.agreement import (
+    DEFAULT,
+    EXACT,
+    STACK,
+    Difference,
+    Rules,
+    compare,
+    compare_captures,
+    disagreements,
+)
 from simvlan.oracle.kernels import (
     Job,
     KernelRun,
@@ -12,15 +21,23 @@ from simvlan.oracle.kernels import (
     run_many,
     run_script,
 )
+from simvlan.oracle.observation import LISTINGS, Observation
 
 __all__ = [
-    "STACK_MASKS",
+    "DEFAULT",
+    "EXACT",
+    "LISTINGS",
+    "STACK",
     "Difference",
     "Job",
     "KernelRun",
     "KernelUnavailable",
+    "Observation",
+    "Rules",
     "available",
     "compare",
+    "compare_captures",
+    "disagreements",
     "run_jobs",
     "run_many",
     "run_script",

@@ -1,102 +1,234 @@
-"""Compare what two kernels (or the simulator and one) showed at every capture point; imports no rule.
+"""What counts as equal: the simulator and a kernel, or two kernels, compared in everything that they showed.
 
-Masks take out what a kernel draws at random or leaves to hardware: IP identification, partial UDP/TCP checksums.
+The one place that decides it. Frames at every capture point (masks.py: fields, order.py: order and repetition),
+listings and counters at the end (listings.py), exit statuses, answers of single commands, the script's output. A
+difference that a newer kernel makes by a rule of its own is still returned, with its reason in `known`.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-Captured = tuple[int, str, bytes]
-Captures = Mapping[str, Sequence[Captured]]
-Mask = Callable[[bytearray, int], None]  # (frame, offset of its IPv4 header) -> changes the frame
+from simvlan.oracle import known, listings, order
+from simvlan.oracle.masks import ALL_MASKS, STACK_MASKS, Mask, mask_ip_id, masked, without_headers
+from simvlan.oracle.observation import Answer, Captures, Observation
 
-_VLAN_ETHERTYPES = (0x8100, 0x88A8)
-_IPV4 = 0x0800
-_CHECKSUM_AT = {6: 16, 17: 6}  # IP protocol -> where its checksum is
+What = Literal["exit", "frame", "order", "answer", "output", "listing"]
+Frame = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first frame at one capture point that only one side has, or has otherwise."""
+    """One thing that only one side showed, or showed otherwise.
 
-    device: str
+    Attributes:
+        what: exit (status), frame, order (of frames), answer (of a command), output (of the script), listing.
+        where: the capture point, the command, the stream, or `netns subject: path in the JSON`.
+        index: number of the frame, line or answer, from 0.
+        ours, theirs: (way, octets) of a frame, else text, number or parsed JSON; None where a side has nothing.
+        time_ns: when our frame was seen.
+        known: why a newer kernel differs here by its own rule; "" for a disagreement.
+    """
+
+    what: What
+    where: str
     index: int
-    ours: tuple[str, bytes] | None
-    theirs: tuple[str, bytes] | None
+    ours: Any
+    theirs: Any
+    time_ns: int | None = None
+    known: str = ""
 
     def __str__(self) -> str:
-        return f"{self.device} frame {self.index}:\n  ours   {_show(self.ours)}\n  theirs {_show(self.theirs)}"
+        name = f"{self.where} frame {self.index}" if self.what in ("frame", "order") else f"{self.what} {self.where}"
+        return f"{name}:\n  ours   {_show(self.ours)}\n  theirs {_show(self.theirs)}"
 
 
-def _show(frame: tuple[str, bytes] | None) -> str:
-    return f"{frame[0]:3} {frame[1].hex()}" if frame else "(none)"
+def _show(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    return f"{value[0]:3} {value[1].hex()}" if isinstance(value, tuple) else str(value)
 
 
-def ipv4_offset(frame: bytes) -> int | None:
-    """Where the IPv4 header of a frame begins, behind any number of tags; None if it carries none."""
-    at = 12
-    while len(frame) >= at + 2:
-        (ethertype,) = struct.unpack_from("!H", frame, at)
-        if ethertype not in _VLAN_ETHERTYPES:
-            return at + 2 if ethertype == _IPV4 and len(frame) >= at + 22 else None
-        at += 4
+@dataclass(frozen=True)
+class Rules:
+    """How strictly frames are compared.
+
+    Attributes:
+        masks: fields that are taken out of every IPv4 frame.
+        once: take repetitions that a clock decides once (order.once).
+        overtake_ns: how close group and unicast frames must be to have overtaken each other; 0: never.
+    """
+
+    masks: tuple[Mask, ...] = ALL_MASKS
+    once: bool = True
+    overtake_ns: int = order.OVERTAKE_NS
+
+
+DEFAULT = Rules()
+EXACT = Rules(masks=(mask_ip_id,), once=False, overtake_ns=0)
+STACK = replace(EXACT, masks=STACK_MASKS)
+
+
+def compare(ours: Observation, theirs: Observation, rules: Rules = DEFAULT) -> list[Difference]:
+    """Every difference, the first of each capture point, in the order: exit, answers, frames, listings, output.
+
+    What one side did not look at (None, empty) is not compared. An empty list, or one whose every entry is `known`,
+    means agreement.
+    """
+    found = [
+        *_exits(ours, theirs),
+        *_answers(ours.answers, theirs.answers),
+        *_frames(ours, theirs, rules),
+        *_listings(ours, theirs),
+        *_outputs(ours, theirs),
+    ]
+    return [replace(each, known=known.reason(theirs.release, each.where, each.ours, each.theirs)) for each in found]
+
+
+def disagreements(found: Iterable[Difference]) -> list[Difference]:
+    """Those that no newer kernel's rule explains."""
+    return [each for each in found if not each.known]
+
+
+def _exits(ours: Observation, theirs: Observation) -> Iterator[Difference]:
+    if None not in (ours.exit_code, theirs.exit_code) and ours.exit_code != theirs.exit_code:
+        yield Difference("exit", "status", 0, ours.exit_code, theirs.exit_code)
+
+
+# -- frames ---------------------------------------------------------------------------------------------------------
+
+
+def _frames(ours: Observation, theirs: Observation, rules: Rules) -> list[Difference]:
+    rewritten = ipvlan_l3(ours) | ipvlan_l3(theirs)
+    return compare_captures(ours.captures, theirs.captures, rules, rewritten)
+
+
+def compare_captures(
+    ours: Captures, theirs: Captures, rules: Rules = EXACT, rewritten: frozenset[str] = frozenset()
+) -> list[Difference]:
+    """The first difference of every capture point that has one; a point missing on one side counts as empty.
+
+    `rewritten`: points whose outgoing headers Linux rewrites under the capture (ipvlan in mode l3 or l3s).
+    """
+    found = []
+    for point in sorted({*ours, *theirs}):
+        mine, its = ours.get(point, ()), theirs.get(point, ())
+        if not _same(mine, its) and (parted := _parted(point, mine, its, rules, point in rewritten)):
+            found.append(parted)
+    return found
+
+
+def _same(mine: Sequence[Any], its: Sequence[Any]) -> bool:
+    """The quick answer for most."""
+    return len(mine) == len(its) and all(a[1:] == b[1:] for a, b in zip(mine, its, strict=True))
+
+
+def _parted(point: str, mine: Sequence[Any], its: Sequence[Any], rules: Rules, rewritten: bool) -> Difference | None:
+    left, right = (_shown(seen, rules, rewritten) for seen in (mine, its))
+    at = order.first_mismatch(left, right, rules.overtake_ns)
+    if at is None:
+        return None
+    one, other = _at(left, at.ours), _at(right, at.theirs)
+    index = at.ours if at.ours is not None else at.theirs or 0
+    time_ns = left[at.ours][0] if at.ours is not None else None
+    return Difference("order" if at.order_only else "frame", point, index, one, other, time_ns)
+
+
+def _at(shown: Sequence[order.Shown], at: int | None) -> Frame | None:
+    return None if at is None else shown[at][1:]
+
+
+def _shown(seen: Sequence[Any], rules: Rules, rewritten: bool) -> list[order.Shown]:
+    shown = [(when, way, masked(octets, rules.masks)) for when, way, octets in seen]
+    if rewritten:
+        shown = [(when, way, without_headers(f) if way == "out" else f) for when, way, f in shown]
+    return order.once(shown) if rules.once else shown
+
+
+def ipvlan_l3(side: Observation) -> frozenset[str]:
+    """Capture points of ipvlans in mode l3 or l3s, as the listings of the end know them."""
+    found = set()
+    for (netns, subject), rows in side.listings.items():
+        for row in rows if subject == "link" and isinstance(rows, list) else ():
+            info = row.get("linkinfo", {})
+            if info.get("info_kind") == "ipvlan" and info.get("info_data", {}).get("mode") in ("l3", "l3s"):
+                found.add(f"{netns}.{row['ifname']}")
+    return frozenset(found)
+
+
+# -- answers and output -----------------------------------------------------------------------------------------------
+
+TEXT_MASKS = (
+    (re.compile(r"time=[0-9.]+ ms"), "time=T ms"),
+    (re.compile(r"time [0-9]+ms"), "time Tms"),
+    (re.compile(r"= [0-9.]+/[0-9.]+/[0-9.]+/[0-9.]+ ms"), "= T/T/T/T ms"),
+    (re.compile(r", ipg/ewma [0-9.]+/[0-9.]+ ms"), ""),
+    (re.compile(r", pipe \d+"), ""),
+    (re.compile(r"  [0-9]+\.[0-9]{3} ?ms"), "  T ms"),
+    (re.compile(r" {2}[0-9]+\.[0-9]{3}ms"), "  T ms"),
+    (re.compile(r"\bident=[0-9]+"), "ident=N"),
+    (re.compile(r"\bid [0-9]+, "), "id N, "),
+    (re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.MULTILINE), "T "),
+    (re.compile(r"\bexpires \d+sec"), "expires N"),
+    (re.compile(r'("?\w*(?:_timer|_interval)"?:?) *[\d.]+'), r"\1 N"),
+)
+"""Durations, identifiers and the like in what tools print."""
+
+
+def tidy_text(text: str) -> str:
+    """Output without what differs between any two runs of one kernel."""
+    for pattern, instead in TEXT_MASKS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def _answers(ours: Sequence[Answer], theirs: Sequence[Answer]) -> Iterator[Difference]:
+    """The first command that was answered otherwise; two streams have no common order, so lines may be in any."""
+    for index, (mine, its) in enumerate(zip(ours, theirs, strict=False) if ours and theirs else ()):
+        if mine[:2] != its[:2] or sorted(tidy_text(mine[2]).splitlines()) != sorted(tidy_text(its[2]).splitlines()):
+            yield Difference("answer", mine[0], index, f"{mine[1]} {mine[2]}", f"{its[1]} {its[2]}")
+            return
+    if ours and theirs and len(ours) != len(theirs):
+        yield Difference("answer", "number of answers", min(len(ours), len(theirs)), len(ours), len(theirs))
+
+
+def _outputs(ours: Observation, theirs: Observation) -> Iterator[Difference]:
+    for stream in ("stdout", "stderr"):
+        mine, its = getattr(ours, stream), getattr(theirs, stream)
+        if mine is not None and its is not None and (first := _first_line(stream, mine, its)):
+            yield first
+
+
+def _first_line(stream: str, ours: str, theirs: str) -> Difference | None:
+    left, right = tidy_text(ours).splitlines(), tidy_text(theirs).splitlines()
+    for index in range(max(len(left), len(right))):
+        pair = (left[index] if index < len(left) else None, right[index] if index < len(right) else None)
+        if pair[0] != pair[1]:
+            return Difference("output", f"{stream} line {index + 1}", index, *pair)
     return None
 
 
-def mask_ip_id(frame: bytearray, ip: int) -> None:
-    """The identification field and the header checksum that covers it; inside ICMP errors' quotations too."""
-    frame[ip + 4 : ip + 6] = frame[ip + 10 : ip + 12] = b"\0\0"
-    quoted = ip + (frame[ip] & 15) * 4
-    if frame[ip + 9] == 1 and len(frame) >= quoted + 28 and frame[quoted] in (3, 4, 5, 11, 12):
-        frame[quoted + 2 : quoted + 4] = b"\0\0"  # the error's checksum covers the quotation
-        mask_ip_id(frame, quoted + 8)
+# -- listings ---------------------------------------------------------------------------------------------------------
 
 
-def mask_l4_checksum(frame: bytearray, ip: int) -> None:
-    """UDP and TCP checksums: a virtual device never completes those of its own stack."""
-    at = ip + (frame[ip] & 15) * 4 + _CHECKSUM_AT.get(frame[ip + 9], 1 << 16)
-    first_fragment = not (frame[ip + 6] & 0x1F or frame[ip + 7])
-    if first_fragment and at + 2 <= len(frame):
-        frame[at : at + 2] = b"\0\0"
+def _listings(ours: Observation, theirs: Observation) -> Iterator[Difference]:
+    """Every differing value; counters only of devices at which both sides saw as many frames."""
+    if not ours.listings or not theirs.listings:
+        return
+    for key in sorted({*ours.listings, *theirs.listings}):
+        netns, subject = key
+        mine, its = ours.listings.get(key), theirs.listings.get(key)
+        for index, each in enumerate(listings.differences(subject, mine, its)):
+            if listings.COUNTERS not in each.path or _as_many(ours, theirs, netns, each.path):
+                yield Difference("listing", f"{netns} {subject}: {each.path}", index, each.ours, each.theirs)
 
 
-def mask_icmp_echo(frame: bytearray, ip: int) -> None:
-    """What ping draws or reads from the clock: identifier, checksum and the 16 octets of its time stamp."""
-    icmp = ip + (frame[ip] & 15) * 4
-    if frame[ip + 9] == 1 and len(frame) >= icmp + 8 and frame[icmp] in (0, 8) and not frame[ip + 7]:
-        frame[icmp + 2 : icmp + 6] = b"\0\0\0\0"
-        stamp = slice(icmp + 8, min(icmp + 24, len(frame)))
-        frame[stamp] = bytes(len(frame[stamp]))
-
-
-STACK_MASKS: tuple[Mask, ...] = (mask_ip_id, mask_l4_checksum, mask_icmp_echo)
-
-
-def masked(octets: bytes, masks: Iterable[Mask]) -> bytes:
-    """A frame with the masked fields zeroed."""
-    ip = ipv4_offset(octets)
-    if ip is None:
-        return octets
-    frame = bytearray(octets)
-    for mask in masks:
-        mask(frame, ip)
-    return bytes(frame)
-
-
-def compare(ours: Captures, theirs: Captures, mask: Iterable[Mask] = (mask_ip_id,)) -> list[Difference]:
-    """The first difference of every capture point that has one; a point missing on one side counts as empty."""
-    masks = tuple(mask)
-    found = []
-    for device in sorted({*ours, *theirs}):
-        left, right = (
-            [(way, masked(octets, masks)) for _, way, octets in side.get(device, ())] for side in (ours, theirs)
-        )
-        for index in range(max(len(left), len(right))):
-            pair = (left[index] if index < len(left) else None, right[index] if index < len(right) else None)
-            if pair[0] != pair[1]:
-                found.append(Difference(device, index, *pair))
-                break
-    return found
+def _as_many(ours: Observation, theirs: Observation, netns: str, path: str) -> bool:
+    """Whether a device showed both sides the same number of frames: repeated questions (order.once) are counted too."""
+    point = f"{netns}.{path.partition(']')[0].lstrip('[')}"
+    if not ours.captures or not theirs.captures:
+        return True
+    return len(ours.captures.get(point, ())) == len(theirs.captures.get(point, ()))

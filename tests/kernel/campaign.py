@@ -80,7 +80,7 @@ def shrink(kernel: Kernel, lines: list[str], about: set[str], rounds: int = 12) 
 def subjects(found: list[str]) -> set[str]:
     """What the differences are about: the keys of listings, refusals, frames."""
     text = "\n".join(found)
-    return {*re.findall(r"\.(\w+): ours", text), *re.findall(r"(only ours|refused:)", text)} or {"frames"}
+    return {*re.findall(r"(\w+)?: ours", text), *re.findall(r"(refused:)", text)} or {"frames"}
 
 
 def _still_disagreeing(kernel: Kernel, candidates: list[list[str]], about: set[str]) -> list[list[str]]:

@@ -18,7 +18,7 @@ from simvlan.devices.bridge_igmp import checksum
 from simvlan.errors import RtnlError
 from simvlan.frame import Frame, mac_text
 from simvlan.network import Network
-from simvlan.oracle import KernelRun, compare, run_many
+from simvlan.oracle import KernelRun, compare_captures, run_many
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge import set_port
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del
@@ -315,7 +315,7 @@ class Twin:
             if bool(ours) != bool(theirs):
                 found.append(f"{command}: ours {ours}, theirs {theirs}")
         theirs_seen = {name: seen for name, seen in run.captures.items() if name in self.captures}
-        found += map(str, compare(without_reports(self.captures), without_reports(theirs_seen)))
+        found += map(str, compare_captures(without_reports(self.captures), without_reports(theirs_seen)))
         data = [json.loads(line) for line in lines if line.startswith("[")]
         theirs_fdb = [(r["mac"], r["ifname"], r.get("vlan"), r["state"]) for r in data[0] if "self" not in r["flags"]]
         if self.fdb_rows() != theirs_fdb:

@@ -15,7 +15,7 @@ import pytest
 from simvlan.devices.device import Device
 from simvlan.frame import Frame, mac_text
 from simvlan.network import Network
-from simvlan.oracle import KernelRun, compare, run_many
+from simvlan.oracle import KernelRun, compare_captures, run_many
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add
 from simvlan.stack.ipaddr import Ifaddr, parse_ip
@@ -241,7 +241,9 @@ def test_random_scenarios_agree_with_linux() -> None:
         assert run.exit_code == 0, run.stderr
         captures, counters = simulate(scenario)
         theirs = {name: frames for name, frames in run.captures.items() if name in captures}
-        differences = compare(without_false_headers(captures, scenario), without_false_headers(theirs, scenario))
+        differences = compare_captures(
+            without_false_headers(captures, scenario), without_false_headers(theirs, scenario)
+        )
         where = f"scenario {number} ({scenario.mode} {scenario.flag}):\n"
         assert not differences, where + "\n".join(map(str, differences))
         assert counters == kernel_counters(run), where

@@ -1,0 +1,65 @@
+"""Differences that a kernel newer than the 6.1 we follow makes by a rule of its own, with the reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+FOLLOWED = (6, 1)
+
+
+@dataclass(frozen=True)
+class Newer:
+    """One rule that changed: since which release, where it shows, what either side then has, and why."""
+
+    since: tuple[int, int]
+    where: re.Pattern[str]
+    ours: re.Pattern[str]
+    theirs: re.Pattern[str]
+    why: str
+
+
+RULES = (
+    Newer(
+        (6, 2),
+        re.compile(r"stats64\.tx\.dropped$"),
+        re.compile(r"\d+"),
+        re.compile(r"[1-9]\d*"),
+        "counts a tx_dropped for what a device without carrier swallows (noop_enqueue)",
+    ),
+    Newer(
+        (6, 2),
+        re.compile(r"\.operstate$"),
+        re.compile("LOWERLAYERDOWN"),
+        re.compile("DOWN"),
+        "looks for the lower device's state in the own namespace only (default_operstate)",
+    ),
+    Newer(
+        (6, 2),
+        re.compile(r" (link|addr|vlan|route): "),
+        re.compile("None"),
+        re.compile(r"(?!None)"),
+        "has attributes that 6.1 has not",
+    ),
+)
+
+
+def release(text: str) -> tuple[int, int]:
+    """(6, 18) from "6.18.44-x"; (0, 0) if that is none."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def reason(text: str, where: str, ours: Any, theirs: Any) -> str:
+    """Why the kernel of that release differs at a place; "" when no rule of its own says so."""
+    if (theirs_is := release(text)) <= FOLLOWED:
+        return ""
+    for rule in RULES:
+        if theirs_is >= rule.since and _fits(rule, where, ours, theirs):
+            return f"Linux {theirs_is[0]}.{theirs_is[1]} {rule.why}"
+    return ""
+
+
+def _fits(rule: Newer, where: str, ours: Any, theirs: Any) -> bool:
+    return bool(rule.where.search(where) and rule.ours.fullmatch(str(ours)) and rule.theirs.match(str(theirs)))

@@ -1,0 +1,102 @@
+"""Listings of `ip -j` and `bridge -j` compared: what is left out of them, and which order means nothing.
+
+Left out is what a clock or chance decides: timers, the state of a neighbour that is known (reachable time is drawn at
+random), the order of hash tables (FDB, neighbours), multicast FDB entries of IPv6. Interfaces are matched by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+IGNORED_KEYS = frozenset({"used", "updated", "inet6_addr_gen_mode"})
+KNOWN_STATES = {"REACHABLE", "STALE", "DELAY", "PROBE"}
+UNKNOWN_STATES = {"INCOMPLETE", "FAILED"}
+COUNTERS = "stats64"
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """One value that differs: where in the listing, and what each side has (None: nothing)."""
+
+    path: str
+    ours: Any
+    theirs: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: ours {self.ours}, theirs {self.theirs}"
+
+
+def plain(value: Any) -> Any:
+    """A listing without what a clock or chance decides, and without IPv6's groups."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items() if not k.endswith("_timer") and k not in IGNORED_KEYS}
+    if isinstance(value, list):
+        return [plain(v) for v in value if not (isinstance(v, dict) and str(v.get("mac", "")).startswith("33:33:"))]
+    return value
+
+
+def _neighbour(entry: Any) -> Any:
+    """Known or not known: how fresh an entry is depends on the clock."""
+    if not isinstance(entry, dict) or "state" not in entry:
+        return entry
+    words = {"KNOWN" if s in KNOWN_STATES else "UNKNOWN" if s in UNKNOWN_STATES else s for s in entry["state"]}
+    return {**entry, "state": sorted(words)}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _addresses(entry: Any) -> Any:
+    """`ip addr` repeats `ip link`, which is compared by itself."""
+    return {key: entry[key] for key in ("ifname", "addr_info") if key in entry} if isinstance(entry, dict) else entry
+
+
+_TIDY: dict[str, Callable[[list[Any]], list[Any]]] = {
+    "addr": lambda rows: [_addresses(row) for row in rows if row],
+    "neigh": lambda rows: sorted(map(_neighbour, rows), key=_text),
+    "fdb": lambda rows: sorted(rows, key=_text),
+}
+
+
+def differences(subject: str, ours: Any, theirs: Any) -> list[Unlike]:
+    """Every value in which two listings of one subject differ."""
+    left, right = plain(ours), plain(theirs)
+    if (tidy := _TIDY.get(subject)) and isinstance(left, list) and isinstance(right, list):
+        left, right = tidy(left), tidy(right)
+    return list(walk("", left, right))
+
+
+def walk(path: str, left: Any, right: Any) -> Iterator[Unlike]:
+    """Every leaf that differs; rows with an interface name are matched by it, others by position."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in sorted({*left, *right} - IGNORED_KEYS):
+            yield from walk(f"{path}.{key}", left.get(key), right.get(key))
+    elif isinstance(left, list) and isinstance(right, list):
+        yield from _rows(path, left, right)
+    elif left != right:
+        yield Unlike(path.lstrip("."), left, right)
+
+
+def _rows(path: str, left: list[Any], right: list[Any]) -> Iterator[Unlike]:
+    mine, its = _by_name(left), _by_name(right)
+    if mine is not None and its is not None:
+        for name in [*mine, *(name for name in its if name not in mine)]:
+            yield from walk(f"{path}[{name}]", mine.get(name), its.get(name))
+    elif len(left) == len(right):
+        for number, (one, other) in enumerate(zip(left, right, strict=True)):
+            yield from walk(f"{path}[{number}]", one, other)
+    else:
+        only, other_only = [v for v in left if v not in right], [v for v in right if v not in left]
+        yield Unlike(path.lstrip("."), only, other_only)
+
+
+def _by_name(rows: list[Any]) -> dict[str, Any] | None:
+    """Rows by interface name, when that tells them apart."""
+    names = [row.get("ifname") if isinstance(row, dict) else None for row in rows]
+    if None in names or len(set(names)) != len(names):
+        return None
+    return dict(zip(map(str, names), rows, strict=True))

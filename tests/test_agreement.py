@@ -1,0 +1,169 @@
+"""What counts as equal: each rule of the comparison has a case that it lets through and a near one that it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from simvlan.oracle import DEFAULT, Observation, compare, disagreements
+from simvlan.oracle.agreement import tidy_text
+from simvlan.oracle.order import OVERTAKE_NS
+
+A, B = "020000000001", "020000000002"
+UNI = bytes.fromhex(B + A + "88b50001")
+UNI2 = bytes.fromhex(B + A + "88b50002")
+GROUP = bytes.fromhex("ffffffffffff" + A + "88b50003")
+QUESTION = bytes.fromhex("ffffffffffff" + A + "0806" + "0001080006040001" + A + "0a000001" + "0" * 12 + "0a000002")
+ANSWER = bytes.fromhex(A + B + "0806" + "0001080006040002" + B + "0a000002" + A + "0a000001")
+REPORT = bytes.fromhex("01005e000016" + A + "0800" + "46c00028")
+
+Seen = list[tuple[int, str, bytes]]
+
+
+def seen(*frames: bytes, gap_ns: int = 1000, way: str = "in") -> Seen:
+    return [(number * gap_ns, way, frame) for number, frame in enumerate(frames)]
+
+
+def differ(ours: Seen, theirs: Seen, **more: Any) -> list[str]:
+    found = compare(Observation(captures={"n.d": ours}), Observation(captures={"n.d": theirs}, **more))
+    return [each.what for each in found]
+
+
+def test_equal_frames_agree_whatever_their_times() -> None:
+    assert differ(seen(UNI, GROUP), seen(UNI, GROUP, gap_ns=77)) == []
+
+
+@pytest.mark.parametrize("theirs", [seen(UNI), seen(UNI, UNI2, UNI2), seen(UNI, GROUP), seen(UNI, UNI2, way="out"), []])
+def test_a_missing_additional_other_or_turned_frame_is_found(theirs: Seen) -> None:
+    assert differ(seen(UNI, UNI2), theirs) == ["frame"]
+
+
+def test_a_capture_point_that_one_side_lacks_is_found_once_it_has_frames() -> None:
+    other = Observation(captures={})
+    assert [d.where for d in compare(Observation(captures={"n.d": seen(UNI)}), other)] == ["n.d"]
+    assert compare(Observation(captures={"n.d": []}), other) == []
+
+
+def test_group_and_unicast_frames_may_overtake_each_other() -> None:
+    assert differ(seen(GROUP, UNI), seen(UNI, GROUP)) == []
+
+
+def test_but_not_when_they_are_far_apart_on_the_kernel() -> None:
+    assert differ(seen(GROUP, UNI), seen(UNI, GROUP, gap_ns=OVERTAKE_NS + 1)) == ["order"]
+
+
+def test_nor_frames_of_one_kind() -> None:
+    assert differ(seen(UNI, UNI2), seen(UNI2, UNI)) == ["frame"]
+
+
+def test_nor_where_the_rules_ask_for_order() -> None:
+    sides = [Observation(captures={"n.d": frames}) for frames in (seen(GROUP, UNI), seen(UNI, GROUP))]
+    assert len(compare(*sides, replace(DEFAULT, overtake_ns=0))) == 1
+
+
+def test_a_question_repeated_is_one_question() -> None:
+    assert differ(seen(QUESTION, QUESTION, UNI), seen(QUESTION, UNI)) == []
+    assert differ(seen(QUESTION, UNI), seen(UNI)) == ["frame"]
+
+
+def test_an_answer_repeated_is_two() -> None:
+    assert differ(seen(ANSWER, ANSWER), seen(ANSWER)) == ["frame"]
+
+
+def test_group_reports_are_left_out() -> None:
+    assert differ(seen(UNI, REPORT), seen(UNI)) == []
+
+
+def link(**more: Any) -> dict[tuple[str, str], Any]:
+    return {("n", "link"): [{"ifname": "d", "mtu": 1500, **more}]}
+
+
+def listed(ours: Any, theirs: Any, release: str = "6.1.0") -> list[tuple[str, bool]]:
+    found = compare(Observation(listings=ours), Observation(listings=theirs, release=release))
+    return [(each.where, bool(each.known)) for each in found]
+
+
+def test_listings_are_compared_by_name_and_value() -> None:
+    assert listed(link(), link()) == []
+    assert listed(link(), link(mtu=1400)) == [("n link: [d].mtu", False)]
+    assert listed(link(), {}) == []  # a side that listed nothing did not look
+    assert listed({**link(), ("m", "link"): []}, link()) == [("m link: ", False)]
+
+
+def test_timers_are_not_compared() -> None:
+    assert listed(link(hello_timer=1), link(hello_timer=2)) == []
+
+
+def test_hash_order_and_freshness_mean_nothing_but_known_and_unknown_do() -> None:
+    def table(*states: str) -> dict[tuple[str, str], Any]:
+        return {("n", "neigh"): [{"dst": f"10.0.0.{n}", "state": [s]} for n, s in enumerate(states)]}
+
+    forwards, backwards = table("REACHABLE", "FAILED"), table("STALE", "INCOMPLETE")
+    backwards[("n", "neigh")].reverse()
+    assert listed(forwards, backwards) == []
+    assert listed(table("REACHABLE"), table("FAILED")) == [("n neigh: [0].state[0]", False)]
+    assert listed(table("PERMANENT"), table("REACHABLE")) == [("n neigh: [0].state[0]", False)]
+
+
+def test_the_order_of_routes_means_something() -> None:
+    one, other = {"dst": "10.0.0.0/24"}, {"dst": "default"}
+    assert listed({("n", "route"): [one, other]}, {("n", "route"): [other, one]})
+
+
+def test_counters_are_compared_where_both_sides_saw_as_many_frames() -> None:
+    def side(packets: int, *frames: bytes) -> Observation:
+        return Observation(captures={"n.d": seen(*frames)}, listings=link(stats64={"rx": {"packets": packets}}))
+
+    assert compare(side(2, QUESTION, QUESTION), side(1, QUESTION)) == []
+    assert [d.where for d in compare(side(2, QUESTION), side(1, QUESTION))] == ["n link: [d].stats64.rx.packets"]
+
+
+def test_a_newer_kernels_own_rule_is_named_not_hidden() -> None:
+    ours, theirs = link(stats64={"tx": {"dropped": 0}}), link(stats64={"tx": {"dropped": 3}})
+    assert listed(ours, theirs, "6.18.44") == [("n link: [d].stats64.tx.dropped", True)]
+    assert listed(ours, theirs, "6.1.176") == [("n link: [d].stats64.tx.dropped", False)]
+    assert listed(theirs, ours, "6.18.44") == [("n link: [d].stats64.tx.dropped", False)]
+    assert listed(link(), link(allmulti=0), "6.18.44") == [("n link: [d].allmulti", True)]
+    assert listed(link(allmulti=0), link(), "6.18.44") == [("n link: [d].allmulti", False)]
+    assert disagreements(compare(Observation(listings=ours), Observation(listings=theirs, release="6.18.44"))) == []
+
+
+def test_exit_statuses_and_output() -> None:
+    ours = Observation(exit_code=0, stdout="a\nrtt min/avg/max/mdev = 0.1/0.2/0.3/0.1 ms\n", stderr="")
+    theirs = Observation(exit_code=0, stdout="a\nrtt min/avg/max/mdev = 9.1/9.2/9.3/0.0 ms\n", stderr="")
+    assert compare(ours, theirs) == []
+    assert [d.what for d in compare(ours, replace(theirs, exit_code=1, stdout="b\n"))] == ["exit", "output"]
+    assert compare(ours, Observation()) == []
+
+
+def test_answers_of_single_commands() -> None:
+    one, refused = (
+        ("ip link add x type dummy", 0, ""),
+        ("ip link add x type dummy", 2, "RTNETLINK answers: File exists\n"),
+    )
+    ours, theirs = Observation(answers=[one]), Observation(answers=[refused])
+    assert compare(ours, ours) == []
+    assert [d.what for d in compare(ours, theirs)] == ["answer"]
+    assert [d.what for d in compare(ours, Observation(answers=[one, one]))] == ["answer"]
+
+
+def test_only_durations_and_numbers_drawn_leave_a_text() -> None:
+    assert tidy_text("64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.045 ms") == (
+        "64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=T ms"
+    )
+    assert tidy_text("12:00:01.123456 IP 10.0.0.1 > 10.0.0.2: ICMP") == "T IP 10.0.0.1 > 10.0.0.2: ICMP"
+
+
+def test_an_ipvlan_in_l3_is_compared_without_the_headers_that_linux_rewrites() -> None:
+    frame = bytes.fromhex("0200000000ff" + A + "0800" + "4500001c000000004001" + "0000" + "0a0000010a000002" + "08" * 8)
+    other = bytes(6) + frame[6:]
+    info = {"linkinfo": {"info_kind": "ipvlan", "info_data": {"mode": "l3"}}}
+
+    def side(octets: bytes, way: str, **more: Any) -> Observation:
+        return Observation(captures={"n.d": [(0, way, octets)]}, listings=link(**more))
+
+    assert compare(side(frame, "out", **info), side(other, "out", **info)) == []
+    assert len(compare(side(frame, "in", **info), side(other, "in", **info))) == 1
+    assert len(compare(side(frame, "out"), side(other, "out"))) == 1
