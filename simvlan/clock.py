@@ -27,6 +27,9 @@ class Clock(Protocol):
     def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
         """Run *action* at a time, after everything already due then."""
 
+    def post(self, time_ns: int, action: Callable[[], object]) -> None:
+        """Do the same for good: it cannot be cancelled, which costs less."""
+
 
 class HeapTimer:
     """One entry of a HeapClock."""
@@ -60,6 +63,10 @@ class HeapClock:
         timer = HeapTimer(max(time_ns, self.now), self._seq, action)
         heappush(self._heap, timer)
         return timer
+
+    def post(self, time_ns: int, action: Callable[[], object]) -> None:
+        """Schedule an action for good."""
+        self.at(time_ns, action)
 
     def advance(self, until_ns: int) -> int:
         """Run everything due up to *until_ns*, then stand there; returns how many actions ran."""

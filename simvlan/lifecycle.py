@@ -27,6 +27,8 @@ class Lifecycle:
     rng: Random
     watchers: list[Callable[[Device, str], None]]
     clock: Clock
+    population: int
+    """How many devices there are."""
 
     # -- being there ------------------------------------------------------------------------------------------------
 
@@ -36,6 +38,7 @@ class Lifecycle:
         dev.ifindex = ifindex or ns.free_ifindex()
         dev.tso_max_size = dev.tso_max_size or _tso_max_size(dev)
         ns.devices[dev.name] = ns.indexes[dev.ifindex] = dev
+        self.population += 1
         ns.stack.device_added(dev)
         for watcher in self.watchers:
             watcher(dev, "add")
@@ -51,6 +54,7 @@ class Lifecycle:
 
     def _forget(self, dev: Device) -> None:
         del dev.netns.devices[dev.name], dev.netns.indexes[dev.ifindex]
+        self.population -= 1
         for watcher in self.watchers:
             watcher(dev, "del")
 

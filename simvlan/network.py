@@ -19,14 +19,11 @@ from simvlan.devices.dummy import Loopback
 from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, OTHERHOST, QINQ, Frame
 from simvlan.stack.netstack import Stack
-from simvlan.transmission import Transmission
+from simvlan.transmission import NOBODY, Queued, Transmission
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
 
 _BACKLOG, _TX, _UP, _RX, _WORK = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way.WORK
 """Bound here because looking a member up in its enum costs more than comparing it."""
-
-STORM_LIMIT = 200_000
-"""Frames that one event may cause within its instant before the rest is declared a storm."""
 
 
 class Tracer(Protocol):
@@ -93,13 +90,12 @@ class Network(Transmission):
         """Frames given up as a storm, by device path."""
         self.qdisc_handle = 0x8000
         """The last major number given to a queueing discipline without a handle of its own (qdisc_alloc_handle)."""
-        self._backlog: deque[tuple[Device, Frame, int]] = deque()
-        self._work: deque[tuple[Device, Frame, int]] = deque()
+        self.population = 0
+        self._backlog: deque[Queued] = deque()
+        self._work: deque[Queued] = deque()
         self._depth = 0
-        self._flying = 0
-        self._hops = 0
-        """Cables and queues that the frame being carried, and what it was copied from, has crossed."""
-        self._stormy = False
+        self._journey = NOBODY
+        """The journey that the frame being carried is part of."""
         self._draining = False
         self._fid = 0
         self._last_fid = 0
@@ -158,7 +154,7 @@ class Network(Transmission):
         return self.clock.at(time_ns, partial(self._timed, action))
 
     def _timed(self, action: Callable[[], object]) -> None:
-        self._fid = self._hops = 0  # what a timer makes has no parent
+        self._fid, self._journey = 0, self._depart()  # what a timer makes has no parent
         action()
         self.drain()
 
@@ -223,6 +219,8 @@ class Network(Transmission):
 
     def carry(self, verdict: Verdict, dev: Device, frame: Frame) -> Drop | None:
         """Perform a verdict that arose outside a rule, such as a timer's."""
+        if not self._journey.family:
+            self._journey = self._depart()
         if self._tracer is None:
             return self._carry(verdict, dev, frame, "timer")
         outer, self._fid = self._fid, self._new_fid(self._fid)
@@ -239,7 +237,7 @@ class Network(Transmission):
         refused: Drop | None = None
         for how, target, sent in verdict:  # type: ignore[union-attr]
             if how is _BACKLOG:
-                self._backlog.append((target, sent, 0))
+                self._backlog.append((target, sent, 0, self._journey))
             elif how is _TX:
                 refused = self.transmit(target, sent)
             elif how is _UP:
@@ -247,7 +245,7 @@ class Network(Transmission):
             elif how is _RX:
                 self.receive(target, sent)
             elif how is _WORK:
-                self._work.append((target, sent, 0))
+                self._work.append((target, sent, 0, self._journey))
             elif how is Way.IP_OUT:
                 refused = target.netns.stack.route_out(sent.payload, target, sent.csum)
         return refused
@@ -264,9 +262,9 @@ class Network(Transmission):
             if isinstance(how, Drop):
                 self._trace(target, way, sent, how)
             elif how is Way.BACKLOG:
-                self._backlog.append((target, sent, self._fid))
+                self._backlog.append((target, sent, self._fid, self._journey))
             elif how is Way.WORK:
-                self._work.append((target, sent, self._fid))
+                self._work.append((target, sent, self._fid, self._journey))
             elif how is Way.TX:
                 refused = self.transmit(target, sent)
             elif how is Way.UP:
@@ -285,33 +283,22 @@ class Network(Transmission):
             return
         self._draining = True
         backlog, work = self._backlog, self._work
-        steps = 0
         try:
             while backlog or work:
-                steps += 1
-                if steps > STORM_LIMIT:
-                    self._storm()
-                    break
-                if backlog:
-                    dev, frame, self._fid = backlog.popleft()
-                    if dev.up:
-                        self.receive(dev, frame)
-                    else:
-                        self._dropped(dev, "rx", frame, Drop.DEV_READY)
-                else:
-                    dev, frame, self._fid = work.popleft()
+                queue = backlog or work
+                dev, frame, self._fid, journey = queue.popleft()
+                self._journey = journey
+                if self._too_far(journey):
+                    self._give_up(dev, "rx", frame)
+                elif queue is work:
                     self._carry(dev.deferred(frame, self.clock.now, self._why), dev, frame, "work")
+                elif dev.up:
+                    self.receive(dev, frame)
+                else:
+                    self._dropped(dev, "rx", frame, Drop.DEV_READY)
         finally:
             self._draining = False
-            self._fid = 0  # what comes next is nobody's copy or answer
-
-    def _storm(self) -> None:
-        """Give up every frame still queued: a loop would go on for ever in this instant."""
-        for dev, frame, fid in (*self._backlog, *self._work):
-            self._fid = fid
-            self._give_up(dev, "rx", frame)
-        self._backlog.clear()
-        self._work.clear()
+            self._fid, self._journey = 0, NOBODY  # what comes next is nobody's copy or answer
 
     # -- tracing ----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simvlan.clock import Clock
 from simvlan.devices.device import Device
@@ -25,11 +25,36 @@ RECURSION_LIMIT = 8
 """XMIT_RECURSION_LIMIT: how many transmits may be inside each other."""
 
 
-IN_FLIGHT_LIMIT = 100_000
-"""Frames that may be under way in queues and cables at once before more are declared a storm."""
+FRAME_STEPS, DEVICE_STEPS = 1_000, 16
+"""Steps that a frame and its copies may take: so many, and so many for each device there is.
 
-CROSSING_LIMIT = 1_000
-"""Cables and queues one frame may cross before it is taken for one that circles in a loop."""
+A step is one time through the backlog, the work queue, a queueing discipline or a cable. Without a loop a copy is at
+every device once, or once in each of a few VLANs, so that this is far from what any loop-free network needs.
+"""
+
+ANSWERS, ANSWERS_PER_PAIR, STORM_LIMIT = 8, 4, 200_000
+"""The same for a frame with everything it brings about, answers and their answers: as many steps as so many frames may
+take, and so many for each pair of devices (everybody may answer a broadcast, and ask for everybody's address), at most
+STORM_LIMIT."""
+
+
+class Journey:
+    """One sent frame with all its copies: how many more steps may be done for it before it is called a storm."""
+
+    __slots__ = ("family", "left")
+
+    def __init__(self, left: int, family: list[int]) -> None:
+        self.left = left
+        self.family = family
+        """Steps left to everything that was sent because of the first frame, in one shared item; empty: nobody's."""
+
+
+NOBODY = Journey(0, [])
+"""Between two events no frame is carried."""
+
+
+Queued: TypeAlias = tuple[Device, Frame, int, Journey]
+"""A frame in the backlog or the work queue: for whom, its id for the tracer, the journey it is part of."""
 
 
 class Transmission(Lifecycle):
@@ -39,14 +64,12 @@ class Transmission(Lifecycle):
     storms: Counter[str]
     _tracer: Tracer | None
     _why: Why
-    _backlog: deque[tuple[Device, Frame, int]]
-    _work: deque[tuple[Device, Frame, int]]
+    _backlog: deque[Queued]
+    _work: deque[Queued]
     _depth: int
     _draining: bool
     _fid: int
-    _flying: int
-    _hops: int
-    _stormy: bool
+    _journey: Journey
 
     @abstractmethod
     def receive(self, dev: Device, frame: Frame) -> None:
@@ -70,7 +93,7 @@ class Transmission(Lifecycle):
 
     def send(self, dev: Device, frame: Frame) -> Drop | None:
         """Send as a program would: transmit, then let the softirq run what it caused."""
-        self._hops = 0
+        self._journey = self._depart()
         if self._tracer is not None:
             self._fid = self._new_fid()
         drop = self.transmit(dev, frame)
@@ -79,12 +102,13 @@ class Transmission(Lifecycle):
 
     def originate(self, dev: Device, frame: Frame) -> Drop | None:
         """Send a frame that a protocol made while it handled another one (or a timer)."""
-        crossed, self._hops = self._hops, 0
+        mine = self._journey
+        self._journey = Journey(self._allowance(), mine.family or self._family())
         outer = self._fid
         if self._tracer is not None:
             self._fid = self._new_fid(outer)
         drop = self.transmit(dev, frame)
-        self._fid, self._hops = outer, crossed
+        self._fid, self._journey = outer, mine
         return drop
 
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
@@ -144,27 +168,32 @@ class Transmission(Lifecycle):
             self._xmit(dev, frame)
 
     def _fly(self, time_ns: int, landing: Callable[[], None], dev: Device, frame: Frame) -> None:
-        """Let a frame be under way until a time, unless it is part of a storm."""
-        if self._hops >= CROSSING_LIMIT or self._flying >= IN_FLIGHT_LIMIT:
-            self._stormy = self._stormy or self._flying >= IN_FLIGHT_LIMIT
-            self._give_up(dev, "tx", frame)
-            return
-        self._flying += 1
-        self.clock.at(time_ns, partial(self._land, landing, dev, frame, self._fid, self._hops + 1))
+        """Let a frame be under way until a time."""
+        self.clock.post(time_ns, partial(self._land, landing, dev, frame, self._fid, self._journey))
 
-    def _land(self, landing: Callable[[], None], dev: Device, frame: Frame, fid: int, hops: int) -> None:
-        self._flying -= 1
-        self._fid, self._hops = fid, hops
-        if self._stormy:
-            self._calm_down(dev, frame)
+    def _land(self, landing: Callable[[], None], dev: Device, frame: Frame, fid: int, journey: Journey) -> None:
+        self._fid, self._journey = fid, journey
+        if self._too_far(journey):
+            self._give_up(dev, "tx", frame)
             return
         landing()
         self.drain()
 
-    def _calm_down(self, dev: Device, frame: Frame) -> None:
-        """Give up whatever is under way until nothing is: only then has the storm passed."""
-        self._stormy = self._flying > 0
-        self._give_up(dev, "rx", frame)
+    def _depart(self) -> Journey:
+        """Begin the journey of a frame that nothing in this network brought about."""
+        return Journey(self._allowance(), self._family())
+
+    def _allowance(self) -> int:
+        return FRAME_STEPS + DEVICE_STEPS * self.population
+
+    def _family(self) -> list[int]:
+        return [min(STORM_LIMIT, ANSWERS * self._allowance() + ANSWERS_PER_PAIR * self.population**2)]
+
+    def _too_far(self, journey: Journey) -> bool:
+        """Count a step; whether the frame has become a storm."""
+        journey.left -= 1
+        journey.family[0] -= 1
+        return journey.left < 0 or journey.family[0] < 0
 
     def _give_up(self, dev: Device, way: str, frame: Frame) -> None:
         self.storms[dev.path] += 1
@@ -175,10 +204,9 @@ class Transmission(Lifecycle):
         dev.tx_packets += 1
         dev.tx_bytes += 14 + len(frame.payload)
         delay_ns = dev.wire.constant_ns
-        if delay_ns and self._tracer is None and self._flying < IN_FLIGHT_LIMIT and self._hops < CROSSING_LIMIT:
-            self._flying += 1
+        if delay_ns and self._tracer is None:
             dev.wire.sent += 1
-            self.clock.at(self.clock.now + delay_ns, partial(self._arrive_plain, dev, frame, self._hops + 1))
+            self.clock.post(self.clock.now + delay_ns, partial(self._arrive_plain, dev, frame, self._journey))
             return None
         answer = dev.wire.admit(frame, self.clock.now)
         if isinstance(answer, Drop):
@@ -196,12 +224,11 @@ class Transmission(Lifecycle):
         self._fid = mine
         return None
 
-    def _arrive_plain(self, dev: Device, frame: Frame, hops: int) -> None:
+    def _arrive_plain(self, dev: Device, frame: Frame, journey: Journey) -> None:
         """Do what `_land` and `_arrive` do, for a frame on a cable that only delays: nothing else is queued then."""
-        self._flying -= 1
-        self._hops = hops
-        if self._stormy:
-            self._calm_down(dev, frame)
+        self._journey = journey
+        if self._too_far(journey):
+            self._give_up(dev, "tx", frame)
         elif not dev.carrier or self._tracer is not None or self._backlog or self._draining:
             self._arrive(dev, frame)
         else:
@@ -215,6 +242,7 @@ class Transmission(Lifecycle):
                     self._draining = False
         if self._backlog or self._work:
             self.drain()
+        self._journey = NOBODY
 
     def _arrive(self, dev: Device, frame: Frame) -> None:
         """Let a frame reach the far end of the cable, unless somebody pulled it."""

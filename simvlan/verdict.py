@@ -47,7 +47,7 @@ class Drop(Enum):
     )
     RECURSION_LIMIT = ("too many devices transmit through each other", "unstack the devices")
     STORM = (
-        "a forwarding loop: more frames in one instant than any loop-free network makes",
+        "a forwarding loop: more copies of one frame than any loop-free network makes",
         "break the loop or turn STP on (ip link set BR type bridge stp_state 1)",
     )
     QDISC_DROP = ("the queue in front of the device is full", "raise the queue's limit or its rate")

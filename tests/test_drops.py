@@ -13,7 +13,7 @@ import pytest
 from bench_l2 import Bench, P, W
 from test_stack_router import R0, W0, Router
 
-from simvlan import network
+from simvlan import transmission
 from simvlan.engines.events import EventClock
 from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, IPV6, Frame
 from simvlan.network import Network
@@ -133,7 +133,7 @@ def transmits_inside_each_other(drop: Drop) -> Met:
 @provokes(Drop.STORM)
 def two_bridges_twice_joined(drop: Drop) -> Met:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network, "STORM_LIMIT", 500)
+        patch.setattr(transmission, "STORM_LIMIT", 500)
         lab = L2()
         one, two = (lab.add("bridge", name, mcast_snooping=0) for name in ("one", "two"))
         for n in range(2):
@@ -202,7 +202,7 @@ def received_by_an_ipvlan(drop: Drop) -> Met:
     if drop is Drop.IPVLAN_NO_LISTENER:
         return lab.met(lab.w0, GROUP)
     for _ in range(1001):
-        lab.net.transmit(lab.w0, Frame(BROADCAST, W, 0x88B5, bytes(46)))
+        lab.net.originate(lab.w0, Frame(BROADCAST, W, 0x88B5, bytes(46)))
     lab.net.drain()
     return [reason for _, reason in lab.drops]
 

@@ -122,7 +122,8 @@ def test_a_process_of_ones_own_shares_the_environment() -> None:
     def own() -> object:
         yield clock.env.timeout(5)
         seen.append(clock.now)
-        yield clock.at(9, partial(seen.append, "action"))
+        clock.at(9, partial(seen.append, "action"))
+        yield clock.env.timeout(4)
         seen.append(clock.now)
 
     clock.env.process(own())

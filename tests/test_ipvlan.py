@@ -192,7 +192,7 @@ def test_l2_the_queue_holds_1000_broadcasts() -> None:
     """IPVLAN_QBACKLOG_LIMIT: beyond it the parent counts a drop and the slaves miss the frame."""
     lab = Lab(slaves=1)
     for _ in range(QUEUE_LIMIT + 1):
-        lab.net.transmit(lab.w0, arp("10.0.0.9", "10.0.0.1", BC, W))
+        lab.net.originate(lab.w0, arp("10.0.0.9", "10.0.0.1", BC, W))
     lab.net.drain()
     assert lab.slaves[0].rx_packets == QUEUE_LIMIT
     assert lab.p0.rx_dropped >= 1

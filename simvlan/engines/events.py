@@ -1,7 +1,8 @@
 """The event engine: a network's clock on a SimPy environment, and snapshots of a network with everything pending.
 
-Time is an int of nanoseconds. A deferred action is one bare SimPy event whose callback runs it; there is no process per
-frame. Events of equal time run in the order in which they were scheduled. Stands for the kernel's hrtimers and timers.
+Time is an int of nanoseconds. A deferred action lies in SimPy's queue as it is, beside SimPy's own events, and is
+called when its time comes: no event object or process per frame. What is due at the same time runs in the order in
+which it was scheduled. Stands for the kernel's hrtimers and timers.
 """
 
 from __future__ import annotations
@@ -20,34 +21,24 @@ if TYPE_CHECKING:
     from simvlan.network import Network
 
 
-def _fire(event: EventTimer) -> None:
-    """Run what an event carries (a SimPy callback)."""
-    action, event.action = event.action, None
-    if action is not None:
-        action()
+class EventTimer:
+    """One pending action that can be cancelled."""
 
+    __slots__ = ("action", "time_ns")
 
-class EventTimer(Event):
-    """One pending action: a SimPy event that has already succeeded and fires when its time comes."""
-
-    _value = None
-    _ok = True
-
-    def __init__(self, env: Environment, time_ns: int, action: Callable[[], object] | None) -> None:
-        self.env = env
-        self.callbacks = [_fire]
+    def __init__(self, time_ns: int, action: Callable[[], object]) -> None:
         self.time_ns = time_ns
-        self.action = action
+        self.action: Callable[[], object] | None = action
 
     def cancel(self) -> None:
         """Forget the action; harmless once it has run."""
         self.action = None
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> EventTimer:
-        """Copy the timer unscheduled; the copied clock schedules it."""
-        twin = memo[id(self)] = EventTimer(self.env, self.time_ns, None)
-        twin.action = copy.deepcopy(self.action, memo)
-        return twin
+    def __call__(self) -> None:
+        """Run the action, once."""
+        action, self.action = self.action, None
+        if action is not None:
+            action()
 
 
 class _Environment(Environment):
@@ -58,8 +49,14 @@ class _Environment(Environment):
         self._clock = clock
 
     def step(self) -> None:
-        if self._queue:
-            self._clock.now = int(self._queue[0][0])
+        queue = self._queue
+        if queue:
+            self._clock.now = int(queue[0][0])
+            action: Any = queue[0][3]
+            if not isinstance(action, Event):
+                self._now = heappop(queue)[0]
+                action()
+                return
         super().step()
 
 
@@ -74,12 +71,14 @@ class EventClock:
 
     def at(self, time_ns: int, action: Callable[[], object]) -> EventTimer:
         """Run *action* at a time (at once if it has passed), after everything already due then."""
-        env = self._env
-        if time_ns < self.now:
-            time_ns = self.now
-        timer = EventTimer(env, time_ns, action)
-        heappush(env._queue, (time_ns, NORMAL, next(env._eid), timer))  # Environment.schedule, inlined
+        timer = EventTimer(max(time_ns, self.now), action)
+        heappush(self._env._queue, (timer.time_ns, NORMAL, next(self._env._eid), timer))
         return timer
+
+    def post(self, time_ns: int, action: Callable[[], object]) -> None:
+        """Do the same for good: it cannot be cancelled, which costs less."""
+        env = self._env
+        heappush(env._queue, (time_ns if time_ns > self.now else self.now, NORMAL, next(env._eid), action))
 
     def peek(self) -> int | None:
         """Return when the next thing happens, None when nothing is pending."""
@@ -101,22 +100,20 @@ class EventClock:
     def advance(self, until_ns: int) -> int:
         """Do everything due up to *until_ns*, then stand there; returns how many things were done.
 
-        This is Environment.run with its step inlined for timers nobody else waits for, which are nearly all there is.
+        This is Environment.run with its step inlined for everything that is not SimPy's own, which is nearly all.
         """
         done, env = 0, self._env
         queue = env._queue
         while queue and queue[0][0] <= until_ns:
-            event = queue[0][3]
-            if event.__class__ is EventTimer and len(event.callbacks) == 1:
+            action = queue[0][3]
+            if isinstance(action, Event):
+                env.step()
+            else:
                 due = heappop(queue)[0]
-                action, event.action = event.action, None
-                event.callbacks = None  # type: ignore[assignment]  # processed, as SimPy marks it
-                if action is None:
-                    continue
+                if action.__class__ is EventTimer and action.action is None:
+                    continue  # cancelled: it must not move time
                 env._now = self.now = due
                 action()
-            else:
-                env.step()
             done += 1
         env._now = self.now = max(self.now, until_ns)  # Environment.run(until) would leave its stop event behind
         return done
@@ -130,27 +127,24 @@ class EventClock:
             done += 1
         return done
 
-    def pending(self) -> Iterator[EventTimer]:
-        """Yield what is scheduled and not cancelled, in the order in which it will run.
+    def pending(self) -> Iterator[tuple[int, Callable[[], object]]]:
+        """Yield what is scheduled and not cancelled as (time in ns, action), in the order in which it will run.
 
         Raises:
             Unsupported: somebody put events of their own into the environment.
         """
-        for _, _, _, event in sorted(self.env._queue, key=lambda entry: entry[:3]):
-            if not event.callbacks:
-                continue  # an interrupted process left it behind
-            if not isinstance(event, EventTimer):
-                raise Unsupported(f"a SimPy process of your own is pending ({event!r}): it cannot be copied")
-            if event.action is not None:
-                yield event
+        for time_ns, _, _, action in sorted(self._env._queue, key=lambda entry: entry[:3]):
+            if isinstance(action, Event):
+                if action.callbacks:  # else an interrupted process left it behind
+                    raise Unsupported(f"a SimPy process of your own is pending ({action!r}): it cannot be copied")
+            elif action.__class__ is not EventTimer or action.action is not None:
+                yield time_ns, action
 
     def __deepcopy__(self, memo: dict[int, Any]) -> EventClock:
         """Copy the clock into a fresh environment, pending actions in the same order."""
         twin = memo[id(self)] = EventClock(self.now)
-        for timer in self.pending():
-            copied = copy.deepcopy(timer, memo)
-            copied.env = twin.env
-            twin.env.schedule(copied, NORMAL, copied.time_ns - twin.now)
+        for time_ns, action in self.pending():
+            twin.post(time_ns, copy.deepcopy(action, memo))
         return twin
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 
-from simvlan import network
+from simvlan import transmission
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, DOT1Q, QINQ, mac_text
 from simvlan.oracle import KernelRun
@@ -319,15 +319,15 @@ class Mixed:
 def networks(first: int, count: int, *, host: bool = False, frames: int = 16) -> list[Mixed]:
     """The next *count* networks without a loop, from a seed on."""
     made: list[Mixed] = []
-    before = network.STORM_LIMIT
-    network.STORM_LIMIT = 400
+    before = transmission.STORM_LIMIT
+    transmission.STORM_LIMIT = 400
     try:
         while len(made) < count:
             with suppress(Storm):
                 made.append(Mixed(first, host=host, frames=frames))
             first += 1
     finally:
-        network.STORM_LIMIT = before
+        transmission.STORM_LIMIT = before
     return made
 
 
