@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from simvlan.lab import Lab
     from simvlan.network import Netns, Network
 
+KERNEL = "6.1.176"
+"""The release of the kernel that is simulated."""
+
 EPOCH_NS = 1_767_225_600 * 1_000_000_000
 """2026-01-01: where a lab's virtual time begins for an engine that is given no other time."""
 
@@ -41,6 +44,7 @@ class Core:
         self.events = EventLog(lambda: self.now())
         self.log: list[str] = []
         """What a daemon would write to its log: notes on what was ignored or is not simulated."""
+        self.kernel = KERNEL
 
     def _virtual_now(self) -> int:
         return EPOCH_NS + self.net.now

@@ -11,13 +11,20 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker import images as image_shapes
+from simvlan.docker.clients import Clients, Execs
+from simvlan.docker.containers import Containers
 from simvlan.docker.core import Core
 from simvlan.docker.dialects import dialect_named
-from simvlan.docker.errors import DockerError
+from simvlan.docker.errors import not_implemented
 from simvlan.docker.events import Event
 from simvlan.docker.filters import Filters
 from simvlan.docker.images import Images
+from simvlan.docker.lifecycle import Lifecycle
+from simvlan.docker.membership import Membership
+from simvlan.docker.networking import Networking
+from simvlan.docker.networks import Networks
 from simvlan.docker.pending import Pending, Stream
+from simvlan.docker.shapes import Shapes
 from simvlan.docker.system import System
 
 if TYPE_CHECKING:
@@ -39,8 +46,9 @@ class Engine:
         now: the time in ns since 1970; default: 2026-01-01 and the lab's virtual time.
         rng: where ids and MAC addresses come from; default: seeded by the lab's seed and the node.
         store: where networks and containers are kept; default: nowhere.
-        runtime: what runs processes; default: the simulated programs.
-        upstream: what the node's own DNS server answers: IPv4 addresses, [] for no such name, None for no answer.
+        runtime: what runs processes.
+        nameservers: the node's own DNS servers, as /etc/resolv.conf names them.
+        upstream: what they answer: IPv4 addresses, [] for no such name, None for no answer.
     """
 
     def __init__(
@@ -53,14 +61,54 @@ class Engine:
         rng: Random | None = None,
         store: Store | None = None,
         runtime: Runtime | None = None,
+        nameservers: tuple[str, ...] = ("10.0.2.3",),
         upstream: Callable[[str], list[str] | None] | None = None,
     ) -> None:
-        rng = rng or Random(f"{lab.network.seed}/docker/{node}")
+        rng = rng or Random(f"{lab.network.seed}/docker/{node}/{boots(store)}")
         self.core = Core(lab, node, dialect_named(dialect), now, rng, store)
+        self._given_runtime = runtime
         self.images = Images()
-        self.runtime = runtime
-        self.upstream = upstream
-        self.system = System(self.core)
+        self.networks = Networks(self.core)
+        self.containers = Containers(self.core, self.networks, self.images)
+        self.networking = Networking(self.core, self.containers, self.networks, nameservers, upstream)
+        self.lifecycle = Lifecycle(self.core, self.containers, self.networking, lambda: self.runtime)
+        self.membership = Membership(self.core, self.containers, self.networks, self.networking)
+        self.clients = Clients(self.core, self.lifecycle)
+        self.execs = Execs(self.core, self.lifecycle, lambda: self.runtime)
+        self.shapes = Shapes(self.core, self.containers, self.lifecycle, self.networks, self.execs.of)
+        self.system = System(self.core, self.containers, self.images)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Bring back what the store kept: networks first, then containers, then those that are to run again."""
+        self.networks.load()
+        ran = self.containers.load()
+        for container in self.containers.all.values():
+            self.images.pull(container.image, container.created_ns)
+        self.lifecycle.recover(ran)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs processes on this node."""
+        if self._given_runtime is None:
+            raise not_implemented("this engine was given nothing that runs processes (Engine(runtime=...))")
+        return self._given_runtime
+
+    def finish(self, pending: Pending[Any], limit_s: float = 3600) -> Any:
+        """Let virtual time pass until a result is there; for those who hold the lab themselves.
+
+        Raises:
+            DockerError: the result is a refusal.
+            TimeoutError: nothing more happens, or it takes longer than *limit_s*.
+        """
+        clock = self.core.lab.clock
+        limit = clock.now + round(limit_s * 1_000_000_000)
+        while not pending.done:
+            due = clock.peek()
+            if due is None or due > limit:
+                raise TimeoutError("it is not over, and nothing more will happen in time")
+            clock.step()
+        return pending.value
 
     # -- system -----------------------------------------------------------------------------------------------------
 
@@ -74,11 +122,11 @@ class Engine:
 
     def info(self) -> Json:
         """`GET /info`."""
-        raise _later("info")
+        return self.system.info()
 
     def df(self) -> Json:
         """`GET /system/df`."""
-        raise _later("df")
+        return self.system.df()
 
     def events(self, callback: Callable[[Event], None], filters: Filters = NONE) -> Callable[[], None]:
         """Tell *callback* of each event from now on; call what is returned to stop."""
@@ -92,41 +140,45 @@ class Engine:
 
     def network_create(self, body: Json, *, api: str | None = None) -> Json:
         """`POST /networks/create`: {"Id", "Warning"}."""
-        raise _later("network create")
+        network = self.networks.create(body, self._api(api))
+        return {"Id": network.id, "Warning": ""}
 
     def network_inspect(self, ref: str, *, verbose: bool = False, scope: str = "", api: str | None = None) -> Json:
         """`GET /networks/{ref}`."""
-        raise _later("network inspect")
+        return self.networks.describe(self.networks.find(ref), self._api(api))
 
     def network_list(self, filters: Filters = NONE, *, api: str | None = None) -> list[Json]:
         """`GET /networks`."""
-        raise _later("network ls")
+        described = self.networks.select(filters)
+        return [self.networks.describe(each, self._api(api), containers=False) for each in described]
 
     def network_remove(self, ref: str) -> None:
         """`DELETE /networks/{ref}`."""
-        raise _later("network rm")
+        self.networks.remove(self.networks.find(ref))
 
     def network_connect(self, ref: str, body: Json) -> None:
         """`POST /networks/{ref}/connect`: {"Container", "EndpointConfig"}."""
-        raise _later("network connect")
+        self.membership.connect(ref, body)
 
     def network_disconnect(self, ref: str, body: Json) -> None:
         """`POST /networks/{ref}/disconnect`: {"Container", "Force"}."""
-        raise _later("network disconnect")
+        self.membership.disconnect(ref, body)
 
     def network_prune(self, filters: Filters = NONE) -> Json:
         """`POST /networks/prune`: {"NetworksDeleted": names or null}."""
-        raise _later("network prune")
+        return {"NetworksDeleted": self.networks.prune(filters) or None}
 
     # -- containers -------------------------------------------------------------------------------------------------
 
     def container_create(self, body: Json, name: str = "", *, platform: str = "", api: str | None = None) -> Json:
         """`POST /containers/create`: {"Id", "Warnings"}."""
-        raise _later("create")
+        container, warnings = self.containers.create(body, name, self._api(api))
+        return {"Id": container.id, "Warnings": warnings}
 
     def container_inspect(self, ref: str, *, size: bool = False, api: str | None = None) -> Json:
         """`GET /containers/{ref}/json`."""
-        raise _later("inspect")
+        shown = self.shapes.inspect(self.containers.find(ref), self._api(api))
+        return shown | ({"SizeRw": 0, "SizeRootFs": 2_063_330} if size else {})
 
     def container_list(
         self,
@@ -137,67 +189,72 @@ class Engine:
         filters: Filters = NONE,
     ) -> list[Json]:
         """`GET /containers/json`."""
-        raise _later("ps")
+        return self.shapes.listing(all, limit, size, filters)
 
     def container_start(self, ref: str) -> bool:
         """`POST /containers/{ref}/start`; False when it runs already (304)."""
-        raise _later("start")
+        return self.lifecycle.start(self.containers.find(ref))
 
     def container_stop(self, ref: str, t: int | None = None, signal: str | None = None) -> Pending[bool]:
         """`POST /containers/{ref}/stop`; False when it did not run (304). t: seconds of grace, -1 for ever."""
-        raise _later("stop")
+        return self.lifecycle.stop(self.containers.find(ref), t, signal)
 
     def container_restart(self, ref: str, t: int | None = None, signal: str | None = None) -> Pending[None]:
         """`POST /containers/{ref}/restart`."""
-        raise _later("restart")
+        return self.lifecycle.restart(self.containers.find(ref), t, signal)
 
     def container_kill(self, ref: str, signal: str = "") -> None:
         """`POST /containers/{ref}/kill`; no signal is SIGKILL."""
-        raise _later("kill")
+        self.lifecycle.kill(self.containers.find(ref), ref, signal)
 
     def container_pause(self, ref: str) -> None:
         """`POST /containers/{ref}/pause`."""
-        raise _later("pause")
+        self.lifecycle.pause(self.containers.find(ref), True)
 
     def container_unpause(self, ref: str) -> None:
         """`POST /containers/{ref}/unpause`."""
-        raise _later("unpause")
+        self.lifecycle.pause(self.containers.find(ref), False)
 
     def container_rename(self, ref: str, name: str) -> None:
         """`POST /containers/{ref}/rename`."""
-        raise _later("rename")
+        container = self.containers.find(ref)
+        self.containers.rename(container, name)
+        self.networking.rename(container)
 
     def container_remove(self, ref: str, *, force: bool = False, v: bool = False, link: bool = False) -> None:
         """`DELETE /containers/{ref}`."""
-        raise _later("rm")
+        container = self.containers.find(ref)
+        self.lifecycle.remove(container, ref, force)
+        self.execs.forget(container)
 
     def container_wait(self, ref: str, condition: str = "") -> Pending[Json]:
         """`POST /containers/{ref}/wait`: not-running (the default), next-exit or removed; {"StatusCode"}."""
-        raise _later("wait")
+        return self.lifecycle.wait(self.containers.find(ref), condition)
 
     def container_top(self, ref: str, ps_args: str = "") -> Json:
         """`GET /containers/{ref}/top`."""
-        raise _later("top")
+        return self.shapes.top(self.containers.find(ref))
 
     def container_stats(self, ref: str) -> Json:
         """`GET /containers/{ref}/stats`, one sample."""
-        raise _later("stats")
+        return self.shapes.stats(self.containers.find(ref))
 
     def container_changes(self, ref: str) -> list[Json] | None:
         """`GET /containers/{ref}/changes`: nothing ever changes."""
-        raise _later("diff")
+        self.containers.find(ref)
+        return None
 
     def container_update(self, ref: str, body: Json) -> Json:
         """`POST /containers/{ref}/update`: {"Warnings"}."""
-        raise _later("update")
+        return self.containers.update(self.containers.find(ref), body)
 
     def container_resize(self, ref: str, h: int, w: int) -> None:
         """`POST /containers/{ref}/resize`."""
-        raise _later("resize")
+        self.lifecycle.resize(self.containers.find(ref), h, w)
 
     def container_prune(self, filters: Filters = NONE) -> Json:
         """`POST /containers/prune`."""
-        raise _later("container prune")
+        return {"ContainersDeleted": self.lifecycle.prune(filters) or None, "SpaceReclaimed": 0}
 
     def container_logs(
         self,
@@ -212,7 +269,11 @@ class Engine:
         tail: str = "all",
     ) -> Stream:
         """`GET /containers/{ref}/logs`; the stream ends with the log, or with the container when followed."""
-        raise _later("logs")
+        wants = {
+            "stdout": stdout, "stderr": stderr, "follow": follow, "timestamps": timestamps,
+            "since": since, "until": until, "tail": tail,
+        }  # fmt: skip
+        return self.clients.logs(self.containers.find(ref), wants)
 
     def container_attach(
         self,
@@ -225,25 +286,26 @@ class Engine:
         logs: bool = False,
     ) -> Stream:
         """`POST /containers/{ref}/attach`; `stream.tty` says which framing the client expects."""
-        raise _later("attach")
+        wants = {"stream": stream, "stdin": stdin, "stdout": stdout, "stderr": stderr, "logs": logs}
+        return self.clients.attach(self.containers.find(ref), ref, wants)
 
     # -- exec -------------------------------------------------------------------------------------------------------
 
     def exec_create(self, ref: str, body: Json) -> Json:
         """`POST /containers/{ref}/exec`: {"Id"}."""
-        raise _later("exec")
+        return {"Id": self.execs.create(self.containers.find(ref), ref, body).id}
 
     def exec_start(self, ident: str, body: Json) -> Stream | None:
         """`POST /exec/{id}/start`; None when it is detached. What cannot be run is told in the stream."""
-        raise _later("exec")
+        return self.execs.start(self.execs.find(ident), body)
 
     def exec_inspect(self, ident: str) -> Json:
         """`GET /exec/{id}/json`."""
-        raise _later("exec")
+        return self.execs.describe(self.execs.find(ident))
 
     def exec_resize(self, ident: str, h: int, w: int) -> None:
         """`POST /exec/{id}/resize`."""
-        raise _later("exec")
+        self.execs.resize(self.execs.find(ident), h, w)
 
     # -- images -----------------------------------------------------------------------------------------------------
 
@@ -271,7 +333,8 @@ class Engine:
 
     def image_remove(self, ref: str, *, force: bool = False) -> list[Json]:
         """`DELETE /images/{ref}`."""
-        return self.images.remove(ref, {}, force)
+        users = {each.image_id: each.id for each in self.containers.all.values()}
+        return self.images.remove(ref, users, force)
 
     def image_prune(self, filters: Filters = NONE) -> Json:
         """`POST /images/prune`: there are no dangling images here."""
@@ -281,6 +344,16 @@ class Engine:
         """`GET /volumes`: there are none."""
         return {"Volumes": [], "Warnings": None}
 
+    def _api(self, text: str | None) -> tuple[int, int]:
+        """The API version of a request; the engine's own when it names none."""
+        major, _, minor = (text or self.core.dialect.api).partition(".")
+        return int(major), int(minor)
 
-def _later(what: str) -> DockerError:
-    return DockerError(501, f"{what}: not there yet")
+
+def boots(store: Store | None) -> int:
+    """Count how often an engine has begun with this store: ids must not repeat themselves after a restart."""
+    if store is None:
+        return 0
+    count = int(store.load("engine").get("boots", {}).get("count", 0))
+    store.put("engine", "boots", {"count": count + 1})
+    return count
