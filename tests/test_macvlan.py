@@ -237,7 +237,7 @@ def test_a_full_queue_drops_for_all_macvlans() -> None:
     for _ in range(2):
         lab.seen.clear()
         for _ in range(5):
-            lab.net.transmit(lab.w0, Frame(BROADCAST, W, ETHERTYPE, bytes(46)))
+            lab.net.originate(lab.w0, Frame(BROADCAST, W, ETHERTYPE, bytes(46)))
         lab.net.drain()
         assert (len(lab.got("m1")), len(lab.got("m2")), len(lab.got("p0"))) == (3, 3, 5)
         lab.net.clock.advance(lab.net.now + 1)
@@ -250,7 +250,7 @@ def test_an_emptied_queue_has_room_in_the_same_instant() -> None:
     for _ in range(2):
         lab.seen.clear()
         for _ in range(3):
-            lab.net.transmit(lab.w0, Frame(BROADCAST, W, ETHERTYPE, bytes(46)))
+            lab.net.originate(lab.w0, Frame(BROADCAST, W, ETHERTYPE, bytes(46)))
         lab.net.drain()
         assert len(lab.got("m1")) == 3
 
@@ -258,8 +258,8 @@ def test_an_emptied_queue_has_room_in_the_same_instant() -> None:
 def test_later_unicast_overtakes_an_earlier_broadcast() -> None:
     """Received broadcasts go through a work queue; unicast does not."""
     lab = Lab("bridge")
-    lab.net.transmit(lab.w0, Frame(BROADCAST, W, ETHERTYPE, b"1"))
-    lab.net.transmit(lab.w0, Frame(M[1], W, ETHERTYPE, b"2"))
+    lab.net.originate(lab.w0, Frame(BROADCAST, W, ETHERTYPE, b"1"))
+    lab.net.originate(lab.w0, Frame(M[1], W, ETHERTYPE, b"2"))
     lab.seen.clear()
     lab.net.drain()
     assert lab.got("m1") == ["HOST", "BROADCAST"]
