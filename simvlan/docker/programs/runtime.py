@@ -1,0 +1,208 @@
+"""The runtime of a node: starts simulated programs in containers, as runc and its shim do real ones."""
+
+from __future__ import annotations
+
+import posixpath
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from simvlan.docker.programs.images import programs_of
+from simvlan.docker.programs.process import SEARCHED, Container, Proc, Streams, World
+from simvlan.docker.programs.streams import Pipe, Source, To
+from simvlan.docker.programs.terminal import Terminal
+from simvlan.docker.runtime import NotRunnable, ProcessSpec
+
+FIRST_PID = 3000
+"""What a node's first container process is numbered, as `docker inspect` and `docker top` show it."""
+
+
+class Simulated:
+    """Runs processes in the containers of one node."""
+
+    def __init__(self, network: Any) -> None:
+        self.world = World(network)
+        self._containers: dict[str, Container] = {}
+        self._next_pid = FIRST_PID
+
+    def start(self, spec: ProcessSpec, output: Callable[[int, bytes], None], on_exit: Callable[[int], None]) -> Job:
+        """Start a process (see `simvlan.docker.runtime.Runtime`)."""
+        container = self._container(spec)
+        try:
+            program = find(container, spec.argv, dict(spec.env))
+        except NotRunnable:
+            if spec.init:
+                del self._containers[spec.container]
+            raise
+        job = Job(self, spec, container, output, on_exit)
+        job.begin(program)
+        return job
+
+    def _container(self, spec: ProcessSpec) -> Container:
+        if spec.init or spec.container not in self._containers:
+            made = Container(self.world, spec.name, spec.files, programs_of(spec.image))
+            made.hostname = spec.hostname or spec.container[:12]
+            made.resolver, made.privileged = spec.resolver, spec.privileged
+            self._containers[spec.container] = made
+        return self._containers[spec.container]
+
+    def forget(self, spec: ProcessSpec, container: Container) -> None:
+        """A container's first process has ended."""
+        if self._containers.get(spec.container) is container:
+            del self._containers[spec.container]
+        container.end_all()
+
+    def take_pid(self) -> int:
+        """A number for a process as the node sees it."""
+        self._next_pid += 7
+        return self._next_pid
+
+
+def find(container: Container, argv: Any, env: dict[str, str]) -> Any:
+    """The program of a command. Raises NotRunnable in runc's words."""
+    word = argv[0]
+    if "/" in word:
+        if posixpath.normpath(word) in container.directories:
+            raise NotRunnable(f'exec: "{word}": is a directory: permission denied', 126)
+        folder, name = posixpath.split(posixpath.normpath(word))
+        program = container.programs(name) if folder in SEARCHED else None
+        if program is None:
+            raise NotRunnable(f'exec: "{word}": stat {word}: no such file or directory', 127)
+        return program
+    program = container.programs(word)
+    if program is None or not set(env.get("PATH", "/bin").split(":")) & set(SEARCHED):
+        raise NotRunnable(f'exec: "{word}": executable file not found in $PATH', 127)
+    return program
+
+
+class Job:
+    """A process that the engine started, with all its children."""
+
+    def __init__(
+        self,
+        node: Simulated,
+        spec: ProcessSpec,
+        container: Container,
+        output: Callable[[int, bytes], None],
+        on_exit: Callable[[int], None],
+    ) -> None:
+        self.pid = node.take_pid()
+        self.exit_code: int | None = None
+        self._node, self._spec, self._container = node, spec, container
+        self._output, self._on_exit = output, on_exit
+        self._input: Pipe | None = None
+        self._terminal: Terminal | None = None
+
+    def begin(self, program: Any) -> None:
+        """Create the process; it runs once the clock moves on."""
+        spec = self._spec
+        self._first = Proc(
+            self._container, spec.netns.name, spec.argv, self._streams(), program=program,
+            env=self._environment(), cwd=spec.cwd or "/",
+        )  # fmt: skip
+        self._first.uid = int(spec.user.partition(":")[0]) if spec.user.partition(":")[0].isdigit() else 0
+        if self._terminal is not None:
+            self._terminal.interrupt = self._to_foreground
+        self._first.at_exit = self._ended
+
+    def _streams(self) -> Streams:
+        if self._spec.tty:
+            show: Callable[[bytes], None] = lambda data: self._output(1, data)  # noqa: E731
+            terminal = self._terminal = Terminal(self._node.world.env, show, self._spec.rows, self._spec.columns)
+            self._container.terminals.append(terminal)
+            return Streams(terminal.input, terminal, terminal, terminal)
+        if self._spec.stdin_open:
+            self._input = Pipe(self._node.world.env)
+        return Streams(self._input or Source(), To(lambda d: self._output(1, d)), To(lambda d: self._output(2, d)))
+
+    def _environment(self) -> dict[str, str]:
+        env = dict(self._spec.env)
+        env.setdefault("HOME", "/root" if self._spec.user in ("", "0", "root") else "/")
+        return env
+
+    def _ended(self, status: int) -> None:
+        if self._spec.init:
+            self._node.forget(self._spec, self._container)
+        self.exit_code = status
+        self._on_exit(status)
+
+    def _to_foreground(self, name: str) -> None:
+        """Ctrl-C goes to the foreground processes of the terminal: the youngest of them that has no children."""
+        family = [proc for proc in self._family() if not proc.background]
+        leaves = [proc for proc in family if not any(other.parent is proc for other in family)]
+        for proc in leaves:
+            proc.signal(name)
+
+    def _family(self) -> list[Proc]:
+        """The first process and its descendants, oldest first."""
+        found: list[Proc] = []
+        for proc in self._container.procs.values():
+            if proc is self._first or proc.parent in found:
+                found.append(proc)
+        return found
+
+    @property
+    def waits_for_input(self) -> bool:
+        """Whether it does nothing until its client types something."""
+        source = self._terminal.input if self._terminal is not None else self._input
+        return source is not None and source.waiting
+
+    # -- what the engine may do ---------------------------------------------------------------------------------------
+
+    def kill(self, signal: int) -> None:
+        """Send the first process a signal; SIGKILL also ends what it has started."""
+        if self.exit_code is None:
+            name = signal_name(signal)
+            if name == "SIGKILL":
+                for proc in reversed(self._family()[1:]):
+                    proc.signal(name)
+            if name:
+                self._first.signal(name)
+
+    def write(self, data: bytes) -> None:
+        """Give it input."""
+        if self._terminal is not None:
+            self._terminal.typed(data)
+        elif self._input is not None:
+            self._give(data)
+
+    def _give(self, data: bytes) -> None:
+        from simvlan.docker.programs.streams import BrokenPipe
+
+        try:
+            if self._input is not None:
+                self._input.write(data)
+        except BrokenPipe:
+            pass
+
+    def close_stdin(self) -> None:
+        """Its input has ended."""
+        if self._terminal is None and self._input is not None:
+            self._input.end()
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The window has another size."""
+        if self._terminal is not None:
+            self._terminal.rows, self._terminal.columns = rows, columns
+
+    def pause(self, frozen: bool) -> None:
+        """Freeze or thaw it and what it has started."""
+        for proc in self._family():
+            proc.freeze(frozen)
+
+    def processes(self) -> list[tuple[int, int, str]]:
+        """(pid, parent, command line), as the node numbers them."""
+        base = self.pid - self._first.pid
+        family = self._family()
+        return [
+            (base + proc.pid, base + proc.parent.pid if proc.parent in family and proc.parent else 0, " ".join(proc.argv))
+            for proc in family
+        ]
+
+
+def signal_name(number: int) -> str:
+    """`SIGTERM` for 15; nothing for what is no signal."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return ""

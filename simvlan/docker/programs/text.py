@@ -1,0 +1,553 @@
+"""Texts and small programs about them: echo, cat, grep, seq, ls, env, ps and their like, as busybox prints them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import signal
+from collections.abc import Callable, Generator
+from typing import Any
+
+import simpy
+
+from simvlan.docker.programs.process import Proc
+
+Running = Generator[Any, Any, int]
+ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "e": "\033"}
+SECOND = 1_000_000_000
+SEQ_LIMIT = 1_000_000
+
+
+def unescape(text: str) -> tuple[str, bool]:
+    """Text with its backslash escapes done, and whether `\\c` ended it."""
+    made, at = [], 0
+    while at < len(text):
+        here, after = text[at], text[at + 1 : at + 2]
+        if here != "\\" or not after:
+            made.append(here)
+            at += 1
+        elif after == "c":
+            return "".join(made), True
+        elif after == "0" or after in "1234567":
+            digits = re.match(r"0?([0-7]{0,3})", text[at + 1 :])
+            assert digits is not None
+            made.append(chr(int(digits[1] or "0", 8) & 255))
+            at += 1 + digits.end()
+        else:
+            made.append(ESCAPES.get(after, "\\" + after))
+            at += 2
+    return "".join(made), False
+
+
+def echo_text(words: list[str]) -> str:
+    """What echo writes."""
+    words, flags = list(words), ""
+    while words and re.fullmatch(r"-[neE]+", words[0]):
+        flags += words.pop(0)[1:]
+    text, ended = unescape(" ".join(words)) if "e" in flags else (" ".join(words), False)
+    return text + ("" if "n" in flags or ended else "\n")
+
+
+def printf_text(form: str, args: list[str]) -> str:
+    """What printf writes."""
+    form, _ = unescape(form)
+    made, left = "", list(args)
+    while True:
+        before = len(left)
+        made += re.sub(r"%([-+ 0#]*\d*(?:\.\d+)?)([a-zA-Z%])", lambda m: _converted(m[1], m[2], left), form)
+        if not left or len(left) == before or len(made) > SEQ_LIMIT:
+            return made
+
+
+def _converted(flags: str, kind: str, left: list[str]) -> str:
+    if kind == "%":
+        return "%"
+    word = left.pop(0) if left else ""
+    if len(flags) > 6:
+        flags = ""
+    if kind in "diouxXc":
+        if kind == "c":
+            return word[:1]
+        try:
+            return ("%" + flags + kind) % int(word or "0", 0)
+        except ValueError:
+            return ("%" + flags + kind) % 0
+    if kind == "b":
+        word = unescape(word)[0]
+    return ("%" + flags + "s") % word
+
+
+def test_words(
+    words: list[str], files: dict[str, bytes], directories: set[str], path: Callable[[str], str]
+) -> bool:
+    """What test(1) answers. Raises ValueError with its complaint."""
+    if words and words[0] == "!":
+        return not test_words(words[1:], files, directories, path)
+    for op in ("-o", "-a"):
+        if op in words[1:-1] and len(words) > 3:
+            at = words.index(op, 1)
+            left = test_words(words[:at], files, directories, path)
+            right = test_words(words[at + 1 :], files, directories, path)
+            return (left or right) if op == "-o" else (left and right)
+    if len(words) < 2:
+        return bool(words and words[0])
+    if len(words) == 2:
+        return _unary(words[0], words[1], files, directories, path)
+    if len(words) == 3:
+        return _binary(*words)
+    raise ValueError(f"test: {words[1]}: unknown operand")
+
+
+def _unary(op: str, word: str, files: dict[str, bytes], directories: set[str], path: Callable[[str], str]) -> bool:
+    if op in ("-n", "-z"):
+        return bool(word) == (op == "-n")
+    full = path(word) if word else ""
+    if op in ("-e", "-r", "-w", "-x"):
+        return full in files or full in directories
+    if op in ("-f", "-d", "-s", "-t", "-h", "-L"):
+        known = {"-f": full in files, "-d": full in directories, "-s": bool(files.get(full))}
+        return known.get(op, False)
+    raise ValueError(f"test: {op}: unknown operand")
+
+
+def _binary(left: str, op: str, right: str) -> bool:
+    if op in ("=", "==", "!="):
+        return (left == right) != (op == "!=")
+    compare: dict[str, Callable[[int, int], bool]] = {
+        "-eq": lambda a, b: a == b, "-ne": lambda a, b: a != b, "-lt": lambda a, b: a < b,
+        "-le": lambda a, b: a <= b, "-gt": lambda a, b: a > b, "-ge": lambda a, b: a >= b,
+    }  # fmt: skip
+    if op not in compare:
+        raise ValueError(f"test: {op}: unknown operand")
+    try:
+        return compare[op](int(left), int(right))
+    except ValueError:
+        raise ValueError(f"test: bad number '{left if not left.lstrip('-').isdigit() else right}'") from None
+
+
+# -- programs ---------------------------------------------------------------------------------------------------------------
+
+
+def echo(proc: Proc) -> int:
+    """echo."""
+    proc.write(echo_text(proc.argv[1:]).encode(errors="surrogateescape"))
+    return 0
+
+
+def printf(proc: Proc) -> int:
+    """printf."""
+    if len(proc.argv) < 2:
+        proc.write_err("BusyBox printf: missing FORMAT\n")
+        return 1
+    proc.write(printf_text(proc.argv[1], proc.argv[2:]).encode(errors="surrogateescape"))
+    return 0
+
+
+def true(_proc: Proc) -> int:
+    """true."""
+    return 0
+
+
+def false(_proc: Proc) -> int:
+    """false."""
+    return 1
+
+
+def test(proc: Proc) -> int:
+    """test."""
+    words = proc.argv[1:-1] if proc.name == "[" else proc.argv[1:]
+    try:
+        return int(not test_words(words, proc.container.files(), proc.container.directories, proc.path))
+    except ValueError as error:
+        proc.write_err(f"{error}\n")
+        return 2
+
+
+def sleep(proc: Proc) -> Running:
+    """sleep."""
+    from simvlan.shell.commands import duration_ns
+
+    total = 0.0
+    for word in proc.argv[1:] or [""]:
+        try:
+            total += duration_ns(word)
+        except ValueError:
+            proc.write_err(f"sleep: invalid number '{word}'\n" if word else "BusyBox sleep: missing operand\n")
+            return 1
+    yield proc.world.env.timeout(total)
+    return 0
+
+
+def idle(proc: Proc) -> Running:
+    """A server that waits to be told to stop."""
+    try:
+        yield proc.world.env.event()
+    except simpy.Interrupt as interrupt:
+        if interrupt.cause == "SIGQUIT" and proc.name == "nginx":
+            return 0
+        return 0 if proc.name == "nginx" else 128 + int(signal.Signals[str(interrupt.cause)])
+    return 0
+
+
+def _contents(proc: Proc, names: list[str], verb: str = "can't open") -> Generator[Any, Any, list[tuple[str, bytes]]]:
+    """The files named, or standard input; what cannot be read is complained about and noted as status 1."""
+    found: list[tuple[str, bytes]] = []
+    for name in names or ["-"]:
+        if name == "-":
+            found.append((name, (yield from proc.streams.stdin.rest())))
+            continue
+        try:
+            found.append((name, proc.container.read(proc.path(name))))
+        except OSError as error:
+            reason = "Is a directory" if error.errno == 21 else "No such file or directory"
+            said = "read error: Is a directory" if error.errno == 21 else f"{verb} '{name}': {reason}"
+            proc.write_err(f"{proc.name}: {said}\n")
+            proc.missing = True
+    return found
+
+
+def cat(proc: Proc) -> Running:
+    """cat: as soon as there is something to write."""
+    names = [word for word in proc.argv[1:] if word == "-" or not word.startswith("-")]
+    for name in names or ["-"]:
+        if name == "-":
+            while piece := (yield from proc.streams.stdin.read()):
+                proc.write(piece)
+        else:
+            for _, data in (yield from _contents(proc, [name])):
+                proc.write(data)
+    return int(proc.missing)
+
+
+def head(proc: Proc) -> Running:
+    """head and tail."""
+    words, count = list(proc.argv[1:]), 10
+    names: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word == "-n" and words:
+            word = "-" + words.pop(0)
+        if re.fullmatch(r"-n?[-+]?\d+", word):
+            count = int(word.lstrip("-n+") or 10)
+        elif word == "-f":
+            continue
+        else:
+            names.append(word)
+    if proc.name == "head" and not names:
+        for _ in range(count):
+            line = yield from proc.streams.stdin.line()
+            proc.write(line)
+            if not line:
+                break
+        return 0
+    for name, data in (yield from _contents(proc, names)):
+        lines = data.splitlines(keepends=True)
+        proc.write(f"==> {name} <==\n" if len(names) > 1 else "")
+        proc.write(b"".join(lines[:count] if proc.name == "head" else lines[-count:] if count else []))
+    return int(proc.missing)
+
+
+def wc(proc: Proc) -> Running:
+    """wc."""
+    flags = "".join(word[1:] for word in proc.argv[1:] if word.startswith("-"))
+    names = [word for word in proc.argv[1:] if not word.startswith("-")]
+    rows = []
+    for name, data in (yield from _contents(proc, names)):
+        counts = {"l": data.count(b"\n"), "w": len(data.split()), "c": len(data)}
+        rows.append(([counts[key] for key in "lwc" if not flags or key in flags], name))
+    if len(rows) > 1:
+        rows.append(([sum(column) for column in zip(*(row for row, _ in rows), strict=True)], "total"))
+    for row, name in rows:
+        wide = len(row) > 1
+        numbers = " ".join(f"{number:9}" if wide else str(number) for number in row)
+        proc.write(f"{numbers}{'' if name == '-' else ' ' + name}\n")
+    return int(proc.missing)
+
+
+def grep(proc: Proc) -> Running:
+    """grep."""
+    flags, rest = "", []
+    words = list(proc.argv[1:])
+    while words:
+        word = words.pop(0)
+        if word == "-e" and words:
+            rest.insert(0, words.pop(0))
+        elif word.startswith("-") and len(word) > 1:
+            flags += word[1:]
+        else:
+            rest.append(word)
+    if not rest:
+        proc.write_err("BusyBox grep: usage: grep [-EFHhinqvwc] PATTERN [FILE]...\n")
+        return 2
+    text = re.escape(rest[0]) if "F" in flags or proc.name == "fgrep" else rest[0]
+    if "E" not in flags and proc.name == "grep" and "F" not in flags:
+        text = re.sub(r"\\([|+?(){}])|([|+?(){}])", lambda m: m[1] or "\\" + m[2], text)
+    try:
+        wanted = re.compile(rf"\b(?:{text})\b" if "w" in flags else text, re.IGNORECASE if "i" in flags else 0)
+    except re.error as error:
+        proc.write_err(f"grep: bad regex '{rest[0]}': {error}\n")
+        return 2
+    return (yield from _matches(proc, wanted, flags, rest[1:]))
+
+
+def _matches(proc: Proc, wanted: re.Pattern[str], flags: str, names: list[str]) -> Running:
+    found = False
+    for name, data in (yield from _contents(proc, names)):
+        count = 0
+        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
+            match = wanted.search(line)
+            if (match is None) != ("v" in flags):
+                continue
+            found, count = True, count + 1
+            if "q" in flags:
+                return 0
+            prefix = f"{name}:" if (len(names) > 1 or "H" in flags) and "h" not in flags else ""
+            prefix += f"{number}:" if "n" in flags else ""
+            if "c" not in flags:
+                proc.write(prefix + (match[0] if "o" in flags and match else line) + "\n")
+        if "c" in flags:
+            proc.write(f"{name + ':' if len(names) > 1 else ''}{count}\n")
+    return 2 if proc.missing else int(not found)
+
+
+def sort(proc: Proc) -> Running:
+    """sort and uniq."""
+    flags = "".join(word[1:] for word in proc.argv[1:] if word.startswith("-"))
+    names = [word for word in proc.argv[1:] if not word.startswith("-")]
+    lines = [line for _, data in (yield from _contents(proc, names)) for line in data.decode(errors="replace").splitlines()]
+    if proc.name == "sort":
+        def key(line: str) -> Any:
+            digits = re.match(r"\s*(-?\d+)", line)
+            return (int(digits[1]) if digits else 0, line) if "n" in flags else line
+
+        lines.sort(key=key, reverse="r" in flags)
+    if proc.name == "uniq" or "u" in flags:
+        lines = [line for at, line in enumerate(lines) if not at or line != lines[at - 1]]
+    proc.write("".join(line + "\n" for line in lines))
+    return int(proc.missing)
+
+
+def seq(proc: Proc) -> int:
+    """seq."""
+    words = proc.argv[1:]
+    try:
+        numbers = [int(word) for word in words]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 3 or len(numbers) != len(words):
+        proc.write_err("BusyBox seq: usage: seq [-w] [-s SEP] [FIRST [INC]] LAST\n")
+        return 1
+    first, step, last = (1, 1, *numbers) if len(numbers) == 1 else (numbers[0], 1, numbers[1]) if len(numbers) == 2 else numbers
+    if not step:
+        return 1
+    every = range(first, last + (1 if step > 0 else -1), step)
+    for start in range(0, min(len(every), SEQ_LIMIT), 1024):
+        proc.write("".join(f"{number}\n" for number in every[start : start + 1024]))
+    return 0
+
+
+def env(proc: Proc) -> int | Running:
+    """env and printenv."""
+    words = proc.argv[1:]
+    while words and "=" in words[0]:
+        name, _, value = words.pop(0).partition("=")
+        proc.env[name] = value
+    if not words:
+        proc.write("".join(f"{name}={value}\n" for name, value in proc.env.items()))
+        return 0
+    if proc.name == "printenv":
+        proc.write("".join(proc.env[word] + "\n" for word in words if word in proc.env))
+        return int(not all(word in proc.env for word in words))
+    return _instead(proc, words)
+
+
+def _instead(proc: Proc, argv: list[str]) -> Running:
+    """Run another program in this process."""
+    program = proc.container.programs(argv[0].rpartition("/")[2])
+    if program is None:
+        proc.write_err(f"{proc.name}: can't execute '{argv[0]}': No such file or directory\n")
+        return 127
+    proc.argv = argv
+    return (yield from proc.perform(program))
+
+
+def hostname(proc: Proc) -> int:
+    """hostname."""
+    words = proc.argv[1:]
+    if words and not words[0].startswith("-"):
+        proc.write_err("hostname: sethostname: Operation not permitted\n")
+        return 1
+    if "-i" in words:
+        found = proc.lookup(proc.container.hostname) or [""]
+        proc.write(found[0] + "\n")
+        return 0
+    proc.write(proc.container.hostname + "\n")
+    return 0
+
+
+def user_name(uid: int) -> str:
+    """A user's name in the container."""
+    return {0: "root", 65534: "nobody"}.get(uid, str(uid))
+
+
+def identity(proc: Proc) -> int:
+    """id and whoami."""
+    uid, name = proc.uid, user_name(proc.uid)
+    if proc.name == "whoami":
+        proc.write(name + "\n")
+    elif "-u" in proc.argv:
+        proc.write(f"{name if '-n' in proc.argv else uid}\n")
+    else:
+        group = {0: "root", 65534: "nogroup"}.get(uid)
+        gid = f"{uid}({group})" if group else "0(root)"
+        user = f"{uid}({name})" if not name.isdigit() else str(uid)
+        proc.write(f"uid={user} gid={gid} groups={gid}\n")
+    return 0
+
+
+def ps(proc: Proc) -> int:
+    """ps."""
+    rows = "".join(
+        f"{pid:5} {user_name(each.uid):<8} {' '.join(each.argv)}\n" for pid, each in sorted(proc.container.procs.items())
+    )
+    proc.write("PID   USER     COMMAND\n" + rows)
+    return 0
+
+
+def tty(proc: Proc) -> int:
+    """tty."""
+    terminal = proc.streams.tty
+    proc.write("not a tty\n" if terminal is None else f"/dev/pts/{proc.container.terminals.index(terminal)}\n")
+    return int(terminal is None)
+
+
+def stty(proc: Proc) -> int:
+    """stty."""
+    terminal = proc.streams.tty
+    if terminal is None:
+        proc.write_err("stty: standard input: Not a tty\n")
+        return 1
+    words = proc.argv[1:]
+    if words == ["size"]:
+        proc.write(f"{terminal.rows} {terminal.columns}\n")
+    elif words in (["echo"], ["-echo"]):
+        terminal.echo = words == ["echo"]
+    elif not words or words == ["-a"]:
+        proc.write(f"speed 38400 baud; rows {terminal.rows}; columns {terminal.columns}; line = 0;\n")
+    return 0
+
+
+def uname(proc: Proc) -> int:
+    """uname."""
+    flags = "".join(word[1:] for word in proc.argv[1:]) or "s"
+    fields = {"s": "Linux", "n": proc.container.hostname, "r": "6.1.176", "v": "#1 SMP", "m": "x86_64"}
+    shown = [text for flag, text in fields.items() if flag in flags or "a" in flags]
+    proc.write(" ".join(shown) + (" GNU/Linux" if "a" in flags else "") + "\n")
+    return 0
+
+
+def listing(proc: Proc) -> int:
+    """ls: names, one a line; with -l as much as there is to say."""
+    flags = "".join(word[1:] for word in proc.argv[1:] if word.startswith("-"))
+    names = [word for word in proc.argv[1:] if not word.startswith("-")] or ["."]
+    files, directories, status = proc.container.files(), proc.container.directories, 0
+    for name in names:
+        path = proc.path(name)
+        if path in files:
+            proc.write(name + "\n")
+        elif path in directories:
+            inside = sorted(
+                posixpath.basename(each) for each in {*files, *directories} if posixpath.dirname(each) == path and each != "/"
+            )
+            proc.write(f"{name}:\n" if len(names) > 1 else "")
+            proc.write("".join(_entry(files, path, each, "l" in flags) for each in inside if each[0] != "." or "a" in flags))
+        else:
+            proc.write_err(f"ls: {name}: No such file or directory\n")
+            status = 1
+    return status
+
+
+def _entry(files: dict[str, bytes], folder: str, name: str, long: bool) -> str:
+    data = files.get(posixpath.join(folder, name))
+    if not long:
+        return name + "\n"
+    kind, size = ("drwxr-xr-x", 4096) if data is None else ("-rw-r--r--", len(data))
+    return f"{kind}    1 root     root     {size:9} Jan  1 00:00 {name}\n"
+
+
+def touch(proc: Proc) -> int:
+    """touch, mkdir and rm: in the container's memory."""
+    status = 0
+    for name in [word for word in proc.argv[1:] if not word.startswith("-")]:
+        path = proc.path(name)
+        try:
+            if proc.name == "rm":
+                proc.container.remove(path)
+            elif proc.name == "touch":
+                proc.container.store(path, proc.container.files().get(path, b""))
+            elif len(proc.container.directories) < 10_000 and not proc.container.readonly:
+                proc.container.directories.add(path)
+        except OSError as error:
+            if proc.name == "rm" and "-f" in proc.argv:
+                continue
+            verb = {"rm": "can't remove ", "touch": ""}.get(proc.name, "")
+            named = f"'{name}'" if verb else name
+            proc.write_err(f"{proc.name}: {verb}{named}: {error.strerror}\n")
+            status = 1
+    return status
+
+
+def date(proc: Proc) -> int:
+    """date: the lab's own time."""
+    import time
+
+    form = next((word[1:] for word in proc.argv[1:] if word.startswith("+")), "%a %b %e %H:%M:%S UTC %Y")
+    proc.write(time.strftime(form, time.gmtime(proc.world.env.now / SECOND)) + "\n")
+    return 0
+
+
+def kill(proc: Proc) -> int:
+    """kill."""
+    from simvlan.docker.programs.sh.builtins import kill as in_shell
+    from simvlan.docker.programs.sh.shell import Shell
+
+    return int(in_shell(Shell(proc, name="kill"), proc.argv))
+
+
+def which(proc: Proc) -> int:
+    """which."""
+    missing = 0
+    for name in proc.argv[1:]:
+        if proc.container.programs(name) is None:
+            missing = 1
+        else:
+            proc.write(f"/bin/{name}\n")
+    return missing
+
+
+def timeout(proc: Proc) -> Running:
+    """timeout."""
+    from simvlan.docker.programs.process import Proc as Child
+    from simvlan.docker.programs.sh.builtins import signal_named
+    from simvlan.shell.commands import duration_ns
+
+    words, name = proc.argv[1:], "SIGTERM"
+    if words[:1] == ["-s"] and len(words) > 1:
+        name, words = signal_named(words[1]), words[2:]
+    if len(words) < 2:
+        proc.write_err("BusyBox timeout: usage: timeout [-s SIG] SECS PROG ARGS\n")
+        return 1
+    program = proc.container.programs(words[1])
+    if program is None:
+        proc.write_err(f"timeout: can't execute '{words[1]}': No such file or directory\n")
+        return 127
+    limit = proc.world.env.timeout(duration_ns(words[0]))
+    child = Child(
+        proc.container, proc.netns, words[1:], proc.streams, program=program, parent=proc, env=proc.env, cwd=proc.cwd
+    )
+    yield child.done | limit
+    if child.exit_code is None:
+        child.signal(name)
+        yield child.done
+        return 143
+    return child.exit_code
