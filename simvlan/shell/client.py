@@ -20,11 +20,13 @@ CREDENTIALS = struct.Struct("3i")
 class ClientProcess(Process):
     """A simulated command whose streams are those of a shim."""
 
-    def __init__(self, client: Client, request: wire.Request, lab: Any) -> None:
+    def __init__(self, client: Client, request: wire.Request, lab: Any, server: Any) -> None:
         super().__init__(
             request.argv, lab, netns=request.netns, env=request.env, cwd=request.cwd, pid=client.pid, stdin=None
         )
         self.client = client
+        self.server = server
+        """Whoever serves the script (`server.Server`)."""
         self.stdout_isatty = request.stdout_isatty
 
     def _send_out(self, data: bytes) -> None:

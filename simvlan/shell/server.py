@@ -16,7 +16,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Protocol
 
 from simvlan.errors import Unsupported
 from simvlan.shell import wire
@@ -47,6 +47,34 @@ INSISTED = 2
 """Signals we pass on politely; the next one ends the run."""
 
 
+class Guests(Protocol):
+    """Programs of the script that talk to the simulator over sockets of their own, such as the docker CLI's.
+
+    To the rule above they are shims: a request waits until nobody can run, an answer is delivered to one at a time.
+    """
+
+    asked: bool
+    """Requests wait to be begun."""
+    unsent: bool
+    """Output waits to be delivered."""
+    waiting: bool
+    """Somebody waits for virtual time to pass."""
+    held_up: bool
+    """Somebody does not take what was delivered."""
+
+    def begin(self) -> None:
+        """Begin the requests, in the order in which they came."""
+
+    def flush_one(self) -> None:
+        """Deliver to one of them."""
+
+    def reap(self) -> None:
+        """Notice who has left."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
 class Server:
     """Serves one sandbox until its script has ended."""
 
@@ -74,7 +102,8 @@ class Server:
         self._times_signalled = 0
         self._patience = PATIENCE_S
         self._noted_stuck = False
-        self._selector = selectors.DefaultSelector()
+        self.guests: Guests | None = None
+        self.selector = self._selector = selectors.DefaultSelector()
         self._selector.register(sandbox.listener, selectors.EVENT_READ, self._accept)
 
     # -- the loop ----------------------------------------------------------------------------------------------
@@ -91,6 +120,8 @@ class Server:
 
     def close(self) -> None:
         """Let go of everything it watches."""
+        if self.guests is not None:
+            self.guests.close()
         self._selector.close()
         self.sysctls.close()
 
@@ -102,7 +133,7 @@ class Server:
                 if self._held:
                     self._pass_on()
                     continue
-                if not self._outbox:
+                if not self._outbox and not self._guests("unsent"):
                     self._act()
                 self._deliver()
             if self.status is not None and not self.over:
@@ -110,7 +141,28 @@ class Server:
 
     def _pending(self) -> bool:
         running = any(client.running is not None for client in self.clients.values())
+        return bool(self.waiting or self._outbox or self._held) or running or self._guests("asked", "unsent", "waiting")
+
+    def _guests(self, *what: str) -> bool:
+        """Whether one of these holds of the guests, if there are any."""
+        return self.guests is not None and any(getattr(self.guests, each) for each in what)
+                    self._act()
+                self._deliver()
+            if self.status is not None and not self.over:
+                self._wind_up()
+
+    def _pending(self) -> bool:
+<<<<<<< HEAD
+        running = any(client.running is not None for client in self.clients.values())
         return bool(self.waiting or self._outbox or self._held) or running
+=======
+        if self.waiting or self._outbox or any(client.running is not None for client in self.clients.values()):
+            return True
+        return self._guests("asked", "unsent", "waiting")
+
+    def _guests(self, *what: str) -> bool:
+        """Whether one of these holds of the guests, if there are any."""
+        return self.guests is not None and any(getattr(self.guests, each) for each in what)
 
     def _poll(self, timeout: float | None) -> bool:
         """Take what has arrived; False when nothing had."""
@@ -162,9 +214,9 @@ class Server:
         self._talked = self._interrupted = False
         self.sysctls.collect(self.warn)
         self._run_due()
-        if self._talked:
+        if self._talked or self._guests("unsent"):
             pass  # somebody may want to answer first
-        elif self.waiting:
+        elif self.waiting or self._guests("asked"):
             self._begin_all()
         else:
             self._advance()
@@ -176,6 +228,9 @@ class Server:
         begin, self.waiting = sorted(self.waiting, key=lambda client: ancestry(client.pid, top)), []
         for client in begin:
             self._begin(client)
+        if self.guests is not None:
+            self.guests.reap()
+            self.guests.begin()
         self._run_due()
 
     def _tell_ended(self) -> None:
@@ -202,6 +257,8 @@ class Server:
         """Instant after instant, until somebody has been told something or the slice is used up."""
         until = time.monotonic() + SLICE_S
         while not self._talked and time.monotonic() < until and not self._interrupted:
+            if self._guests("unsent", "held_up"):
+                return
             moment = next_event(self.lab)
             if moment == FOREVER:
                 self._stuck()
@@ -232,7 +289,7 @@ class Server:
         if client.gone or client.request is None:
             return
         request = client.request
-        process = ClientProcess(client, request, self.lab)
+        process = ClientProcess(client, request, self.lab, self)
         process.inputs = client.inputs
         client.process = process
         if process.name in REFUSED:
@@ -383,6 +440,8 @@ class Server:
                 parts.append(self._outbox.popleft()[1])
             client.deliver(b"".join(parts))
             self._watch(client)
+        elif self.guests is not None:
+            self.guests.flush_one()
 
     def _watch(self, client: Client) -> None:
         """Wait for room to write only while there is something to write."""
@@ -418,7 +477,8 @@ class Server:
 
     def _wind_up(self) -> None:
         """The script has ended: let readers of its output finish, then end what still runs in the background."""
-        self._settle(PATIENCE_S, lambda: self.sandbox.tree.waiting() and not self._outbox)
+        quiet = lambda: not self._outbox and not self._guests("unsent")  # noqa: E731
+        self._settle(PATIENCE_S, lambda: self.sandbox.tree.waiting() and quiet())
         self.sandbox.signal_all(signal.SIGTERM)
         until = time.monotonic() + GRACE_S
         while not self.over and time.monotonic() < until:
@@ -437,7 +497,7 @@ class Server:
         while not self.over and time.monotonic() < until:
             if not self._poll(0.001) and done():
                 return
-            if self._outbox and self.sandbox.tree.waiting():
+            if (self._outbox or self._guests("unsent")) and self.sandbox.tree.waiting():
                 self._deliver()
 
     def wake_on(self, woken: socket.socket) -> None:

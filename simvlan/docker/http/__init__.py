@@ -1,0 +1,1 @@
+"""The Docker Engine API on Unix sockets: what moby's api/server does for a real engine."""

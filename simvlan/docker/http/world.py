@@ -1,0 +1,104 @@
+"""Time in a served world: what is asked is done, timers run when their moment comes, on the wall's clock or as fast as
+it goes while some client waits for it."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+from simvlan.docker.http.sockets import Sockets
+from simvlan.tools.program import FOREVER, next_event
+
+if TYPE_CHECKING:
+    from simvlan.lab import Lab
+
+SLICE_S = 0.02
+"""Wall time after which a long stretch of simulation looks at the sockets again."""
+REAP_S = 0.5
+
+
+class World:
+    """A lab whose engines are served."""
+
+    def __init__(self, lab: Lab, *, fast: bool = False) -> None:
+        self.lab, self.fast = lab, fast
+        self.selector = selectors.DefaultSelector()
+        self.sockets = Sockets(self.selector)
+        self.stopped = False
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self.selector.register(self._woken, selectors.EVENT_READ, lambda _mask: self._woken.recv(4096))
+        self._start = time.monotonic_ns() - lab.now
+
+    def stop(self) -> None:
+        """End `run`, from wherever it is called."""
+        self.stopped = True
+        self._waker.send(b"x")
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        while not self.stopped:
+            self._act()
+            self.sockets.flush()
+            for key, mask in self.selector.select(self._patience()):
+                key.data(mask)
+            self.sockets.reap()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.sockets.close()
+        self.selector.close()
+        self._woken.close()
+        self._waker.close()
+
+    def _act(self) -> None:
+        """Let the time that has passed pass, then begin what is asked."""
+        if not self.fast:
+            self._advance(time.monotonic_ns() - self._start)
+        self.sockets.begin()
+        self._advance(self.lab.now)
+        if self.fast:
+            self._race()
+
+    def _advance(self, until_ns: int) -> None:
+        """Everything due up to a moment, as far as a slice of wall time reaches."""
+        end = time.monotonic() + SLICE_S
+        while next_event(self.lab) <= until_ns:
+            self._step()
+            if time.monotonic() > end:
+                return
+        if until_ns > self.lab.now:
+            self.lab.clock.advance(until_ns)
+
+    def _race(self) -> None:
+        """Instant after instant while a client waits for time to pass."""
+        end = time.monotonic() + SLICE_S
+        while time.monotonic() < end and not self.sockets.asked:
+            moment = next_event(self.lab)
+            if moment == FOREVER or not self.sockets.waiting or self.sockets.held_up:
+                return
+            while next_event(self.lab) <= moment:
+                self._step()
+            self.sockets.flush()
+
+    def _step(self) -> None:
+        try:
+            self.lab.step()
+        except Exception:
+            print("simvlan: internal error, please report it", file=sys.stderr)
+            traceback.print_exc()
+
+    def _patience(self) -> float | None:
+        """How long to wait for a client: until the next event is due."""
+        if self.sockets.asked:
+            return 0.0
+        moment = next_event(self.lab)
+        if self.fast:
+            return REAP_S if moment == FOREVER or not self.sockets.waiting or self.sockets.held_up else 0.0
+        if moment == FOREVER:
+            return REAP_S
+        return min(REAP_S, max(0.0, (moment - (time.monotonic_ns() - self._start)) / 1e9))
