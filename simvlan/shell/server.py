@@ -133,7 +133,7 @@ class Server:
                 if self._held:
                     self._pass_on()
                     continue
-                if not self._outbox and not self._guests("unsent"):
+                if not self._unheard():
                     self._act()
                 self._deliver()
             if self.status is not None and not self.over:
@@ -143,22 +143,8 @@ class Server:
         running = any(client.running is not None for client in self.clients.values())
         return bool(self.waiting or self._outbox or self._held) or running or self._guests("asked", "unsent", "waiting")
 
-    def _guests(self, *what: str) -> bool:
-        """Whether one of these holds of the guests, if there are any."""
-        return self.guests is not None and any(getattr(self.guests, each) for each in what)
-                    self._act()
-                self._deliver()
-            if self.status is not None and not self.over:
-                self._wind_up()
-
-    def _pending(self) -> bool:
-<<<<<<< HEAD
-        running = any(client.running is not None for client in self.clients.values())
-        return bool(self.waiting or self._outbox or self._held) or running
-=======
-        if self.waiting or self._outbox or any(client.running is not None for client in self.clients.values()):
-            return True
-        return self._guests("asked", "unsent", "waiting")
+    def _unheard(self) -> bool:
+        return bool(self._outbox) or self._guests("unsent")
 
     def _guests(self, *what: str) -> bool:
         """Whether one of these holds of the guests, if there are any."""
@@ -477,8 +463,7 @@ class Server:
 
     def _wind_up(self) -> None:
         """The script has ended: let readers of its output finish, then end what still runs in the background."""
-        quiet = lambda: not self._outbox and not self._guests("unsent")  # noqa: E731
-        self._settle(PATIENCE_S, lambda: self.sandbox.tree.waiting() and quiet())
+        self._settle(PATIENCE_S, lambda: self.sandbox.tree.waiting() and not self._unheard())
         self.sandbox.signal_all(signal.SIGTERM)
         until = time.monotonic() + GRACE_S
         while not self.over and time.monotonic() < until:
@@ -497,7 +482,7 @@ class Server:
         while not self.over and time.monotonic() < until:
             if not self._poll(0.001) and done():
                 return
-            if (self._outbox or self._guests("unsent")) and self.sandbox.tree.waiting():
+            if self._unheard() and self.sandbox.tree.waiting():
                 self._deliver()
 
     def wake_on(self, woken: socket.socket) -> None:

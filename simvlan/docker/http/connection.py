@@ -74,7 +74,7 @@ class Connection:
         """Whether the client waits for virtual time to pass."""
         return self.exchange is not None and self.exchange.waits()
 
-    # -- from the client --------------------------------------------------------------------------------------------------
+    # -- from the client ---------------------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
         """Take octets; b"" is the end of the client's side."""
@@ -164,7 +164,7 @@ class Connection:
             traceback.print_exception(error)
             exchange.fail(DockerError(500, f"simvlan: internal error: {type(error).__name__}"))
 
-    # -- to the client ----------------------------------------------------------------------------------------------------
+    # -- to the client -----------------------------------------------------------------------------------------------
 
     def respond(self, status: int, body: bytes, kind: str, headers: list[tuple[str, str]]) -> None:
         """Send a whole answer."""
@@ -280,8 +280,8 @@ def _check_version(asked: str, least: str, most: str) -> None:
         raise not_found("page not found")
     if version(asked) < version(least):
         raise invalid(
-            f"client version {asked} is too old. Minimum supported API version is {least}, please upgrade your client to"
-            " a newer version"
+            f"client version {asked} is too old. Minimum supported API version is {least}, please upgrade your client"
+            " to a newer version"
         )
     if version(asked) > version(most):
         raise invalid(f"client version {asked} is too new. Maximum supported API version is {most}")

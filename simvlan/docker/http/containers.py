@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from simvlan.docker.errors import DockerError, invalid
@@ -37,9 +38,7 @@ def create(exchange: Exchange) -> None:
 def inspect(exchange: Exchange) -> None:
     """GET /containers/{ref}/json."""
     request = exchange.request
-    exchange.json(
-        200, exchange.engine.container_inspect(request.args[0], size=request.flag("size"), api=request.api)
-    )
+    exchange.json(200, exchange.engine.container_inspect(request.args[0], size=request.flag("size"), api=request.api))
 
 
 def prune(exchange: Exchange) -> None:
@@ -151,7 +150,7 @@ def wait(exchange: Exchange) -> None:
     """POST /containers/{ref}/wait: the head at once (clients start the container only then), the status later."""
     request, engine = exchange.request, exchange.engine
     pending = engine.container_wait(request.args[0], request.query.get("condition", ""))
-    exchange.waits = lambda: _runs(exchange, request.args[0])
+    exchange.waits = _container(exchange)
     exchange.begin("application/json")
 
     def answer(done: Pending[Any]) -> None:
@@ -166,15 +165,34 @@ def wait(exchange: Exchange) -> None:
     pending.then(answer)
 
 
-def _runs(exchange: Exchange, ref: str) -> bool:
-    """Whether letting time pass can end a container: it runs, and does not wait to be typed at."""
-    try:
-        return exchange.engine.container_busy(ref)
-    except DockerError:
-        return False
+def _running(exchange: Exchange, pid: Callable[[], int]) -> Callable[[], bool]:
+    """Tells whether letting time pass helps a process on: it runs, and does not wait to be typed at."""
+    found: Any = None
+
+    def busy() -> bool:
+        nonlocal found
+        if found is None or found.exit_code is not None:
+            number = pid()
+            found = getattr(exchange.engine.runtime, "jobs", {}).get(number)
+        return found is not None and found.exit_code is None and not found.waits_for_input
+
+    return busy
 
 
-# -- streams --------------------------------------------------------------------------------------------------------------
+def _container(exchange: Exchange) -> Callable[[], bool]:
+    """The same for the first process of the container in the path."""
+    ident = exchange.engine.container_inspect(exchange.request.args[0])["Id"]
+
+    def pid() -> int:
+        try:
+            return int(exchange.engine.container_inspect(ident)["State"]["Pid"])
+        except DockerError:
+            return 0
+
+    return _running(exchange, pid)
+
+
+# -- streams ---------------------------------------------------------------------------------------------------------
 
 
 def logs(exchange: Exchange) -> None:
@@ -187,7 +205,7 @@ def logs(exchange: Exchange) -> None:
         timestamps=request.flag("timestamps"), since=request.query.get("since", ""),
         until=request.query.get("until", ""), tail=request.query.get("tail", "") or "all",
     )  # fmt: skip
-    exchange.waits = lambda: _runs(exchange, request.args[0])
+    exchange.waits = _container(exchange)
     exchange.begin(_kind(exchange, stream))
     _copy(exchange, stream)
 
@@ -219,7 +237,7 @@ def attach(exchange: Exchange) -> None:
             raise
         exchange.text(error.status, error.message + "\n")
         return
-    exchange.waits = lambda: _runs(exchange, request.args[0])
+    exchange.waits = _container(exchange)
     exchange.hijack(_kind(exchange, stream), more=False)
     _both_ways(exchange, stream, request.flag("stdin"))
 
@@ -246,7 +264,7 @@ def exec_start(exchange: Exchange) -> None:
     if stream is None:
         exchange.empty(200)
         return
-    exchange.waits = lambda: engine.exec_busy(ident)
+    exchange.waits = _running(exchange, lambda: int(engine.exec_inspect(ident)["Pid"]))
     exchange.hijack(_kind(exchange, stream), more=True)
     _both_ways(exchange, stream, bool(details.get("OpenStdin")))
 
@@ -261,5 +279,3 @@ def exec_resize(exchange: Exchange) -> None:
 def exec_inspect(exchange: Exchange) -> None:
     """GET /exec/{id}/json."""
     exchange.json(200, exchange.engine.exec_inspect(exchange.request.args[0]))
-
-

@@ -1,4 +1,4 @@
-"""The sockets of a world's engines: one Unix socket a node, for its owner only; octets between them and `Connection`."""
+"""The sockets of a world's engines: one Unix socket a node, for its owner only."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Sockets:
         self._asking: list[Connection] = []
         self._dirty: dict[int, Client] = {}
 
-    # -- listening --------------------------------------------------------------------------------------------------------
+    # -- listening ---------------------------------------------------------------------------------------------------
 
     def listen(self, path: Path, engine: Engine) -> None:
         """Serve an engine on a socket that only its owner may open. Raises SocketTaken."""
@@ -85,11 +85,15 @@ class Sockets:
         client = Client(sock, Connection(engine, route, self._wall))
         connection = client.connection
         connection.on_request = lambda: self._asking.append(connection)
-        connection.on_output = lambda: self._dirty.setdefault(sock.fileno(), client) and None
+
+        def has_output() -> None:
+            self._dirty.setdefault(sock.fileno(), client)
+
+        connection.on_output = has_output
         self._clients[sock.fileno()] = client
         self._selector.register(sock, selectors.EVENT_READ, lambda mask: self._ready(client, mask))
 
-    # -- clients ----------------------------------------------------------------------------------------------------------
+    # -- clients -----------------------------------------------------------------------------------------------------
 
     def _ready(self, client: Client, mask: int) -> None:
         if mask & selectors.EVENT_READ:
@@ -161,7 +165,7 @@ class Sockets:
                 pass
         client.sock.close()
 
-    # -- for whoever runs the world -----------------------------------------------------------------------------------------
+    # -- for whoever runs the world ----------------------------------------------------------------------------------
 
     @property
     def asked(self) -> bool:

@@ -78,7 +78,9 @@ def events(exchange: Exchange) -> None:
     filters, now = request.filters(), engine.core.now()
     since, until = moment(request.query.get("since", ""), now), moment(request.query.get("until", ""), now)
     if since is not None and until is not None and since > until:
-        raise invalid(f"`since` time ({request.query['since']}) cannot be after `until` time ({request.query['until']})")
+        raise invalid(
+            f"`since` time ({request.query['since']}) cannot be after `until` time ({request.query['until']})"
+        )
     past = engine.past_events(filters, since, until) if since is not None else []
 
     def tell(event: dict[str, Any]) -> None:

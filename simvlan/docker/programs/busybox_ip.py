@@ -114,7 +114,8 @@ def _head(row: dict[str, Any], proc: Proc) -> str:
     master = f" master {row['master']}" if "master" in row else ""
     kind = row.get("link_type", "ether")
     return (
-        f"{row['ifindex']}: {row['ifname']}{link}: <{','.join(flags)}> mtu {row['mtu']} qdisc {row['qdisc']}{master}{queue} \n"
+        f"{row['ifindex']}: {row['ifname']}{link}: <{','.join(flags)}> mtu {row['mtu']} qdisc {row['qdisc']}"
+        f"{master}{queue} \n"
         f"    link/{kind} {row['address']} brd {row['broadcast']}\n"
     ).replace("qlen 1000 \n", "qlen 1000\n")
 
@@ -136,9 +137,8 @@ def _address(entry: dict[str, Any]) -> str:
     peer = f" peer {entry['address']}" if "address" in entry else ""
     lft = f"       valid_lft {_life(entry['valid_life_time'])} preferred_lft {_life(entry['preferred_life_time'])}\n"
     secondary = " secondary" if entry.get("secondary") else ""
-    return (
-        f"    inet {entry['local']}{peer}/{entry['prefixlen']}{brd} scope {entry['scope']}{secondary} {entry['label']}\n{lft}"
-    )
+    prefix = f"    inet {entry['local']}{peer}/{entry['prefixlen']}{brd}"
+    return f"{prefix} scope {entry['scope']}{secondary} {entry['label']}\n{lft}"
 
 
 def _life(seconds: int) -> str:
@@ -175,7 +175,7 @@ def _neighbours(proc: Proc, words: Sequence[str], _family: str) -> str:
     return text
 
 
-# -- ifconfig, route, arp ---------------------------------------------------------------------------------------------------------
+# -- ifconfig, route, arp --------------------------------------------------------------------------------------------
 
 
 def ifconfig(proc: Proc) -> int:
@@ -188,7 +188,9 @@ def ifconfig(proc: Proc) -> int:
     if words and words[0] not in (row["ifname"] for row in rows):
         proc.write_err(f"ifconfig: {words[0]}: error fetching interface information: Device not found\n")
         return 1
-    chosen = [row for row in rows if (row["ifname"] == words[0] if words else "UP" in row["flags"] or "-a" in proc.argv)]
+    chosen = [
+        row for row in rows if (row["ifname"] == words[0] if words else "UP" in row["flags"] or "-a" in proc.argv)
+    ]
     for row in sorted(chosen, key=lambda row: (row["ifname"] == "lo", row["ifname"])):
         proc.write(_interface(row))
     return 0
@@ -237,8 +239,7 @@ def route(proc: Proc) -> int:
         proc.write_err("route: SIOCADDRT: Operation not permitted\n")
         return 1
     proc.write(
-        "Kernel IP routing table\n"
-        "Destination     Gateway         Genmask         Flags Metric Ref    Use Iface\n"
+        "Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n"
     )
     numeric = any("n" in word for word in proc.argv[1:] if word.startswith("-"))
     for row in asked(proc, "route", "show"):

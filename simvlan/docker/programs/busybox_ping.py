@@ -179,7 +179,12 @@ USAGE = "BusyBox ping: usage: ping [-4Aq] [-c CNT] [-s SIZE] [-i SECS] [-t TTL] 
 
 def musl(error: OSError) -> str:
     """An error in the words of Alpine's C library."""
-    words = {101: "Network unreachable", 113: "Host is unreachable", 99: "Address not available", 13: "Permission denied"}
+    words = {
+        101: "Network unreachable",
+        113: "Host is unreachable",
+        99: "Address not available",
+        13: "Permission denied",
+    }
     return words.get(error.errno or 0) or os.strerror(error.errno or 0)
 
 
@@ -203,7 +208,7 @@ def ping(proc: Proc) -> Running:
     return status
 
 
-# -- arping -------------------------------------------------------------------------------------------------------------------
+# -- arping ----------------------------------------------------------------------------------------------------------
 
 
 class BusyboxArping(Arping):
@@ -213,9 +218,7 @@ class BusyboxArping(Arping):
         took = (when - self.last) // 1000
         cast = "Unicast" if frame.dst == self.dev.mac else "Broadcast"
         what = "request" if op == 1 else "reply"
-        self.proc.write(
-            f"{cast} {what} from {dotted(spa)} [{sender.hex(':')}] {took // 1000}.{took % 1000:03}ms\n"
-        )
+        self.proc.write(f"{cast} {what} from {dotted(spa)} [{sender.hex(':')}] {took // 1000}.{took % 1000:03}ms\n")
 
     def summary(self) -> str:
         """The closing lines."""
@@ -252,7 +255,7 @@ def arping(proc: Proc) -> Running:
     return made.status
 
 
-# -- traceroute -----------------------------------------------------------------------------------------------------------------
+# -- traceroute ------------------------------------------------------------------------------------------------------
 
 
 class Traceroute:
@@ -265,7 +268,9 @@ class Traceroute:
         flags, rest, fault = permute(proc.argv[1:], "46FIlnrvf:m:p:q:s:t:w:z:i:")
         given = dict(flags)
         if fault or not rest:
-            raise Refused("BusyBox traceroute: usage: traceroute [-FIlnrv] [-f 1ST_TTL] [-m MAXTTL] [-q PROBES] HOST [BYTES]\n")
+            raise Refused(
+                "BusyBox traceroute: usage: traceroute [-FIlnrv] [-f 1ST_TTL] [-m MAXTTL] [-q PROBES] HOST [BYTES]\n"
+            )
         for flag in given:
             if flag not in "4nfmqw":
                 raise Refused(f"simvlan: traceroute -{flag} is not built\n")

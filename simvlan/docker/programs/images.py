@@ -16,10 +16,12 @@ HERE = "simvlan.docker.programs"
 TEXT = {
     name: f"{HERE}.text:{function}"
     for function, names in {
-        "echo": "echo", "printf": "printf", "true": "true", "false": "false", "test": "test [", "sleep": "sleep", "cat": "cat",
-        "head": "head tail", "wc": "wc", "grep": "grep egrep fgrep", "sort": "sort uniq", "seq": "seq", "env": "env printenv",
+        "echo": "echo", "printf": "printf", "true": "true", "false": "false", "test": "test [", "sleep": "sleep",
+        "cat": "cat", "head": "head tail", "wc": "wc", "grep": "grep egrep fgrep", "sort": "sort uniq", "seq": "seq",
+        "env": "env printenv",
         "hostname": "hostname", "identity": "id whoami", "ps": "ps", "tty": "tty", "stty": "stty", "uname": "uname",
-        "listing": "ls", "touch": "touch rm mkdir", "date": "date", "kill": "kill", "which": "which", "timeout": "timeout",
+        "listing": "ls", "touch": "touch rm mkdir", "date": "date",
+        "kill": "kill", "which": "which", "timeout": "timeout",
     }.items()
     for name in names.split()
 }  # fmt: skip
@@ -109,7 +111,9 @@ def iproute2(proc: Any) -> int:
 def busybox(proc: Any) -> Any:
     """busybox APPLET: the applet itself; without one, what there is."""
     if len(proc.argv) < 2:
-        proc.write("BusyBox: multi-call binary.\n\nCurrently defined functions:\n\t" + ", ".join(sorted(BUSYBOX)) + "\n")
+        proc.write(
+            "BusyBox: multi-call binary.\n\nCurrently defined functions:\n\t" + ", ".join(sorted(BUSYBOX)) + "\n"
+        )
         return 0
     program = proc.container.programs(proc.argv[1])
     if program is None:

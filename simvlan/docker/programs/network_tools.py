@@ -157,5 +157,3 @@ def nc(proc: Proc) -> Running:
     finally:
         if made is not None:
             made.sock.close()
-
-

@@ -1,7 +1,7 @@
 """One process in a container, and the processes of a container together.
 
-A program is a function of a `Proc`, as the tools of `simvlan.tools` are of their `Process`: it returns its status, or is
-a generator that yields events. Nothing here touches the real machine: files are those Docker makes and those the
+A program is a function of a `Proc`, as the tools of `simvlan.tools` are of their `Process`: it returns its status, or
+is a generator that yields events. Nothing here touches the real machine: files are those Docker makes and those the
 container's own programs have written, in memory.
 """
 
@@ -61,7 +61,7 @@ class Container:
         self._removed: set[str] = set()
         self.directories = {*DIRECTORIES}
 
-    # -- files --------------------------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------------------------------------------------
 
     def files(self) -> dict[str, bytes]:
         """Every file there is, by path."""
@@ -100,7 +100,7 @@ class Container:
         self._written.pop(path, None)
         self._removed.add(path)
 
-    # -- processes ----------------------------------------------------------------------------------------------------
+    # -- processes ---------------------------------------------------------------------------------------------------
 
     def admit(self, proc: Proc) -> int:
         """Give a process its pid."""
@@ -118,8 +118,35 @@ Programs = Callable[[str], "Program | None"]
 """Finds the program behind a name in an image."""
 
 DIRECTORIES = frozenset(
-    "/ /bin /dev /etc /home /lib /mnt /opt /proc /proc/net /root /run /sbin /srv /sys /tmp /usr /usr/bin /usr/local"
-    " /usr/local/bin /usr/local/sbin /usr/sbin /var /var/lib /var/log /var/run /var/tmp".split()
+    [
+        "/",
+        "/bin",
+        "/dev",
+        "/etc",
+        "/home",
+        "/lib",
+        "/mnt",
+        "/opt",
+        "/proc",
+        "/proc/net",
+        "/root",
+        "/run",
+        "/sbin",
+        "/srv",
+        "/sys",
+        "/tmp",
+        "/usr",
+        "/usr/bin",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/local/sbin",
+        "/usr/sbin",
+        "/var",
+        "/var/lib",
+        "/var/log",
+        "/var/run",
+        "/var/tmp",
+    ]
 )
 STANDARD_FILES: dict[str, bytes] = {
     "/etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
@@ -157,13 +184,13 @@ class Proc(Process):
         super().__init__(argv, container.world, netns=netns, env=env, cwd=cwd, stdin=None)
         self.container, self.streams, self.parent = container, streams, parent
         self.stdout_isatty = streams.tty is not None and streams.stdout is streams.tty
-        self.uid = parent.uid if parent is not None else 0
+        self.uid: int = parent.uid if parent is not None else 0
         self.pid = container.admit(self)
         self.handles: set[str] = set(HANDLES.get(self.name, ()))
         """Signals it has a handler for: they are thrown into it as `simpy.Interrupt`."""
         self.shields: set[str] = set()
         """Signals it ignores."""
-        self.background = parent is not None and parent.background
+        self.background: bool = parent is not None and parent.background
         """Whether the terminal's signals pass it by."""
         self.missing = False
         """An input could not be opened."""
@@ -182,7 +209,7 @@ class Proc(Process):
         """The lab as it sees it."""
         return self.container.world
 
-    # -- running ------------------------------------------------------------------------------------------------------
+    # -- running -----------------------------------------------------------------------------------------------------
 
     def _run(self, program: Program) -> Generator[Any, Any, int]:
         return (yield from self.perform(program))
@@ -255,7 +282,7 @@ class Proc(Process):
         """Hold it, or let it go on."""
         self._task.freeze(frozen)
 
-    # -- surroundings, as tools know them -----------------------------------------------------------------------------
+    # -- surroundings, as tools know them ----------------------------------------------------------------------------
 
     def _send_out(self, data: bytes) -> None:
         self.streams.stdout.write(data)

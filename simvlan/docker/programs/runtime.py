@@ -24,6 +24,8 @@ class Simulated:
         self.world = World(network)
         self._containers: dict[str, Container] = {}
         self._next_pid = FIRST_PID
+        self.jobs: dict[int, Job] = {}
+        """What runs, by its number on the node."""
 
     def start(self, spec: ProcessSpec, output: Callable[[int, bytes], None], on_exit: Callable[[int], None]) -> Job:
         """Start a process (see `simvlan.docker.runtime.Runtime`)."""
@@ -36,6 +38,7 @@ class Simulated:
             raise
         job = Job(self, spec, container, output, on_exit)
         job.begin(program)
+        self.jobs[job.pid] = job
         return job
 
     def _container(self, spec: ProcessSpec) -> Container:
@@ -124,6 +127,7 @@ class Job:
         if self._spec.init:
             self._node.forget(self._spec, self._container)
         self.exit_code = status
+        self._node.jobs.pop(self.pid, None)
         self._on_exit(status)
 
     def _to_foreground(self, name: str) -> None:
@@ -147,7 +151,7 @@ class Job:
         source = self._terminal.input if self._terminal is not None else self._input
         return source is not None and source.waiting
 
-    # -- what the engine may do ---------------------------------------------------------------------------------------
+    # -- what the engine may do --------------------------------------------------------------------------------------
 
     def kill(self, signal: int) -> None:
         """Send the first process a signal; SIGKILL also ends what it has started."""
@@ -195,7 +199,11 @@ class Job:
         base = self.pid - self._first.pid
         family = self._family()
         return [
-            (base + proc.pid, base + proc.parent.pid if proc.parent in family and proc.parent else 0, " ".join(proc.argv))
+            (
+                base + proc.pid,
+                base + proc.parent.pid if proc.parent in family and proc.parent else 0,
+                " ".join(proc.argv),
+            )
             for proc in family
         ]
 

@@ -139,7 +139,9 @@ class Env:
 class Task:
     """A generator that is run: it yields events and is resumed when they happen, or interrupted."""
 
-    def __init__(self, env: Env, program: Generator[Any, Any, int], ended: Callable[[int | BaseException], None]) -> None:
+    def __init__(
+        self, env: Env, program: Generator[Any, Any, int], ended: Callable[[int | BaseException], None]
+    ) -> None:
         self.env = env
         self.alive = True
         self.frozen = False

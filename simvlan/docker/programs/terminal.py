@@ -17,7 +17,7 @@ CR, NL, TAB, ESC = 0x0D, 0x0A, 0x09, 0x1B
 
 
 class Terminal(Sink):
-    """One pseudo-terminal: `typed` takes the client's octets, `input` is what programs read, `write` what they print."""
+    """One pseudo-terminal: `typed` takes the client's octets, programs read `input` and print by `write`."""
 
     def __init__(self, env: Env, show: Callable[[bytes], None], rows: int, columns: int) -> None:
         self.input = TerminalInput(env)

@@ -77,9 +77,7 @@ def _converted(flags: str, kind: str, left: list[str]) -> str:
     return ("%" + flags + "s") % word
 
 
-def test_words(
-    words: list[str], files: dict[str, bytes], directories: set[str], path: Callable[[str], str]
-) -> bool:
+def test_words(words: list[str], files: dict[str, bytes], directories: set[str], path: Callable[[str], str]) -> bool:
     """What test(1) answers. Raises ValueError with its complaint."""
     if words and words[0] == "!":
         return not test_words(words[1:], files, directories, path)
@@ -125,7 +123,7 @@ def _binary(left: str, op: str, right: str) -> bool:
         raise ValueError(f"test: bad number '{left if not left.lstrip('-').isdigit() else right}'") from None
 
 
-# -- programs ---------------------------------------------------------------------------------------------------------------
+# -- programs --------------------------------------------------------------------------------------------------------
 
 
 def echo(proc: Proc) -> int:
@@ -266,7 +264,8 @@ def wc(proc: Proc) -> Running:
 
 def grep(proc: Proc) -> Running:
     """grep."""
-    flags, rest = "", []
+    flags = ""
+    rest: list[str] = []
     words = list(proc.argv[1:])
     while words:
         word = words.pop(0)
@@ -314,8 +313,11 @@ def sort(proc: Proc) -> Running:
     """sort and uniq."""
     flags = "".join(word[1:] for word in proc.argv[1:] if word.startswith("-"))
     names = [word for word in proc.argv[1:] if not word.startswith("-")]
-    lines = [line for _, data in (yield from _contents(proc, names)) for line in data.decode(errors="replace").splitlines()]
+    lines = [
+        line for _, data in (yield from _contents(proc, names)) for line in data.decode(errors="replace").splitlines()
+    ]
     if proc.name == "sort":
+
         def key(line: str) -> Any:
             digits = re.match(r"\s*(-?\d+)", line)
             return (int(digits[1]) if digits else 0, line) if "n" in flags else line
@@ -337,7 +339,9 @@ def seq(proc: Proc) -> int:
     if not 1 <= len(numbers) <= 3 or len(numbers) != len(words):
         proc.write_err("BusyBox seq: usage: seq [-w] [-s SEP] [FIRST [INC]] LAST\n")
         return 1
-    first, step, last = (1, 1, *numbers) if len(numbers) == 1 else (numbers[0], 1, numbers[1]) if len(numbers) == 2 else numbers
+    first, step, last = (
+        (1, 1, *numbers) if len(numbers) == 1 else (numbers[0], 1, numbers[1]) if len(numbers) == 2 else numbers
+    )
     if not step:
         return 1
     every = range(first, last + (1 if step > 0 else -1), step)
@@ -408,7 +412,8 @@ def identity(proc: Proc) -> int:
 def ps(proc: Proc) -> int:
     """ps."""
     rows = "".join(
-        f"{pid:5} {user_name(each.uid):<8} {' '.join(each.argv)}\n" for pid, each in sorted(proc.container.procs.items())
+        f"{pid:5} {user_name(each.uid):<8} {' '.join(each.argv)}\n"
+        for pid, each in sorted(proc.container.procs.items())
     )
     proc.write("PID   USER     COMMAND\n" + rows)
     return 0
@@ -457,10 +462,14 @@ def listing(proc: Proc) -> int:
             proc.write(name + "\n")
         elif path in directories:
             inside = sorted(
-                posixpath.basename(each) for each in {*files, *directories} if posixpath.dirname(each) == path and each != "/"
+                posixpath.basename(each)
+                for each in {*files, *directories}
+                if posixpath.dirname(each) == path and each != "/"
             )
             proc.write(f"{name}:\n" if len(names) > 1 else "")
-            proc.write("".join(_entry(files, path, each, "l" in flags) for each in inside if each[0] != "." or "a" in flags))
+            proc.write(
+                "".join(_entry(files, path, each, "l" in flags) for each in inside if each[0] != "." or "a" in flags)
+            )
         else:
             proc.write_err(f"ls: {name}: No such file or directory\n")
             status = 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, MutableMapping
 
-TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|\*\*|<<=|>>=|\+\+|--|&&|\|\||[-+*/%<>=!&|^]=|<<|>>|[-+*/%<>=!~&|^?:()])")
+TOKEN = re.compile(
+    r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|\*\*|<<=|>>=|\+\+|--|&&|\|\||[-+*/%<>=!&|^]=|<<|>>|[-+*/%<>=!~&|^?:()])"
+)
 WRAP = 1 << 64
 DEEPEST = 100
 
@@ -32,7 +34,9 @@ BINARY: list[dict[str, Callable[[int, int], int]]] = [
     {"*": lambda a, b: a * b, "/": _quotient, "%": lambda a, b: a - _quotient(a, b) * b},
 ]  # fmt: skip
 """Binary operators, the loosest first."""
-ASSIGN = {f"{op}=": rule for level in BINARY for op, rule in level.items() if op not in ("==", "!=", "<", ">", "<=", ">=")}
+ASSIGN = {
+    f"{op}=": rule for level in BINARY for op, rule in level.items() if op not in ("==", "!=", "<", ">", "<=", ">=")
+}
 
 
 def evaluate(text: str, variables: MutableMapping[str, str]) -> int:

@@ -320,8 +320,8 @@ def command(shell: Shell, argv: list[str]) -> int | Generator[Any, Any, int]:
     return shell.external(argv[1:], {})
 
 
-SPECIAL = frozenset({".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift",
-                     "trap", "unset"})  # fmt: skip
+SPECIAL = frozenset({".", ":", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set",
+                     "shift", "trap", "unset"})  # fmt: skip
 """Builtins whose assignments stay, and which no function can hide."""
 
 BUILTINS: dict[str, Builtin] = {

@@ -140,7 +140,7 @@ def _globbed(shell: Shell, field: Field) -> list[str]:
     return [name for name in found if name and not posixpath.basename(name).startswith(".")] or [plain]
 
 
-# -- parameters -----------------------------------------------------------------------------------------------------------
+# -- parameters ------------------------------------------------------------------------------------------------------
 
 
 def _value(shell: Shell, part: Part) -> Expansion:

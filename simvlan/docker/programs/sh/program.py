@@ -148,6 +148,11 @@ def _prompt(shell: Shell) -> str:
     home = shell.variables.get("HOME", "/root")
     here = "~" + proc.cwd.removeprefix(home) if proc.cwd == home or proc.cwd.startswith(home + "/") else proc.cwd
     text = shell.variables.get("PS1", "\\$ ")
-    for mark, value in (("\\w", here), ("\\h", proc.container.hostname), ("\\u", "root"), ("\\$", "#" if not proc.uid else "$")):
+    for mark, value in (
+        ("\\w", here),
+        ("\\h", proc.container.hostname),
+        ("\\u", "root"),
+        ("\\$", "#" if not proc.uid else "$"),
+    ):
         text = text.replace(mark, value)
     return text

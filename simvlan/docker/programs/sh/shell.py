@@ -99,7 +99,7 @@ class Shell:
         """Say something on standard error, with the shell's name."""
         self.streams.stderr.write(f"{self.name}: {text}\n".encode())
 
-    # -- scripts ----------------------------------------------------------------------------------------------------------
+    # -- scripts -----------------------------------------------------------------------------------------------------
 
     def run_text(self, text: str) -> Running:
         """Run a text. Raises Leave, Jump."""
@@ -211,7 +211,7 @@ class Shell:
         self.status = yield from self.wait_for(proc)
         return found.decode(errors="replace").rstrip("\n")
 
-    # -- signals ----------------------------------------------------------------------------------------------------------
+    # -- signals -----------------------------------------------------------------------------------------------------
 
     def _catch(self, name: str) -> None:
         if name in self.traps:
@@ -226,7 +226,7 @@ class Shell:
             self.status = before
         return self.status
 
-    # -- commands ---------------------------------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------------------------
 
     def command(self, command: syntax.Command) -> Running:
         """Run one command with its redirections."""
@@ -376,7 +376,9 @@ class Shell:
             return 126 if self._is_directory(argv[0]) else 127
         status = yield from self.wait_for(proc)
         if proc.ended_by and self.interactive and self.streams.tty is not None:
-            self.streams.stderr.write(b"\n" if proc.ended_by == "SIGINT" else f"{_signal_text(proc.ended_by)}\n".encode())
+            self.streams.stderr.write(
+                b"\n" if proc.ended_by == "SIGINT" else f"{_signal_text(proc.ended_by)}\n".encode()
+            )
         elif proc.ended_by == "SIGINT" and "SIGINT" not in self.traps:
             raise simpy.Interrupt("SIGINT")  # it was typed for the script too
         elif proc.ended_by in ("SIGKILL", "SIGTERM") and not self.proc.subshell:
@@ -417,7 +419,7 @@ class Shell:
         proc.handles = set(HANDLES.get(proc.name, ()))
         raise Leave((yield from proc.perform(program)))
 
-    # -- redirections -----------------------------------------------------------------------------------------------------
+    # -- redirections ------------------------------------------------------------------------------------------------
 
     def _redirected(self, redirects: list[syntax.Redirect]) -> Generator[Any, Any, Streams]:
         made = self.streams.but()

@@ -1,12 +1,15 @@
-"""The shell's grammar: text to commands. Mirrors the shell command language of POSIX (XCU chapter 2), without aliases."""
+"""The shell's grammar: text to commands. Mirrors POSIX XCU chapter 2, without aliases."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 OPERATORS = ("&&", "||", ";;", ">>", "<<", ">&", "<&", "&", "|", ";", "<", ">", "(", ")", "\n")
-RESERVED = frozenset("if then elif else fi while until for do done case esac in { } !".split())
+RESERVED = frozenset(
+    ["if", "then", "elif", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "in", "{", "}", "!"]
+)
 NAME_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 NAME = NAME_FIRST | frozenset("0123456789")
 SPECIAL = frozenset("?$!#@*-0123456789")
@@ -146,7 +149,7 @@ class Parser:
         self._here: list[tuple[Redirect, str, bool, bool]] = []
         """Here-documents whose text begins with the next line."""
 
-    # -- characters and tokens ------------------------------------------------------------------------------------------
+    # -- characters and tokens ---------------------------------------------------------------------------------------
 
     def at_end(self) -> bool:
         """Whether only blanks and comments are left on this line and nothing after it."""
@@ -217,7 +220,7 @@ class Parser:
             found = "word"
         raise SyntaxFault(f"unexpected {found}" + (f' (expecting "{wanted}")' if wanted else ""))
 
-    # -- commands -------------------------------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------------------------
 
     def script(self, ends: tuple[str, ...]) -> Script:
         """Read commands up to a reserved word or operator of *ends*, which is left."""
@@ -274,13 +277,13 @@ class Parser:
                 self.unexpected(")")
             return Group(body, True)
         word = self.peek_word()
-        reader = {
+        readers: dict[str, Callable[[str], Command]] = {
             "{": self._braces, "if": self._if, "while": self._while, "until": self._while, "for": self._for,
             "case": self._case,
-        }.get(word)  # fmt: skip
-        if reader is not None:
+        }  # fmt: skip
+        if word in readers:
             self.at += len(word)
-            return reader(word)
+            return readers[word](word)
         if word in RESERVED:
             self.unexpected()
         return None
@@ -379,7 +382,7 @@ class Parser:
                 return
         made.words.append(word)
 
-    # -- redirections -----------------------------------------------------------------------------------------------------
+    # -- redirections ------------------------------------------------------------------------------------------------
 
     def _redirect_next(self) -> bool:
         self._blanks()
@@ -424,7 +427,7 @@ class Parser:
             text = "".join(lines)
             redirect.target = [Part("text", text, True)] if literal else Parser(text).quoted_text("")
 
-    # -- words ------------------------------------------------------------------------------------------------------------
+    # -- words -------------------------------------------------------------------------------------------------------
 
     def word(self) -> Word:
         """One word, in parts."""
