@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _send_parser(verbs)
     _trace_parser(verbs)
     _matrix_parser(verbs)
+    _serve_parser(verbs)
     return top
 
 
@@ -124,6 +125,21 @@ def _matrix_parser(verbs: Any) -> None:
     matrix.add_argument("script", metavar="SCRIPT")
     matrix.add_argument("--between", metavar="NS", nargs="+", help="these namespaces only")
     matrix.set_defaults(verb=matrix_verb)
+
+
+def _serve_parser(verbs: Any) -> None:
+    serve = verbs.add_parser(
+        "serve",
+        help="a Docker engine for each node, for the docker command",
+        description="Serve the Docker Engine API on a Unix socket per node: docker -H unix://.../node-1.sock ...",
+    )
+    _world(serve)
+    serve.add_argument("script", metavar="LAB", nargs="?", help="a script that builds the network (default: one node)")
+    serve.add_argument("--node", metavar="NETNS", action="append", help="a namespace that has an engine (default: all)")
+    serve.add_argument("--sockets", metavar="DIR", help="where the sockets go (default: a private folder)")
+    serve.add_argument("--fast", action="store_true", help="virtual time instead of the wall's")
+    serve.add_argument("--dialect", default="28", choices=["1.12", "27", "28", "29"], help="the release of Docker")
+    serve.set_defaults(verb=serve_verb)
 
 
 def _recordings(made: argparse.ArgumentParser) -> None:
@@ -198,6 +214,25 @@ def matrix_verb(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         return complain(f"matrix: {options.picture}: {getattr(error, 'strerror', None) or error}")
     return 0 if matrix.complete else FAILED
+
+
+def serve_verb(options: argparse.Namespace) -> int:
+    """simvlan serve: build the lab, then serve its engines."""
+    try:
+        from simvlan.docker.serve import one_node, serve
+    except ModuleNotFoundError as missing:
+        return complain(f"serve: the module {missing.name} is missing: pip install 'simvlan[docker]'")
+    if options.script is None:
+        lab = new_lab(options)
+        return serve(lab, one_node(lab), options)
+    lab, status = _after(options)
+    if status:
+        return status
+    nodes = options.node or [name for name in lab.network.netns if name] or [""]
+    unknown = [node for node in nodes if node not in lab.network.netns]
+    if unknown:
+        return complain(f"serve: no network namespace {unknown[0]!r} in {options.script}")
+    return serve(lab, nodes, options)
 
 
 def run_on_kernel(options: argparse.Namespace) -> int:

@@ -1,0 +1,89 @@
+"""`simvlan serve`: a lab's engines on Unix sockets, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from simvlan.docker.engine import Engine
+from simvlan.docker.http.sockets import SocketTaken
+from simvlan.docker.http.world import World
+from simvlan.docker.programs.runtime import Simulated
+
+ONE_NODE = """\
+ip netns add node-1
+ip netns add switch
+ip -n switch link add br0 type bridge
+ip -n switch link set br0 up
+ip link add eth0 netns node-1 type veth peer name p0 netns switch
+ip link add eth1 netns node-1 type veth peer name p1 netns switch
+ip -n switch link set p0 master br0 up
+ip -n switch link set p1 master br0 up
+ip -n node-1 link set lo up
+ip -n node-1 link set eth0 up
+ip -n node-1 link set eth1 up
+"""
+"""What is served when no lab is named: a node with two NICs on a switch that knows no VLANs."""
+
+
+def one_node(lab: Any) -> list[str]:
+    """Build the lab of one node; its name."""
+    for line in ONE_NODE.splitlines():
+        done = lab.command(*line.split())
+        if done.exit:
+            raise RuntimeError(f"{line}: {done.stderr}")
+    return ["node-1"]
+
+
+def serve(lab: Any, nodes: list[str], options: argparse.Namespace) -> int:
+    """Serve engines for these namespaces; 0 when stopped, 2 when a socket cannot be had."""
+    folder = socket_folder(options.sockets)
+    world = World(lab, fast=options.fast)
+    began = time.time_ns() - lab.now
+    try:
+        for node in nodes:
+            engine = Engine(
+                lab, node, dialect=options.dialect, now=lambda: began + lab.now, runtime=Simulated(lab.network)
+            )
+            path = folder / f"{node or 'node'}.sock"
+            world.sockets.listen(path, engine)
+            print(f"{node or 'node'}  unix://{path}", flush=True)
+        print(f"try: docker -H unix://{path} network ls    (Ctrl-C stops the server)", flush=True)
+        with stopping(world):
+            world.run()
+    except SocketTaken as taken:
+        print(f"simvlan: serve: {taken}", file=sys.stderr)
+        return 2
+    finally:
+        world.close()
+    return 0
+
+
+def socket_folder(given: str | None) -> Path:
+    """Where the sockets go: a folder of our own that nobody else may look into."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/simvlan-{os.geteuid()}"
+    folder = Path(given) if given else Path(base) / "simvlan"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise OSError(1, "it belongs to somebody else", str(folder))
+    return folder
+
+
+@contextlib.contextmanager
+def stopping(world: World) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the server in order."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: world.stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
