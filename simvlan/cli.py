@@ -23,7 +23,6 @@ NOT_BUILT = {
     "doctor": "what this machine can do",
     "fuzz": "random scenarios against a real kernel",
     "live": "wall-clock runs with TAP devices",
-    "serve": "Docker Engine API sockets",
 }
 """Verbs of later versions: refused by name, not listed."""
 

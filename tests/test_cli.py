@@ -53,7 +53,7 @@ def test_help_names_the_verbs_and_is_quick():
     assert done.returncode == 0
     for verb in ("run", "sh", "send", "trace", "matrix"):
         assert f"    {verb} " in done.stdout
-    for verb in ("diff", "fuzz", "serve", "doctor", "live", "bench"):
+    for verb in ("diff", "fuzz", "doctor", "live", "bench"):
         assert f"    {verb} " not in done.stdout
     assert quickest < 0.3
 
@@ -79,7 +79,7 @@ def test_wrong_usage_is_2(words):
     assert "usage: simvlan" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["diff", "fuzz", "serve", "doctor", "live", "bench"])
+@pytest.mark.parametrize("verb", ["diff", "fuzz", "doctor", "live", "bench"])
 def test_verbs_that_are_not_built_are_refused_by_name(verb):
     done = simvlan(verb, "--anything")
     assert done.returncode == 2

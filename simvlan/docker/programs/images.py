@@ -56,7 +56,8 @@ GNU = COMMON | {
     "traceroute": "simvlan.tools.traceroute:main",
 }
 DISTRIBUTIONS = {"debian": GNU, "ubuntu": GNU, "fedora": GNU, "centos": GNU, "nicolaka/netshoot": GNU, "netshoot": GNU}
-SERVERS = {"nginx": {"nginx": f"{HERE}.text:idle"}, "httpd": {"httpd-foreground": f"{HERE}.text:idle"},
+SERVERS = {"nginx": {"nginx": f"{HERE}.text:idle", "/docker-entrypoint.sh": f"{HERE}.images:entrypoint"},
+           "httpd": {"httpd-foreground": f"{HERE}.text:idle"},
            "redis": {"redis-server": f"{HERE}.text:idle"}}  # fmt: skip
 
 
@@ -119,5 +120,11 @@ def busybox(proc: Any) -> Any:
     if program is None:
         proc.write_err(f"{proc.argv[1]}: applet not found\n")
         return 127
-    proc.argv = proc.argv[1:]
-    return program(proc)
+    return proc.become(proc.argv[1:], program)
+
+
+def entrypoint(proc: Any) -> Any:
+    """A server image's entrypoint script: what it is given, in its own place."""
+    from simvlan.docker.programs.text import instead
+
+    return instead(proc, proc.argv[1:] or ["nginx"])

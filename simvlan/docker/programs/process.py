@@ -223,6 +223,13 @@ class Proc(Process):
             except InputNeeded as needed:
                 self.inputs[needed.path] = yield from self.streams.stdin.rest()
 
+    def become(self, argv: Sequence[str], program: Program) -> Generator[Any, Any, int]:
+        """Run another program in this process (exec); its status."""
+        self.argv = list(argv)
+        self.stdout_isatty = self.streams.tty is not None and self.streams.stdout is self.streams.tty
+        self.handles = set(HANDLES.get(self.name, ()))
+        return (yield from self.perform(program))
+
     def owns(self, *ends: Sink | Source) -> None:
         """Ends of pipes to close when it ends."""
         self._own.extend(ends)

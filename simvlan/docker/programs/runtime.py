@@ -65,6 +65,9 @@ def find(container: Container, argv: Any, env: dict[str, str]) -> Any:
     """The program of a command. Raises NotRunnable in runc's words."""
     word = argv[0]
     if "/" in word:
+        own = container.programs(posixpath.normpath(word))
+        if own is not None:
+            return own
         if posixpath.normpath(word) in container.directories:
             raise NotRunnable(f'exec: "{word}": is a directory: permission denied', 126)
         folder, name = posixpath.split(posixpath.normpath(word))

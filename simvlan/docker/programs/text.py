@@ -362,17 +362,16 @@ def env(proc: Proc) -> int | Running:
     if proc.name == "printenv":
         proc.write("".join(proc.env[word] + "\n" for word in words if word in proc.env))
         return int(not all(word in proc.env for word in words))
-    return _instead(proc, words)
+    return instead(proc, words)
 
 
-def _instead(proc: Proc, argv: list[str]) -> Running:
+def instead(proc: Proc, argv: list[str]) -> Running:
     """Run another program in this process."""
     program = proc.container.programs(argv[0].rpartition("/")[2])
     if program is None:
         proc.write_err(f"{proc.name}: can't execute '{argv[0]}': No such file or directory\n")
         return 127
-    proc.argv = argv
-    return (yield from proc.perform(program))
+    return (yield from proc.become(argv, program))
 
 
 def hostname(proc: Proc) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from simvlan.docker.programs.process import HANDLES, Proc, Streams
+from simvlan.docker.programs.process import Proc, Streams
 from simvlan.docker.programs.sh import expand, syntax
 from simvlan.docker.programs.sh.arithmetic import ArithmeticFault
 from simvlan.docker.programs.streams import Into, Pipe, Sink, Source, To
@@ -414,10 +414,8 @@ class Shell:
         except NotRunnable:
             self.complain(f"{'exec: ' if self.interactive else ''}{argv[0]}: not found")
             raise Leave(127) from None
-        proc.argv, proc.env, proc.streams = argv, self.environment(), self.streams
-        proc.stdout_isatty = proc.streams.tty is not None and proc.streams.stdout is proc.streams.tty
-        proc.handles = set(HANDLES.get(proc.name, ()))
-        raise Leave((yield from proc.perform(program)))
+        proc.env, proc.streams = self.environment(), self.streams
+        raise Leave((yield from proc.become(argv, program)))
 
     # -- redirections ------------------------------------------------------------------------------------------------
 
