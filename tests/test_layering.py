@@ -93,7 +93,11 @@ def test_core_imports_the_standard_library_only(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("library", "homes"),
-    [("simpy", {"engines", "lab", "tools", "shell"}), ("numpy", {"engines", "plot", "matrix"})],
+    [
+        ("simpy", {"engines", "lab", "tools", "shell", "docker"}),
+        ("numpy", {"engines", "plot", "matrix"}),
+        ("h11", {"docker"}),
+    ],
 )
 def test_libraries_stay_in_their_place(library: str, homes: set[str]) -> None:
     for path in modules():
