@@ -84,6 +84,8 @@ class Network(Transmission):
         self.netns: dict[str, Netns] = {}
         self._why: Why = None
         self.tracer = None
+        self.protocols: Callable[[Device, Frame, Why], Drop | None] | None = None
+        """Somebody who takes what comes up in place of the namespaces' stacks; None when nobody does."""
         self.watchers: list[Callable[[Device, str], None]] = []
         """Called with (device, "add" | "del" | "move") after the fact: captures attach here."""
         self.storms: Counter[str] = Counter()
@@ -207,7 +209,7 @@ class Network(Transmission):
             if dev.vlans is not None and self._claimed(dev, frame):
                 return
         why = self._why
-        drop = dev.netns.stack.receive(dev, frame, why)
+        drop = (self.protocols or dev.netns.stack.receive)(dev, frame, why)
         if tagged and drop is Drop.UNHANDLED_PROTO and dev.taps and dev.rx_handler is None and frame.proto >= 0x600:
             dev.rx_dropped += 1  # the VLAN step had served the taps: nobody was left to take it
         if unclaimed and drop in (Drop.OTHERHOST, Drop.UNHANDLED_PROTO):

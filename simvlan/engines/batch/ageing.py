@@ -1,0 +1,103 @@
+"""Time between frames: bridges forget stations that have been silent for too long.
+
+The array counterpart of `Fdb.sweep` (br_fdb_cleanup): when it runs, whom it forgets and when it comes back are the same. The
+stamps it compares are those of `Stations`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simvlan.devices.bridge_fdb import MIN_SWEEP
+from simvlan.errors import Unsupported
+
+if TYPE_CHECKING:
+    from simvlan.engines.batch.pipeline import Pipeline
+
+NEVER = 1 << 62
+
+
+class Ageing:
+    """The garbage collectors of all bridges. Times in ns from the start of the pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        start = pipeline.start_ns
+        bridges = pipeline.prober.bridges
+        self.due = {n: b.fdb.sweep_at - start for n, b in bridges.items() if b.fdb.timer is not None}
+        self.hold = {n: b.fdb.hold_time for n, b in bridges.items()}
+        self.horizon, self.what = _horizon(pipeline)
+
+    def check_horizon(self, until: int) -> None:
+        """Refuse times at which multicast snooping has changed by itself.
+
+        Raises:
+            Unsupported: names the bridge.
+        """
+        if until >= self.horizon:
+            raise Unsupported(
+                f"{self.what}: a multicast timer runs out at {self.horizon} ns from the start; send frames before that, "
+                "or set mcast_snooping 0"
+            )
+
+    def run_until(self, now: int) -> int:
+        """Do all collections due at or before a time; returns when the next is."""
+        while self.due:
+            bridge = min(self.due, key=self.due.__getitem__)
+            if self.due[bridge] > now:
+                return self.due[bridge]
+            self.due[bridge] += self._collect(bridge, self.due[bridge])
+        return NEVER
+
+    def _collect(self, bridge: int, now: int) -> int:
+        """Forget who is due at one bridge; returns after how long to come back."""
+        stations, hold = self.pipeline.stations, self.hold[bridge]
+        now += self.pipeline.start_ns
+        wait = hold
+        count = len(stations.macs)
+        for number, standing in enumerate(list(stations.standings)):
+            vids = [p.vid for p in standing.places if p.bridge == bridge and not p.static]
+            if not vids:
+                continue
+            those = np.flatnonzero(stations.standing[:count] == number)
+            for vid in vids if len(those) else ():
+                left = stations.stamps_of(bridge, vid)[those] + (hold - now)
+                gone = left <= 0
+                wait = min(wait, int(left[~gone].min(initial=wait)))
+                self._forget(those[gone], bridge, vid)
+        return max(wait, MIN_SWEEP)
+
+    def _forget(self, macs: Any, bridge: int, vid: int) -> None:
+        """Take one entry out of the standing of each of these MACs."""
+        stations = self.pipeline.stations
+        for mac in macs.tolist():
+            standing, limb = int(stations.standing[mac]), int(stations.limb[mac])
+            role, own = stations.role(standing, limb)
+            places = [p for p in stations.places(standing, limb) if (p.bridge, p.vid) != (bridge, vid)]
+            stations.standing[mac], stations.limb[mac] = stations.abstract(role, own, places)
+
+    def remember(self) -> dict[int, int]:
+        """Return what `recall` puts back."""
+        return dict(self.due)
+
+    def recall(self, due: dict[int, int]) -> None:
+        """Go back to a moment."""
+        self.due = dict(due)
+
+
+def _horizon(pipeline: Pipeline) -> tuple[int, str]:
+    """Return until when (ns from the start) no multicast timer changes where frames go, and whose is the first."""
+    first, what = NEVER, ""
+    for bridge in pipeline.prober.bridges.values():
+        mcast = bridge.mcast
+        timers: list[Any] = [m.timer for e in mcast.mdb.groups.values() for m in e.members]
+        timers += [e.timer for e in mcast.mdb.groups.values()]
+        timers += [t for q in mcast.queriers.values() for t in (q.other, q.router)]
+        timers += [t for p in bridge.ports for t in p.snooping.router_timers.values()]
+        dues = [t.due for t in timers if t.pending]
+        dues += [q.delay_until + 1 for q in mcast.queriers.values() if q.delay_until >= pipeline.start_ns]
+        if mcast.enabled and dues and min(dues) - pipeline.start_ns < first:
+            first, what = min(dues) - pipeline.start_ns, bridge.path
+    return first, what

@@ -1,0 +1,35 @@
+"""What the batch engine cannot express, refused by name before anything is computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simvlan.devices.bridge import Bridge
+from simvlan.errors import Unsupported
+
+if TYPE_CHECKING:
+    from simvlan.network import Network
+
+
+def check(network: Network) -> None:
+    """Refuse a network whose rules depend on more than frames and forwarding databases.
+
+    Raises:
+        Unsupported: names the device, and what to do.
+    """
+    for dev in network.devices():
+        if dev.qdisc is not None:
+            raise Unsupported(f"{dev.path} has a queueing discipline: tc qdisc del dev {dev.name} root, or use events")
+        if isinstance(dev, Bridge):
+            _check_bridge(dev)
+
+
+def _check_bridge(bridge: Bridge) -> None:
+    if bridge.stp.enabled:
+        raise Unsupported(f"{bridge.path} runs the spanning tree: ip link set {bridge.name} type bridge stp_state 0")
+    if bridge.answers_arp:
+        who = next(p for p in bridge.ports if p.neigh_suppress or p.proxy_arp or p.proxy_arp_wifi)
+        raise Unsupported(
+            f"{who.dev.path}: the bridge answers ARP by itself: bridge link set dev {who.dev.name} "
+            "neigh_suppress off proxy_arp off proxy_arp_wifi off"
+        )

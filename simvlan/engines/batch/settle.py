@@ -1,0 +1,79 @@
+"""In order, exactly, without a loop over frames: who must wait for whom within a chunk.
+
+A frame's class depends on the standing of its source and destination, and a frame changes at most the standing of its
+source. So a frame is settled when no earlier frame from either of its addresses changes it, or may still do so. All
+frames are tried at once; those that prove to have been tried too early are tried again after the others took effect.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from simvlan.engines.batch.pipeline import Run
+
+ROUNDS = 12
+"""Rounds of trying all at once before the rest is taken one by one."""
+LATER = np.int64(1 << 62)
+
+
+def settle(run: Run) -> NDArray[np.int32]:
+    """Return the class of every frame, int32 (n); the stations then stand as after the last one."""
+    chosen: NDArray[np.int32] = np.empty(len(run.source), np.int32)
+    todo: NDArray[np.int64] = np.arange(len(run.source))
+    tables = run.pipeline.tables
+    for _ in range(ROUNDS):
+        tried = run.classes(todo)
+        chosen[todo] = tried
+        alone = tried < 0
+        changing = tables.changes[tried] | alone if len(tables.changes) else alone
+        if not changing.any():
+            return chosen
+        early = too_early(run.source[todo], run.destination[todo], changing, alone)
+        effective = changing & ~early
+        run.apply(todo[effective], tried[effective])
+        todo = todo[early]
+        if not len(todo):
+            return chosen
+        if not len(tried[~early]):
+            break
+    for at in todo.tolist():
+        chosen[at] = run.alone(at)
+    return chosen
+
+
+def too_early(
+    source: NDArray[np.int64], destination: NDArray[np.int64], changing: NDArray[np.bool_], alone: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which frames cannot be settled yet, bool (n); *alone*: those that must be taken one by one.
+
+    A frame is early when an earlier one from its source or destination changes that address or is early itself; or
+    when it changes its source and an earlier one that still needs the old standing is early.
+    """
+    n = len(source)
+    order = np.arange(n)
+    _, both = np.unique(np.concatenate((source, destination)), return_inverse=True)
+    source, destination = both[:n], both[n:]
+    size = int(both.max()) + 1
+    early = alone.copy()
+    while True:
+        first = _first(source, changing | early, order, size)
+        needed = _first(destination, early, order, size)
+        now = alone | (first[source] < order) | (first[destination] < order) | (changing & (needed[source] < order))
+        now |= early
+        if (now == early).all():
+            return now
+        early = now
+
+
+def _first(
+    keys: NDArray[np.int64], which: NDArray[np.bool_], order: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """Return the first of the chosen frames for every key."""
+    first = np.full(size, LATER)
+    chosen = np.flatnonzero(which)[::-1]
+    first[keys[chosen]] = order[chosen]
+    return first

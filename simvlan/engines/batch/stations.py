@@ -1,0 +1,200 @@
+"""What the network knows of every MAC: whose it is, and where each bridge has it.
+
+A frame's way depends on its two addresses only through this: the *standing* of a MAC. Stations of like standing are told
+apart by the limb they are on, so ten thousand stations behind 64 ports have a handful of standings. `Stations` keeps the
+standing and the limb of every MAC seen, as two arrays; learning is one store, ageing one comparison per bridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simvlan.devices.bridge import LINK_LOCAL
+from simvlan.engines.batch.interner import U64, Interner
+from simvlan.engines.batch.probe import Place
+from simvlan.frame import BROADCAST, GROUP, mac_text
+from simvlan.table import Table
+
+if TYPE_CHECKING:
+    from simvlan.engines.batch.anatomy import Anatomy
+    from simvlan.engines.batch.probe import Prober
+
+FREE, ANY_GROUP = ("free",), ("group",)
+ON_LIMB = -2
+"""A place's port on the station's own limb is written ON_LIMB minus its place there."""
+
+
+class Standing(NamedTuple):
+    """Whose a MAC is (*role*), and its FDB entries. *breed*: of the one limb in it, -1 without, -2 with several.
+
+    With several limbs nothing is abstracted: *limb* is then the role's own, and ports are device numbers.
+    """
+
+    role: Hashable
+    breed: int
+    limb: int
+    places: tuple[Place, ...]
+
+
+class Stations:
+    """MACs by id. Keys are the six octets read little-endian, as they lie in a frame.
+
+    Attributes:
+        standing, limb: int32 (capacity), by MAC id; limb -1 where the standing names none.
+        standings: every standing met so far, by number.
+        stamps: (bridge, vid) -> int64 (capacity): when each MAC was last heard there, ns.
+    """
+
+    def __init__(self, anatomy: Anatomy, prober: Prober) -> None:
+        self.anatomy = anatomy
+        self.macs = Interner()
+        self.standings: list[Standing] = []
+        self._numbers: dict[Standing, int] = {}
+        self.stamps: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self.standing: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.limb: NDArray[np.int32] = np.zeros(0, np.int32)
+        known: dict[int, list[Place]] = {}
+        heard: list[tuple[int, int, int, int]] = []
+        for number, bridge in prober.bridges.items():
+            for entry in bridge.fdb.entries.values():
+                known.setdefault(entry.mac, []).append(prober.place(number, entry))
+                heard.append((number, entry.vid, entry.mac, entry.updated))
+        self._enter(known)
+        for number, vid, mac, updated in heard:
+            self.stamps_of(number, vid)[self.id_of(mac)] = updated
+
+    def _enter(self, known: dict[int, list[Place]]) -> None:
+        """Give ids to every MAC that is special in any way."""
+        groups = {mac for dev in self.anatomy.devices for mac in dev.mc}
+        groups.update(LINK_LOCAL + last for last in range(16))
+        groups.update(key.group for dev in self.anatomy.devices for key in _link_groups(dev))
+        macs = list(dict.fromkeys((0, BROADCAST, *sorted(groups), *self.anatomy.own, *self.anatomy.taken, *known)))
+        special = {0, BROADCAST, *groups, *self.anatomy.taken}
+        ids = self.ids(np.array([wire_order(mac) for mac in macs], np.uint64))
+        for mac, number in zip(macs, ids.tolist(), strict=True):
+            role, limb = self._role(mac, special)
+            self.standing[number], self.limb[number] = self.abstract(role, limb, known.get(mac, ()))
+
+    def _role(self, mac: int, special: set[int]) -> tuple[Hashable, int]:
+        """Say whose a MAC is, and its limb."""
+        if mac in self.anatomy.own:
+            limb, which = self.anatomy.own[mac]
+            return ("own", which), limb
+        if mac in special:
+            return ("mac", mac), -1
+        return (ANY_GROUP if mac & GROUP else FREE), -1
+
+    # -- ids --------------------------------------------------------------------------------------------------------
+
+    def ids(self, keys: U64) -> NDArray[np.int64]:
+        """Return the ids of MACs (in wire order), new ones included."""
+        before = len(self.macs)
+        found = self.macs.intern(keys)
+        if len(self.macs) > before:
+            self._more(before)
+        return found.view(np.int64)
+
+    def id_of(self, mac: int) -> int:
+        """Return the id of one MAC."""
+        return int(self.ids(np.array([wire_order(mac)], np.uint64))[0])
+
+    def _more(self, first: int) -> None:
+        """New MACs are nobody's, and known nowhere."""
+        size = len(self.macs.keys)
+        self.standing, self.limb = _grown(self.standing, size, 0), _grown(self.limb, size, -1)
+        for slot, stamps in self.stamps.items():
+            self.stamps[slot] = _grown(stamps, size, 0)
+        fresh = slice(first, len(self.macs))
+        group = (self.macs.keys[fresh] & np.uint64(1)).astype(bool)
+        free, any_group = self.abstract(FREE, -1, ())[0], self.abstract(ANY_GROUP, -1, ())[0]
+        self.standing[fresh] = np.where(group, any_group, free)
+        self.limb[fresh] = -1
+
+    def stamps_of(self, bridge: int, vid: int) -> NDArray[np.int64]:
+        """Return when each MAC was last heard in one VLAN of one bridge."""
+        if (bridge, vid) not in self.stamps:
+            self.stamps[bridge, vid] = np.zeros(len(self.macs.keys), np.int64)
+        return self.stamps[bridge, vid]
+
+    def forget_from(self, count: int) -> None:
+        """MACs from this id on are known nowhere again."""
+        for number in range(count, len(self.macs)):
+            role, limb = self.role(int(self.standing[number]), int(self.limb[number]))
+            self.standing[number], self.limb[number] = self.abstract(role, limb, ())
+
+    def table(self, prober: Prober) -> Table:
+        """Return every entry of every bridge."""
+        rows = []
+        for number in range(len(self.macs)):
+            for place in self.places(int(self.standing[number]), int(self.limb[number])):
+                mac = wire_order(int(self.macs.keys[number]))
+                rows.append((place.bridge, mac, place.vid, place, int(self.stamps_of(place.bridge, place.vid)[number])))
+        return Table(_row(self.anatomy, *row) for row in sorted(rows, key=lambda row: row[:3]))
+
+    # -- standings --------------------------------------------------------------------------------------------------
+
+    def abstract(self, role: Hashable, limb: int, places: Iterable[Place]) -> tuple[int, int]:
+        """Return (number of the standing, limb) for a role and entries with device numbers."""
+        of, place_of = self.anatomy.limb_of, self.anatomy.place_of
+        limbs = {int(of[p.port]) for p in places if p.port >= 0} | {limb}
+        limbs.discard(-1)
+        if len(limbs) > 1:
+            return self._number(Standing(role, -2, limb, tuple(sorted(places)))), -1
+        if not limbs:
+            return self._number(Standing(role, -1, -1, tuple(sorted(places)))), -1
+        (only,) = limbs
+        moved = (p._replace(port=ON_LIMB - int(place_of[p.port])) if p.port >= 0 and of[p.port] == only else p for p in places)
+        return self._number(Standing(role, int(self.anatomy.breed_of[only]), -1, tuple(sorted(moved)))), only
+
+    def _number(self, standing: Standing) -> int:
+        number = self._numbers.get(standing)
+        if number is None:
+            number = self._numbers[standing] = len(self.standings)
+            self.standings.append(standing)
+        return number
+
+    def places(self, number: int, limb: int) -> list[Place]:
+        """Return the entries of a standing with device numbers."""
+        standing = self.standings[number]
+        devices = self.anatomy.limbs[limb].devices if limb >= 0 else ()
+        return [p._replace(port=devices[ON_LIMB - p.port]) if p.port <= ON_LIMB else p for p in standing.places]
+
+    def role(self, number: int, limb: int) -> tuple[Hashable, int]:
+        """Return the role in a standing and the limb it belongs to."""
+        standing = self.standings[number]
+        if standing.breed == -2:
+            return standing.role, standing.limb
+        return standing.role, limb if isinstance(standing.role, tuple) and standing.role[0] == "own" else -1
+
+
+def _row(anatomy: Anatomy, bridge: int, mac: int, vid: int, place: Place, updated: int) -> dict[str, Any]:
+    state = "permanent" if place.local else "static" if place.static else "dynamic"
+    port = anatomy.devices[place.port].name if place.port >= 0 else anatomy.devices[bridge].name
+    return {
+        "bridge": anatomy.path(bridge), "mac": mac_text(mac), "vlan": vid, "dev": port, "state": state,
+        "updated": updated,
+    }  # fmt: skip
+
+
+def wire_order(mac: int) -> int:
+    """Return a MAC's octets read little-endian, as they lie in a frame (its own inverse)."""
+    return int.from_bytes(mac.to_bytes(6, "big"), "little")
+
+
+def _link_groups(dev: object) -> list[Any]:
+    """Return the link-layer groups of a bridge's multicast database."""
+    mcast = getattr(dev, "mcast", None)
+    return [key for key in mcast.mdb.groups if not key.family] if mcast is not None else []
+
+
+def _grown(array: NDArray[Any], size: int, fill: int) -> NDArray[Any]:
+    """Return the array with room for more."""
+    if size <= len(array):
+        return array
+    larger = np.full(size, fill, array.dtype)
+    larger[: len(array)] = array
+    return larger
