@@ -126,8 +126,7 @@ class Outcome:
         rank[members] = np.arange(len(members))
         found = rank[self.places[:, which]]
         found.sort(axis=0)
-        for row in range(1, len(found)):  # a limb in two variables counts once
-            found[row][found[row] == found[row - 1]] = len(members)
+        found[1:][found[1:] == found[:-1]] = len(members)  # a limb in two variables counts once
         found.sort(axis=0)
         return found
 

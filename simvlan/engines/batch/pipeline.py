@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CHUNK = 16_384
 """Frames taken at a time: temporaries then stay in the second-level cache."""
 MAC48 = np.uint64((1 << 48) - 1)
-CONTEXT_BITS, STANDING_BITS, PATTERN_BITS = 20, 15, 10
+CONTEXT_BITS, STANDING_BITS, PATTERN_BITS = 19, 15, 11
 
 
 class Pipeline:
@@ -123,7 +123,7 @@ class Pipeline:
             context |= roles
         context = self._contexts.intern(context)
         if len(self._contexts) >> CONTEXT_BITS:
-            raise Unsupported("more than a million kinds of frames: use the event engine")
+            raise Unsupported("more than half a million kinds of frames: use the event engine")
         ground = outcome.limbs[at : at + len(part)]
         run = Run(self, part, context, source, destination, ground, inside, at)
         chosen = settle(run)
@@ -131,12 +131,18 @@ class Pipeline:
         outcome.fill(at, chosen, run)
 
     def _stamp(self, part: FrameBatch, source: NDArray[np.int64], chosen: NDArray[np.int32]) -> None:
-        """Note when sources were last heard (the last frame wins)."""
+        """Note when sources were last heard, bridge by bridge (the last frame wins)."""
         numbers = self.tables.heard[chosen]
-        for number in np.unique(numbers).tolist():
-            for bridge, vid in self.tables.heard_sets[number]:
-                which = numbers == number
-                self.stations.stamps_of(bridge, vid)[source[which]] = part.time[which] + self.start_ns
+        present = np.flatnonzero(np.bincount(numbers)).tolist()
+        sets = self.tables.heard_sets
+        time = part.time + self.start_ns
+        for slot in {slot for number in present for slot in sets[number]}:
+            stamps = self.stations.stamps_of(*slot)
+            if all(slot in sets[number] for number in present):
+                stamps[source] = time
+            else:
+                which = np.array([slot in each for each in sets])[numbers]
+                stamps[source[which]] = time[which]
 
     # -- classes ----------------------------------------------------------------------------------------------------
 
@@ -313,8 +319,9 @@ class Run:
         key = self.context[at]
         key |= stations.standing[source].astype(np.uint64) << np.uint64(STANDING_BITS + PATTERN_BITS)
         key |= stations.standing[destination].astype(np.uint64) << np.uint64(PATTERN_BITS)
+        key |= (source == destination).astype(np.uint64)
         here = limbs[:, at]
-        bit = 0
+        bit = 1
         for a in range(len(limbs)):
             for b in range(a):
                 key |= (here[a] == here[b]).astype(np.uint64) << np.uint64(bit)

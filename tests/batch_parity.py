@@ -1,0 +1,169 @@
+"""Hold the batch engine against the walk, frame by frame: where every copy ended, why, as what; counters; FDBs.
+
+The reference is the network itself: each frame is sent by `Network.send` at its time and walked to completion. Stacks
+are kept from answering on either side, as the batch engine is defined without replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from simvlan.devices.bridge import Bridge
+from simvlan.devices.device import Device
+from simvlan.engines.batch import FrameBatch, compile
+from simvlan.engines.batch.probe import COUNTERS
+from simvlan.errors import Unsupported
+from simvlan.frame import ARP, IPV4, OTHERHOST, Frame, mac_text
+from simvlan.network import Network
+from simvlan.verdict import Drop
+
+Sent = tuple[str, Frame, int]
+"""Device, frame, time in ns from the start."""
+
+
+@dataclass
+class Tally:
+    """How much was compared."""
+
+    networks: int = 0
+    frames: int = 0
+    copies: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    drops: dict[str, int] = field(default_factory=dict)
+    alike: int = 0
+    classes: int = 0
+
+
+class Reference:
+    """The walk of one network, written down as the batch engine tells it."""
+
+    def __init__(self, net: Network) -> None:
+        self.net = net
+        self.start = net.now
+        self.ends: list[Any] = []
+        net.protocols = self._arrived
+        net.originate = lambda dev, frame: None  # type: ignore[method-assign]
+        net.tracer = self
+
+    def step(
+        self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, notes: Any, drop: Any,
+        emits: Any = (),
+    ) -> None:  # fmt: skip
+        if drop is not None or way == "up":
+            self.ends.append((dev.path, drop, bytes(frame), frame.ptype))
+
+    @staticmethod
+    def _arrived(dev: Device, frame: Frame, why: Any) -> Drop | None:
+        if frame.proto in (IPV4, ARP) and frame.ptype is not OTHERHOST:
+            return None
+        return dev.netns.stack.receive(dev, frame, why)  # type: ignore[no-any-return]
+
+    def send(self, path: str, frame: Frame, time: int) -> list[Any]:
+        clock: Any = self.net.clock
+        clock.advance(self.start + time)
+        self.ends = []
+        self.net.send(self.net.device(path), frame)
+        return sorted(self.ends, key=lambda end: (end[0], str(end[1]), end[2]))
+
+
+def counters(net: Network) -> dict[str, tuple[int, ...]]:
+    return {dev.path: tuple(getattr(dev, name) for name in COUNTERS) for dev in net.devices()}
+
+
+def databases(net: Network) -> set[tuple[Any, ...]]:
+    found = set()
+    for bridge in net.devices():
+        for entry in bridge.fdb if isinstance(bridge, Bridge) else ():
+            where = entry.port.dev.name if entry.port else bridge.name
+            found.add((bridge.path, mac_text(entry.mac), entry.vid, where, entry.state, entry.updated))
+    return found
+
+
+def batch_of(sent: Sequence[Sent]) -> FrameBatch:
+    devices = list(dict.fromkeys(path for path, _, _ in sent))
+    return FrameBatch.from_frames(
+        [frame for _, frame, _ in sent],
+        devices=devices,
+        ingress=[devices.index(path) for path, _, _ in sent],
+        time=[time for _, _, time in sent],
+    )
+
+
+def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, **options: Any) -> None:
+    """Forward frames in batches of random size, then one by one, and compare everything."""
+    before = counters(net), databases(net)
+    try:
+        pipeline = compile(net, **options)
+    except Unsupported as refusal:
+        _refused(tally, refusal)
+        return
+    outcomes = []
+    at = 0
+    while at < len(sent):
+        size = rng.choice((1, 3, 10, 50, len(sent)))
+        part = sent[at : at + size]
+        at += size
+        try:
+            outcomes.append((part, pipeline.forward(batch_of(part))))
+        except Unsupported as refusal:
+            _refused(tally, refusal)
+    told = {tuple(row[k] for k in ("bridge", "mac", "vlan", "dev", "state", "updated")) for row in pipeline.fdb()}
+    assert (counters(net), databases(net)) == before, "the lab itself changed"
+
+    walk = Reference(net)
+    for part, outcome in outcomes:
+        for number, (path, frame, time) in enumerate(part):
+            expected = walk.send(path, frame, time)
+            got = outcome.ends(number)
+            assert got == expected, _differs(path, frame, time, expected, got)
+            for _, drop, _, _ in expected:
+                name = drop.name if drop else "delivered"
+                tally.drops[name] = tally.drops.get(name, 0) + 1
+            tally.copies += len(expected)
+        check_copies(outcome)
+        tally.frames += len(part)
+    real = databases(net)
+    assert told == real, f"only told: {sorted(told - real)}\nonly real: {sorted(real - told)}"
+    gained: dict[str, list[int]] = {}
+    for _, outcome in outcomes:
+        for number, row in enumerate(outcome.totals().tolist()):
+            total = gained.setdefault(outcome.devices[number], [0] * len(COUNTERS))
+            total[:] = [a + b for a, b in zip(total, row, strict=True)]
+    for path, now in counters(net).items():
+        old = before[0][path]
+        assert [new - was for new, was in zip(now, old, strict=True)] == gained.get(path, [0] * len(COUNTERS)), path
+    tally.networks += 1
+    tally.classes += len(pipeline.answers)
+
+
+def check_copies(outcome: Any) -> None:
+    """The copies written out at once are those of the frames one by one."""
+    copies = outcome.copies()
+    rows = zip(*(column.tolist() for column in copies), strict=True)
+    found: dict[int, list[Any]] = {}
+    for frame, device, drop, form, ptype in rows:
+        found.setdefault(frame, []).append((device, drop, form, ptype))
+    for frame in range(len(outcome)):
+        told = sorted((outcome.devices[d], str(drop), outcome.octets(frame, form), p) for d, drop, form, p in found.get(frame, []))
+        from simvlan.engines.batch.classes import DROP_NUMBER
+
+        expected = sorted(
+            (path, str(-1 if drop is None else DROP_NUMBER[drop]), octets, int(ptype))
+            for path, drop, octets, ptype in outcome.ends(frame)
+        )
+        assert told == expected
+
+
+def _refused(tally: Tally, refusal: Unsupported) -> None:
+    text = str(refusal).split(":", 1)[-1].strip()[:60]
+    tally.refused[text] = tally.refused.get(text, 0) + 1
+
+
+def _differs(path: str, frame: Frame, time: int, expected: Any, got: Any) -> str:
+    lines = [f"{path} sends {frame.summary()} at {time}:"]
+    lines += [f"  walk  {e[0]} {e[1].name if e[1] else 'delivered'} {e[3].name} {e[2][:40].hex()}" for e in expected]
+    lines += [f"  batch {e[0]} {e[1].name if e[1] else 'delivered'} {e[3].name} {e[2][:40].hex()}" for e in got]
+    return "\n".join(lines)
