@@ -1,12 +1,13 @@
 """Random container networks for the batch engine: nodes with bridges and trunks, and many containers that are alike.
 
-Unlike `tests.networks`, which stacks anything on anything, these are the networks people build: most frames arrive, stations
-are learned, move and are forgotten, and parts come in numbers. Everything goes through rtnl.
+Unlike `tests.networks`, which stacks anything on anything, these are the networks people build: most frames arrive,
+stations are learned, move and are forgotten, and parts come in numbers. Everything goes through rtnl.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -41,7 +42,7 @@ class City:
         self.addresses: list[int] = []
         self.count = 0
         nodes = [self.node(n) for n in range(self.rng.choice((1, 1, 2, 3)))]
-        for near, far in zip(nodes, nodes[1:], strict=False):
+        for near, far in pairwise(nodes):
             self.trunk(near, far)
         clock: Any = self.net.clock
         clock.advance(30 * SECOND)
@@ -129,7 +130,9 @@ class City:
         flags.pop("bridge", None)
         for _ in range(rng.randint(1, 6)):
             with suppress(RtnlError):
-                info: dict[str, object] = {"mode": mode if rng.random() < 0.9 else "bridge"} if kind == "macvlan" else flags
+                info: dict[str, object] = (
+                    {"mode": mode if rng.random() < 0.9 else "bridge"} if kind == "macvlan" else flags
+                )
                 child = self.upper(lower, self.space(), kind, info)
                 if mode == "source" and kind == "macvlan":
                     child.allow(rng.choice(self.stations))  # type: ignore[attr-defined]
@@ -174,7 +177,13 @@ class City:
         """A frame as this device may send: mostly its own source address, mostly to somebody."""
         rng = self.rng
         src = dev.mac if rng.random() < 0.5 else self.mac()
-        dst = self.mac() if rng.random() < 0.8 else rng.choice((BROADCAST, BROADCAST, 0x0100_5E01_0203, 0x0180_C200_0000, 0x0180_C200_000E, 0x02DE_AD00_0001))
+        dst = (
+            self.mac()
+            if rng.random() < 0.8
+            else rng.choice(
+                (BROADCAST, BROADCAST, 0x0100_5E01_0203, 0x0180_C200_0000, 0x0180_C200_000E, 0x02DE_AD00_0001)
+            )
+        )
         if rng.random() < 0.02:
             src = rng.choice((0, 0x0100_5E00_0001))
         octets = dst.to_bytes(6, "big") + src.to_bytes(6, "big")
@@ -186,7 +195,14 @@ class City:
         if proto == IPV4:
             body = self.ipv4(len(body))
         elif proto == ARP:
-            body = bytes.fromhex("0001080006040001") + src.to_bytes(6, "big") + self.ip() + bytes(6) + self.ip() + bytes(18)
+            body = (
+                bytes.fromhex("0001080006040001")
+                + src.to_bytes(6, "big")
+                + self.ip()
+                + bytes(6)
+                + self.ip()
+                + bytes(18)
+            )
         return Frame.parse(octets + proto.to_bytes(2, "big") + body)
 
     def ip(self) -> bytes:

@@ -13,7 +13,8 @@ from typing import Any
 
 from simvlan.devices.bridge import Bridge
 from simvlan.devices.device import Device
-from simvlan.engines.batch import FrameBatch, compile
+from simvlan.engines.batch import FrameBatch, Pipeline
+from simvlan.engines.batch.classes import DROP_NUMBER
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.errors import Unsupported
 from simvlan.frame import ARP, IPV4, OTHERHOST, Frame, mac_text
@@ -96,7 +97,7 @@ def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, **option
     """Forward frames in batches of random size, then one by one, and compare everything."""
     before = counters(net), databases(net)
     try:
-        pipeline = compile(net, **options)
+        pipeline = Pipeline(net, **options)
     except Unsupported as refusal:
         _refused(tally, refusal)
         return
@@ -147,9 +148,9 @@ def check_copies(outcome: Any) -> None:
     for frame, device, drop, form, ptype in rows:
         found.setdefault(frame, []).append((device, drop, form, ptype))
     for frame in range(len(outcome)):
-        told = sorted((outcome.devices[d], str(drop), outcome.octets(frame, form), p) for d, drop, form, p in found.get(frame, []))
-        from simvlan.engines.batch.classes import DROP_NUMBER
-
+        told = sorted(
+            (outcome.devices[d], str(drop), outcome.octets(frame, form), p) for d, drop, form, p in found.get(frame, [])
+        )
         expected = sorted(
             (path, str(-1 if drop is None else DROP_NUMBER[drop]), octets, int(ptype))
             for path, drop, octets, ptype in outcome.ends(frame)

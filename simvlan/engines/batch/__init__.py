@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Copies", "FrameBatch", "Outcome", "Pipeline", "compile"]
 
 
-def compile(lab: Network | object) -> Pipeline:
+def compile(lab: Network | object) -> Pipeline:  # noqa: A001 - the word for it, as in re.compile
     """Turn a lab (or its network) as it is now into tables.
 
     Raises:

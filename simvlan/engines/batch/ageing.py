@@ -1,7 +1,7 @@
 """Time between frames: bridges forget stations that have been silent for too long.
 
-The array counterpart of `Fdb.sweep` (br_fdb_cleanup): when it runs, whom it forgets and when it comes back are the same. The
-stamps it compares are those of `Stations`.
+The array counterpart of `Fdb.sweep` (br_fdb_cleanup): when it runs, whom it forgets and when it comes back are the
+same. The stamps it compares are those of `Stations`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Ageing:
         """
         if until >= self.horizon:
             raise Unsupported(
-                f"{self.what}: a multicast timer runs out at {self.horizon} ns from the start; send frames before that, "
+                f"{self.what}: a multicast timer runs out {self.horizon} ns from the start: send frames before that, "
                 "or set mcast_snooping 0"
             )
 

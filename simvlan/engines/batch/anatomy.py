@@ -211,4 +211,3 @@ def _nothing(dev: Any) -> Hashable:
 
 
 _KINDS = {"veth": _nothing, "vlan": _vlan, "macvlan": _macvlan, "ipvlan": _ipvlan, "dummy": _nothing}
-

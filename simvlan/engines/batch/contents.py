@@ -1,7 +1,7 @@
 """What a frame carries beside its MACs, sorted into kinds: frames of one kind get the same answer from every rule.
 
-Lengths matter where a device's MTU is near; ethertypes where a rule names them; tags in full; addresses inside only where
-ipvlan or multicast snooping look at them. A kind may be finer than need be, never coarser.
+Lengths matter where a device's MTU is near; ethertypes where a rule names them; tags in full; addresses inside only
+where ipvlan or multicast snooping look at them. A kind may be finer than need be, never coarser.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simvlan.devices import bridge_igmp
 from simvlan.devices.ipvlan import IpvlanPort
 from simvlan.devices.macvlan_port import MacvlanPort
 from simvlan.engines.batch.interner import U64, Interner
-from simvlan.frame import ARP, DOT1Q, GROUP, IPV4, IPV6, MAX_SIZE, QINQ, Frame
+from simvlan.frame import ARP, DOT1Q, IPV4, IPV6, MAX_SIZE, QINQ, Frame
 
 if TYPE_CHECKING:
     from simvlan.engines.batch.anatomy import Anatomy
@@ -50,7 +50,9 @@ class Contents:
         self._outer, self._inner, self._fine = Interner(), Interner(), Interner()
         self._whole: dict[bytes, int] = {}
         self._messages: dict[Any, int] = {}
-        self._plain: NDArray[np.int32] = np.full((int(self.ether_kind.max()) + 1, int(self.length_kind.max()) + 1), -1, np.int32)
+        self._plain: NDArray[np.int32] = np.full(
+            (int(self.ether_kind.max()) + 1, int(self.length_kind.max()) + 1), -1, np.int32
+        )
         self.exact: list[bool] = []
 
     def of(self, batch: FrameBatch, group: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -63,7 +65,9 @@ class Contents:
         looked_at = self._looked_at(kind_of_type, tagged, group)
         if not tagged.any() and not looked_at.any():
             return self._untagged(kind_of_type, kind_of_length)
-        lengths_in_key = np.where(looked_at, lengths.astype(np.uint64) | np.uint64(1 << 17), kind_of_length.astype(np.uint64))
+        lengths_in_key = np.where(
+            looked_at, lengths.astype(np.uint64) | np.uint64(1 << 17), kind_of_length.astype(np.uint64)
+        )
         keys = UNTAGGED | kind_of_type.astype(np.uint64) | lengths_in_key << np.uint64(8)
         inner = kind_of_type.copy()
         offset = np.full(len(batch), 14, np.int64)
@@ -152,7 +156,11 @@ class Contents:
         frame = Frame(0, 0, octets[offset - 2] << 8 | octets[offset - 1], octets[offset:])
         message = bridge_igmp.read(frame)
         whole = bridge_igmp.destination(frame) if message == bridge_igmp.PLAIN else None
-        piece = frame.proto == IPV4 and len(octets) >= offset + 8 and bool((octets[offset + 6] << 8 | octets[offset + 7]) & 0x3FFF)
+        piece = (
+            frame.proto == IPV4
+            and len(octets) >= offset + 8
+            and bool((octets[offset + 6] << 8 | octets[offset + 7]) & 0x3FFF)
+        )
         head = octets[offset : offset + 10] if piece or message != bridge_igmp.PLAIN else b""
         control = octets[offset + 9] if frame.proto == IPV4 and len(octets) > offset + 9 else 0
         return self._messages.setdefault((message, whole, piece, head, control), len(self._messages) + 1)

@@ -202,9 +202,7 @@ def all_to_all(
     return between_pairs(stations, src, (src + np.repeat(np.arange(1, count), count)) % count, rng, sizes, times)
 
 
-def arp_storm(
-    stations: Stations, n: int, rng: Generator, *, size: int = 64, times: Times | None = None
-) -> FrameBatch:
+def arp_storm(stations: Stations, n: int, rng: Generator, *, size: int = 64, times: Times | None = None) -> FrameBatch:
     """Broadcast ARP requests, each from a random station for a random other one's address."""
     _at_least_two(stations)
     src = rng.integers(0, len(stations), n)

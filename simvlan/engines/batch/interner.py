@@ -1,7 +1,7 @@
 """Exact interning of integers: 60-bit keys to dense ids, thousands at a time.
 
-A two-choice (cuckoo) table, quotiented: a multiplication by an odd number modulo 2^60 is a bijection, so the slot and the
-remainder together are the key, and an entry is `remainder << id_bits | id` in 8 octets. A look-up is two gathers and a
+A two-choice (cuckoo) table, quotiented: a multiplication by an odd number modulo 2^60 is a bijection, so the slot and
+the remainder together are the key, and an entry is `remainder << id_bits | id` in 8 octets. A look-up is two gathers and a
 minimum, without a branch and without comparing keys.
 """
 
@@ -16,7 +16,10 @@ U64: TypeAlias = "NDArray[np.uint64]"
 
 KEY_BITS = 60
 MASK = np.uint64((1 << KEY_BITS) - 1)
-FACTORS = (np.uint64(0x9E37_79B9_7F4A_7C15 & (1 << KEY_BITS) - 1), np.uint64(0xC2B2_AE3D_27D4_EB4F & (1 << KEY_BITS) - 1))
+FACTORS = (
+    np.uint64(0x9E37_79B9_7F4A_7C15 & (1 << KEY_BITS) - 1),
+    np.uint64(0xC2B2_AE3D_27D4_EB4F & (1 << KEY_BITS) - 1),
+)
 """Odd multipliers, one per choice."""
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 SMALLEST_BITS = 10

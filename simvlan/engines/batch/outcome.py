@@ -88,7 +88,9 @@ class Outcome:
         frame = np.concatenate([p[0] for p in parts] or [np.zeros(0, np.int32)]).astype(np.int32, copy=False)
         device = np.concatenate([p[1] for p in parts] or [np.zeros(0, np.int32)]).astype(np.int32, copy=False)
         sizes = [len(p[0]) for p in parts]
-        columns = [np.repeat(np.array([getattr(p[2], n) for p in parts], np.int32), sizes) for n in ("drop", "form", "ptype")]
+        columns = [
+            np.repeat(np.array([getattr(p[2], n) for p in parts], np.int32), sizes) for n in ("drop", "form", "ptype")
+        ]
         order = np.argsort(frame, kind="stable")
         return Copies(frame[order], device[order], *(c[order] for c in columns))
 
@@ -115,7 +117,9 @@ class Outcome:
 
     def _of_limb(self, limbs: I32, place: int) -> I32:
         """Return the device at a place of each limb."""
-        table: I32 = np.array([l.devices[place] if place < len(l.devices) else -1 for l in self.anatomy.limbs], np.int32)
+        table: I32 = np.array(
+            [x.devices[place] if place < len(x.devices) else -1 for x in self.anatomy.limbs], np.int32
+        )
         return table[limbs]
 
     def _ranks(self, breed: int, which: NDArray[np.int64]) -> NDArray[np.int64]:

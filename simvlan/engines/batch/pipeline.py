@@ -1,8 +1,8 @@
 """`compile(lab)` and `Pipeline.forward`: where every frame of a batch goes, exactly as `walk` would say one at a time.
 
-A frame's class is found by array operations; what becomes of a class was asked of the scalar rules once (`classes`). Frames
-are taken in order where order matters: a frame whose source is new or moved changes the answer for later frames from
-or to that address, and only for those (`settle`). Between frames time passes: a bridge's garbage collector runs when
+A frame's class is found by array operations; what becomes of a class was asked of the scalar rules once (`classes`).
+Frames are taken in order where order matters: a frame whose source is new or moved changes the answer for later frames
+from or to that address, and only for those (`settle`). Between frames time passes: a bridge's garbage collector runs when
 due (`ageing`).
 """
 
@@ -17,8 +17,8 @@ from simvlan.engines.batch.ageing import Ageing
 from simvlan.engines.batch.anatomy import Anatomy
 from simvlan.engines.batch.classes import CERTAIN, KEEP, NOWHERE, Answer, Classes, NotAlike, Situation, limb_in
 from simvlan.engines.batch.contents import Contents
-from simvlan.engines.batch.interner import U64, Interner
 from simvlan.engines.batch.inside import Addresses
+from simvlan.engines.batch.interner import U64, Interner
 from simvlan.engines.batch.limits import check
 from simvlan.engines.batch.outcome import Outcome
 from simvlan.engines.batch.probe import Prober
@@ -207,7 +207,9 @@ class Pipeline:
 
     def _sender(self, number: int) -> int:
         limb = int(self.anatomy.limb_of[number])
-        role = (1, int(self.anatomy.breed_of[limb]), int(self.anatomy.place_of[number])) if limb >= 0 else (0, number, 0)
+        role = (
+            (1, int(self.anatomy.breed_of[limb]), int(self.anatomy.place_of[number])) if limb >= 0 else (0, number, 0)
+        )
         return self._senders.setdefault(role, len(self._senders))
 
     # -- state ------------------------------------------------------------------------------------------------------
@@ -240,7 +242,9 @@ class Pipeline:
         known = len(standing)
         stations.standing[:known], stations.limb[:known] = standing, limb
         stations.forget_from(known)
-        stations.stamps = {k: np.concatenate((v, np.zeros(len(stations.standing) - len(v), np.int64))) for k, v in stamps.items()}
+        stations.stamps = {
+            k: np.concatenate((v, np.zeros(len(stations.standing) - len(v), np.int64))) for k, v in stamps.items()
+        }
         self.ageing.recall(ageing)
 
     def _picture(self) -> int:
@@ -251,7 +255,17 @@ class Pipeline:
             for d in network.devices()
         ]
         ports = [
-            (p.state, p.quick, p.flood, p.hairpin, p.isolated, p.learning, p.locked, tuple(p.vlans.vids.items()), p.vlans.pvid)
+            (
+                p.state,
+                p.quick,
+                p.flood,
+                p.hairpin,
+                p.isolated,
+                p.learning,
+                p.locked,
+                tuple(p.vlans.vids.items()),
+                p.vlans.pvid,
+            )
             for b in self.prober.bridges.values()
             for p in b.ports
         ]

@@ -8,7 +8,7 @@ bridge, fragments, packets for the host to route) is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -169,7 +169,7 @@ class Prober:
 
     # -- one probe --------------------------------------------------------------------------------------------------
 
-    def ask(self, ingress: int, frame: Frame, places: dict[int, Iterable[Place]]) -> Recording:
+    def ask(self, ingress: int, frame: Frame, places: Mapping[int, Iterable[Place]]) -> Recording:
         """Send a frame on a device, with these MACs known at these places (all others unknown)."""
         self._install(places)
         self._ends, self._crossings, self._crossed_by, self._steps = [], [], {}, 0
@@ -179,7 +179,7 @@ class Prober:
         source, heard = self._learned(frame.src)
         return Recording(self._ends, self._restore_counters(), source, heard, self._crossings)
 
-    def _install(self, places: dict[int, Iterable[Place]]) -> None:
+    def _install(self, places: Mapping[int, Iterable[Place]]) -> None:
         for bridge in self.bridges.values():
             bridge.fdb.entries.clear()
         for mac, known in places.items():
@@ -235,7 +235,9 @@ class Prober:
         for _, target, _ in emits:
             self._touched.add(target)
         if drop is not None or way == "up":
-            self._ends.append(End(self.anatomy.number[dev], drop, bytes(frame), int(frame.ptype), self._last_crossing(fid)))
+            self._ends.append(
+                End(self.anatomy.number[dev], drop, bytes(frame), int(frame.ptype), self._last_crossing(fid))
+            )
 
     def _arrived(self, dev: Device, frame: Frame, why: Why) -> Drop | None:
         """Answer for the stacks: what needs no look into the packet is theirs to say, the rest counts as delivered."""

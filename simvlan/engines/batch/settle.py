@@ -69,9 +69,7 @@ def too_early(
         early = now
 
 
-def _first(
-    keys: NDArray[np.int64], which: NDArray[np.bool_], order: NDArray[np.int64], size: int
-) -> NDArray[np.int64]:
+def _first(keys: NDArray[np.int64], which: NDArray[np.bool_], order: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Return the first of the chosen frames for every key."""
     first = np.full(size, LATER)
     chosen = np.flatnonzero(which)[::-1]

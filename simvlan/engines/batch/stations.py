@@ -1,8 +1,8 @@
 """What the network knows of every MAC: whose it is, and where each bridge has it.
 
-A frame's way depends on its two addresses only through this: the *standing* of a MAC. Stations of like standing are told
-apart by the limb they are on, so ten thousand stations behind 64 ports have a handful of standings. `Stations` keeps the
-standing and the limb of every MAC seen, as two arrays; learning is one store, ageing one comparison per bridge.
+A frame's way depends on its two addresses only through this: the *standing* of a MAC. Stations of like standing are
+told apart by the limb they are on, so ten thousand stations behind 64 ports have a handful of standings. `Stations`
+keeps the standing and the limb of every MAC seen, as two arrays; learning is one store, ageing one comparison per bridge.
 """
 
 from __future__ import annotations
@@ -147,7 +147,10 @@ class Stations:
         if not limbs:
             return self._number(Standing(role, -1, -1, tuple(sorted(places)))), -1
         (only,) = limbs
-        moved = (p._replace(port=ON_LIMB - int(place_of[p.port])) if p.port >= 0 and of[p.port] == only else p for p in places)
+        moved = (
+            p._replace(port=ON_LIMB - int(place_of[p.port])) if p.port >= 0 and of[p.port] == only else p
+            for p in places
+        )
         return self._number(Standing(role, int(self.anatomy.breed_of[only]), -1, tuple(sorted(moved)))), only
 
     def _number(self, standing: Standing) -> int:
