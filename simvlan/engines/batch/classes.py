@@ -1,9 +1,10 @@
 """Classes of frames: the rules' answer for each, asked once and written with the names taken out.
 
 A class is what the answer depends on: where the frame is sent, the standing of both MACs, the kind of content, and
-which of the limbs involved are the same one. The answer names devices by *roles*: this one device, the n-th device of the limb
-in variable v (0: where it is sent, 1: its source's, 2: its destination's, 3 and 4: its IP destination's and source's),
-or the n-th device of every other limb of a breed. Where likeness does not hold, the class is answered limb by limb.
+which of the limbs involved are the same one. The answer names devices by *roles*: this one device, the n-th device of
+the limb in variable v (0: where it is sent, 1: its source's, 2: its destination's, 3 and 4: its IP destination's and
+source's), or the n-th device of every other limb of a breed. Where likeness does not hold, the class is answered limb
+by limb.
 """
 
 from __future__ import annotations

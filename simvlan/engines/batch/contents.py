@@ -173,7 +173,8 @@ def _header(batch: FrameBatch, at: Any, offset: Any) -> U64:
     total = head[at, np.minimum(offset + 2, 63)].astype(np.int64) << 8 | head[at, np.minimum(offset + 3, 63)]
     size = batch.length[at].astype(np.int64) - offset
     beyond = np.clip(total - size, 0, 15)
-    return (first | beyond << 8 | (total < (first & 15) * 4) << 12).astype(np.uint64)
+    number: U64 = (first | beyond << 8 | (total < (first & 15) * 4) << 12).astype(np.uint64)
+    return number
 
 
 def _big(head: Any, at: int, size: int) -> U64:

@@ -1,8 +1,8 @@
 """Exact interning of integers: 60-bit keys to dense ids, thousands at a time.
 
 A two-choice (cuckoo) table, quotiented: a multiplication by an odd number modulo 2^60 is a bijection, so the slot and
-the remainder together are the key, and an entry is `remainder << id_bits | id` in 8 octets. A look-up is two gathers and a
-minimum, without a branch and without comparing keys.
+the remainder together are the key, and an entry is `remainder << id_bits | id` in 8 octets. A look-up is two gathers
+and a minimum, without a branch and without comparing keys.
 """
 
 from __future__ import annotations

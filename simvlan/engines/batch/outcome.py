@@ -66,7 +66,8 @@ class Outcome:
     @property
     def limbs(self) -> I32:
         """The limb on which each frame was sent."""
-        return self.places[0]
+        ground: I32 = self.places[0]
+        return ground
 
     def fill(self, at: int, chosen: I32, run: Run) -> None:
         """Take in one chunk."""
@@ -223,9 +224,11 @@ class Outcome:
 def _all_but(which: NDArray[np.int64], members: I32, skipped: NDArray[np.int64]) -> tuple[Any, Any]:
     """Return (frames, devices): every member for every frame, but for the members at its skipped ranks (k, n)."""
     bound = (skipped < len(members)).sum(axis=0)
-    if not len(which) or (bound != bound[0]).any():
+    if not len(which):
+        return which, members[:0]
+    if (bound != bound[0]).any():
         parts = [_all_but(which[bound == k], members, skipped[:, bound == k]) for k in np.unique(bound)]
-        return tuple(np.concatenate(column) for column in zip(*parts, strict=True)) if parts else (which, which)
+        return np.concatenate([frames for frames, _ in parts]), np.concatenate([devices for _, devices in parts])
     k = int(bound[0])
     at = np.broadcast_to(np.arange(len(members) - k, dtype=np.int32), (len(which), len(members) - k)).copy()
     for row in range(k):

@@ -2,8 +2,8 @@
 
 A frame's class is found by array operations; what becomes of a class was asked of the scalar rules once (`classes`).
 Frames are taken in order where order matters: a frame whose source is new or moved changes the answer for later frames
-from or to that address, and only for those (`settle`). Between frames time passes: a bridge's garbage collector runs when
-due (`ageing`).
+from or to that address, and only for those (`settle`). Between frames time passes: a bridge's garbage collector
+runs when due (`ageing`).
 """
 
 from __future__ import annotations
@@ -232,19 +232,19 @@ class Pipeline:
         self.ageing.check_horizon(int(batch.time[-1]))
 
     def _remember(self) -> Any:
-        stations = self.stations
-        return (stations.standing.copy(), stations.limb.copy(), {k: v.copy() for k, v in stations.stamps.items()},
-                self.ageing.remember())  # fmt: skip
+        """Return what `_recall` puts back."""
+        stations, count = self.stations, len(self.stations.macs)
+        stamps = {slot: times[:count].copy() for slot, times in stations.stamps.items()}
+        return stations.standing[:count].copy(), stations.limb[:count].copy(), stamps, self.ageing.remember()
 
     def _recall(self, kept: Any) -> None:
+        """Go back to a moment: MACs met since then are known nowhere."""
         stations = self.stations
         standing, limb, stamps, ageing = kept
-        known = len(standing)
-        stations.standing[:known], stations.limb[:known] = standing, limb
-        stations.forget_from(known)
-        stations.stamps = {
-            k: np.concatenate((v, np.zeros(len(stations.standing) - len(v), np.int64))) for k, v in stamps.items()
-        }
+        stations.forget_from(len(standing))
+        stations.standing[: len(standing)], stations.limb[: len(standing)] = standing, limb
+        for slot, times in stations.stamps.items():
+            times[: len(standing)] = stamps.get(slot, 0)
         self.ageing.recall(ageing)
 
     def _picture(self) -> int:

@@ -8,6 +8,7 @@ bridge, fragments, packets for the host to route) is refused by name.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
@@ -21,6 +22,7 @@ from simvlan.devices.macvlan_defrag import Reassembly
 from simvlan.devices.macvlan_port import MacvlanPort
 from simvlan.errors import Unsupported
 from simvlan.frame import ARP, IPV4, OTHERHOST, Frame
+from simvlan.transmission import NOBODY
 from simvlan.verdict import Drop, Emit, Why
 
 if TYPE_CHECKING:
@@ -35,9 +37,6 @@ _COUNTERS = attrgetter(*COUNTERS)
 
 NEVER = -1
 """An entry's `updated` before a probe: whatever is different afterwards was heard."""
-
-STEPS_PER_DEVICE, STEPS_ANYWAY = 64, 10_000
-"""More steps than this for one frame are a loop."""
 
 
 class Place(NamedTuple):
@@ -108,14 +107,12 @@ class Prober:
         self.network = network
         self.anatomy = anatomy
         self.bridges = {anatomy.number[dev]: dev for dev in anatomy.devices if isinstance(dev, Bridge)}
-        self.step_limit = STEPS_PER_DEVICE * len(anatomy.devices) + STEPS_ANYWAY
         self._before: list[tuple[int, ...]] = []
         self._touched: set[Device] = set()
         self._ends: list[End] = []
         self._crossings: list[Crossing] = []
         self._crossed_by: dict[int, int] = {}
         self._sent_as = (0, 0)
-        self._steps = 0
 
     # -- a session: the network lent out ----------------------------------------------------------------------------
 
@@ -124,8 +121,8 @@ class Prober:
         """Borrow the network; whatever happens, it is afterwards what it was."""
         net = self.network
         with ExitStack() as undo:
-            for name, value in (("protocols", self._arrived), ("_tracer", self), ("_why", None), ("_parent_of", {}),
-                                ("_last_fid", net._last_fid), ("_hops", 0), ("_fid", 0)):  # fmt: skip
+            lent = {"protocols": self._arrived, "_tracer": self, "_why": None, "_parent_of": {}, "storms": Counter()}
+            for name, value in (lent | {"_last_fid": net._last_fid, "_fid": 0, "_journey": NOBODY}).items():
                 _lend(undo, net, name, value)
             for dev in self.anatomy.devices:
                 self._lend_device(undo, dev)
@@ -172,7 +169,7 @@ class Prober:
     def ask(self, ingress: int, frame: Frame, places: Mapping[int, Iterable[Place]]) -> Recording:
         """Send a frame on a device, with these MACs known at these places (all others unknown)."""
         self._install(places)
-        self._ends, self._crossings, self._crossed_by, self._steps = [], [], {}, 0
+        self._ends, self._crossings, self._crossed_by = [], [], {}
         self._touched = {self.anatomy.devices[ingress]}
         self._sent_as = (frame.dst, frame.src)
         self.network.send(self.anatomy.devices[ingress], frame)
@@ -226,8 +223,7 @@ class Prober:
         drop: Drop | None, emits: Sequence[Emit] = (),
     ) -> None:  # fmt: skip
         """Take note of one step (the network's tracer)."""
-        self._steps += 1
-        if self._steps > self.step_limit or drop is Drop.STORM:
+        if drop is Drop.STORM:
             raise Unsupported(f"{dev.path}: a forwarding loop: break it, or use the event engine")
         if (frame.dst, frame.src) != self._sent_as:
             raise Unsupported(f"{dev.path}: a rule gave the frame another address: use the event engine")

@@ -2,7 +2,8 @@
 
 A frame's way depends on its two addresses only through this: the *standing* of a MAC. Stations of like standing are
 told apart by the limb they are on, so ten thousand stations behind 64 ports have a handful of standings. `Stations`
-keeps the standing and the limb of every MAC seen, as two arrays; learning is one store, ageing one comparison per bridge.
+keeps the standing and the limb of every MAC seen, as two arrays; learning is one store, ageing one comparison
+per bridge.
 """
 
 from __future__ import annotations

@@ -1,0 +1,200 @@
+"""The batch engine against the walk: random networks, and the cases that make it hard."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simvlan.devices.bridge_igmp import checksum
+from simvlan.engines.batch import FrameBatch, Pipeline
+from simvlan.engines.batch import compile as compile_lab
+from simvlan.engines.batch.interner import Interner
+from simvlan.engines.batch.settle import too_early
+from simvlan.engines.events import EventClock
+from simvlan.errors import Unsupported
+from simvlan.frame import BROADCAST, Frame
+from simvlan.lab import Lab
+from simvlan.network import Network
+from simvlan.qdisc import Netem, NetemOptions
+from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
+from tests.batch_networks import City
+from tests.batch_parity import Sent, Tally, batch_of, hold
+from tests.networks import World
+
+SECOND = 1_000_000_000
+A, B, C = 0x02AA_0000_0001, 0x02AA_0000_0002, 0x02AA_0000_0003
+
+
+def star(ports: int, **info: object) -> Network:
+    """A bridge with containers on it."""
+    net = Network(EventClock(), 1)
+    bridge = link_add(net, net.netns[""], LinkSpec("bridge", "br0", info={"mcast_snooping": 0, **info}))
+    for number in range(ports):
+        peer = PeerSpec("eth0", net.add_netns(f"c{number}"))
+        near: Any = link_add(net, net.netns[""], LinkSpec("veth", f"v{number}", peer=peer))
+        link_set(net, near, master=bridge, up=True)
+        link_set(net, near.peer, up=True)
+    link_set(net, bridge, up=True)
+    return net
+
+
+def sent(port: int, dst: int, src: int, time: int = 0) -> Sent:
+    return f"c{port}/eth0", Frame(dst, src, 0x88B5, bytes(46)), time
+
+
+# -- parity ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(90))
+def test_container_networks(seed: int) -> None:
+    """Bridges, VLANs, macvlan, ipvlan, trunks; stations come, move and are forgotten."""
+    city, tally = City(seed), Tally()
+    hold(city.net, city.traffic(100), Random(seed), tally)
+    assert tally.frames or tally.refused
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_anything_on_anything(seed: int) -> None:
+    """Random stacks of every device kind, most of which lead nowhere."""
+    clock = EventClock()
+    world, tally = World(seed, clock), Tally()
+    clock.advance(60 * SECOND)
+    devices = world.devices()
+    frames = [(world.rng.choice(devices).path, world.frame(), 1_000 * n) for n in range(60)] if devices else []
+    hold(world.net, frames, Random(seed), tally)
+    assert tally.frames or tally.refused or not devices
+
+
+@pytest.mark.parametrize("ageing", [0, 2, 300])
+def test_stations_that_move_with_every_frame(ageing: int) -> None:
+    """The same MAC from another port each time, and others talking to it meanwhile."""
+    net, rng = star(6), Random(ageing)
+    net.device("root/br0").ageing_time = ageing * SECOND  # type: ignore[attr-defined]
+    frames = [sent(rng.randrange(6), rng.choice((A, B, C)), rng.choice((A, B, C)), n * SECOND // 4) for n in range(300)]
+    tally = Tally()
+    hold(net, frames, rng, tally)
+    assert (tally.drops.get("BRIDGE_SAME_PORT", 0) > 10) == (ageing > 0)
+    assert tally.copies >= 300
+
+
+def test_many_containers_share_few_classes() -> None:
+    """200 ports, each its own station: the rules are asked a few dozen times, not 40,000."""
+    net, rng, tally = star(200), Random(1), Tally()
+    macs = [0x02BB_0000_0000 + n for n in range(200)]
+    frames = [(n, rng.choice((*macs, BROADCAST)), macs[n]) for n in (rng.randrange(200) for _ in range(1_000))]
+    hold(net, [sent(*f) for f in frames], rng, tally)
+    assert tally.classes < 100
+
+
+# -- the lab is only lent -------------------------------------------------------------------------------------------
+
+
+def test_forwarding_leaves_the_lab_alone_and_a_refusal_leaves_the_pipeline_alone() -> None:
+    """An IGMP report cannot be tabulated: its whole batch is refused, and what was known before is known after."""
+    net = star(3, mcast_snooping=1)
+    pipeline = Pipeline(net)
+    pipeline.forward(batch_of([sent(0, B, A)]))
+    known = list(pipeline.fdb())
+    head = bytes.fromhex("4500001c0000400001020000") + bytes.fromhex("0a000001ef010203")
+    body = bytes.fromhex("16000000ef010203")
+    report = head[:10] + checksum(head).to_bytes(2, "big") + head[12:]
+    igmp = body[:2] + checksum(body).to_bytes(2, "big") + body[4:]
+    frames = [sent(1, A, C), ("c0/eth0", Frame(0x0100_5E01_0203, A, 0x0800, report + igmp), 5)]
+    with pytest.raises(Unsupported, match=r"root/br0: IGMP.*mcast_snooping 0"):
+        pipeline.forward(batch_of(frames))
+    assert list(pipeline.fdb()) == known
+    assert not net.device("root/br0").mcast.mdb.groups  # type: ignore[attr-defined]
+    assert pipeline.forward(batch_of(frames[:1])).drops() == {"UNHANDLED_PROTO": 1}
+
+
+def test_a_changed_network_is_noticed() -> None:
+    net = star(3)
+    pipeline = Pipeline(net)
+    link_set(net, net.device("root/v2"), up=False)
+    with pytest.raises(Unsupported, match="compile it again"):
+        pipeline.forward(batch_of([sent(0, B, A)]))
+
+
+# -- refusals -------------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_tabulated_is_refused_by_name() -> None:
+    net = star(2)
+    net.device("root/v1").qdisc = Netem(NetemOptions(delay_ns=5), Random(1))
+    with pytest.raises(Unsupported, match="root/v1 has a queueing discipline"):
+        compile_lab(net)
+    net = star(2)
+    link_set(net, net.device("root/br0"), info={"stp_state": 1})
+    with pytest.raises(Unsupported, match="root/br0 runs the spanning tree"):
+        compile_lab(net)
+    net = star(2)
+    link_set(net, net.device("root/v0"), slave_info={"neigh_suppress": 1})
+    with pytest.raises(Unsupported, match="root/v0: the bridge answers ARP"):
+        compile_lab(net)
+
+
+def test_a_loop_is_refused() -> None:
+    net = star(1)
+    near: Any = link_add(net, net.netns[""], LinkSpec("veth", "l0", peer=PeerSpec("l1")))
+    for end in (near, near.peer):
+        link_set(net, end, master=net.device("root/br0"), up=True)
+    with pytest.raises(Unsupported, match="forwarding loop"):
+        Pipeline(net).forward(batch_of([sent(0, BROADCAST, A)]))
+
+
+def test_wrong_batches_are_named() -> None:
+    pipeline = Pipeline(star(2))
+    with pytest.raises(ValueError, match="frame 1 is sent before frame 0"):
+        pipeline.forward(batch_of([sent(0, A, B, 5), sent(0, A, B, 4)]))
+    with pytest.raises(ValueError, match="no network namespace"):
+        pipeline.forward(batch_of([("nobody/eth0", Frame(A, B, 0x88B5, bytes(46)), 0)]))
+    pipeline.forward(batch_of([sent(0, A, B, 5)]))
+    with pytest.raises(ValueError, match="until 5 ns were forwarded"):
+        pipeline.forward(batch_of([sent(0, A, B, 4)]))
+    assert len(pipeline.forward(FrameBatch.from_octets([]))) == 0
+
+
+def test_a_lab_compiles() -> None:
+    lab = Lab(script="ip netns add c; ip link add v type veth peer name eth0 netns c; ip link set v up\n"
+                     "ip -n c link set eth0 up")  # fmt: skip
+    outcome = compile_lab(lab).forward(batch_of([("c/eth0", Frame(BROADCAST, A, 0x88B5, bytes(46)), 0)]))
+    assert [(end[0], end[1].name if end[1] else "") for end in outcome.ends(0)] == [("root/v", "UNHANDLED_PROTO")]
+
+
+# -- parts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 700, 50_000])
+def test_interning_is_exact(count: int) -> None:
+    """Every key gets its own id, nobody else's key is found."""
+    rng = np.random.default_rng(count)
+    keys = rng.permutation(np.unique(rng.integers(0, 1 << 60, count).astype(np.uint64)))
+    table = Interner()
+    half = len(keys) // 2
+    assert (table.intern(np.repeat(keys[:half], 2)) == np.repeat(np.arange(half), 2)).all()
+    assert (table.find(keys[half:]) == table.missing).all()
+    assert (table.intern(keys) == np.arange(len(keys))).all()
+    assert (table.keys[: len(keys)] == keys).all()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_settling_is_in_order(seed: int) -> None:
+    """What is settled in one round is what a loop in order may settle, and the first frame always is."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 30))
+    source, destination = rng.integers(0, 6, n), rng.integers(0, 6, n)
+    changing, alone = rng.random(n) < 0.3, rng.random(n) < 0.1
+    changing |= alone
+    early = too_early(source, destination, changing, alone)
+    assert not early[0] or alone[0]
+    assert early[alone].all()
+    for i in np.flatnonzero(~early):
+        before = np.arange(n) < i
+        mine = (source == source[i]) | (source == destination[i])
+        assert not (before & mine & (changing | early)).any(), "an address may still change before this frame"
+        if changing[i]:
+            waiting = before & early & ((destination == source[i]) | (source == source[i]))
+            assert not waiting.any(), "an earlier frame still needs the old standing"
