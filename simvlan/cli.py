@@ -21,7 +21,6 @@ NOT_BUILT = {
     "bench": "a benchmark of this machine",
     "diff": "a comparison with a real kernel",
     "doctor": "what this machine can do",
-    "fuzz": "random scenarios against a real kernel",
     "live": "wall-clock runs with TAP devices",
 }
 """Verbs of later versions: refused by name, not listed."""
@@ -70,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _trace_parser(verbs)
     _matrix_parser(verbs)
     _serve_parser(verbs)
+    _fuzz_parser(verbs)
     return top
 
 
@@ -139,6 +139,36 @@ def _serve_parser(verbs: Any) -> None:
     serve.add_argument("--fast", action="store_true", help="virtual time instead of the wall's")
     serve.add_argument("--dialect", default="28", choices=["1.12", "27", "28", "29"], help="the release of Docker")
     serve.set_defaults(verb=serve_verb)
+
+
+def _fuzz_parser(verbs: Any) -> None:
+    fuzz = verbs.add_parser(
+        "fuzz",
+        help="random networks and frames, on the simulator and on a real kernel",
+        description="Run random networks and frames on the simulator and on a real kernel and compare every frame,"
+        " answer and listing. What disagrees is shrunk and saved as a script for `simvlan diff`. A campaign that was"
+        " interrupted goes on where it stopped when the same command is given again.",
+    )
+    fuzz.add_argument("--kernel", choices=("uml", "host"), required=True, help="User Mode Linux, or the host's (root)")
+    fuzz.add_argument("--scenarios", type=_count, default=100, metavar="N", help="how many networks (default: 100)")
+    fuzz.add_argument("--frames", type=_count, default=60, metavar="M", help="frames sent in each (default: 60)")
+    fuzz.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the first; the others follow")
+    fuzz.add_argument("--jobs", type=_count, default=2, metavar="J", help="guests at a time (default: 2)")
+    fuzz.add_argument("--out", metavar="DIR", help="state and scripts (default: fuzz-KERNEL-SEED)")
+    fuzz.add_argument("--fresh", action="store_true", help="begin anew instead of going on")
+    fuzz.add_argument("--time-limit", type=float, metavar="S", help="stop after so many seconds; go on another time")
+    fuzz.add_argument(
+        "--shrink-time", type=float, default=60.0, metavar="S", help="for each kind of disagreement; 0: no"
+    )
+    fuzz.add_argument("--json", action="store_true", help="print the report as JSON")
+    fuzz.set_defaults(verb=fuzz_verb)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
 
 
 def _recordings(made: argparse.ArgumentParser) -> None:
@@ -232,6 +262,13 @@ def serve_verb(options: argparse.Namespace) -> int:
     if unknown:
         return complain(f"serve: no network namespace {unknown[0]!r} in {options.script}")
     return serve(lab, nodes, options)
+
+
+def fuzz_verb(options: argparse.Namespace) -> int:
+    """simvlan fuzz."""
+    from simvlan.oracle.fuzz.verb import fuzz
+
+    return fuzz(options)
 
 
 def run_on_kernel(options: argparse.Namespace) -> int:

@@ -144,9 +144,7 @@ class Frame:
         """Return the frame with another packet type."""
         if self.ptype is ptype:
             return self
-        return Frame(
-            self.dst, self.src, self.proto, self.payload, self.accel, ptype, self.prio, self.csum
-        )
+        return Frame(self.dst, self.src, self.proto, self.payload, self.accel, ptype, self.prio, self.csum)
 
     def received_by(self, mac: int) -> Frame:
         """Return the frame as a device with address *mac* receives it from another (__dev_forward_skb).
@@ -166,9 +164,7 @@ class Frame:
 
     def with_accel(self, accel: int) -> Frame:
         """Return the frame with another accelerated tag (0: none)."""
-        return Frame(
-            self.dst, self.src, self.proto, self.payload, accel, self.ptype, self.prio, self.csum
-        )
+        return Frame(self.dst, self.src, self.proto, self.payload, accel, self.ptype, self.prio, self.csum)
 
     def pop_inband(self) -> Frame | None:
         """Move the outer in-band tag to the accelerated place (skb_vlan_untag); None if the frame is too short.
@@ -179,9 +175,7 @@ class Frame:
         if len(data) < 6:
             return None
         accel = self.proto << 16 | data[0] << 8 | data[1]
-        return Frame(
-            self.dst, self.src, data[2] << 8 | data[3], data[4:], accel, self.ptype, self.prio, self.csum
-        )
+        return Frame(self.dst, self.src, data[2] << 8 | data[3], data[4:], accel, self.ptype, self.prio, self.csum)
 
     def push_inband(self) -> Frame:
         """Put the accelerated tag into the octets (__vlan_hwaccel_push_inside)."""

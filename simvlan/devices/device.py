@@ -312,5 +312,3 @@ class Device:
     def uppers_of(self) -> Sequence[Device]:
         """Return the devices stacked on this one, oldest first."""
         return tuple(self.uppers)
-
-

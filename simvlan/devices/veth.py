@@ -63,6 +63,3 @@ class Veth(Device):
 def join(a: Veth, b: Veth) -> None:
     """Make two ends a pair."""
     a.peer, b.peer = b, a
-
-
-

@@ -153,10 +153,10 @@ def _link_modules(folder: Path) -> str:
     return str(folder)
 
 
-def _command(folder: Path, kernel: Kernel) -> list[str]:
-    """What starts the guest program; a virtual machine starts it through an init script, as options carry no spaces."""
+def _command(folder: Path, kernel: Kernel, program: str = "main") -> list[str]:
+    """What starts a guest program; a virtual machine starts it through an init script, as options carry no spaces."""
     package = str(Path(__file__).parent)
-    start = f"import sys; sys.path.insert(0, {package!r}); from guest.main import main; main({str(folder)!r})"
+    start = f"import sys; sys.path.insert(0, {package!r}); from guest.{program} import main; main({str(folder)!r})"
     if kernel == "host":
         return [sys.executable, "-IS", "-c", start]
     init = folder / "init"

@@ -387,4 +387,3 @@ def info(bridge: Bridge) -> dict[str, object]:
         **_mcast_info(bridge),
         **bridge.nf_call,
     }
-

@@ -126,5 +126,3 @@ def hand_over(path: str, sock: socket) -> None:
     except OSError as error:
         send(sock, b"I", b"\0simvlan-errno\0" + str(error.errno).encode())
     send(sock, b"I", b"")
-
-

@@ -206,8 +206,11 @@ class Arp:
         stack = self.stack
         indev = stack.indev(dev)
         mode = max(stack.conf_all.get("arp_announce"), indev.conf.get("arp_announce"))
-        if mode < 2 and packet_src and stack.addr_type(packet_src) == "local" and (
-            mode == 0 or indev.onlink(target, packet_src)
+        if (
+            mode < 2
+            and packet_src
+            and stack.addr_type(packet_src) == "local"
+            and (mode == 0 or indev.onlink(target, packet_src))
         ):
             return packet_src
         return stack.select_address(dev, target, LINK)

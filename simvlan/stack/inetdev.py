@@ -147,6 +147,4 @@ class InDevice:
 
     def onlink(self, a: int, b: int) -> bool:
         """Whether one subnet of the device holds both addresses (inet_addr_onlink); *b* zero: whether it holds *a*."""
-        return any(
-            not ifa.secondary and ifa.covers(a) and (not b or ifa.covers(b)) for ifa in self.addresses
-        )
+        return any(not ifa.secondary and ifa.covers(a) and (not b or ifa.covers(b)) for ifa in self.addresses)

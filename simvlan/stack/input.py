@@ -172,9 +172,7 @@ class Input:
         route = stack.fib.lookup(Flow(dst, src, tos, None, dev))
         return self._judge(dev, indev, dst, src, tos, route)
 
-    def _judge(
-        self, dev: Device, indev: InDevice, dst: int, src: int, tos: int, route: Route | None
-    ) -> InRoute | Drop:
+    def _judge(self, dev: Device, indev: InDevice, dst: int, src: int, tos: int, route: Route | None) -> InRoute | Drop:
         """Act on the type of the route found (the middle of ip_route_input_slow)."""
         forwarding = indev.conf.get("forwarding")
         if route is None or route.error:
@@ -214,9 +212,7 @@ class Input:
                 return valid
         return InRoute(fib.BROADCAST, route)
 
-    def validate(
-        self, dev: Device, indev: InDevice, src: int, dst: int, tos: int, out: Device | None
-    ) -> bool | Drop:
+    def validate(self, dev: Device, indev: InDevice, src: int, dst: int, tos: int, out: Device | None) -> bool | Drop:
         """Is the source plausible here (fib_validate_source)? True when it is a neighbour on this device."""
         stack = self.stack
         mode = max(stack.conf_all.get("rp_filter"), indev.conf.get("rp_filter"))
@@ -226,9 +222,7 @@ class Input:
             return Drop.IP_LOCAL_SOURCE
         return self._validate_fully(dev, indev, src, dst, tos, mode)
 
-    def _validate_fully(
-        self, dev: Device, indev: InDevice, src: int, dst: int, tos: int, mode: int
-    ) -> bool | Drop:
+    def _validate_fully(self, dev: Device, indev: InDevice, src: int, dst: int, tos: int, mode: int) -> bool | Drop:
         """Look the way back up (__fib_validate_source): strict wants this device, loose any."""
         stack = self.stack
         back = stack.fib.lookup(Flow(src, dst, tos, None, stack.lo))

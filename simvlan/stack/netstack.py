@@ -247,7 +247,12 @@ class Stack:
         return None if isinstance(answer, Drop) or answer.route is None else answer.route.dev
 
     def route_get(
-        self, dst: int, src: int | None = None, oif: Device | None = None, mark: int = 0, tos: int = 0,
+        self,
+        dst: int,
+        src: int | None = None,
+        oif: Device | None = None,
+        mark: int = 0,
+        tos: int = 0,
         iif: Device | None = None,
     ) -> RouteResult:
         """The route of a packet made here (`ip route get`).

@@ -1,7 +1,5 @@
 """tc of iproute2 6.1: `tc qdisc` with netem and tbf, alone or one under the other. All else is refused by name."""
 
-
-
 from __future__ import annotations
 
 import json

@@ -23,7 +23,7 @@ def main(folder: str) -> None:
     plan = json.loads(Path(folder, "jobs.json").read_text())
     try:
         if plan["virtual_machine"]:
-            _boot(plan["module_base"])
+            boot(plan["module_base"])
         Path(folder, "release").write_text(os.uname().release)
         for number, job in enumerate(plan["jobs"]):
             _run_isolated(Path(folder, str(number)), job)
@@ -33,7 +33,7 @@ def main(folder: str) -> None:
         syscalls.power_off()
 
 
-def _boot(module_base: str) -> None:
+def boot(module_base: str) -> None:
     """What an init does, as far as scripts need it."""
     for kind, target in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run")):
         syscalls.mount(kind, target, kind)

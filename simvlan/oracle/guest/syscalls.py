@@ -46,6 +46,11 @@ def mount(source: str, target: str, kind: str, flags: int = 0) -> None:
     _checked(_libc.mount(raw[0], raw[1], raw[2], ctypes.c_ulong(flags), None), f"mount {target}")
 
 
+def unmount(target: str) -> None:
+    """Unmount at once, in use or not (MNT_DETACH)."""
+    _checked(_libc.umount2(target.encode(), 2), f"umount {target}")
+
+
 def power_off() -> None:
     """End a virtual machine at once."""
     os.sync()

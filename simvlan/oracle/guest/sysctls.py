@@ -24,14 +24,15 @@ _PLAIN = {
 }
 
 
-def make_plain(ns_fd: int) -> None:
-    """Bring a namespace to the common start."""
-    within(ns_fd, _make_plain)
+def make_plain(ns_fd: int, *, brief: bool = False) -> None:
+    """Bring a namespace to the common start; `brief`: the machine's own settings are plain but for IPv6."""
+    within(ns_fd, lambda: _make_plain(brief))
 
 
-def _make_plain() -> None:
+def _make_plain(brief: bool) -> None:
     for name, value in _PLAIN.items():
-        set_sysctl(name, value)
+        if not brief or name.startswith("ipv6"):
+            set_sysctl(name, value)
 
 
 def set_sysctl(name: str, value: str) -> None:

@@ -22,7 +22,7 @@ _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_AUXDATA = 263, 8
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 _RCVBUF = 32 << 20
-_RTMGRP_LINK, _RTM_NEWLINK, _RTM_GETLINK, _IFLA_IFNAME = 1, 16, 18, 3
+_RTMGRP_LINK, _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _IFLA_IFNAME = 1, 16, 17, 18, 3
 _NLM_F_REQUEST_DUMP = 0x301
 
 T = TypeVar("T")
@@ -56,14 +56,18 @@ def _link_socket() -> socket.socket:
     return sock
 
 
-def _link_names(data: bytes) -> list[tuple[int, str]]:
-    """(index, name) of every RTM_NEWLINK in a netlink datagram; a bridge's port notices (AF_BRIDGE) are not links."""
+def _link_names(data: bytes) -> list[tuple[int, str, bool]]:
+    """(index, name, there) of every RTM_NEWLINK and RTM_DELLINK in a netlink datagram.
+
+    A bridge's port notices (AF_BRIDGE) are not links.
+    """
     found = []
     while len(data) >= 16:
         length, kind = struct.unpack_from("=IH", data)
-        if kind == _RTM_NEWLINK and data[16] == socket.AF_UNSPEC:
+        if kind in (_RTM_NEWLINK, _RTM_DELLINK) and data[16] == socket.AF_UNSPEC:
             (index,) = struct.unpack_from("=i", data, 20)
-            found.append((index, _attribute(data[32:length], _IFLA_IFNAME).rstrip(b"\0").decode()))
+            name = _attribute(data[32:length], _IFLA_IFNAME).rstrip(b"\0").decode()
+            found.append((index, name, kind == _RTM_NEWLINK))
         data = data[(length + 3) & ~3 :]
     return found
 
@@ -84,9 +88,11 @@ class Tap:
         """`log(device)` gives the list that a device's frames belong in."""
         self._log = log
         self._names: dict[int, str] = {}
+        self.devices: dict[int, str] = {}
+        """The devices there are now, by index; `_names` also knows those that were."""
         self._receiver = Receiver()
         self._packets, self._links = within(ns_fd, lambda: (_packet_socket(), _link_socket()))
-        self._learn_names()
+        self.pump_names()
 
     def filenos(self) -> tuple[int, int]:
         """What to poll."""
@@ -94,11 +100,16 @@ class Tap:
 
     def pump(self) -> int:
         """Take what has come; how many frames that was. Frames first: a later renaming does not concern them."""
+        frames = self.pump_frames()
+        self.pump_names()
+        return frames
+
+    def pump_frames(self) -> int:
+        """Take the frames that have come; how many that was."""
         frames = 0
         while frame := self._receiver.receive(self._packets.fileno()):
             self._record(frame)
             frames += 1
-        self._learn_names()
         return frames
 
     def close(self) -> None:
@@ -109,15 +120,19 @@ class Tap:
 
     def _record(self, frame: Received) -> None:
         if frame.ifindex not in self._names:
-            self._learn_names()
+            self.pump_names()
         device = self._names.get(frame.ifindex, f"if{frame.ifindex}")
         way = "out" if frame.outgoing else "in"
         self._log(device).append((frame.timestamp_ns, way, frame.octets.hex()))
 
-    def _learn_names(self) -> None:
+    def pump_names(self) -> None:
+        """Take the notices of new and renamed links."""
         while data := self._next_notice():
-            for index, name in _link_names(data):
-                self._names[index] = name
+            for index, name, there in _link_names(data):
+                if not there:
+                    self.devices.pop(index, None)
+                    continue
+                self._names[index] = self.devices[index] = name
                 self._log(name)
 
     def _next_notice(self) -> bytes:

@@ -1,0 +1,193 @@
+"""A campaign: many scenarios of consecutive seeds against one kernel, kept in a folder so that it can go on later."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simvlan import __version__
+from simvlan.oracle.fuzz.crew import Crew
+from simvlan.oracle.fuzz.judge import Verdict
+from simvlan.oracle.fuzz.scenario import Scenario, generate
+from simvlan.oracle.fuzz.shrink import kinds, shrink
+from simvlan.oracle.fuzz.tally import Tally
+from simvlan.oracle.kernels import Kernel
+
+SAVE_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a campaign is: two of the same plan are one, continued."""
+
+    kernel: Kernel
+    scenarios: int
+    frames: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a campaign may cost: guests at a time, seconds in all (None: any), seconds to shrink one disagreement."""
+
+    jobs: int = 2
+    seconds: float | None = None
+    shrink_s: float = 60.0
+    shrinks: int = 20
+
+
+@dataclass
+class Finding:
+    """One disagreement."""
+
+    seed: int
+    kinds: list[str]
+    text: str
+    script: str
+    shrunk: bool = False
+
+
+@dataclass
+class State:
+    """How far a campaign is."""
+
+    plan: Plan
+    release: str = ""
+    done: set[int] = field(default_factory=set)
+    found: list[Finding] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return len(self.done) >= self.plan.scenarios
+
+    @property
+    def rate(self) -> float:
+        """Scenarios a second, boots and shrinking apart."""
+        return self.tally.scenarios / self.seconds if self.seconds else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "simvlan": __version__,
+            "plan": asdict(self.plan),
+            "kernel_release": self.release,
+            "complete": self.complete,
+            "seconds": round(self.seconds, 1),
+            "scenarios_a_second": round(self.rate, 2),
+            "found": [asdict(each) for each in self.found],
+            "tally": self.tally.as_json(),
+            "done": sorted(self.done),
+        }
+
+
+class Folder:
+    """Where a campaign lives: `state.json`, and a script for each disagreement."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def load(self, plan: Plan) -> State:
+        """The state of this plan, fresh if there is none.
+
+        Raises:
+            ValueError: the folder holds another plan.
+        """
+        file = self.path / "state.json"
+        if not file.exists():
+            return State(plan)
+        data = json.loads(file.read_text())
+        if data["plan"] != asdict(plan):
+            raise ValueError(f"{self.path} holds another campaign ({data['plan']}): give another --out")
+        found = [Finding(**each) for each in data["found"]]
+        tally = Tally.from_json(data["tally"])
+        return State(plan, data["kernel_release"], set(data["done"]), found, tally, data["seconds"])
+
+    def save(self, state: State) -> None:
+        """Keep the state; an interrupted write leaves the old one."""
+        partial = self.path / "state.part"
+        partial.write_text(json.dumps(state.as_json(), indent=1) + "\n")
+        os.replace(partial, self.path / "state.json")
+
+    def script(self, verdict: Verdict, kernel: str) -> str:
+        """Write a disagreement as a script; its name."""
+        name = f"{kernel}-{verdict.scenario.seed}.sh"
+        (self.path / name).write_text(script(verdict, kernel))
+        return name
+
+
+def script(verdict: Verdict, kernel: str) -> str:
+    """A scenario as a person runs it, with what differs said above."""
+    about = "".join(f"# {line}\n" for line in verdict.text().splitlines())
+    head = f"# seed {verdict.scenario.seed}; replay: simvlan diff THIS --kernel {kernel}\n"
+    return f"{head}{about}" + "".join(f"{line}\n" for line in verdict.scenario.lines)
+
+
+def run(state: State, folder: Folder, limits: Limits, watch: Callable[[State], None]) -> None:
+    """Do what is left of a campaign; whatever ends it, its state is kept. `watch` is called often."""
+    try:
+        with Crew(state.plan.kernel, limits.jobs) as crew:
+            state.release = crew.release
+            verdicts = _compare(state, folder, limits, crew, watch)
+            folder.save(state)
+            _shrink(state, folder, limits, crew, verdicts)
+    finally:
+        folder.save(state)
+
+
+def _compare(
+    state: State, folder: Folder, limits: Limits, crew: Crew, watch: Callable[[State], None]
+) -> dict[int, Verdict]:
+    """Run the scenarios; those that disagree, by seed."""
+    before, began = state.seconds, time.monotonic()
+    saved, disagreeing = began, {}
+
+    def scenarios() -> Iterator[Scenario]:
+        plan = state.plan
+        for seed in range(plan.seed, plan.seed + plan.scenarios):
+            if limits.seconds is not None and time.monotonic() - began > limits.seconds:
+                return
+            if seed not in state.done:
+                yield generate(seed, plan.kernel, plan.frames)
+
+    for verdict in crew.run(scenarios()):
+        state.seconds = before + time.monotonic() - began
+        _record(state, folder, verdict)
+        if not verdict.agrees:
+            disagreeing[verdict.scenario.seed] = verdict
+        if time.monotonic() - saved > SAVE_EVERY_S:
+            folder.save(state)
+            saved = time.monotonic()
+        watch(state)
+    return disagreeing
+
+
+def _record(state: State, folder: Folder, verdict: Verdict) -> None:
+    state.done.add(verdict.scenario.seed)
+    state.tally.add(verdict)
+    if not verdict.agrees:
+        about = sorted(kinds(verdict.found)) or ["crash"]
+        name = folder.script(verdict, state.plan.kernel)
+        state.found.append(Finding(verdict.scenario.seed, about, verdict.text(), name))
+
+
+def _shrink(state: State, folder: Folder, limits: Limits, crew: Crew, verdicts: dict[int, Verdict]) -> None:
+    """Make the disagreements small, one of each kind first."""
+    seen: set[str] = set()
+    new = [found for found in state.found if found.seed in verdicts and not found.shrunk]
+    for finding in sorted(new, key=lambda each: (len(each.kinds), each.seed)):
+        if set(finding.kinds) <= seen or len(seen) > limits.shrinks:
+            continue
+        seen.update(finding.kinds)
+        small = shrink(crew, state.plan.kernel, verdicts[finding.seed], limits.shrink_s)
+        finding.text, finding.shrunk = small.text(), True
+        finding.script = folder.script(small, state.plan.kernel)
+        folder.save(state)

@@ -1,0 +1,163 @@
+"""What happens to a network between two bursts of frames: every change the simulator models, refused ones too."""
+
+from __future__ import annotations
+
+from simvlan.devices.device import Device
+from simvlan.frame import mac_text
+from simvlan.oracle.fuzz.building import enslave, upper
+from simvlan.oracle.fuzz.frames import NOBODY
+from simvlan.oracle.fuzz.sketch import Sketch, Step, at
+
+
+def change(sketch: Sketch) -> None:
+    """One change; then most of what is down may come up again."""
+    more = () if sketch.host else (fdb, fdb, *_VLANS) if sketch.filtering else (fdb, fdb, refused_vlan)
+    sketch.rng.choice((*_ANYWHERE, *more))(sketch)
+    if sketch.chance(0.7):
+        for dev in sketch.devices:
+            if not dev.up and sketch.chance(0.7):
+                sketch.set(dev, "up")
+
+
+def updown(sketch: Sketch) -> None:
+    """A link goes down or up."""
+    if dev := sketch.pick():
+        sketch.set(dev, sketch.rng.choice(("down", "down", "up")))
+
+
+def mtu(sketch: Sketch) -> None:
+    """Another MTU."""
+    if dev := sketch.pick():
+        sketch.set(dev, f"mtu {sketch.rng.choice((68, 600, 1400, 1500, 1504, 2000))}")
+
+
+def address(sketch: Sketch) -> None:
+    """Another MAC address, perhaps somebody else's."""
+    if dev := sketch.pick():
+        mac = sketch.rng.choice((0x02_00_00_00_0A_00 + sketch.rng.randint(0, 5), sketch.rng.choice(sketch.devices).mac))
+        sketch.set(dev, f"address {mac_text(mac)}")
+
+
+def move(sketch: Sketch) -> None:
+    """To another namespace."""
+    dev = sketch.pick()
+    if dev and not (sketch.host and dev.kind == "bridge"):  # newer kernels refuse in other words
+        sketch.set(dev, f"netns {sketch.rng.choice(sketch.spaces)}")
+
+
+def delete(sketch: Sketch) -> None:
+    """A device goes, and with it all that stands on it."""
+    if dev := sketch.pick():
+        sketch.do(f"ip {at(dev)} link del {dev.name}")
+
+
+def leave(sketch: Sketch) -> None:
+    """A port leaves its bridge."""
+    if sketch.ports:
+        sketch.set(sketch.rng.choice(sketch.ports), "nomaster")
+
+
+def rename(sketch: Sketch) -> None:
+    """Another name."""
+    dev = sketch.pick()
+    if dev and not (sketch.host and dev.up):  # refused while up only before Linux 6.2
+        sketch.set(dev, f"name {sketch.name('r')}")
+
+
+def flags(sketch: Sketch) -> None:
+    """Interface flags."""
+    if dev := sketch.pick():
+        word = sketch.rng.choice(("promisc", "promisc", "allmulticast", "arp", "multicast"))
+        sketch.set(dev, f"{word} {sketch.rng.choice(('on', 'off'))}")
+
+
+def port(sketch: Sketch) -> None:
+    """A bridge port's flags."""
+    if sketch.ports:
+        names = ("hairpin", "isolated", "learning", "flood", "mcast_flood", "bcast_flood")
+        sketch.set(
+            sketch.rng.choice(sketch.ports),
+            f"type bridge_slave {sketch.rng.choice(names)} {sketch.rng.choice(('on', 'off'))}",
+        )
+
+
+def mode(sketch: Sketch) -> None:
+    """The mode of a macvlan or ipvlan."""
+    dev = sketch.pick("macvlan", "ipvlan")
+    if dev is None:
+        return
+    modes = ("private", "vepa", "bridge") if dev.kind == "macvlan" else ("l2", "l3", "l3s", "l2 private", "l2 vepa")
+    sketch.set(dev, f"type {dev.kind} mode {sketch.rng.choice(modes)}")
+
+
+def fdb(sketch: Sketch) -> None:
+    """An entry of a forwarding table, added or deleted."""
+    dev = sketch.pick("bridge") if sketch.chance(0.2) else sketch.rng.choice([*sketch.ports, None])
+    if dev is None:
+        return
+    mac = mac_text(sketch.rng.choice((NOBODY, NOBODY + 1, NOBODY + 2, sketch.rng.choice(sketch.devices).mac)))
+    verb = sketch.rng.choice(("add", "add", "replace", "append", "del"))
+    kind = "" if verb == "del" else sketch.rng.choice((" static", " permanent", " dynamic", " static sticky"))
+    vlan = sketch.rng.choice(("", "", " vlan 5")) if sketch.filtering else ""
+    sketch.do(f"bridge {at(dev)} fdb {verb} {mac} dev {dev.name} {'master' if dev.master else 'self'}{kind}{vlan}")
+
+
+def vlan(sketch: Sketch) -> None:
+    """A VLAN of a port or of the bridge itself."""
+    if dev := _filtered(sketch):
+        own = " self" if dev.kind == "bridge" and dev.master is None else ""
+        verb = sketch.rng.choice(("add", "add", "add", "del"))
+        how = sketch.rng.choice(("", " pvid untagged", " untagged")) if verb == "add" else ""
+        vid = sketch.rng.choice(("1", "5", "5", "6", "2-7"))
+        sketch.do(f"bridge {at(dev)} vlan {verb} dev {dev.name} vid {vid}{how}{own}")
+
+
+def filtering(sketch: Sketch) -> None:
+    """A bridge begins or ends to look at tags."""
+    if dev := sketch.pick("bridge"):
+        sketch.set(dev, f"type bridge vlan_filtering {sketch.rng.randint(0, 1)}")
+
+
+def _filtered(sketch: Sketch) -> Device | None:
+    found = [*sketch.ports, *(dev for dev in sketch.devices if dev.kind == "bridge")]
+    return sketch.rng.choice(found) if found else None
+
+
+def refused(sketch: Sketch) -> None:
+    """Something Linux refuses, mostly."""
+    if dev := sketch.pick():
+        sketch.do(
+            f"ip {at(dev)} {sketch.rng.choice(_NONSENSE).format(dev.name, sketch.rng.choice(sketch.devices).name)}"
+        )
+
+
+def refused_vlan(sketch: Sketch) -> None:
+    """A VLAN device Linux refuses."""
+    if dev := sketch.pick():
+        vid = sketch.rng.choice(("0 protocol 802.1ad", "4095", "4096"))
+        sketch.do(f"ip {at(dev)} link add link {dev.name} name {sketch.name('q')} type vlan id {vid}")
+
+
+_NONSENSE = (
+    "link set nobody up",
+    "link del nobody",
+    "link set {0} mtu 20",
+    "link set {0} mtu 70000",
+    "link set {0} address 00:00:00:00:00:00",
+    "link set {0} address 01:00:5e:00:00:01",
+    "link set {0} master {1}",
+    "link set {0} master lo",
+    "link set {0} netns nowhere",
+    "link set lo master {0}",
+    "link add {0} type dummy",
+    "link add link lo name mz type macvlan mode bridge",
+    "link add link {0} name mz address 01:00:5e:00:00:01 type macvlan mode bridge",
+    "link add name a-name-that-is-long type dummy",
+    "link set {0} type bridge_slave cost 0",
+    "addr add 10.9.9.9/24 dev nobody",
+)
+
+_ANYWHERE: tuple[Step, ...] = (
+    updown, updown, mtu, address, move, delete, leave, enslave, flags, port, upper, rename, mode, refused,
+)  # fmt: skip
+_VLANS: tuple[Step, ...] = (vlan, vlan, vlan, filtering, refused_vlan)

@@ -1,0 +1,123 @@
+"""Several guests at work on a stream of scenarios: each kept busy, replaced when it hangs or dies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from simvlan.oracle.fuzz import farm
+from simvlan.oracle.fuzz.farm import Answer, Guest
+from simvlan.oracle.fuzz.judge import HUNG, Verdict, judge
+from simvlan.oracle.fuzz.scenario import Scenario
+from simvlan.oracle.fuzz.sketch import FOREIGN
+from simvlan.oracle.kernels import Kernel
+
+WORKERS = {"uml": 8, "host": 4}
+"""Scenarios a guest has under way: User Mode Linux mostly waits for linkwatch."""
+
+LIMIT_S = 90.0
+"""How long one may take before its guest is given up."""
+
+
+class Crew:
+    """Guests, and the scenarios they have in hand; a context manager that leaves nothing running."""
+
+    def __init__(self, kernel: Kernel, jobs: int, limit_s: float = LIMIT_S) -> None:
+        self._kernel, self._limit_s = kernel, limit_s
+        self._workers = WORKERS[kernel]
+        self._guests: list[Guest] = []
+        self._numbers = 0
+        self._given: dict[int, Scenario] = {}
+        self._suspects: list[Scenario] = []
+        try:
+            for _ in range(jobs):
+                self._guests.append(farm.start(kernel, self._workers, FOREIGN))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def release(self) -> str:
+        """The kernel's release."""
+        return self._guests[0].release
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_how: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all guests."""
+        for guest in self._guests:
+            guest.close()
+        self._guests.clear()
+
+    def run(self, scenarios: Iterable[Scenario]) -> Iterator[Verdict]:
+        """A verdict for each scenario, in the order in which they are done."""
+        source = iter(scenarios)
+        more = True
+        while more or self._given or self._suspects:
+            more = more and self._fill(source)
+            done = list(self._collect())
+            yield from done
+            if not done:
+                time.sleep(0.005)
+            if not more and not self._given:
+                yield from self._alone()
+
+    def _fill(self, source: Iterator[Scenario]) -> bool:
+        """Give the emptiest guest the next scenario while one has room; False when there are no more."""
+        while True:
+            guest = min(self._guests, key=lambda each: len(each.pending))
+            if len(guest.pending) >= self._workers + 2:
+                return True
+            scenario = next(source, None)
+            if scenario is None:
+                return False
+            self._give(guest, scenario)
+
+    def _give(self, guest: Guest, scenario: Scenario) -> None:
+        self._numbers += 1
+        self._given[self._numbers] = scenario
+        guest.give(self._numbers, scenario.lines)
+
+    def _collect(self) -> Iterator[Verdict]:
+        for place, guest in enumerate(self._guests):
+            for number, answer in guest.take().items():
+                yield judge(self._given.pop(number), answer, guest.release)
+            if self._hangs(guest):
+                self._suspects += [self._given.pop(number) for number in guest.pending]
+                self._guests[place] = self._replaced(guest)
+
+    def _hangs(self, guest: Guest) -> bool:
+        oldest = min(guest.pending.values(), default=time.monotonic())
+        return not guest.alive or time.monotonic() - oldest > self._limit_s
+
+    def _replaced(self, guest: Guest) -> Guest:
+        guest.close()
+        return farm.start(self._kernel, self._workers, FOREIGN)
+
+    def _alone(self) -> Iterator[Verdict]:
+        """Those that were under way when a guest hung, one by one: only the culprit hangs again."""
+        while self._suspects:
+            scenario = self._suspects.pop()
+            answer = self._only(scenario)
+            yield judge(scenario, answer, self.release)
+
+    def _only(self, scenario: Scenario) -> Answer:
+        guest = self._guests[0]
+        guest.give(0, scenario.lines)
+        while not self._hangs(guest):
+            if found := guest.take():
+                return found[0]
+            time.sleep(0.005)
+        complaint = guest.complaint()
+        self._guests[0] = self._replaced(guest)
+        return Answer([], {}, 0.0, 0.0, f"{HUNG}\n{complaint}")
+
+
+def verdicts(crew: Crew, scenarios: Sequence[Scenario]) -> list[Verdict]:
+    """All verdicts, in the order of the scenarios."""
+    done = {id(verdict.scenario): verdict for verdict in crew.run(scenarios)}
+    return [done[id(scenario)] for scenario in scenarios]

@@ -1,0 +1,134 @@
+"""Guests that run generated scenarios: started once, fed through files, replaced when they hang.
+
+The other half is `simvlan.oracle.guest.farm`. Knows nothing of what scenarios mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simvlan.oracle import kernels
+from simvlan.oracle.kernels import Captured, Kernel, KernelUnavailable
+
+_BOOT_S = 60.0
+
+
+class Unlucky(RuntimeError):  # noqa: N818 - nobody's mistake
+    """This boot drew a secret with which filters let groups through by chance: boot another."""
+
+
+def start(kernel: Kernel, workers: int, groups: Sequence[int]) -> Guest:
+    """A guest that is no such."""
+    for _ in range(50):
+        with contextlib.suppress(Unlucky):
+            return Guest(kernel, workers, groups)
+    raise KernelUnavailable("no boot drew a usable secret for ipvlan's filters")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a kernel did with one scenario: a status and a text per line, frames per device."""
+
+    said: list[tuple[int, str]]
+    captures: dict[str, list[Captured]]
+    seconds: float
+    waited_s: float
+    crash: str = ""
+
+
+class Guest:
+    """One kernel at work."""
+
+    def __init__(self, kernel: Kernel, workers: int, groups: Sequence[int] = ()) -> None:
+        """`workers` scenarios at a time; `groups` are those whose filtering must not be in doubt (guest/luck.py)."""
+        if why := kernels.available(kernel):
+            raise KernelUnavailable(why)
+        self.kernel = kernel
+        self.pending: dict[int, float] = {}
+        """Scenarios under way, and when they were given."""
+        self._folder = Path(tempfile.mkdtemp(prefix="simvlan-fuzz-"))
+        for name in ("todo", "taken", "done"):
+            (self._folder / name).mkdir()
+        virtual = kernel == "uml"
+        base = kernels._link_modules(self._folder) if virtual else None
+        plan: dict[str, Any] = {"virtual_machine": virtual, "module_base": base, "workers": workers}
+        plan["groups"] = [f"{group:012x}" for group in groups]
+        (self._folder / "plan.json").write_text(json.dumps(plan))
+        with open(self._folder / "console", "wb") as console:
+            self._process = subprocess.Popen(
+                kernels._command(self._folder, kernel, "farm"),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={"PATH": os.environ.get("PATH", "")},
+            )
+        self.release = self._await_release()
+
+    def _await_release(self) -> str:
+        path, end = self._folder / "release", time.monotonic() + _BOOT_S
+        while not path.exists() or not path.read_text():
+            if (self._folder / "unlucky").exists():
+                self.close()
+                raise Unlucky
+            if self._process.poll() is not None or time.monotonic() > end:
+                why = self.complaint()
+                self.close()
+                raise KernelUnavailable(f"the guest did not start:\n{why}")
+            time.sleep(0.02)
+        return path.read_text()
+
+    def give(self, number: int, lines: Sequence[str]) -> None:
+        """Queue a scenario."""
+        partial = self._folder / f"{number}.part"
+        partial.write_text(json.dumps({"lines": list(lines)}))
+        partial.rename(self._folder / "todo" / str(number))
+        self.pending[number] = time.monotonic()
+
+    def take(self) -> dict[int, Answer]:
+        """Whatever is done by now."""
+        found = {}
+        for name in os.listdir(self._folder / "done"):
+            path = self._folder / "done" / name
+            found[int(name)] = _answer(json.loads(path.read_text()))
+            path.unlink()
+            (self._folder / "taken" / name).unlink(missing_ok=True)
+            self.pending.pop(int(name), None)
+        return found
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def complaint(self) -> str:
+        """What it left behind when it died."""
+        texts = [path.read_text() for path in sorted(self._folder.glob("crash*"))]
+        console = self._folder / "console"
+        return "".join(texts) or (console.read_text(errors="replace")[-2000:] if console.exists() else "")
+
+    def close(self) -> None:
+        """End it and all it started."""
+        kernels._end_session(self._process)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _answer(result: dict[str, Any]) -> Answer:
+    if "crash" in result:
+        return Answer([], {}, result["seconds"], 0.0, result["crash"])
+    captures = {
+        device: [(stamp, way, bytes.fromhex(octets)) for stamp, way, octets in frames]
+        for device, frames in result["captures"].items()
+    }
+    said = [(status, text) for status, text in result["said"]]
+    return Answer(said, captures, result["seconds"], result["waited"])

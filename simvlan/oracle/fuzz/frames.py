@@ -1,0 +1,93 @@
+"""Random frames: whom they are for and from, their tags, and what they carry."""
+
+from __future__ import annotations
+
+from random import Random
+
+from simvlan.devices.device import Device
+from simvlan.frame import BROADCAST, DOT1Q, QINQ
+from simvlan.oracle.fuzz.sketch import FOREIGN, Sketch
+
+NOBODY = 0x02_DE_AD_00_00_01
+JOINED = 0x0100_5E00_0001
+_VIDS = (0, 1, 5, 5, 5, 6, 7, 4094, 4095)
+
+
+def shoot(sketch: Sketch, count: int) -> None:
+    """Send frames, nearly all from devices that can."""
+    for _ in range(count):
+        ready = [dev for dev in sketch.devices if dev.up and dev.carrier]
+        dev = sketch.rng.choice(ready) if ready and sketch.chance(0.95) else sketch.pick()
+        if dev:
+            sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {frame(sketch, dev).hex()}")
+
+
+def frame(sketch: Sketch, dev: Device) -> bytes:
+    """One frame for a device to send."""
+    rng = sketch.rng
+    src = _source(sketch, dev)
+    tags = b"".join(tag(rng) for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3))))
+    head = _destination(sketch, dev).to_bytes(6, "big") + src.to_bytes(6, "big") + tags
+    return head + _payload(sketch, dev, len(tags), src)
+
+
+def _destination(sketch: Sketch, dev: Device) -> int:
+    """Known and unknown addresses, own, sibling's and parent's, broadcast, and groups no filter is in doubt about."""
+    rng = sketch.rng
+    macs = [each.mac for each in sketch.devices]
+    near = [each.mac for each in sketch.devices if each.lower is dev.lower or each is dev.lower]
+    group = rng.choice((BROADCAST, BROADCAST, BROADCAST, JOINED, *FOREIGN))
+    dst = rng.choice((rng.choice(macs), rng.choice(macs), rng.choice(near or macs), group, NOBODY))
+    return dst if sketch.certain(dst) else BROADCAST
+
+
+def _source(sketch: Sketch, dev: Device) -> int:
+    """Mostly its own; somebody else's, nobody's, and now and then none that a frame may come from."""
+    rng = sketch.rng
+    strange = rng.choice((0, JOINED, BROADCAST)) if sketch.chance(0.1) else NOBODY + 1 + rng.randint(0, 2)
+    return rng.choice((dev.mac, dev.mac, dev.mac, rng.choice(sketch.devices).mac, strange))
+
+
+def tag(rng: Random) -> bytes:
+    """A VLAN tag of either kind, any priority."""
+    tci = rng.choice(_VIDS) | rng.choice((0, 0, 0x6000, 0xA000, 0x1000))
+    return rng.choice((DOT1Q, DOT1Q, QINQ)).to_bytes(2, "big") + tci.to_bytes(2, "big")
+
+
+def _payload(sketch: Sketch, dev: Device, tags: int, src: int) -> bytes:
+    rng = sketch.rng
+    if sketch.addressed and sketch.chance(0.5):
+        return _arp(sketch, src) if sketch.chance(0.5) else _ipv4(sketch)
+    size = rng.choice((0, 1, 2, 46, 46, 46, 500, 1300, dev.mtu - tags, dev.mtu - tags + 1, dev.mtu, dev.mtu + 4))
+    return rng.choice((0x88B5, 0x88B5, 0x88B5, 0x88B6, 0x8808)).to_bytes(2, "big") + bytes(max(0, size))
+
+
+def _ip(sketch: Sketch) -> bytes:
+    """An address that somebody has, or may have."""
+    rng = sketch.rng
+    return bytes((10, 0, rng.randint(0, 1), rng.choice((0, 255, *range(1, len(sketch.devices) + 2)))))
+
+
+def _arp(sketch: Sketch, src: int) -> bytes:
+    """Requests, replies, probes, announcements, of other hardware, cut short, of operations nobody knows."""
+    rng = sketch.rng
+    sender, target = rng.choice((_ip(sketch), _ip(sketch), bytes(4))), _ip(sketch)
+    target = sender if sketch.chance(0.1) else target
+    op = rng.choice((1, 1, 1, 2, 2, 3, 9)).to_bytes(2, "big")
+    kind = rng.choice((b"\0\1", b"\0\1", b"\0\1", b"\0\6")) + b"\x08\0\6\4"
+    body = kind + op + src.to_bytes(6, "big") + sender + rng.choice((bytes(6), b"\xff" * 6)) + target
+    return b"\x08\6" + body[: rng.choice((28, 28, 28, 28, 20))] + bytes(rng.choice((0, 18)))
+
+
+def _ipv4(sketch: Sketch) -> bytes:
+    """An echo request: whole or in parts, with a life left or none, its header sound or not."""
+    rng = sketch.rng
+    echo = bytes.fromhex("0800f7fe00000001")
+    part = rng.choice((0, 0, 0, 0, 0x2000, 1, 0x4000))
+    ttl = rng.choice((64, 64, 64, 1, 0))
+    head = bytes((0x45, 0, 0, 28, 0, 7, part >> 8, part & 255, ttl, 1, 0, 0)) + _ip(sketch) + _ip(sketch)
+    total = sum(int.from_bytes(head[k : k + 2], "big") for k in range(0, 20, 2))
+    total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    total = total ^ 1 if sketch.chance(0.05) else total
+    whole = head[:10] + total.to_bytes(2, "big") + head[12:] + echo
+    return b"\x08\0" + whole[: rng.choice((28, 28, 28, 28, 22))] + bytes(rng.choice((0, 0, 18)))

@@ -1,0 +1,92 @@
+"""A scenario of a seed: lines, and what the simulator did with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+
+from simvlan import network
+from simvlan.oracle.fuzz.building import build
+from simvlan.oracle.fuzz.changes import change
+from simvlan.oracle.fuzz.frames import shoot
+from simvlan.oracle.fuzz.sketch import Sketch, Storm
+from simvlan.oracle.kernels import Kernel
+from simvlan.oracle.observation import LISTINGS, Observation
+
+ROUNDS = 4
+"""Bursts of frames, changes between them."""
+
+STORM = 400
+"""Copies of one frame from which on a network is taken to hold a loop."""
+
+_LISTED = {"uml": ("link", "fdb", "vlan", "addr", "neigh"), "host": ("link", "fdb")}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One network of a seed."""
+
+    seed: int
+    lines: list[str]
+    ours: Observation
+    frames: int
+    labels: dict[str, str]
+    """Kind and mode of the device at each capture point."""
+
+
+def generate(seed: int, kernel: Kernel, frames: int) -> Scenario:
+    """The scenario of a seed; networks with a loop are passed over."""
+    with _small_storms():
+        for attempt in range(1000):
+            with suppress(Storm):
+                return _draw(seed, Random(f"fuzz {seed} {attempt}"), kernel, frames)
+    raise RuntimeError(f"seed {seed}: every network has a loop")
+
+
+def _draw(seed: int, rng: Random, kernel: Kernel, frames: int) -> Scenario:
+    sketch = Sketch(rng, host=kernel == "host")
+    build(sketch)
+    for left in range(ROUNDS, 0, -1):
+        sketch.settle()
+        shoot(sketch, frames // left if left > 1 else frames)
+        frames -= frames // left if left > 1 else frames
+        for _ in range(rng.randint(1, 4) if left > 1 else 0):
+            change(sketch)
+    _listings(sketch, kernel)
+    sent = sum(line.startswith("simvlan send") for line in sketch.lines)
+    return Scenario(seed, sketch.lines, sketch.world.observation(sketch.lines), sent, sketch.world.labels)
+
+
+def _listings(sketch: Sketch, kernel: Kernel) -> None:
+    """What a person would look at in the end; a newer kernel has more details than 6.1."""
+    sketch.settle()
+    for space in sketch.spaces:
+        bridged = any(line.startswith(f"ip -n {space} ") and " type bridge " in line for line in sketch.lines)
+        for subject in _LISTED[kernel]:
+            if (subject in ("addr", "neigh") and not sketch.addressed) or (subject in ("fdb", "vlan") and not bridged):
+                continue
+            if subject == "vlan" and not sketch.filtering:
+                continue
+            tool, *words = LISTINGS[subject]
+            words = [word for word in words if kernel == "uml" or word != "-d"]
+            sketch.do(f"{tool} -n {space} {' '.join(words)}{' dynamic' if subject == 'fdb' and sketch.host else ''}")
+
+
+def shortened(scenario: Scenario, lines: Iterable[str], kernel: Kernel) -> Scenario | None:
+    """The scenario with these of its lines only; None when that makes a loop."""
+    sketch = Sketch(Random(0), host=kernel == "host")
+    with _small_storms(), suppress(Storm):
+        sketch.replay(lines)
+        return Scenario(scenario.seed, sketch.lines, sketch.world.observation(sketch.lines), 0, sketch.world.labels)
+    return None
+
+
+@contextmanager
+def _small_storms() -> Iterator[None]:
+    before, network.STORM_LIMIT = network.STORM_LIMIT, STORM
+    try:
+        yield
+    finally:
+        network.STORM_LIMIT = before

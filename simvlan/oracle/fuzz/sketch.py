@@ -1,0 +1,152 @@
+"""A network that grows by commands: each is run on the simulator at once, so that the next can choose among what is.
+
+What comes out is lines. They are made so that a kernel does the same with them every time: addresses are given, not
+drawn; what acts after a while (linkwatch) is waited for; neighbour timers are out of the way; and multicast is sent
+only where no filter lets groups through by chance (`certain`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from simvlan.devices.device import Device
+from simvlan.frame import BROADCAST, mac_text
+from simvlan.oracle.fuzz.world import World
+
+SETTLE = "sleep 1.2"
+"""Linux looks at changes of carrier at most once a second."""
+
+FOREIGN = (0x0100_5E00_0081, 0x0180_C200_0000, 0x0180_C200_0003, 0x0180_C200_000E, 0x0180_C200_0008)
+"""Groups nobody joins. A guest whose ipvlan filters confuse one of them with a joined one is replaced (luck.py)."""
+
+NEIGHBOUR = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "locktime=360000")
+"""Questions are repeated, entries probed and replaced after these times; a scenario is over long before."""
+
+
+class Storm(Exception):  # noqa: N818 - a finding, not an error
+    """The network holds a loop: frames would circle for ever on a kernel too."""
+
+
+class Sketch:
+    """The lines so far, and the network they make.
+
+    Attributes:
+        host: leave out what the host's kernel may lack.
+        addressed: devices get IPv4 addresses, so that stacks answer.
+        filtering: bridges may filter VLANs.
+    """
+
+    def __init__(self, rng: Random, *, host: bool) -> None:
+        self.rng, self.host = rng, host
+        self.lines: list[str] = []
+        self.world = World()
+        self.spaces = [f"n{number}" for number in range(1, rng.choice((3, 3, 4)))]
+        self.addressed = not host and rng.random() < 0.4
+        self.filtering = not host and rng.random() < 0.6
+        self.unsettled = False
+        self._names = 0
+        self._without_carrier: set[str] = set()
+
+    # -- lines --------------------------------------------------------------------------------------------------------
+
+    def do(self, line: str) -> bool:
+        """Give a line to the simulator and keep it for the kernel; whether it succeeded."""
+        self.lines.append(line)
+        done = self.world.do(line)
+        if self.world.net.storms:
+            raise Storm
+        if not line.startswith("simvlan"):
+            self.unsettled = True
+            self._wait_for_carrier()
+        return done
+
+    def _wait_for_carrier(self) -> None:
+        """After a carrier is lost, linkwatch may be put off for a second (linkwatch_urgent_event).
+
+        A carrier that is back before Linux looks was never away, and whether it looked in between would be chance.
+        """
+        without = {dev.path for dev in self.devices if dev.up and not dev.carrier}
+        lost = without - self._without_carrier
+        self._without_carrier = without
+        if lost:
+            self.settle(now=True)
+
+    def settle(self, *, now: bool = False) -> None:
+        """Let linkwatch act if something was done since it last could."""
+        if self.unsettled or now:
+            self.lines.append(SETTLE)
+            self.world.do(SETTLE)
+        self.unsettled = False
+
+    def replay(self, lines: Iterable[str]) -> None:
+        """Do lines of another sketch, waiting anew where it must be."""
+        for line in lines:
+            if line.startswith("simvlan send"):
+                self.settle()
+            if line != SETTLE:
+                self.do(line)
+
+    def set(self, dev: Device, what: str) -> bool:
+        """`ip link set`."""
+        return self.do(f"ip {at(dev)} link set {dev.name} {what}")
+
+    # -- choosing -----------------------------------------------------------------------------------------------------
+
+    @property
+    def devices(self) -> list[Device]:
+        """Every device but the loopbacks."""
+        return [dev for dev in self.world.net.devices() if dev.kind]
+
+    @property
+    def ports(self) -> list[Device]:
+        """Every bridge port."""
+        return [dev for dev in self.devices if dev.master is not None]
+
+    def pick(self, *kinds: str) -> Device | None:
+        """Any device, or any of these kinds."""
+        found = [dev for dev in self.devices if not kinds or dev.kind in kinds]
+        return self.rng.choice(found) if found else None
+
+    def chance(self, probability: float) -> bool:
+        """Whether something of this probability happens."""
+        return self.rng.random() < probability
+
+    def name(self, prefix: str) -> str:
+        """A name not used before."""
+        self._names += 1
+        return f"{prefix}{self._names}"
+
+    def mac(self, last: int = 0) -> str:
+        """Mostly an address of its own, now and then somebody's."""
+        if not last and self.chance(0.1) and self.devices:
+            return mac_text(self.rng.choice(self.devices).mac)
+        return mac_text(0x02_00_00_00_00_00 + self._names * 16 + last)
+
+    # -- certainty ----------------------------------------------------------------------------------------------------
+
+    def certain(self, dst: int) -> bool:
+        """Whether every multicast filter decides about a destination without chance.
+
+        They are hashes of 256 bits over the last four octets: a macvlan's mixes a kernel address in, but two groups
+        that differ in their last octet only never share a bit (mc_hash); ipvlan's is random, see FOREIGN.
+        """
+        if dst == BROADCAST or not dst >> 40 & 1:
+            return True
+        return all(_decides(dev, dst) for dev in self.devices if dev.kind in ("macvlan", "ipvlan"))
+
+
+def _decides(dev: Device, dst: int) -> bool:
+    if dst in dev.mc or dev.promiscuity or dev.allmulti:
+        return True
+    if dev.kind == "ipvlan":
+        return dst in FOREIGN
+    return all(joined >> 8 == dst >> 8 for joined in dev.mc)
+
+
+def at(dev: Device) -> str:
+    """The option for a device's namespace."""
+    return f"-n {dev.netns.name}"
+
+
+Step = Callable[[Sketch], object]

@@ -1,0 +1,140 @@
+"""A scenario on the simulator: its lines followed one by one on a lab, and what came of it.
+
+A line is a command without shell syntax (`ip ...`, `bridge ...`, `sleep ...`, `simvlan send ...`), so that bash runs
+the same text. Nothing here knows a forwarding rule.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from simvlan.devices.device import Device
+from simvlan.frame import QINQ, Frame
+from simvlan.lab import Lab
+from simvlan.oracle.observation import LISTINGS, Answer, Captured, Captures, Observation
+from simvlan.tools.program import call
+
+MS = 1_000_000
+COMMAND_NS, FRAME_NS = 10 * MS, 20 * MS
+"""How long a command takes, and how long a kernel is left alone after a frame."""
+
+_SUBJECTS = {(argv[0], argv[-2]): subject for subject, argv in LISTINGS.items()}
+
+
+class World:
+    """Follows lines on a lab of its own."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.lab = Lab(seed)
+        self.net = self.lab.network
+        self.answers: list[tuple[int, str]] = []
+        self.captures: dict[str, list[Captured]] = {}
+        self.labels: dict[str, str] = {}
+        """Kind and mode of each device that saw a frame."""
+        for dev in self.net.devices():
+            self._watch(dev, "add")
+        self.net.watchers.append(self._watch)
+
+    def _watch(self, dev: Device, what: str) -> None:
+        if what == "add":
+            self.captures.setdefault(_point(dev), [])
+            if self._tap not in dev.taps:
+                dev.taps.append(self._tap)
+
+    def _tap(self, now: int, dev: Device, frame: Frame, out: bool) -> None:
+        point = _point(dev)
+        if point not in self.labels:
+            self.labels[point] = label(dev)
+        self.captures.setdefault(point, []).append((now, "out" if out else "in", bytes(frame)))
+
+    def do(self, line: str) -> bool:
+        """Run one line; whether it succeeded."""
+        argv = words(line)
+        answer = self._send(argv) if argv[:2] == ["simvlan", "send"] else self._command(argv)
+        self.answers.append(answer)
+        return answer[0] == 0
+
+    def _command(self, argv: list[str]) -> tuple[int, str]:
+        self.lab.clock.advance(self.lab.now + COMMAND_NS)
+        done = call(self.lab, argv)
+        return done.status, done.out + done.err
+
+    def _send(self, argv: list[str]) -> tuple[int, str]:
+        _, _, _, space, device, _, octets = argv
+        why = ""
+        try:
+            self.lab.send(f"{space}/{device}", bytes.fromhex(octets))
+        except OSError as error:
+            why = error.strerror or os.strerror(error.errno or 0)
+        except KeyError:
+            why = "No such device" if space in self.net.netns else "No such file or directory"
+        self.lab.clock.advance(self.lab.now + FRAME_NS)
+        return (1, f"simvlan send: {device}: {why}\n") if why else (0, "")
+
+    def observation(self, lines: Sequence[str]) -> Observation:
+        """What the lines done so far showed."""
+        return observed(lines, self.answers, self.captures)
+
+
+def follow(lines: Iterable[str], seed: int = 0) -> Observation:
+    """All lines on a fresh lab."""
+    world, done = World(seed), list(lines)
+    for line in done:
+        world.do(line)
+    return world.observation(done)
+
+
+def observed(
+    lines: Sequence[str],
+    answers: Sequence[tuple[int, str]],
+    captures: Captures,
+    release: str = "",
+) -> Observation:
+    """The material of a comparison: the last listings apart from what other commands answered.
+
+    Statuses are 0 or 1: a living iproute2 does not tell in which way a line failed (its text does).
+    """
+    answered: list[Answer] = []
+    listings: dict[tuple[str, str], Any] = {}
+    for line, (status, text) in zip(lines, answers, strict=False):
+        where = listing_of(line)
+        if where is None or status:
+            answered.append((line, int(bool(status)), text))
+        else:
+            listings[where] = json.loads(text or "[]")
+    return Observation(captures=captures, answers=answered, listings=listings, release=release)
+
+
+def listing_of(line: str) -> tuple[str, str] | None:
+    """(netns, subject of LISTINGS) of a line that lists one in JSON."""
+    argv = words(line)
+    if argv[0] not in ("ip", "bridge") or "-j" not in argv or "show" not in argv:
+        return None
+    subject = _SUBJECTS.get((argv[0], argv[argv.index("show") - 1]))
+    space = argv[argv.index("-n") + 1] if "-n" in argv else "root"
+    return (space, subject) if subject else None
+
+
+def words(line: str) -> list[str]:
+    """A line's words; nearly all have no quotes."""
+    return shlex.split(line) if "'" in line or '"' in line else line.split()
+
+
+def label(dev: Device) -> str:
+    """A device's kind and mode, as one says it."""
+    it: Any = dev
+    if dev.kind == "vlan":
+        return f"vlan {'802.1ad' if it.proto == QINQ else '802.1Q'}"
+    if dev.kind == "macvlan":
+        return f"macvlan {it.mode_name}"
+    if dev.kind == "ipvlan":
+        return f"ipvlan {it.port.mode.value} {it.port.flag.value}"
+    return dev.kind
+
+
+def _point(dev: Device) -> str:
+    return f"{dev.netns.name or 'root'}.{dev.name}"

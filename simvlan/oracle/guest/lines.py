@@ -1,0 +1,203 @@
+"""The lines of one scenario, each done in the kernel: by a living iproute2, or by a system call where one will do."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import syscalls
+from .agent import ROOT, environment
+from .batch import Batch
+from .settle import Marker, wait_for_carrier
+from .sysctls import make_plain
+from .tap import Record, Tap, within
+
+_NETNS = Path("/run/netns")
+_COMMAND_LIMIT_S = 20.0
+Said = tuple[int, str]
+
+
+class Space:
+    """One network namespace: who watches it, who sends in it, and the iproute2 processes that live in it."""
+
+    def __init__(self, name: str, fd: int, captures: dict[str, list[Record]]) -> None:
+        self.name, self.fd = name, fd
+        self.tap = Tap(fd, lambda device: captures.setdefault(f"{name}.{device}", []))
+        self.sender = within(fd, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+        self.batches: dict[tuple[str, ...], Batch] = {}
+
+    def batch(self, tool: str, flags: tuple[str, ...], env: dict[str, str]) -> Batch:
+        """The process for these listing options; a command that lists nothing takes any of its tool."""
+        living = [key for key, batch in self.batches.items() if batch.alive and key[0] == tool]
+        key = (tool, *flags)
+        if key not in living and not flags and living:
+            key = living[0]
+        if key not in living:
+            self.batches[key] = within(self.fd, lambda: Batch(tool, key[1:], env))
+        return self.batches[key]
+
+    def close(self) -> None:
+        """Let go of everything that keeps the namespace."""
+        for batch in self.batches.values():
+            if batch.alive:
+                batch.close()
+        self.tap.close()
+        self.sender.close()
+        os.close(self.fd)
+
+
+class Machine:
+    """One scenario in the kernel."""
+
+    def __init__(self, lines: Sequence[str], marker: Marker, plain: bool) -> None:
+        self._lines = [shlex.split(line) if "'" in line or '"' in line else line.split() for line in lines]
+        self._texts = lines
+        self._marker = marker
+        self._plain = plain
+        self._env = environment({})
+        self._captures: dict[str, list[Record]] = {}
+        self._said: list[Said] = []
+        self._waited_s = 0.0
+        self._flags = _listing_flags(self._lines)
+        self._spaces: dict[str, Space] = {}
+        self._poll = select.poll()
+        self._pumps: dict[int, Callable[[], int | None]] = {}
+        self._new_space(ROOT)
+        syscalls.setns(self._spaces[ROOT].fd)
+
+    def follow(self) -> None:
+        """Do all lines."""
+        for text, words in zip(self._texts, self._lines, strict=True):
+            self._said.append(self._do(text, words))
+
+    def result(self) -> dict[str, Any]:
+        """What was said and seen."""
+        self._settle()
+        return {"said": self._said, "captures": self._captures, "waited": self._waited_s}
+
+    def close(self) -> None:
+        """Let all namespaces go."""
+        for name, space in self._spaces.items():
+            space.close()
+            if name != ROOT:
+                syscalls.unmount(str(_NETNS / name))
+                (_NETNS / name).unlink()
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> int:
+        ready = self._poll.poll(0)
+        for fd, _ in ready:
+            self._pumps[fd]()
+        return len(ready)
+
+    def _settle(self) -> None:
+        self._marker.settle(self._pump)
+
+    # -- lines ------------------------------------------------------------------------------------------------------
+
+    def _do(self, text: str, words: list[str]) -> Said:
+        if words[:2] == ["simvlan", "send"]:
+            return self._send(words[2:])
+        if words[0] == "sleep":
+            return self._sleep()
+        if words[:3] == ["ip", "netns", "add"] and len(words) == 4 and words[3] not in self._spaces:
+            self._new_space(words[3])
+            return 0, ""
+        if words[:3] == ["ip", "netns", "exec"] and words[4:6] == ["sysctl", "-qw"] and len(words) == 7:
+            return self._sysctl(words[3], words[6])
+        space, flags, rest = _place(words)
+        if words[0] in ("ip", "bridge") and space in self._spaces and rest and rest[0] != "netns":
+            listing = flags or self._flags.get((words[0], space), ())
+            status, out, err = self._spaces[space].batch(words[0], listing, self._env).do(" ".join(rest))
+            self._settle()
+            return status, out + err
+        return self._start(text)
+
+    def _start(self, text: str) -> Said:
+        """A command of another kind: as a shell starts it."""
+        done = subprocess.run(
+            ["bash", "-c", text], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._env,
+            timeout=_COMMAND_LIMIT_S, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout.decode()
+
+    def _send(self, words: list[str]) -> Said:
+        (_, name, device, _, octets) = words
+        frame = bytes.fromhex(octets)
+        try:
+            self._spaces[name].sender.sendto(frame, (device, int.from_bytes(frame[12:14], "big")))
+        except OSError as error:
+            return 1, f"simvlan send: {device}: {os.strerror(error.errno or 0)}\n"
+        finally:
+            self._settle()
+        return 0, ""
+
+    def _sleep(self) -> Said:
+        """As long as it takes: linkwatch and the work queues are what scenarios sleep for."""
+        began = time.monotonic()
+        self._pump()
+        wait_for_carrier(self._devices, self._pump)
+        self._settle()
+        self._waited_s += time.monotonic() - began
+        return 0, ""
+
+    def _sysctl(self, name: str, setting: str) -> Said:
+        knob, _, value = setting.partition("=")
+        path = Path("/proc/sys", knob.replace(".", "/"))
+        within(self._spaces[name].fd, lambda: path.write_text(value))
+        return 0, ""
+
+    def _devices(self) -> list[tuple[socket.socket, str]]:
+        return [(space.sender, name) for space in self._spaces.values() for name in space.tap.devices.values()]
+
+    # -- namespaces -------------------------------------------------------------------------------------------------
+
+    def _new_space(self, name: str) -> None:
+        """A fresh namespace, named as `ip netns add` names it."""
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            fd = os.open("/proc/self/ns/net", os.O_RDONLY)
+            if name != ROOT:
+                (_NETNS / name).touch()
+                syscalls.mount("/proc/self/ns/net", str(_NETNS / name), "none", syscalls.MS_BIND)
+        finally:
+            syscalls.setns(home)
+            os.close(home)
+        make_plain(fd, brief=self._plain)
+        space = self._spaces[name] = Space(name, fd, self._captures)
+        packets, links = space.tap.filenos()
+        self._pumps |= {packets: space.tap.pump_frames, links: space.tap.pump_names}
+        for each in (packets, links):
+            self._poll.register(each, select.POLLIN)
+
+
+def _listing_flags(lines: Sequence[list[str]]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The options with which each tool lists a namespace, so that its commands go to the same process."""
+    found = {}
+    for words in lines:
+        if words[0] in ("ip", "bridge"):
+            space, flags, _ = _place(words)
+            if flags:
+                found[words[0], space] = flags
+    return found
+
+
+def _place(words: list[str]) -> tuple[str, tuple[str, ...], list[str]]:
+    """The namespace, the other options and the rest of an iproute2 command."""
+    space, flags, at = ROOT, [], 1
+    while at < len(words) and words[at].startswith("-"):
+        if words[at] == "-n":
+            space, at = words[at + 1], at + 2
+        else:
+            flags.append(words[at])
+            at += 1
+    return space, tuple(flags), words[at:]

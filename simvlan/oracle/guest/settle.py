@@ -1,0 +1,125 @@
+"""When a kernel has done what it was given: seen, not slept for.
+
+Frames: what a send starts is done inside the call or in the CPU's backlog, except for broadcasts under macvlan and
+ipvlan, which pass through the system's work queue. Work is done in the order it was queued, so a broadcast of our own
+that goes the same way (veth, macvlan, work queue) comes out after all that was queued before it.
+Carrier: linkwatch acts up to a second late; until it has, a device that is up shows IFF_LOWER_UP (the carrier) and
+IFF_RUNNING (what linkwatch made of it) disagreeing.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable
+
+from . import syscalls
+
+_ETHERTYPE = 0x88B6
+_FRAME = b"\xff" * 6 + b"\2\0\0\0\0\x51" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
+_ROUNDS = 200
+_SO_RCVTIMEO = 20
+_SIOCGIFFLAGS, _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8913, 0x8946, 0x0A
+_IFF_UP, _IFF_RUNNING = 1, 0x40
+_CARRIER_LIMIT_S = 3.0  # a device whose lower device is elsewhere may stay so for good
+_CARRIER_POLL_S = 0.02
+_COMMANDS = (
+    "link add a0 type veth peer name b0",
+    "link add link b0 name m0 type macvlan mode bridge",
+    "link set a0 up",
+    "link set b0 up",
+    "link set m0 up",
+)
+
+
+class Marker:
+    """A frame of our own through the backlog and the work queue, in a namespace of its own."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        try:
+            for knob in ("all", "default"):
+                _write(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6", "1")
+            subprocess.run(["ip", "-batch", "-"], input="\n".join(_COMMANDS), text=True, check=True, env=env)
+            self._send = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._seen.bind(("m0", _ETHERTYPE))
+        finally:
+            syscalls.setns(home)
+            os.close(home)
+        self._link = array.array("I", (_ETHTOOL_GLINK, 0))
+        self._ask = _request("a0", self._link)
+        self._limit(0.1)
+        for _ in range(50):  # until linkwatch has seen the new carriers
+            with contextlib.suppress(BlockingIOError):
+                self.wait()
+                break
+        self._limit(10.0)
+
+    def _limit(self, seconds: float) -> None:
+        """How long `wait` may take before it raises BlockingIOError; one system call fewer than Python's timeouts."""
+        self._seen.setsockopt(socket.SOL_SOCKET, _SO_RCVTIMEO, struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6)))
+
+    def wait(self) -> None:
+        """Return once all work queued before is done."""
+        self._send.sendto(_FRAME, ("a0", _ETHERTYPE))
+        self._seen.recv(256)
+
+    def settle(self, pump: Callable[[], int]) -> None:
+        """Until nothing more comes, be it frames or notices of links: what work does may queue more of it.
+
+        Linkwatch is such work for all but a bridge that loses its carrier; it needs rtnl, so we queue for that too.
+        """
+        pump()
+        for _ in range(_ROUNDS):
+            self.wait()
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._send, _SIOCETHTOOL, self._ask)
+            if not pump():
+                return
+
+
+def carrier_pending(asker: socket.socket, device: str) -> bool:
+    """Whether linkwatch has something to do for a device of the namespace that this socket belongs to.
+
+    Asking by rtnetlink would have side effects (a listing gives ids to other namespaces). Newer kernels do what is
+    pending when they are asked for the carrier (__linkwatch_sync_dev); 6.1 makes us wait.
+    """
+    link = array.array("I", (_ETHTOOL_GLINK, 0))
+    request = _request(device, link)
+    try:
+        fcntl.ioctl(asker, _SIOCETHTOOL, request)
+        flags = struct.unpack_from("=H", fcntl.ioctl(asker, _SIOCGIFFLAGS, request), 16)[0]
+    except OSError:
+        return False  # gone meanwhile, or of a kind whose carrier nobody asks for
+    return bool(flags & _IFF_UP) and bool(flags & _IFF_RUNNING) != bool(link[1])
+
+
+def wait_for_carrier(devices: Callable[[], list[tuple[socket.socket, str]]], pump: Callable[[], int]) -> float:
+    """Until linkwatch is through everywhere, twice in a row; the seconds it took."""
+    began, calm = time.monotonic(), 0
+    while calm < 2 and time.monotonic() - began < _CARRIER_LIMIT_S:
+        waiting = [each for each in devices() if carrier_pending(*each)]
+        calm = 0 if waiting else calm + 1
+        while waiting and time.monotonic() - began < _CARRIER_LIMIT_S:
+            waiting = [each for each in waiting if carrier_pending(*each)]
+            time.sleep(_CARRIER_POLL_S if waiting else 0)
+        pump()
+    return time.monotonic() - began
+
+
+def _request(device: str, value: array.array[int]) -> bytes:
+    """A struct ifreq whose pointer leads to an ethtool_value."""
+    return device.encode().ljust(16, b"\0") + struct.pack("@P", value.buffer_info()[0]) + bytes(16)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
