@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from simvlan import network
 from simvlan.oracle.fuzz.building import build
 from simvlan.oracle.fuzz.changes import change
 from simvlan.oracle.fuzz.frames import shoot
@@ -17,9 +16,6 @@ from simvlan.oracle.observation import LISTINGS, Observation
 
 ROUNDS = 4
 """Bursts of frames, changes between them."""
-
-STORM = 400
-"""Copies of one frame from which on a network is taken to hold a loop."""
 
 _LISTED = {"uml": ("link", "fdb", "vlan", "addr", "neigh"), "host": ("link", "fdb")}
 
@@ -38,10 +34,9 @@ class Scenario:
 
 def generate(seed: int, kernel: Kernel, frames: int) -> Scenario:
     """The scenario of a seed; networks with a loop are passed over."""
-    with _small_storms():
-        for attempt in range(1000):
-            with suppress(Storm):
-                return _draw(seed, Random(f"fuzz {seed} {attempt}"), kernel, frames)
+    for attempt in range(1000):
+        with suppress(Storm):
+            return _draw(seed, Random(f"fuzz {seed} {attempt}"), kernel, frames)
     raise RuntimeError(f"seed {seed}: every network has a loop")
 
 
@@ -77,16 +72,7 @@ def _listings(sketch: Sketch, kernel: Kernel) -> None:
 def shortened(scenario: Scenario, lines: Iterable[str], kernel: Kernel) -> Scenario | None:
     """The scenario with these of its lines only; None when that makes a loop."""
     sketch = Sketch(Random(0), host=kernel == "host")
-    with _small_storms(), suppress(Storm):
+    with suppress(Storm):
         sketch.replay(lines)
         return Scenario(scenario.seed, sketch.lines, sketch.world.observation(sketch.lines), 0, sketch.world.labels)
     return None
-
-
-@contextmanager
-def _small_storms() -> Iterator[None]:
-    before, network.STORM_LIMIT = network.STORM_LIMIT, STORM
-    try:
-        yield
-    finally:
-        network.STORM_LIMIT = before
