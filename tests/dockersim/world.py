@@ -87,14 +87,11 @@ class Idlers:
 
 
 NODE = """
-set -e
 ip netns add {node}
-ip netns add lan 2>/dev/null || true
 ip link add eth0 netns {node} type veth peer name {node}-0 netns lan
 ip link add eth1 netns {node} address 08:00:27:00:01:{mac} type veth peer name {node}-1 netns lan
-ip -n lan link add sw type bridge 2>/dev/null || true
-ip -n lan link set sw up
-for p in 0 1; do ip -n lan link set {node}-$p up; done
+ip -n lan link set {node}-0 up
+ip -n lan link set {node}-1 up
 ip -n lan link set {node}-1 master sw
 ip -n {node} link set lo up
 ip -n {node} addr add 10.0.2.15/24 dev eth0
@@ -102,6 +99,18 @@ ip -n {node} link set eth0 up
 ip -n {node} link set eth1 up
 ip -n {node} route add default via 10.0.2.2
 """
+LAN = """
+ip netns add lan
+ip -n lan link add sw type bridge
+ip -n lan link set sw up
+"""
+
+
+def commands(lab: Lab, text: str) -> None:
+    """Run simulated commands without a shell."""
+    for line in text.strip().splitlines():
+        done = lab.command(*line.split())
+        assert not done.exit, (line, done)
 
 
 class Node:
@@ -110,9 +119,10 @@ class Node:
     def __init__(self, lab: Lab | None = None, name: str = "node-1", dialect: str = "28", **options: Any) -> None:
         self.lab = lab or Lab(seed=1)
         self.name = name
+        if "lan" not in self.lab.network.netns:
+            commands(self.lab, LAN)
         if name not in self.lab.network.netns:
-            done = self.lab.sh(NODE.format(node=name, mac=f"{len(self.lab.network.netns) + 16:02x}"), confined=False)
-            assert not done.exit, done
+            commands(self.lab, NODE.format(node=name, mac=f"{len(self.lab.network.netns) + 16:02x}"))
         self.runtime = Idlers(self.lab)
         self.engine = Engine(self.lab, name, dialect=dialect, runtime=self.runtime, **options)
         self.engine.image_create("alpine")
@@ -175,6 +185,17 @@ class Node:
         """What inspect says of a container on a network."""
         shown: dict[str, Any] = self.engine.container_inspect(name)["NetworkSettings"]["Networks"][network]
         return shown
+
+    def host(self, line: str) -> None:
+        """A command on the node."""
+        done = self.lab.command(*line.split(), netns=self.name)
+        assert not done.exit, (line, done)
+
+    def dummy(self, name: str) -> Node:
+        """A dummy link on the node, up, as moby's tests make one."""
+        self.host(f"ip link add {name} type dummy")
+        self.host(f"ip link set {name} up")
+        return self
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
