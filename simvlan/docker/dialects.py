@@ -41,7 +41,7 @@ class Dialect:
     ipam_status: bool
     """`Status.IPAM.Subnets` in network inspect (API 1.52)."""
     options_late: bool
-    """A driver's options are read after its addresses are reserved (29.0)."""
+    """A driver's options are read after its addresses are reserved (all but 28)."""
     ipvlan_flag: bool
     """`ipvlan_flag` and mode `l3s` exist (23.0, 22.06)."""
     endpoint_text: bool
@@ -59,7 +59,7 @@ DIALECT_27 = Dialect(
     name="27", version="27.5.1", api="1.47", min_api="1.24", random_mac=False, announce=False, shared_parent=True,
     shared_pool=False, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="",
     pool_prefix="invalid pool request: ", validates=True, nil_parent_internal=True, ipam_status=False,
-    options_late=False, ipvlan_flag=True, endpoint_text=True,
+    options_late=True, ipvlan_flag=True, endpoint_text=True,
 )  # fmt: skip
 
 DIALECT_29 = Dialect(
@@ -72,7 +72,7 @@ DIALECT_29 = Dialect(
 DIALECT_1_12 = Dialect(
     name="1.12", version="1.12.6", api="1.24", min_api="1.12", random_mac=False, announce=False, shared_parent=False,
     shared_pool=True, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="", pool_prefix="",
-    validates=False, nil_parent_internal=False, ipam_status=False, options_late=False, ipvlan_flag=False,
+    validates=False, nil_parent_internal=False, ipam_status=False, options_late=True, ipvlan_flag=False,
     endpoint_text=False,
 )  # fmt: skip
 

@@ -38,8 +38,9 @@ class IpvlanDriver(ParentDriver):
     def wants_gateway(self, network: Network) -> bool:
         """As macvlan in l2; l3 has no gateway (until 28 an address is taken all the same)."""
         dialect = self.core.dialect
-        open_l2 = network.state["mode"] == "l2" and not network.state["inward"]
-        return dialect.guessed_gateway and (dialect.hidden_gateway or open_l2)
+        return dialect.guessed_gateway and (
+            dialect.hidden_gateway or (network.state["mode"] == "l2" and not network.state["inward"])
+        )
 
     def create(self, network: Network) -> None:
         """Refuse a parent another ipvlan network has, then make it if need be."""
