@@ -234,7 +234,7 @@ class Networks:
         late = self.core.dialect.options_late and network.driver in ("macvlan", "ipvlan")
         if not late:
             driver.read_options(network)
-        if network.driver not in ("host", "null"):
+        if network.driver not in ("host", "null") and network.ipam_driver != "null":
             self.book.allocate(network, blocks, driver.wants_gateway(network))
         try:
             if late:
