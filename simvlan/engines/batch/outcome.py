@@ -6,12 +6,14 @@ Counters cost one count per class and limb; copies are written out only for who 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, Fate, Role
+from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Fate, Role
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.frame import PType
 from simvlan.table import Table
@@ -23,19 +25,103 @@ if TYPE_CHECKING:
 
 I32 = NDArray[np.int32]
 
+COPIES = 1 << 16
+"""Copies written at a time: they stay in the second-level cache."""
+FEW = 8
+"""Classes up to which each is looked for by itself; more are sorted."""
 
-class Copies(NamedTuple):
-    """Where copies ended, one row each, by frame: int32 arrays of equal length.
 
-    frame: index into the batch; device: index into `Outcome.devices`; drop: index into `DROPS`, -1 for a copy handed to
-    the device's namespace; form: how its octets differ from those sent (`Outcome.octets`); ptype: a `PType`.
+class Copies:
+    """Where copies ended, one row each, by frame; row r of a frame's copies is `first[frame] + r`.
+
+    Attributes:
+        first: int64 (n + 1), where each frame's copies begin, and where the last end.
+        device: int32 (copies), index into `Outcome.devices`.
+    Worked out when asked for, int32 (copies):
+        frame: index into the batch.
+        drop: index into `DROPS`, -1 for a copy handed to the device's namespace.
+        form: how its octets differ from those sent (`Outcome.octets`).
+        ptype: a `PType`.
     """
 
-    frame: I32
-    device: I32
-    drop: I32
-    form: I32
-    ptype: I32
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        answers = outcome.pipeline.answers
+        self._width = np.zeros(len(answers), np.int64)
+        for part in outcome.parts():
+            self._width[part.number] = outcome.width(part)
+        self.first: NDArray[np.int64] = np.zeros(len(outcome) + 1, np.int64)
+        np.cumsum(self._width[outcome.classes], out=self.first[1:])
+        self.device: I32 = np.empty(int(self.first[-1]), np.int32)
+        for part in outcome.parts():
+            self._write(part)
+
+    def __len__(self) -> int:
+        return len(self.device)
+
+    def __iter__(self) -> Iterator[I32]:
+        return iter((self.frame, self.device, self.drop, self.form, self.ptype))
+
+    def _write(self, part: Part) -> None:
+        """Write the devices of the frames of one class, many copies at a time."""
+        width = int(self._width[part.number])
+        step = max(COPIES // max(width, 1), 1)
+        for first in range(0, part.count if width else 0, step):
+            which = part.some(first, first + step)
+            block = self._outcome.ends_of(part, which, width)
+            if part.all:
+                self.device[first * width : first * width + block.size] = block.reshape(-1)
+            elif width == 1:
+                self.device[self.first[which]] = block[:, 0]
+            else:
+                rows = as_strided(self.device, (len(self.device) - width + 1, width), (4, 4))
+                rows[self.first[which]] = block
+
+    @cached_property
+    def frame(self) -> I32:
+        """Return the frame of every copy."""
+        return np.repeat(np.arange(len(self._outcome), dtype=np.int32), np.diff(self.first))
+
+    @property
+    def drop(self) -> I32:
+        """Return the reason of every copy's end."""
+        return self._column("drop")
+
+    @property
+    def form(self) -> I32:
+        """Return the form of every copy."""
+        return self._column("form")
+
+    @property
+    def ptype(self) -> I32:
+        """Return the packet type of every copy."""
+        return self._column("ptype")
+
+    def _column(self, name: str) -> I32:
+        """Return what a class says of its copies, copy by copy."""
+        out: I32 = np.empty(len(self.device), np.int32)
+        for part in self._outcome.parts():
+            value = [getattr(fate, name) for fate, width in self._outcome.fates(part) for _ in range(width)]
+            for row, each in enumerate(value):
+                out[self.first[part.which] + row] = each
+        return out
+
+
+class Part(NamedTuple):
+    """The frames of one class: their numbers; all: whether these are all frames of the batch."""
+
+    number: int
+    which: NDArray[np.int64]
+    all: bool
+
+    @property
+    def count(self) -> int:
+        """Return how many frames there are."""
+        return len(self.which)
+
+    def some(self, first: int, last: int) -> Any:
+        """Return some of the frames, to index columns with."""
+        return slice(first, min(last, len(self.which))) if self.all else self.which[first:last]
 
 
 class Outcome:
@@ -53,7 +139,12 @@ class Outcome:
         self.classes = classes
         self.places = limbs
         self.anatomy = pipeline.anatomy
-        self.devices = tuple(dev.path for dev in pipeline.anatomy.devices)
+        self._parts: list[Part] | None = None
+
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """Return the paths that device numbers stand for."""
+        return tuple(dev.path for dev in self.anatomy.devices)
 
     @classmethod
     def empty(cls, pipeline: Pipeline, batch: FrameBatch, ground: I32) -> Outcome:
@@ -82,58 +173,54 @@ class Outcome:
 
     def copies(self) -> Copies:
         """Write out the end of every copy of every frame, in the order of frames."""
-        parts: list[tuple[Any, Any, Fate]] = []
-        for number, which in self._by_class():
-            for fate in self.pipeline.answers[number].fates:
-                parts.append((*self._at(fate.role, which), fate))
-        frame = np.concatenate([p[0] for p in parts] or [np.zeros(0, np.int32)]).astype(np.int32, copy=False)
-        device = np.concatenate([p[1] for p in parts] or [np.zeros(0, np.int32)]).astype(np.int32, copy=False)
-        sizes = [len(p[0]) for p in parts]
-        columns = [
-            np.repeat(np.array([getattr(p[2], n) for p in parts], np.int32), sizes) for n in ("drop", "form", "ptype")
-        ]
-        order = np.argsort(frame, kind="stable")
-        return Copies(frame[order], device[order], *(c[order] for c in columns))
+        return Copies(self)
 
-    def _by_class(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """Yield (class, its frames)."""
-        if not len(self.classes):
-            return
-        order = np.argsort(self.classes, kind="stable")
-        ordered = self.classes[order]
-        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-        for first, last in zip(starts, (*starts[1:], len(ordered)), strict=True):
-            yield int(ordered[first]), order[first:last]
+    def parts(self) -> list[Part]:
+        """Return the frames of each class."""
+        if self._parts is None:
+            self._parts = _parts(self.classes)
+        return self._parts
 
-    def _at(self, role: Role, which: NDArray[np.int64]) -> tuple[Any, Any]:
-        """Return (frames, devices) of one end of some frames of a class."""
-        anatomy = self.anatomy
+    def fates(self, part: Part) -> list[tuple[Fate, int]]:
+        """Return the ends of a class's copies, and at how many devices each is met."""
+        return [(fate, self._width(fate.role, part)) for fate in self.pipeline.answers[part.number].fates]
+
+    def width(self, part: Part) -> int:
+        """Return how many copies a frame of a class ends in."""
+        return sum(width for _, width in self.fates(part))
+
+    def _width(self, role: Role, part: Part) -> int:
+        """Return how many devices a role names."""
+        return len(self.anatomy.breeds[role.a]) - len(self._bound(role.a, part)) if role.how == OTHERS else 1
+
+    def _bound(self, breed: int, part: Part) -> list[int]:
+        """Return the variables that name different limbs of a breed; they are the same for all frames of a class."""
+        limbs = self.places[:, part.which[0]].tolist()
+        rank = self.pipeline.spread.ranks(breed)
+        mine = [v for v, limb in enumerate(limbs) if rank[limb] < len(self.anatomy.breeds[breed])]
+        return [v for v in mine if limbs.index(limbs[v]) == v]
+
+    def ends_of(self, part: Part, which: Any, width: int) -> I32:
+        """Return the devices at which copies of some frames of a class end, int32 (frames, width)."""
+        fates = self.fates(part)
+        if len(fates) == 1 and fates[0][0].role.how != DEVICE:
+            return self._at(fates[0][0].role, part, which)
+        count = which.stop - which.start if isinstance(which, slice) else len(which)
+        block: I32 = np.empty((count, width), np.int32)
+        column = 0
+        for fate, wide in fates:
+            block[:, column : column + wide] = self._at(fate.role, part, which)
+            column += wide
+        return block
+
+    def _at(self, role: Role, part: Part, which: Any) -> I32:
+        """Return the devices of a role for some frames, int32 (frames or 1, devices)."""
+        spread = self.pipeline.spread
         if role.how == DEVICE:
-            return which, np.full(len(which), role.a, np.int32)
+            return np.full((1, 1), role.a, np.int32)
         if role.how == LIMB:
-            return which, self._of_limb(self.places[role.a, which], role.b)
-        members = np.array([anatomy.limbs[limb].devices[role.b] for limb in anatomy.breeds[role.a]], np.int32)
-        ranks = self._ranks(role.a, which)
-        return _all_but(which, members, ranks)
-
-    def _of_limb(self, limbs: I32, place: int) -> I32:
-        """Return the device at a place of each limb."""
-        table: I32 = np.array(
-            [x.devices[place] if place < len(x.devices) else -1 for x in self.anatomy.limbs], np.int32
-        )
-        return table[limbs]
-
-    def _ranks(self, breed: int, which: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the ranks within a breed of the limbs that frames name, (k, n) sorted; len(breed) where none."""
-        anatomy = self.anatomy
-        members = anatomy.breeds[breed]
-        rank = np.full(len(anatomy.limbs) + 1, len(members))
-        rank[members] = np.arange(len(members))
-        found = rank[self.places[:, which]]
-        found.sort(axis=0)
-        found[1:][found[1:] == found[:-1]] = len(members)  # a limb in two variables counts once
-        found.sort(axis=0)
-        return found
+            return spread.of_limb(role.b).take(self.places[role.a, which])[:, None]
+        return spread.all_but(role.a, role.b, self.places[self._bound(role.a, part)][:, which])
 
     # -- counters ---------------------------------------------------------------------------------------------------
 
@@ -147,47 +234,22 @@ class Outcome:
 
     def totals(self) -> NDArray[np.int64]:
         """Return what every counter gained, int64 (devices, COUNTERS)."""
-        totals = np.zeros((len(self.devices), len(COUNTERS)), np.int64)
-        lengths = self.batch.length.astype(np.float64)
-        for number, which in self._by_class():
-            size = lengths[which]
-            for role, lines in self.pipeline.answers[number].counts:
+        totals = np.zeros((len(self.anatomy.devices), len(COUNTERS)), np.int64)
+        gained = Gained(self)
+        for part in self.parts():
+            for role, lines in self.pipeline.answers[part.number].counts:
+                devices, frames, octets = gained.at(role, part)
                 line = np.array(lines, np.int64)
-                self._count(totals, role, line, which, size)
+                totals[devices] += frames[:, None] * line[:, 0] + octets[:, None] * line[:, 1]
         return totals
-
-    def _count(self, totals: Any, role: Role, line: Any, which: Any, size: Any) -> None:
-        """Add one role's part of one class."""
-        if role.how == DEVICE:
-            totals[role.a] += line[:, 0] * len(which) + line[:, 1] * int(size.sum())
-            return
-        anatomy = self.anatomy
-        if role.how == LIMB:
-            limbs = self.places[role.a, which]
-            at = np.arange(len(anatomy.limbs))
-            frames = np.bincount(limbs, minlength=len(at))
-            octets = np.bincount(limbs, size, minlength=len(at)).astype(np.int64)
-            used = np.flatnonzero(frames)
-            devices = self._of_limb(used.astype(np.int32), role.b)
-            totals[devices] += frames[used, None] * line[:, 0] + octets[used, None] * line[:, 1]
-            return
-        members = anatomy.breeds[role.a]
-        ranks = self._ranks(role.a, which)
-        frames, octets = np.full(len(members) + 1, len(which)), np.full(len(members) + 1, int(size.sum()))
-        for row in ranks:
-            frames -= np.bincount(row, minlength=len(members) + 1)
-            octets -= np.bincount(row, size, minlength=len(members) + 1).astype(np.int64)
-        devices = np.array([anatomy.limbs[limb].devices[role.b] for limb in members])
-        totals[devices] += frames[:-1, None] * line[:, 0] + octets[:-1, None] * line[:, 1]
 
     def drops(self) -> dict[str, int]:
         """Return how many copies ended by each reason; `delivered` for those that arrived."""
         counted: dict[str, int] = {}
-        for number, which in self._by_class():
-            for fate in self.pipeline.answers[number].fates:
+        for part in self.parts():
+            for fate, width in self.fates(part):
                 name = "delivered" if fate.drop == DELIVERED else DROPS[fate.drop].name
-                copies = len(self._at(fate.role, which)[0])
-                counted[name] = counted.get(name, 0) + copies
+                counted[name] = counted.get(name, 0) + part.count * width
         return counted
 
     # -- one frame --------------------------------------------------------------------------------------------------
@@ -200,11 +262,11 @@ class Outcome:
 
     def ends(self, frame: int) -> list[tuple[str, Drop | None, bytes, PType]]:
         """Return where the copies of one frame ended: (device, drop or None, octets, packet type), by device."""
-        which = np.array([frame])
+        part = Part(int(self.classes[frame]), np.array([frame]), False)
         found = []
-        for fate in self.pipeline.answers[int(self.classes[frame])].fates:
+        for fate, _ in self.fates(part):
             drop = None if fate.drop == DELIVERED else DROPS[fate.drop]
-            for device in self._at(fate.role, which)[1].tolist():
+            for device in self._at(fate.role, part, part.which)[0].tolist():
                 found.append((self.devices[device], drop, self.octets(frame, fate.form), PType(fate.ptype)))
         return sorted(found, key=lambda end: (end[0], str(end[1]), end[2]))
 
@@ -221,16 +283,79 @@ class Outcome:
         return f"<Outcome of {len(self):,} frames: {told or 'nothing'}>"
 
 
-def _all_but(which: NDArray[np.int64], members: I32, skipped: NDArray[np.int64]) -> tuple[Any, Any]:
-    """Return (frames, devices): every member for every frame, but for the members at its skipped ranks (k, n)."""
-    bound = (skipped < len(members)).sum(axis=0)
-    if not len(which):
-        return which, members[:0]
-    if (bound != bound[0]).any():
-        parts = [_all_but(which[bound == k], members, skipped[:, bound == k]) for k in np.unique(bound)]
-        return np.concatenate([frames for frames, _ in parts]), np.concatenate([devices for _, devices in parts])
-    k = int(bound[0])
-    at = np.broadcast_to(np.arange(len(members) - k, dtype=np.int32), (len(which), len(members) - k)).copy()
-    for row in range(k):
-        at += at >= skipped[row].astype(np.int32)[:, None]
-    return np.repeat(which, len(members) - k), members[at.reshape(-1)]
+class Gained:
+    """How many frames and octets named each limb, by class and variable: one count for all classes together."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.spread = outcome.pipeline.spread
+        self.row = {part.number: row for row, part in enumerate(outcome.parts())}
+        self._counted: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        self._lengths = outcome.batch.length
+        self._length = _same(self._lengths)
+        """The length of all frames, 0 when they differ."""
+
+    def at(self, role: Role, part: Part) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
+        """Return (devices, frames, octets) of a role in a class."""
+        if role.how == DEVICE:
+            return np.array([role.a]), np.array([part.count]), np.array([self._octets(part)])
+        if role.how == LIMB:
+            frames, octets = self._of(role.a, part)
+            used = np.flatnonzero(frames)
+            return self.spread.of_limb(role.b)[used], frames[used], octets[used]
+        members = np.array(self.outcome.anatomy.breeds[role.a], np.intp)
+        frames, octets = np.full(len(members), part.count), np.full(len(members), self._octets(part))
+        for variable in self.outcome._bound(role.a, part):
+            mine, sizes = self._of(variable, part)
+            frames -= mine[members]
+            octets -= sizes[members]
+        return self.spread.members(role.a, role.b), frames, octets
+
+    def _octets(self, part: Part) -> int:
+        if self._length:
+            return self._length * part.count
+        return int(self._lengths[part.which].sum(dtype=np.int64))
+
+    def _of(self, variable: int, part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return frames and octets of every limb in a variable, for one class."""
+        if variable not in self._counted:
+            self._counted[variable] = self._count(variable)
+        frames, octets = self._counted[variable]
+        row = self.row[part.number]
+        return frames[row], octets[row]
+
+    def _count(self, variable: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Count one variable for all classes, int64 (classes, limbs + 1); the last for no limb."""
+        limbs = len(self.outcome.anatomy.limbs) + 1
+        rows = len(self.row)
+        keys = self.outcome.places[variable].astype(np.int64)
+        keys[keys < 0] = limbs - 1
+        if rows > 1:
+            start = np.zeros(len(self.outcome.pipeline.answers), np.int64)
+            start[list(self.row)] = limbs * np.arange(rows)
+            keys += start[self.outcome.classes]
+        frames = np.bincount(keys, minlength=rows * limbs).reshape(rows, limbs)
+        if self._length:
+            return frames, frames * self._length
+        octets = np.bincount(keys, self._lengths, minlength=rows * limbs).astype(np.int64)
+        return frames, octets.reshape(rows, limbs)
+
+
+def _same(values: NDArray[Any]) -> int:
+    """Return the value of all, 0 when they differ or there are none."""
+    return int(values[0]) if len(values) and values.min() == values.max() else 0
+
+
+def _parts(classes: I32) -> list[Part]:
+    """Return the frames of each class, in order."""
+    if not len(classes):
+        return []
+    used = np.flatnonzero(np.bincount(classes)).tolist()
+    if len(used) == 1:
+        return [Part(used[0], np.arange(len(classes)), True)]
+    if len(used) <= FEW:
+        return [Part(number, np.flatnonzero(classes == number), False) for number in used]
+    narrow = classes.astype(np.uint16) if used[-1] < 1 << 16 else classes  # sixteen bits are sorted by radix
+    order = np.argsort(narrow, kind="stable")
+    starts = np.searchsorted(classes[order], [*used, used[-1] + 1])
+    return [Part(number, order[a:b], False) for number, a, b in zip(used, starts, starts[1:], strict=False)]

@@ -23,6 +23,7 @@ from simvlan.engines.batch.limits import check
 from simvlan.engines.batch.outcome import Outcome
 from simvlan.engines.batch.probe import Prober
 from simvlan.engines.batch.settle import settle
+from simvlan.engines.batch.spread import Spread
 from simvlan.engines.batch.stations import Stations
 from simvlan.errors import Unsupported
 from simvlan.frame import Frame
@@ -58,6 +59,7 @@ class Pipeline:
         self.addresses = Addresses(self.anatomy) if self.contents.deep else None
         self.ageing = Ageing(self)
         self.asker = Classes(self.anatomy, self.prober, self.stations)
+        self.spread = Spread(self.anatomy)
         self.answers: list[Answer] = []
         self.tables = ClassTables()
         self._contexts, self._keys = Interner(), Interner()
