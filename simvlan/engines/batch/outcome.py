@@ -5,7 +5,7 @@ Counters cost one count per class and limb; copies are written out only for who 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +27,8 @@ I32 = NDArray[np.int32]
 
 COPIES = 1 << 16
 """Copies written at a time: they stay in the second-level cache."""
+WIDE = 8
+"""Copies of a frame from which on rows of copies are made once and repeated."""
 FEW = 8
 """Classes up to which each is looked for by itself; more are sorted."""
 
@@ -65,17 +67,36 @@ class Copies:
     def _write(self, part: Part) -> None:
         """Write the devices of the frames of one class, many copies at a time."""
         width = int(self._width[part.number])
+        rows = self._rows(part, width)
         step = max(COPIES // max(width, 1), 1)
         for first in range(0, part.count if width else 0, step):
             which = part.some(first, first + step)
-            block = self._outcome.ends_of(part, which, width)
+            block = rows(which)
             if part.all:
                 self.device[first * width : first * width + block.size] = block.reshape(-1)
             elif width == 1:
                 self.device[self.first[which]] = block[:, 0]
             else:
-                rows = as_strided(self.device, (len(self.device) - width + 1, width), (4, 4))
-                rows[self.first[which]] = block
+                places = as_strided(self.device, (len(self.device) - width + 1, width), (4, 4))
+                places[self.first[which]] = block
+
+    def _rows(self, part: Part, width: int) -> Callable[[Any], I32]:
+        """Return what gives the rows of some frames of a class.
+
+        Floods depend on one limb only: then each limb's row is made once.
+        """
+        outcome = self._outcome
+        variables = outcome.variables(part)
+        if width < WIDE or len(variables) != 1:
+            return lambda which: outcome.ends_of(part, which, width)
+        limbs = outcome.places[variables[0]]
+        example = np.full(len(outcome.anatomy.limbs) + 1, -1)
+        example[limbs[part.which]] = part.which
+        known = np.flatnonzero(example >= 0)
+        table = outcome.ends_of(part, example[known], width)
+        row = np.zeros(len(example), np.intp)
+        row[known] = np.arange(len(known))
+        return lambda which: table.take(row[limbs[which]], axis=0)
 
     @cached_property
     def frame(self) -> I32:
@@ -184,6 +205,16 @@ class Outcome:
     def fates(self, part: Part) -> list[tuple[Fate, int]]:
         """Return the ends of a class's copies, and at how many devices each is met."""
         return [(fate, self._width(fate.role, part)) for fate in self.pipeline.answers[part.number].fates]
+
+    def variables(self, part: Part) -> list[int]:
+        """Return the variables on which the devices of a class depend."""
+        found: set[int] = set()
+        for fate in self.pipeline.answers[part.number].fates:
+            if fate.role.how == LIMB:
+                found.add(fate.role.a)
+            elif fate.role.how == OTHERS:
+                found.update(self._bound(fate.role.a, part))
+        return sorted(found)
 
     def width(self, part: Part) -> int:
         """Return how many copies a frame of a class ends in."""

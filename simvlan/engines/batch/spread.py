@@ -62,7 +62,7 @@ class Spread:
         if len(limbs) == 1 and len(members) <= TABULATED:
             return self._table(breed, place)[ranks[0]]
         ranks.sort(axis=0)
-        at = np.broadcast_to(np.arange(len(members) - len(limbs), dtype=np.int32), (limbs.shape[1], len(members) - len(limbs)))
+        at = np.arange(len(members) - len(limbs), dtype=np.int32)[None, :]
         for row in ranks:
             at = at + (at >= row[:, None])
         return members[at]
@@ -72,5 +72,6 @@ class Spread:
         if (breed, place) not in self._all_but_one:
             members = self.members(breed, place)
             size = len(members)
-            self._all_but_one[breed, place] = np.tile(members, (size, 1))[~np.eye(size, dtype=bool)].reshape(size, size - 1)
+            table = np.tile(members, (size, 1))[~np.eye(size, dtype=bool)]
+            self._all_but_one[breed, place] = table.reshape(size, size - 1)
         return self._all_but_one[breed, place]
