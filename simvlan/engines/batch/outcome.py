@@ -6,8 +6,9 @@ Counters cost one count per class and limb; copies are written out only for who 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -128,7 +129,8 @@ class Copies:
         return out
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """The frames of one class: their numbers; all: whether these are all frames of the batch."""
 
     number: int
@@ -250,7 +252,8 @@ class Outcome:
         if role.how == DEVICE:
             return np.full((1, 1), role.a, np.int32)
         if role.how == LIMB:
-            return spread.of_limb(role.b).take(self.places[role.a, which])[:, None]
+            devices: I32 = spread.of_limb(role.b).take(self.places[role.a, which])
+            return devices[:, None]
         return spread.all_but(role.a, role.b, self.places[self._bound(role.a, part)][:, which])
 
     # -- counters ---------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class Spread:
             return np.broadcast_to(members, (limbs.shape[1], len(members)))
         ranks = self.ranks(breed)[limbs]
         if len(limbs) == 1 and len(members) <= TABULATED:
-            return self._table(breed, place)[ranks[0]]
+            return np.asarray(self._table(breed, place)[ranks[0]])
         ranks.sort(axis=0)
         at = np.arange(len(members) - len(limbs), dtype=np.int32)[None, :]
         for row in ranks:
