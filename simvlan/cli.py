@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -83,9 +82,20 @@ def _run_parser(verbs: Any) -> None:
     _recordings(run)
     _world(run)
     run.add_argument("--on", choices=["sim", "host", "uml"], default="sim", help="which kernel (default: sim)")
+    run.add_argument(
+        "--timeout", type=seconds, metavar="S", help="on a kernel: end the script after S seconds (600)"
+    )
     run.add_argument("script", metavar="SCRIPT", help="a file; - is standard input")
     run.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's own arguments")
     run.set_defaults(verb=run_verb)
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time: seconds are expected, such as 60")
+    return value
 
 
 def _sh_parser(verbs: Any) -> None:
@@ -178,7 +188,7 @@ def _recordings(made: argparse.ArgumentParser) -> None:
 
 
 def _world(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random choice (default: 0)")
+    made.add_argument("--seed", type=int, metavar="N", help="seed of every random choice (default: 0)")
     made.add_argument(
         "--unconfined", action="store_true", help="do without private namespaces: only PATH protects the machine"
     )
@@ -191,6 +201,8 @@ def run_verb(options: argparse.Namespace) -> int:
     """simvlan run."""
     if options.on != "sim":
         return run_on_kernel(options)
+    if options.timeout is not None:
+        return complain("--timeout is for --on host|uml: on the simulator time is virtual")
     from simvlan.shell.run import run_script
 
     return _recorded(options, lambda lab: run_script(lab, options.script, options.args, confined=_confined(options)))
@@ -273,36 +285,22 @@ def fuzz_verb(options: argparse.Namespace) -> int:
 
 def run_on_kernel(options: argparse.Namespace) -> int:
     """The same script on a real kernel, if this machine offers one."""
-    from simvlan.oracle import kernels
+    for name, why in SIM_ONLY.items():
+        if getattr(options, name) not in (None, False):
+            return complain(f"--{name} needs the simulator ({why}): use --on sim")
+    from simvlan.oracle.run import TIMEOUT_S, run_on_kernel
 
-    for name in ("pcapng", "trace"):
-        if getattr(options, name):
-            return complain(f"--{name} needs the simulator: a real kernel does not say why (use --on sim)")
-    reason = kernels.available(options.on)
-    if reason is not None:
-        return complain(f"--on {options.on}: {reason}", NO_KERNEL)
-    try:
-        with sys.stdin if options.script == "-" else open(options.script, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        return complain(f"{options.script}: {getattr(error, 'strerror', None) or error}")
-    done = kernels.run_script(options.on, text, capture=bool(options.pcap), args=options.args, timeout_s=600.0)
-    sys.stdout.write(done.stdout)
-    sys.stderr.write(done.stderr)
-    if options.pcap:
-        _write_captures(options.pcap, done.captures)
-    return done.exit_code
+    limit = options.timeout or TIMEOUT_S
+    return run_on_kernel(options.on, options.script, options.args, pcap=options.pcap, timeout_s=limit)
 
 
-def _write_captures(folder: str, captures: dict[str, list[Any]]) -> None:
-    from simvlan.capture import file_header, record
-
-    os.makedirs(folder, exist_ok=True)
-    for device, frames in sorted(captures.items()):
-        with open(os.path.join(folder, f"{device}.pcap"), "wb") as file:
-            file.write(file_header())
-            for time_ns, _direction, octets in frames:
-                file.write(record(time_ns, octets))
+SIM_ONLY = {
+    "pcapng": "a real kernel does not say why",
+    "trace": "a real kernel does not say why",
+    "seed": "a real kernel draws its own numbers",
+    "unconfined": "on a kernel, namespaces are where the script runs",
+}
+"""Options that make no sense on a real kernel."""
 
 
 def _confined(options: argparse.Namespace) -> bool:
@@ -363,7 +361,7 @@ def new_lab(options: argparse.Namespace) -> Any:
     """An empty lab."""
     from simvlan.lab import Lab
 
-    return Lab(seed=options.seed)
+    return Lab(seed=options.seed or 0)
 
 
 @contextlib.contextmanager

@@ -6,21 +6,46 @@ destination. Here the namespace of the sending device plays that part: its addre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, Frame, mac_text
 from simvlan.stack.ipaddr import multicast_mac
+
+if TYPE_CHECKING:
+    from simvlan.devices.device import Device
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What a packet may leave open: the device's MAC, its first IPv4 address (0: none), whom its namespace knows."""
+
+    mac: int
+    address: int
+    neighbour: Callable[[int], int | None]
+    """The MAC of an IPv4 address, if the neighbour table has it."""
 
 
 def to_frame(packet: Any, dev: Device) -> Frame:
     """Build a frame of a scapy packet that *dev* is to send."""
+    stack = dev.netns.stack
+    addresses = stack.indev(dev).addresses
+
+    def neighbour(ip: int) -> int | None:
+        entry = stack.neigh.get(dev, ip)
+        return entry.mac if entry is not None and entry.valid else None
+
+    return Frame.parse(to_octets(packet, Sender(dev.mac, addresses[0].local if addresses else 0, neighbour)))
+
+
+def to_octets(packet: Any, sender: Sender) -> bytes:
+    """Build the octets of a scapy packet, what it leaves open being the sender's."""
     packet = packet.copy()
     for layer in _layers(packet):
-        _fill(layer, dev)
-    return Frame.parse(bytes(packet))
+        _fill(layer, sender)
+    return bytes(packet)
 
 
 def is_packet(what: object) -> bool:
@@ -36,7 +61,7 @@ def _layers(packet: Any) -> Iterator[Any]:
         packet = packet.payload
 
 
-def _fill(layer: Any, dev: Device) -> None:
+def _fill(layer: Any, sender: Sender) -> None:
     from scapy.fields import ConditionalField, Emph, SourceIPField
     from scapy.layers.l2 import DestMACField, SourceMACField
 
@@ -45,11 +70,11 @@ def _fill(layer: Any, dev: Device) -> None:
             continue
         field = field.fld if isinstance(field, (Emph, ConditionalField)) else field
         if _may_be(field, SourceMACField):
-            layer.fields[field.name] = mac_text(dev.mac)
+            layer.fields[field.name] = mac_text(sender.mac)
         elif _may_be(field, SourceIPField):
-            layer.fields[field.name] = _own_address(dev)
+            layer.fields[field.name] = str(IPv4Address(sender.address))
         elif isinstance(field, DestMACField):
-            layer.fields[field.name] = mac_text(_destination(layer, dev))
+            layer.fields[field.name] = mac_text(_destination(layer, sender))
 
 
 def _may_be(field: Any, kind: type) -> bool:
@@ -58,12 +83,7 @@ def _may_be(field: Any, kind: type) -> bool:
     return any(isinstance(each, kind) for each in [field, *choices])
 
 
-def _own_address(dev: Device) -> str:
-    addresses = dev.netns.stack.indev(dev).addresses
-    return str(IPv4Address(addresses[0].local if addresses else 0))
-
-
-def _destination(layer: Any, dev: Device) -> int:
+def _destination(layer: Any, sender: Sender) -> int:
     """Return the MAC for the IPv4 destination inside: mapped for groups, a neighbour's if known, else broadcast."""
     from scapy.layers.inet import IP
 
@@ -74,5 +94,5 @@ def _destination(layer: Any, dev: Device) -> int:
         return BROADCAST  # a range of addresses
     if IPv4Address(ip).is_multicast:
         return multicast_mac(ip)
-    entry = dev.netns.stack.neigh.get(dev, ip)
-    return entry.mac if entry is not None and entry.valid else BROADCAST
+    known = sender.neighbour(ip)
+    return BROADCAST if known is None else known

@@ -83,7 +83,7 @@ def test_send_acts_in_the_callers_namespace(runs: dict[str, KernelRun]) -> None:
 @pytest.mark.kernel
 def test_send_reports_the_errno(runs: dict[str, KernelRun]) -> None:
     assert runs["down"].exit_code == 1
-    assert runs["down"].stderr == "simvlan send: v1: Network is down\n"
+    assert runs["down"].stderr == "simvlan send: n1/v1: Network is down\n"
     assert octets(runs["down"], "n1.v1") == []
 
 

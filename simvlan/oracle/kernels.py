@@ -7,83 +7,64 @@ simulator.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
 
-Kernel = Literal["uml", "host"]
-Direction = Literal["in", "out"]
-Captured = tuple[int, Direction, bytes]  # timestamp in ns, way, octets with the 802.1Q tag in place
+from simvlan.oracle.availability import Kernel, KernelUnavailable, available
+from simvlan.oracle.guests import Guest, Stop, noting_signals
+from simvlan.oracle.runs import Job, KernelRun
 
-_UML = "linux.uml"
-_UML_MODULES = Path("/usr/lib/uml/modules")
-_BOOT_S = 60.0  # generous: booting takes 3 s on an idle machine
-_MEMORY = "512M"
-_TOOLS = ("bash", "ip", "bridge", "mkfifo")
+__all__ = ["Job", "Kernel", "KernelRun", "KernelUnavailable", "Pool", "available", "run_jobs", "run_many", "run_script"]
 
 
-class KernelUnavailable(RuntimeError):  # noqa: N818  (says what is the case, like Unsupported)
-    """This machine cannot run that kernel, or the kernel did not come through."""
+class Pool:
+    """Guests that share the work: two use both cores of a small machine. Each boots when it is first needed."""
 
+    def __init__(self, kernel: Kernel, guests: int = 2, stop: Stop | None = None) -> None:
+        if why := available(kernel):
+            raise KernelUnavailable(f"{kernel}: {why}")
+        self.kernel = kernel
+        self.stop = stop or Stop()
+        self._free: SimpleQueue[Guest | None] = SimpleQueue()
+        self._guests: list[Guest] = []
+        self._size = guests
+        for _ in range(guests):
+            self._free.put(None)
 
-@dataclass(frozen=True)
-class KernelRun:
-    """What one script did."""
+    def __enter__(self) -> Pool:
+        return self
 
-    exit_code: int
-    stdout: str
-    stderr: str
-    captures: dict[str, list[Captured]]
-    kernel_release: str
-    timed_out: bool = False
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
+    def close(self) -> None:
+        """End all of them."""
+        for guest in self._guests:
+            guest.close()
 
-@dataclass(frozen=True)
-class Job:
-    """A script and how to start it."""
+    def run(self, job: Job) -> KernelRun:
+        """Run one script on a guest that is free; a guest that was lost is replaced for the next script."""
+        with self._guest() as guest:
+            return guest.run(job)
 
-    script: str
-    args: Sequence[str] = ()
-    cwd: str = "/"
-    env: Mapping[str, str] = field(default_factory=dict)
-    timeout_s: float = 60.0
-    capture: bool = True
+    def map(self, jobs: Sequence[Job]) -> list[KernelRun]:
+        """Run all; results in the order of the jobs."""
+        with ThreadPoolExecutor(self._size) as threads:
+            return list(threads.map(self.run, jobs))
 
-
-def available(kernel: Kernel) -> str | None:
-    """Why `kernel` cannot be used here, or None when it can."""
-    missing = [tool for tool in _TOOLS if not _which(tool)]
-    if missing:
-        return f"commands missing: {', '.join(missing)} (Debian: apt install iproute2)"
-    return _uml_unavailable() if kernel == "uml" else _host_unavailable()
-
-
-def _uml_unavailable() -> str | None:
-    if not shutil.which(_UML) or not _UML_MODULES.is_dir():
-        return "User Mode Linux is not installed (Debian: apt install user-mode-linux)"
-    if not _which("modprobe"):
-        return "modprobe is missing (Debian: apt install kmod)"
-    return None
-
-
-def _host_unavailable() -> str | None:
-    if sys.platform != "linux":
-        return "the host is not Linux"
-    return None if os.geteuid() == 0 else "private namespaces on the host need root"
-
-
-def _which(tool: str) -> str | None:
-    return shutil.which(tool, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    @contextmanager
+    def _guest(self) -> Iterator[Guest]:
+        guest = self._free.get()
+        try:
+            if guest is None or not guest.alive:
+                guest = Guest(self.kernel, self.stop)
+                self._guests.append(guest)
+            yield guest
+        finally:
+            self._free.put(guest)
 
 
 def run_script(
@@ -102,136 +83,18 @@ def run_script(
 
 
 def run_many(
-    kernel: Kernel, scripts: Sequence[str], *, timeout_s: float = 60.0, capture: bool = True
+    kernel: Kernel, scripts: Sequence[str], *, timeout_s: float = 60.0, capture: bool = True, guests: int = 1
 ) -> list[KernelRun]:
-    """Run many scripts, each in a fresh network, with one boot."""
-    return run_jobs(kernel, [Job(script, timeout_s=timeout_s, capture=capture) for script in scripts])
+    """Run many scripts, each in a fresh network, with one boot per guest."""
+    jobs = [Job(script, cwd=os.getcwd(), timeout_s=timeout_s, capture=capture) for script in scripts]
+    return run_jobs(kernel, jobs, guests=guests)
 
 
-def run_jobs(kernel: Kernel, jobs: Sequence[Job]) -> list[KernelRun]:
-    """The general form: jobs in order, one boot."""
-    if why := available(kernel):
-        raise KernelUnavailable(why)
+def run_jobs(kernel: Kernel, jobs: Sequence[Job], *, guests: int = 1) -> list[KernelRun]:
+    """The general form: jobs in order, one boot per guest."""
     if not jobs:
+        if why := available(kernel):
+            raise KernelUnavailable(f"{kernel}: {why}")
         return []
-    with tempfile.TemporaryDirectory(prefix="simvlan-kernel-") as folder:
-        _write_plan(Path(folder), kernel, jobs)
-        _supervise(_command(Path(folder), kernel), Path(folder), jobs)
-        release = _release(Path(folder))
-        return [_read_result(Path(folder, str(number)), release) for number in range(len(jobs))]
-
-
-def _write_plan(folder: Path, kernel: Kernel, jobs: Sequence[Job]) -> None:
-    virtual = kernel == "uml"
-    module_base = _link_modules(folder) if virtual else None
-    plan = {
-        "virtual_machine": virtual,
-        "module_base": module_base,
-        "jobs": [
-            {
-                "args": list(job.args),
-                "cwd": job.cwd,
-                "env": dict(job.env),
-                "timeout_s": job.timeout_s,
-                "capture": job.capture,
-                "module_base": module_base,
-                "python_path": [path for path in sys.path if path],
-            }
-            for job in jobs
-        ],
-    }
-    (folder / "jobs.json").write_text(json.dumps(plan))
-    for number, job in enumerate(jobs):
-        (folder / str(number)).mkdir()
-        (folder / str(number) / "script").write_text(job.script)
-
-
-def _link_modules(folder: Path) -> str:
-    """modprobe looks in BASE/lib/modules; Debian keeps the guest's modules elsewhere."""
-    (folder / "lib").mkdir()
-    (folder / "lib" / "modules").symlink_to(_UML_MODULES)
-    return str(folder)
-
-
-def _command(folder: Path, kernel: Kernel, program: str = "main") -> list[str]:
-    """What starts a guest program; a virtual machine starts it through an init script, as options carry no spaces."""
-    package = str(Path(__file__).parent)
-    start = f"import sys; sys.path.insert(0, {package!r}); from guest.{program} import main; main({str(folder)!r})"
-    if kernel == "host":
-        return [sys.executable, "-IS", "-c", start]
-    init = folder / "init"
-    init.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS -c "{start}"\n')
-    init.chmod(0o755)
-    return [
-        _UML, f"mem={_MEMORY}", "rootfstype=hostfs", "rootflags=/", "rw", f"init={init}",
-        "con0=null,fd:1", "con=null", "ssl=null", f"uml_dir={folder}/", "quiet", "panic=-1",
-    ]  # fmt: skip
-
-
-def _supervise(command: list[str], folder: Path, jobs: Sequence[Job]) -> None:
-    """Wait for the guest; kill its whole session when it stops making progress."""
-    with open(folder / "console", "wb") as console:
-        guest = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={"PATH": os.environ.get("PATH", "")},
-        )
-    try:
-        _await_progress(guest, folder, jobs)
-    finally:
-        _end_session(guest)
-
-
-def _await_progress(guest: subprocess.Popen[bytes], folder: Path, jobs: Sequence[Job]) -> None:
-    done, deadline = 0, time.monotonic() + _BOOT_S + jobs[0].timeout_s
-    while True:
-        try:
-            guest.wait(timeout=0.1)
-            return
-        except subprocess.TimeoutExpired:
-            pass
-        while done < len(jobs) and (folder / str(done) / "result").exists():
-            done += 1
-            deadline = time.monotonic() + _BOOT_S + (jobs[done].timeout_s if done < len(jobs) else 0)
-        if time.monotonic() > deadline:
-            return
-
-
-def _end_session(guest: subprocess.Popen[bytes]) -> None:
-    """User Mode Linux keeps several host processes in one process group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(guest.pid, signal.SIGKILL)
-    guest.wait()
-
-
-def _release(folder: Path) -> str:
-    path = folder / "release"
-    if not path.exists():
-        raise KernelUnavailable("the guest did not start:\n" + _tail(folder))
-    return path.read_text()
-
-
-def _tail(folder: Path) -> str:
-    crash = folder / "crash"
-    console = (folder / "console").read_text(errors="replace")[-2000:]
-    return console + (crash.read_text() if crash.exists() else "")
-
-
-def _read_result(out: Path, release: str) -> KernelRun:
-    if not (out / "result").exists():
-        raise KernelUnavailable(f"script {out.name} did not come through:\n" + _tail_of_job(out))
-    result = json.loads((out / "result").read_text())
-    captures = {
-        device: [(stamp, way, bytes.fromhex(octets)) for stamp, way, octets in frames]
-        for device, frames in result["captures"].items()
-    }
-    stdout, stderr = ((out / name).read_text(errors="replace") for name in ("stdout", "stderr"))
-    return KernelRun(result["exit_code"], stdout, stderr, captures, release, result["timed_out"])
-
-
-def _tail_of_job(out: Path) -> str:
-    crash = out / "crash"
-    return (crash.read_text() if crash.exists() else "") + _tail(out.parent)
+    with noting_signals() as stop, Pool(kernel, min(guests, len(jobs)), stop) as pool:
+        return [pool.run(job) for job in jobs] if guests == 1 else pool.map(jobs)

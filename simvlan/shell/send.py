@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from simvlan.tools.program import Process
 
 
-class _UsageError(Exception):
+class UsageError(Exception):
     """A command line that is refused."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _UsageError(message)
+        raise UsageError(message)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,11 +37,8 @@ def parser() -> argparse.ArgumentParser:
 def send(proc: Process) -> int:
     """Transmit; 0 when the device took every frame, 1 when it refused one, 2 for a bad command line."""
     try:
-        options = parser().parse_intermixed_args(proc.argv[2:])
-        frame = frame_of(options.octets, options.expression)
-        if options.count < 1:
-            raise _UsageError("--count must be at least 1")
-    except (_UsageError, ValueError) as error:
+        options, frame = parse_line(proc.argv[2:])
+    except (UsageError, ValueError) as error:
         proc.write_err(f"simvlan send: {error}\n")
         return 2
     netns = proc.netns if options.netns is None else options.netns
@@ -52,6 +49,15 @@ def send(proc: Process) -> int:
         proc.write_err(f"simvlan send: {netns or 'root'}/{options.device}: {_text(error)}\n")
         return 1
     return 0
+
+
+def parse_line(words: list[str]) -> tuple[argparse.Namespace, Any]:
+    """The options and the frame (octets or a scapy packet) of a command line; UsageError or ValueError says why not."""
+    options = parser().parse_intermixed_args(words)
+    frame = frame_of(options.octets, options.expression)
+    if options.count < 1:
+        raise UsageError("--count must be at least 1")
+    return options, frame
 
 
 def _text(error: Exception) -> str:

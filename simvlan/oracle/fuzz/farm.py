@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simvlan.oracle import kernels
-from simvlan.oracle.kernels import Captured, Kernel, KernelUnavailable
+from simvlan.oracle import guests
+from simvlan.oracle.availability import Kernel, KernelUnavailable, available
+from simvlan.oracle.observation import Captured
 
 _BOOT_S = 60.0
 
@@ -51,7 +51,7 @@ class Guest:
 
     def __init__(self, kernel: Kernel, workers: int, groups: Sequence[int] = ()) -> None:
         """`workers` scenarios at a time; `groups` are those whose filtering must not be in doubt (guest/luck.py)."""
-        if why := kernels.available(kernel):
+        if why := available(kernel):
             raise KernelUnavailable(why)
         self.kernel = kernel
         self.pending: dict[int, float] = {}
@@ -60,19 +60,11 @@ class Guest:
         for name in ("todo", "taken", "done"):
             (self._folder / name).mkdir()
         virtual = kernel == "uml"
-        base = kernels._link_modules(self._folder) if virtual else None
+        base = guests.link_modules(self._folder) if virtual else None
         plan: dict[str, Any] = {"virtual_machine": virtual, "module_base": base, "workers": workers}
         plan["groups"] = [f"{group:012x}" for group in groups]
         (self._folder / "plan.json").write_text(json.dumps(plan))
-        with open(self._folder / "console", "wb") as console:
-            self._process = subprocess.Popen(
-                kernels._command(self._folder, kernel, "farm"),
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={"PATH": os.environ.get("PATH", "")},
-            )
+        self._process = guests.start(guests.command(self._folder, kernel, "farm"), self._folder)
         self.release = self._await_release()
 
     def _await_release(self) -> str:
@@ -119,7 +111,7 @@ class Guest:
 
     def close(self) -> None:
         """End it and all it started."""
-        kernels._end_session(self._process)
+        guests.end_session(self._process)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

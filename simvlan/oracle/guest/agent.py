@@ -11,29 +11,35 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from . import inject, shims
+from .recorder import Recorder
+from .relay import Relay
+from .state import listings
 from .syscalls import IN_CREATE, IN_DELETE, read_directory_events, watch_directory
 from .sysctls import make_plain
-from .tap import Record, Tap
+from .tap import Tap
 
 ROOT = "root"
 _NETNS = Path("/run/netns")
 _QUIET_S = 0.06  # work queues and softirqs are through when nothing came for this long
 _LINGER_S = 1.0  # but periodic traffic never falls quiet
+_CARRIER_S = 1.5  # linkwatch acts at most once a second
 
 
 class Agent:
     """The poll loop: script, requests, namespaces, frames."""
 
-    def __init__(self, capture: bool) -> None:
-        self.captures: dict[str, list[Record]] = {}
-        self._capture = capture
+    def __init__(self, recorder: Recorder | None) -> None:
+        self.lost: dict[str, int] = {}
+        """By namespace, how many frames the kernel had no room for."""
+        self._recorder = recorder
         self._taps: dict[str, Tap] = {}
+        self._relays: dict[int, Relay] = {}
         self._poll = select.poll()
         _NETNS.mkdir(exist_ok=True)
         self._directory = watch_directory(str(_NETNS))
@@ -44,37 +50,61 @@ class Agent:
             self._poll.register(fd, select.POLLIN)
         self._adopt(ROOT, self._home)
 
-    def run(self, argv: list[str], timeout_s: float, **how: Any) -> int | None:
-        """The script's exit status, None when its time was up."""
+    def relay(self, relay: Relay) -> int:
+        """Pass on what comes out of a pipe from now on; the end to write to."""
+        self._relays[relay.fileno()] = relay
+        self._poll.register(relay.fileno(), select.POLLIN)
+        return relay.writing_end
+
+    def run(self, argv: list[str], timeout_s: float, **how: Any) -> tuple[int, str]:
+        """The script's exit status, and which limit ended it: time, output, frames, or none ("")."""
         script = subprocess.Popen(argv, stdin=subprocess.DEVNULL, **how)
         ended = os.pidfd_open(script.pid)
         self._poll.register(ended, select.POLLIN)
         deadline = time.monotonic() + timeout_s
         while not self._turn(deadline - time.monotonic()) & {ended}:
-            if time.monotonic() >= deadline:
+            if limit := self._passed(deadline):
                 script.kill()
-                return None
+                return 124, limit
         self._poll.unregister(ended)
         status = script.wait()
         self._settle()
-        return status if status >= 0 else 128 - status
+        return (status if status >= 0 else 128 - status), self._passed(float("inf"))
+
+    def _passed(self, deadline: float) -> str:
+        if any(relay.full for relay in self._relays.values()):
+            return "output"
+        if self._recorder and self._recorder.full:
+            return "frames"
+        return "time" if time.monotonic() >= deadline else ""
 
     def _settle(self) -> None:
         """Wait for quiet."""
+        self._await_carriers()
         end = time.monotonic() + _LINGER_S
         quiet = time.monotonic() + _QUIET_S
-        while self._taps and time.monotonic() < min(quiet, end):
+        while time.monotonic() < min(quiet, end):
             if self._turn(quiet - time.monotonic()):
                 quiet = time.monotonic() + _QUIET_S
 
+    def _await_carriers(self) -> None:
+        """Until linkwatch has seen every change of carrier: before, devices swallow what they are given."""
+        end = time.monotonic() + _CARRIER_S
+        for tap in self._taps.values():
+            tap.pump()
+        while any(tap.carrier_pending for tap in self._taps.values()) and time.monotonic() < end:
+            self._pause(0.02)
+
     def _turn(self, wait_s: float) -> set[int]:
         """Sleep until something happens, deal with it, and say which descriptors it was."""
-        ready = {fd for fd, _ in self._poll.poll(max(0.0, wait_s) * 1000)}
+        ready = {fd for fd, _ in self._poll.poll(max(0.0, min(wait_s, 3600.0)) * 1000)}
+        if self._directory in ready:
+            self._follow_namespaces()
         for tap in self._taps.values():
             if ready & set(tap.filenos()):
                 tap.pump()
-        if self._directory in ready:
-            self._follow_namespaces()
+        for fd in ready & set(self._relays):
+            self._relays[fd].pump()
         if self._requests in ready:
             self._answer_requests()
         return ready
@@ -82,7 +112,8 @@ class Agent:
     def _pause(self, seconds: float) -> None:
         """Keep watching for a while, except for further requests."""
         end = time.monotonic() + seconds
-        self._poll.unregister(self._requests)
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(self._requests)
         while (left := end - time.monotonic()) > 0:
             self._turn(left)
         self._poll.register(self._requests, select.POLLIN)
@@ -99,17 +130,28 @@ class Agent:
 
     def _adopt(self, name: str, fd: int) -> None:
         make_plain(fd)
-        if self._capture:
-            self._drop(name)
-            self._taps[name] = tap = Tap(fd, lambda device: self.captures.setdefault(f"{name}.{device}", []))
-            for fileno in tap.filenos():
-                self._poll.register(fileno, select.POLLIN)
+        self._drop(name)
+        self._taps[name] = tap = Tap(fd, name, self._recorder)
+        for fileno in tap.filenos():
+            self._poll.register(fileno, select.POLLIN)
 
     def _drop(self, name: str) -> None:
         if tap := self._taps.pop(name, None):
             for fileno in tap.filenos():
                 self._poll.unregister(fileno)
             tap.close()
+            if tap.lost:
+                self.lost[name] = self.lost.get(name, 0) + tap.lost
+
+    def open_namespaces(self) -> Iterator[tuple[str, int]]:
+        """(name, descriptor) of each namespace there is."""
+        for name in list(self._taps):
+            with contextlib.suppress(OSError):
+                fd = self._open_ns(name, 0)
+                try:
+                    yield name, fd
+                finally:
+                    os.close(fd)
 
     def close(self) -> None:
         """Take the last frames and let all namespaces go."""
@@ -128,14 +170,23 @@ class Agent:
         cwd, *args = request.read_text().split("\n")[:-1]
         request.unlink()
         try:
-            shots, pause_s = inject.parse(args, cwd)
+            order = inject.parse(args, cwd)
         except inject.UsageError as error:
-            return 2, f"simvlan: {error}\n"
+            return 2, f"simvlan {error}\n"
         except Exception as error:
             return 2, f"simvlan send: {type(error).__name__}: {error}\n"
-        sender = inject.Sender(lambda name: self._open_ns(name, pid))
-        complaints = sender.fire(shots, lambda: self._pause(pause_s))
+        self._await_carriers()
+        sender = inject.Sender(lambda name: self._open_ns(name, pid), lambda: self._name_of(pid))
+        complaints = sender.fire(order, lambda: self._pause(order.pause_s))
         return (1 if complaints else 0), "".join(line + "\n" for line in complaints)
+
+    def _name_of(self, pid: int) -> str:
+        """The name of the namespace that a process is in."""
+        here = os.stat(f"/proc/{pid}/ns/net").st_ino
+        for name, fd in self.open_namespaces():
+            if os.fstat(fd).st_ino == here:
+                return name
+        return ROOT
 
     def _open_ns(self, name: str | None, pid: int) -> int:
         if name == ROOT:
@@ -153,7 +204,7 @@ def _open_when_mounted(path: Path) -> int | None:
                 return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        os.sched_yield()
+        time.sleep(0.0003)  # yielding would not do: the agent goes before everybody else
     return None
 
 
@@ -174,31 +225,53 @@ def _reply(fifo: Path, text: str) -> None:
     fifo.unlink(missing_ok=True)
 
 
-def environment(extra: dict[str, str]) -> dict[str, str]:
-    """What a script finds: the usual places, the C locale, nothing of the caller's."""
+def environment(env: dict[str, str]) -> dict[str, str]:
+    """What a script finds: the caller's environment, and on its path our commands first and the system's after."""
+    path = env.get("PATH", "")
+    own = {"PATH": f"{shims.BIN}:{path + ':' if path else ''}{_SYSTEM_PATH}"}
+    return {"HOME": str(shims.RUN), "LC_ALL": "C.UTF-8", "TERM": "dumb", **env, **own} if not path else {**env, **own}
+
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def run_job(job: dict[str, Any], out: Path, *, flush: bool) -> dict[str, Any]:
+    """Run the script of one job in the namespaces this process is in; its streams and frames go to files in `out`.
+
+    `flush`: hand every piece of output on at once, where the folder lies behind another kernel's cache.
+    """
+    _go_first()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    shims.install(job["module_base"])
+    recorder = Recorder(out / "frames", job["frames_limit"]) if job["capture"] else None
+    agent = Agent(recorder)
+    relays = [Relay(out / name, job["output_limit"], flush=flush) for name in ("stdout", "stderr")]
+    streams = [agent.relay(relay) for relay in relays]
+    status, limit = agent.run(
+        ["bash", *job["bash"]],
+        job["timeout_s"],
+        stdout=streams[0],
+        stderr=streams[1],
+        cwd=job["cwd"],
+        env=environment(job["env"]),
+    )
+    state = listings(agent.open_namespaces(), job["listings"]) if not limit else []
+    agent.close()
+    for relay in relays:
+        relay.close()
+    if recorder:
+        recorder.close()
     return {
-        "PATH": f"{shims.BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": str(shims.RUN),
-        "LC_ALL": "C.UTF-8",
-        "TERM": "dumb",
-        **extra,
+        "exit_code": status,
+        "limit": limit,
+        "lost": agent.lost,
+        "listings": state,
+        "points": recorder.points if recorder else [],
+        "appeared": recorder.appeared if recorder else [],
     }
 
 
-def run_job(job: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Run the script of one job in the namespaces this process is in; its streams go to files in `out`."""
-    sys.path += job["python_path"]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    shims.install(job["module_base"])
-    agent = Agent(job["capture"])
-    with open(out / "stdout", "wb") as stdout, open(out / "stderr", "wb") as stderr:
-        code = agent.run(
-            ["bash", str(out / "script"), *job["args"]],
-            job["timeout_s"],
-            stdout=stdout,
-            stderr=stderr,
-            cwd=job["cwd"],
-            env=environment(job["env"]),
-        )
-    agent.close()
-    return {"exit_code": 124 if code is None else code, "timed_out": code is None, "captures": agent.captures}
+def _go_first() -> None:
+    """Before the script, so that a namespace is watched before anything happens in it; children are not affected."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))

@@ -15,9 +15,10 @@ from typing import Any
 from . import syscalls
 from .agent import ROOT, environment
 from .batch import Batch
+from .recorder import Memory
 from .settle import Marker, wait_for_carrier
 from .sysctls import make_plain
-from .tap import Record, Tap, within
+from .tap import Tap, within
 
 _NETNS = Path("/run/netns")
 _COMMAND_LIMIT_S = 20.0
@@ -27,9 +28,9 @@ Said = tuple[int, str]
 class Space:
     """One network namespace: who watches it, who sends in it, and the iproute2 processes that live in it."""
 
-    def __init__(self, name: str, fd: int, captures: dict[str, list[Record]]) -> None:
+    def __init__(self, name: str, fd: int, memory: Memory) -> None:
         self.name, self.fd = name, fd
-        self.tap = Tap(fd, lambda device: captures.setdefault(f"{name}.{device}", []))
+        self.tap = Tap(fd, name, memory)
         self.sender = within(fd, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
         self.batches: dict[tuple[str, ...], Batch] = {}
 
@@ -62,7 +63,7 @@ class Machine:
         self._marker = marker
         self._plain = plain
         self._env = environment({})
-        self._captures: dict[str, list[Record]] = {}
+        self._memory = Memory()
         self._said: list[Said] = []
         self._waited_s = 0.0
         self._flags = _listing_flags(self._lines)
@@ -80,7 +81,7 @@ class Machine:
     def result(self) -> dict[str, Any]:
         """What was said and seen."""
         self._settle()
-        return {"said": self._said, "captures": self._captures, "waited": self._waited_s}
+        return {"said": self._said, "captures": self._memory.captures, "waited": self._waited_s}
 
     def close(self) -> None:
         """Let all namespaces go."""
@@ -173,7 +174,7 @@ class Machine:
             syscalls.setns(home)
             os.close(home)
         make_plain(fd, brief=self._plain)
-        space = self._spaces[name] = Space(name, fd, self._captures)
+        space = self._spaces[name] = Space(name, fd, self._memory)
         packets, links = space.tap.filenos()
         self._pumps |= {packets: space.tap.pump_frames, links: space.tap.pump_names}
         for each in (packets, links):

@@ -1,36 +1,56 @@
 """The first program in a guest (PID 1 of User Mode Linux, or an ordinary process on the host): one job after another.
 
-Each job runs in new network, mount and PID namespaces; ending the agent, their PID 1, ends all of it.
+Each job runs in new network, mount and PID namespaces; ending the agent, their PID 1, ends all of it. Jobs come as
+folders FOLDER/0, FOLDER/1 ..., begun once they hold `job.json`; a job that is over leaves `ended`, and `result` if all
+went well.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import signal
+import sys
+import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import shims, syscalls
+from . import isolate, shims, syscalls
 from .agent import run_job
 from .sysctls import set_sysctl
 
-_MODULES = ("ipv6", "veth", "dummy", "bridge", "8021q", "macvlan", "ipvlan", "sch_netem", "sch_tbf")
+_MODULES = ("ipv6", "veth", "dummy", "bridge", "8021q", "macvlan", "ipvlan", "sch_netem", "sch_tbf", "overlay")
+_LOOK_S = 0.01
 
 
 def main(folder: str) -> None:
-    """Do the jobs of `folder`/jobs.json; in a virtual machine, then switch it off."""
-    plan = json.loads(Path(folder, "jobs.json").read_text())
+    """Do the jobs of `folder`; its plan.json says where a virtual machine finds its modules (null on the host)."""
+    home = Path(folder)
+    plan = json.loads((home / "plan.json").read_text())
+    module_base = plan["module_base"]
+    sys.path += plan["python_path"]
     try:
-        if plan["virtual_machine"]:
-            boot(plan["module_base"])
-        Path(folder, "release").write_text(os.uname().release)
-        for number, job in enumerate(plan["jobs"]):
-            _run_isolated(Path(folder, str(number)), job)
+        if module_base:
+            boot(module_base)
+        (home / "release").write_text(os.uname().release)
+        for number in itertools.count():
+            out = home / str(number)
+            while not (out / "job.json").exists():
+                time.sleep(_LOOK_S)
+            job = json.loads((out / "job.json").read_text())
+            if job["scapy"]:
+                _load_scapy()
+            _run_isolated(out, job, virtual_machine=bool(module_base))
+            (out / "ended").touch()
     except BaseException:
-        Path(folder, "crash").write_text(traceback.format_exc())
-    if plan["virtual_machine"]:
-        syscalls.power_off()
+        (home / "crash").write_text(traceback.format_exc())
+    finally:
+        if module_base:
+            syscalls.power_off()
 
 
 def boot(module_base: str) -> None:
@@ -50,35 +70,47 @@ def boot(module_base: str) -> None:
     set_sysctl("core/devconf_inherit_init_net", "1")
 
 
-def _run_isolated(out: Path, job: dict[str, Any]) -> None:
+def _load_scapy() -> None:
+    """Once for all jobs to come, which are forked from here: it takes seconds in a virtual machine."""
+    with contextlib.suppress(ImportError):
+        from simvlan.shell.expression import layers
+
+        layers()
+
+
+def _run_isolated(out: Path, job: dict[str, Any], *, virtual_machine: bool) -> None:
     """Fork twice: the first child leaves the namespaces, its child is PID 1 of the new ones."""
-    if (child := os.fork()) == 0:
-        _exit_after(lambda: _enter_and_run(out, job), out)
-    os.waitpid(child, 0)
+
+    def as_init() -> None:
+        isolate.arrange(out, job, virtual_machine=virtual_machine)
+        _hand_in(out, run_job(job, out, flush=virtual_machine))
+
+    def enter() -> None:
+        isolate.unshare()
+        _in_child(as_init, out)
+
+    _in_child(enter, out)
 
 
-def _enter_and_run(out: Path, job: dict[str, Any]) -> None:
-    syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
-    syscalls.mount("none", "/", "none", syscalls.MS_REC | syscalls.MS_PRIVATE)
-    if (child := os.fork()) == 0:
-        _exit_after(lambda: _as_init(out, job), out)
-    os.waitpid(child, 0)
-
-
-def _as_init(out: Path, job: dict[str, Any]) -> None:
-    for kind, target in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run")):
-        syscalls.mount(kind, target, kind)
-    result = run_job(job, out)
-    partial = out / "result.part"
-    partial.write_text(json.dumps(result))
-    partial.rename(out / "result")
-
-
-def _exit_after(action: Any, out: Path) -> None:
-    """End a forked child without unwinding the parent's stack; an error goes to a file."""
+def _in_child(action: Callable[[], None], out: Path) -> None:
+    """Do something in a forked child and wait for it; an error there goes to a file."""
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return
     try:
+        syscalls.die_with_parent(signal.SIGKILL)
         action()
     except BaseException:
         (out / "crash").write_text(traceback.format_exc())
     finally:
-        os._exit(0)
+        os._exit(0)  # without unwinding the parent's stack
+
+
+def _hand_in(out: Path, result: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    partial = out / "result.part"
+    with open(partial, "w") as file:
+        json.dump(result, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(out / "result")

@@ -1,6 +1,6 @@
-"""The system calls that Python 3.11 does not wrap: unshare, setns, mount, reboot, inotify.
+"""The system calls that Python 3.11 does not wrap: unshare, setns, mount, mount_setattr, prctl, reboot, inotify.
 
-Numbers are those of include/uapi/linux/{sched,mount,reboot,inotify}.h.
+Numbers are those of include/uapi/linux/{sched,mount,prctl,reboot,inotify}.h.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 import struct
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
@@ -19,6 +21,10 @@ IN_CREATE = 0x100
 IN_DELETE = 0x200
 _IN_NONBLOCK_CLOEXEC = 0o2000000 | 0o4000
 _RB_POWER_OFF = 0x4321FEDC
+_PR_SET_PDEATHSIG = 1
+_SYS_MOUNT_SETATTR = 442
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_MOUNT_ATTR_RDONLY = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -40,10 +46,25 @@ def setns(fd: int) -> None:
     _checked(_libc.setns(fd, CLONE_NEWNET), "setns")
 
 
-def mount(source: str, target: str, kind: str, flags: int = 0) -> None:
-    """Mount as mount(2) does, without options."""
+def mount(source: str, target: str, kind: str, flags: int = 0, options: str | None = None) -> None:
+    """Mount as mount(2) does."""
     raw = [text.encode() for text in (source, target, kind)]
-    _checked(_libc.mount(raw[0], raw[1], raw[2], ctypes.c_ulong(flags), None), f"mount {target}")
+    data = None if options is None else options.encode()
+    _checked(_libc.mount(raw[0], raw[1], raw[2], ctypes.c_ulong(flags), data), f"mount {target}")
+
+
+def set_read_only(path: str, read_only: bool, *, recursive: bool = False) -> None:
+    """Change a mount's flag (mount_setattr(2), Linux 5.12), or that of every mount below it too."""
+    attributes = struct.pack("=QQQQ", read_only * _MOUNT_ATTR_RDONLY, (not read_only) * _MOUNT_ATTR_RDONLY, 0, 0)
+    flags = _AT_RECURSIVE if recursive else 0
+    where = path.encode()
+    result = _libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, where, flags, attributes, ctypes.c_size_t(len(attributes)))
+    _checked(result, f"mount_setattr {path}")
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Be sent a signal when the thread that started this process ends."""
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "prctl")
 
 
 def unmount(target: str) -> None:
