@@ -1,7 +1,4 @@
-"""The event engine against a bare SimPy switch and ns.py; hops against scapy; scale; start-up times.
-
-Bars are from the project's promises: asserted here, in a benchmark, never in a timed test.
-"""
+"""The event engine against a bare SimPy switch and ns.py; hops against scapy; scale; start-up times."""
 
 from __future__ import annotations
 
@@ -10,38 +7,54 @@ import sys
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import pytest
-
-from benchmarks.measure import cpu, ratio
+from benchmarks.measure import Figure, Run, cpu, take_turns, times_faster
 from benchmarks.switches import ETHERTYPE, PAYLOAD, bare_simpy_switch, ns_py_switch, simvlan_switch, station
 from simvlan.frame import Frame
 
 PORTS, FRAMES, SEED = 64, 20_000, 1
-
-CONTENDERS = {"simvlan": simvlan_switch, "bare SimPy": bare_simpy_switch, "ns.py": ns_py_switch}
-
-
-@pytest.mark.parametrize("name", CONTENDERS)
-@pytest.mark.benchmark(group="64-port learning switch with wires, 20,000 frames")
-def test_switch(benchmark: Any, name: str) -> None:
-    """Frames a second of each contender; everybody must deliver every frame."""
-    make = CONTENDERS[name]
-    arrived = benchmark.pedantic(lambda run: run(), setup=lambda: ((make(PORTS, FRAMES, SEED),), {}), rounds=5)
-    assert arrived == FRAMES
+GROUP = "Event engine"
 
 
-@pytest.mark.parametrize(("peer", "bar", "aim"), [("bare SimPy", 0.3, 0.8), ("ns.py", 2.0, 5.0)])
-def test_switch_ratio(benchmark: Any, report: Any, peer: str, bar: float, aim: float) -> None:
-    """The engine's rate as a multiple of the peer's, in turns."""
-    ours = partial(simvlan_switch, PORTS, FRAMES, SEED)
-    theirs = partial(CONTENDERS[peer], PORTS, FRAMES, SEED)
-    value = benchmark.pedantic(lambda: ratio(ours, theirs), rounds=1)
-    report(f"frames/s of a 64-port switch with wires, x {peer}", value, bar, aim=aim)
+def figures(rounds: int) -> Iterator[Figure]:
+    """Measure everything here."""
+    yield from switches(rounds)
+    yield from sizes(rounds)
+    yield hop_against_scapy(rounds)
+    yield from thousand(rounds)
+    yield from starts(rounds)
+
+
+def fresh(make: Any) -> Run:
+    """A contender that needs a new network for every run; building it is not measured."""
+
+    def run() -> tuple[float, int]:
+        work = make()
+        return cpu(work), FRAMES
+
+    return run
+
+
+def switches(rounds: int) -> Iterator[Figure]:
+    """Frames a second of a 64-port learning switch with a wire on either side; everybody delivers every frame."""
+    made = {"simvlan": simvlan_switch, "bare SimPy": bare_simpy_switch, "ns.py": ns_py_switch}
+
+    def checked(make: Any) -> Any:
+        work = make(PORTS, FRAMES, SEED)
+
+        def run() -> None:
+            assert work() == FRAMES
+
+        return run
+
+    cost = take_turns({name: fresh(partial(checked, make)) for name, make in made.items()}, rounds)
+    for peer, bar, aim in (("bare SimPy", 0.3, 0.8), ("ns.py", 2.0, 5.0)):
+        name = f"64-port switch with wires, times {peer}"
+        yield Figure(GROUP, name, times_faster(cost, "simvlan", peer), bar=bar, aim=aim)
 
 
 def demux(kind: str, size: int, frames: int = 20_000) -> Any:
@@ -88,11 +101,11 @@ def demux(kind: str, size: int, frames: int = 20_000) -> Any:
     return run
 
 
-@pytest.mark.parametrize("kind", ["macvlan", "bridge port"])
-def test_512_cost_no_more_than_8(benchmark: Any, report: Any, kind: str) -> None:
+def sizes(rounds: int) -> Iterator[Figure]:
     """Unicast among 512 uppers or ports costs at most 1.2 times what it costs among 8."""
-    value = benchmark.pedantic(lambda: ratio(partial(demux, kind, 8), partial(demux, kind, 512), rounds=7), rounds=1)
-    report(f"512 {kind}s / 8, cost", value, 1.2, at_least=False)
+    for kind in ("macvlan", "bridge port"):
+        cost = take_turns({str(size): fresh(partial(demux, kind, size, FRAMES)) for size in (8, 512)}, rounds)
+        yield Figure(GROUP, f"512 {kind}s / 8, cost", times_faster(cost, "8", "512"), bar=1.2, at_least=False)
 
 
 def chain(bridges: int, frames: int) -> Any:
@@ -131,7 +144,7 @@ def chain(bridges: int, frames: int) -> Any:
     return run
 
 
-def test_hop_against_scapy(benchmark: Any, report: Any) -> None:
+def hop_against_scapy(rounds: int) -> Figure:
     """One hop (a cable, a bridge's receive and transmit) costs at most 1/30 of a scapy dissection of the same frame."""
     from scapy.layers.inet import IP, UDP
     from scapy.layers.l2 import Ether
@@ -143,8 +156,8 @@ def test_hop_against_scapy(benchmark: Any, report: Any) -> None:
         dissect = cpu(lambda: [Ether(octets) for _ in range(frames)])
         return dissect / ((cpu(chain(hops + 1, frames)) - cpu(chain(1, frames))) / hops)
 
-    value = benchmark.pedantic(lambda: median(once() for _ in range(5)), rounds=1)
-    report("hops per scapy dissect (21 bridges in a row against 1)", value, 30)
+    values = tuple(once() for _ in range(rounds))
+    return Figure(GROUP, "hops per scapy dissect", values, bar=30, note="21 bridges in a row against 1")
 
 
 def thousand_containers() -> Any:
@@ -171,53 +184,48 @@ def thousand_containers() -> Any:
     return net
 
 
-def test_thousand_containers(benchmark: Any, report: Any) -> None:
+def thousand(rounds: int) -> Iterator[Figure]:
     """1,000 containers on 10 nodes: under 3 s and under 100 MB."""
-    seconds = benchmark.pedantic(lambda: cpu(thousand_containers), rounds=3)
-    report("seconds to build", seconds, 3.0, at_least=False)
+    name = "1,000 containers on ten nodes"
+    seconds = tuple(cpu(thousand_containers) for _ in range(rounds))
+    yield Figure(GROUP, f"{name}, to build", seconds, "CPU s", bar=3.0, at_least=False)
     tracemalloc.start()
     keep = thousand_containers()
     megabytes = tracemalloc.get_traced_memory()[0] / 1e6
     tracemalloc.stop()
     assert keep
-    report("megabytes", megabytes, 100.0, at_least=False)
+    yield Figure(GROUP, f"{name}, memory", (megabytes,), "MB", bar=100.0, at_least=False)
 
 
 def start(code: str) -> float:
-    """CPU seconds (user and system) of a fresh interpreter running *code*, the least of five."""
-    best = 1e9
-    for _ in range(5):
-        probe = "import os, subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
-        probe += "; t = os.times(); print(t.children_user + t.children_system)"
-        done = subprocess.run([sys.executable, "-c", probe, code], capture_output=True, text=True, check=True)
-        best = min(best, float(done.stdout))
-    return best
+    """CPU seconds (user and system) of a fresh interpreter running *code*, children included."""
+    probe = "import os, subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
+    probe += "; t = os.times(); print(t.children_user + t.children_system)"
+    done = subprocess.run([sys.executable, "-c", probe, code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
-def test_import(benchmark: Any, report: Any) -> None:
-    """`import simvlan` (with Lab) adds at most 0.25 CPU seconds over bare Python."""
-    value = benchmark.pedantic(lambda: start("from simvlan import Lab") - start("pass"), rounds=1)
-    report("import, CPU s", value, 0.25, at_least=False)
-
-
-def test_help(benchmark: Any, report: Any) -> None:
-    """`simvlan --help` is there within 0.3 s."""
-    command = [str(Path(sys.executable).parent / "simvlan"), "--help"]
-    benchmark.pedantic(lambda: subprocess.run(command, capture_output=True, check=True), rounds=7)
-    report("--help, s", benchmark.stats.stats.min, 0.3, at_least=False)
-
-
-def test_shim_command(benchmark: Any, report: Any) -> None:
-    """One network command inside a script takes under 40 ms."""
+def starts(rounds: int) -> Iterator[Figure]:
+    """`import simvlan`, `simvlan --help`, one network command inside a script."""
+    imports = tuple(start("from simvlan import Lab") - start("pass") for _ in range(rounds))
+    yield Figure(GROUP, "import simvlan over bare Python", imports, "CPU s", bar=0.25, at_least=False)
+    program = str(Path(sys.executable).parent / "simvlan")
+    helped = tuple(wall([program, "--help"]) for _ in range(rounds))
+    yield Figure(GROUP, "simvlan --help", helped, "s", bar=0.3, at_least=False)
     count = 50
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = [Path(folder) / f"{lines}.sh" for lines in (0, count)]
+        for lines, script in zip((0, count), scripts, strict=True):
+            script.write_text("ip link show dev lo > /dev/null\n" * lines)
+        shims = tuple(
+            (wall([program, "run", str(scripts[1])]) - wall([program, "run", str(scripts[0])])) / count
+            for _ in range(rounds)
+        )
+    yield Figure(GROUP, "one network command in a script", shims, "s", bar=0.04, at_least=False)
 
-    def script(lines: int) -> float:
-        with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
-            file.write("ip link show dev lo > /dev/null\n" * lines)
-            file.flush()
-            begin = time.perf_counter()
-            subprocess.run([str(Path(sys.executable).parent / "simvlan"), "run", file.name], check=True)
-            return time.perf_counter() - begin
 
-    value = benchmark.pedantic(lambda: min(script(count) - script(0) for _ in range(3)) / count, rounds=1)
-    report("one shim command, s", value, 0.04, at_least=False)
+def wall(command: list[str]) -> float:
+    """Seconds that a command takes."""
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - begin

@@ -1,0 +1,120 @@
+"""The table that `make bench` prints, and what it leaves in results/benchmarks/."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Figure
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
+PACKAGES = ("simpy", "scapy", "numpy", "numba", "ns.py", "pandas")
+COLUMNS = ("figure", "min", "median", "max", "bar", "aim", "met")
+
+
+def digits(value: float) -> str:
+    """Three significant digits, no exponent."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{float(f'{value:.3g}'):g}"
+
+
+def cells(figure: Figure) -> list[str]:
+    """Return one row of the table."""
+    sign = ">=" if figure.at_least else "<="
+    bar = "" if figure.bar is None else f"{sign} {figure.bar:g}"
+    aim = "" if figure.aim is None else f"{sign} {figure.aim:g}"
+    spread = [digits(value) for value in (min(figure.values), figure.median, max(figure.values))]
+    met = "" if figure.bar is None else "yes" if figure.met else "NO"
+    return [f"{figure.name}, {figure.unit}", *spread, bar, aim, met]
+
+
+def text(figures: Sequence[Figure]) -> str:
+    """The table for a terminal."""
+    rows = [list(COLUMNS), *(cells(figure) for figure in figures)]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    shown, group = lines[:1], ""
+    for figure, line in zip(figures, lines[1:], strict=True):
+        if figure.group != group:
+            group = figure.group
+            shown += ["", f"{group}:"]
+        shown.append(line)
+    return "\n".join(shown)
+
+
+def markdown(figures: Sequence[Figure]) -> str:
+    """The table for results/benchmarks/README.md."""
+    out = ["# Measured", "", "`make bench` measures these again; the manifest says with what. Ratios are taken inside"]
+    out += ["each of several rounds in which the contenders take turns; bars are the project's promises."]
+    group = ""
+    for figure in figures:
+        if figure.group != group:
+            group = figure.group
+            out += ["", f"## {group}", "", "| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
+        out.append("| " + " | ".join(cells(figure)) + " |")
+        if figure.note:
+            out[-1] = out[-1].replace(f"| {figure.name},", f"| {figure.name} ({figure.note}),", 1)
+    return "\n".join(out) + "\n"
+
+
+def manifest(command: str, seed: int, rounds: int) -> dict[str, Any]:
+    """What was measured with, and how."""
+    return {
+        "command": command,
+        "seed": seed,
+        "rounds": rounds,
+        "method": "contenders take turns; own CPU time, all threads; ratios inside each round; min, median, max of rounds",
+        "machine": {
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "load": [round(load, 1) for load in os.getloadavg()],
+            "remark": "shared and loaded: only ratios carry over",
+        },
+        "kernel": platform.release(),
+        "python": sys.version.split()[0],
+        "versions": {name: found for name in PACKAGES if (found := _version(name))} | {"ns-3": ns3_version()},
+    }
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def ns3_version() -> str:
+    """Debian's package version of ns-3, or that it is missing."""
+    asked = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", "libns3-dev"], capture_output=True, text=True, check=False
+    )
+    return asked.stdout or "not installed"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def write(figures: Iterable[Figure], about: dict[str, Any]) -> None:
+    """Replace the committed figures."""
+    shown = list(figures)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    rows = [{**asdict(figure), "median": figure.median, "met": figure.met} for figure in shown]
+    for row in rows:
+        row["values"] = [float(f"{value:.4g}") for value in row["values"]]
+        row["median"] = float(f"{row['median']:.4g}")
+    (RESULTS / "figures.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (RESULTS / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
+    (RESULTS / "README.md").write_text(markdown(shown))
