@@ -8,6 +8,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from benchmarks.networks import MACS, PORTS, TwoNodes, crossing, star, star_stat
 from benchmarks.peers import nspy
 from benchmarks.peers.programs import Kernel, Missing, Ns3, Program, bridge_commands, macvlan_commands
 from simvlan import Lab
-from simvlan.engines.batch import FrameBatch, Pipeline, compile_lab, kernels
-from simvlan.engines.batch.generate import announce, steady
+from simvlan.engines import batch as core
+from simvlan.engines.batch import FrameBatch, Pipeline, pcapfile
+from simvlan.engines.batch.generate import announce, imix, steady
 from simvlan.frame import mac_text
 from simvlan.links import CableOptions
 
@@ -28,7 +30,7 @@ SEED = 1
 OURS, NS3_FRAMES, NSPY_FRAMES, KERNEL_FRAMES = 1 << 20, 200_000, 40_000, 200_000
 """Frames a round forwards at least: peers get fewer, so that rounds stay short."""
 
-GIGABIT = CableOptions(delay_ns=1_000, rate_bps=1_000_000_000, queue=1000)
+GIGABIT = CableOptions(delay_ns=1_000, rate_bps=1_000_000_000, limit=1000)
 
 
 def rng() -> np.random.Generator:
@@ -38,7 +40,12 @@ def rng() -> np.random.Generator:
 
 def implementations() -> list[str]:
     """NumPy, and Numba when it is installed."""
-    return ["NumPy", "Numba"] if kernels.available() else ["NumPy"]
+    return ["NumPy", "Numba"] if find_spec("numba") else ["NumPy"]
+
+
+def compiled(lab: Lab, implementation: str) -> Pipeline:
+    """Compile a lab for one of the implementations."""
+    return core.compile(lab)
 
 
 def whole(pipeline: Pipeline, batch: FrameBatch) -> Callable[[], object]:
@@ -54,7 +61,7 @@ def whole(pipeline: Pipeline, batch: FrameBatch) -> Callable[[], object]:
 
 def taught(lab: Lab, lessons: FrameBatch, implementation: str) -> Pipeline:
     """A pipeline whose bridges know where everybody is."""
-    pipeline = compile_lab(lab, kernels=implementation.lower())
+    pipeline = compiled(lab, implementation)
     pipeline.forward(lessons)
     return pipeline
 
@@ -288,14 +295,15 @@ def memory(rounds: int) -> Iterator[Figure]:
         peak = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
         assert len(outcome) == len(batch)
-        yield Figure(group, f"{name}: extra memory of forward", (peak / len(batch),), "octets/frame", bar=200, at_least=False)
+        name = f"{name}: extra memory of forward"
+        yield Figure(group, name, (peak / len(batch),), "octets/frame", bar=200, at_least=False)
 
 
 def starts(rounds: int) -> Iterator[Figure]:
     """Compiling 10,000 containers; the first call in a fresh process."""
     group = "Memory and start"
     lab = TwoNodes(10_000).lab
-    seconds = tuple(cpu(lambda: compile_lab(lab)) for _ in range(rounds))
+    seconds = tuple(cpu(lambda: core.compile(lab)) for _ in range(rounds))
     yield Figure(group, "compile 10,000 containers", seconds, "CPU s", bar=2.0, at_least=False)
     for name in implementations():
         first = tuple(_first_call(name) for _ in range(rounds + 1))[1:]  # the first fills the cache
@@ -304,22 +312,49 @@ def starts(rounds: int) -> Iterator[Figure]:
 
 FIRST_CALL = """
 import json, sys, time
-from benchmarks.batch import announce, compile_lab, star, star_stations
+from benchmarks.batch import announce, compiled, star, star_stations
 lab, lessons = star(64), announce(star_stations(64, 64))
 start = time.perf_counter()
-compile_lab(lab, kernels=sys.argv[1]).forward(lessons)
+compiled(lab, sys.argv[1]).forward(lessons)
 print(json.dumps(time.perf_counter() - start))
 """
 
 
 def _first_call(name: str) -> float:
     done = subprocess.run(
-        [sys.executable, "-c", FIRST_CALL, name.lower()], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FIRST_CALL, name], capture_output=True, text=True, check=True
     )
     return float(json.loads(done.stdout))
 
 
+def parse_rates(rounds: int) -> Iterator[Figure]:
+    """Frames from octets and from capture files: heads, fields; NumPy."""
+    group = "FrameBatch"
+    stations = star_stations(PORTS, MACS)
+    batch = crossing(stations, OURS, rng(), sizes=imix(), times=steady(1e6))
+    small = batch.head.copy()
+    names = ("dst", "src", "tags", "ethertype", "ip_src", "ip_dst", "proto")
+
+    def fields() -> None:
+        for part in FrameBatch.from_octets(small).windows(1 << 14):
+            for name in names:
+                getattr(part, name)
+
+    def stream(path: Path) -> None:
+        assert sum(len(part.dst) for part in pcapfile.windows(path)) == len(batch)
+
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {"octets to all fields": timed(fields, len(small))}
+        for name, frames in (("64-octet frames", FrameBatch.from_octets(small, time=batch.time)), ("IMIX", batch)):
+            for suffix in ("pcap", "pcapng"):
+                path = Path(folder) / f"{name}.{suffix}"
+                (frames.to_pcap if suffix == "pcap" else frames.to_pcapng)(path)
+                runs[f"{suffix} of {name}, streamed"] = timed(lambda path=path: stream(path), len(batch))
+        cost = take_turns(runs, rounds)
+    yield from rates(group, cost)
+
+
 PARTS = {
     "bridge": bridge, "macvlan": macvlan, "two-nodes": two_nodes, "times": exact_times, "growth": growth,
-    "flood": flood, "memory": memory, "starts": starts,
+    "flood": flood, "memory": memory, "starts": starts, "parse": parse_rates,
 }  # fmt: skip

@@ -57,7 +57,7 @@ def markdown(figures: Sequence[Figure]) -> str:
     for figure in figures:
         if figure.group != group:
             group = figure.group
-            out += ["", f"## {group}", "", "| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
+            out += ["", f"## {group}", "", f"| {' | '.join(COLUMNS)} |", f"| {' | '.join('---' for _ in COLUMNS)} |"]
         out.append("| " + " | ".join(cells(figure)) + " |")
         if figure.note:
             out[-1] = out[-1].replace(f"| {figure.name},", f"| {figure.name} ({figure.note}),", 1)
@@ -70,7 +70,7 @@ def manifest(command: str, seed: int, rounds: int) -> dict[str, Any]:
         "command": command,
         "seed": seed,
         "rounds": rounds,
-        "method": "contenders take turns; own CPU time, all threads; ratios inside each round; min, median, max of rounds",
+        "method": "contenders take turns; own CPU time of all threads; ratios inside each round",
         "machine": {
             "processor": processor(),
             "cores": os.cpu_count(),

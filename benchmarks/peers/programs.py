@@ -1,4 +1,4 @@
-"""Peers as programs beside this one: ns-3's bridge and a packet socket into the real kernel, built by `make bench-peers`.
+"""Peers as programs beside this one: ns-3's bridge and a packet socket into the real kernel (`make bench-peers`).
 
 Each is started once, given frames as files of octets, and asked to forward them as often as rounds need.
 """
