@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench mutants examples packages campaign clean
+.PHONY: demo test check kernel bench bench-peers mutants examples packages campaign clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -19,8 +19,17 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Everything measured against its peers; the table goes to results/benchmarks. Peers that are not built are named and left out.
 bench: $(READY)
-	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-disable-gc -p no:xdist -q
+	$(BIN)/python -m benchmarks
+
+# The peers: ns-3's bridge in C++ (Debian's ns-3), a packet socket into this machine's kernel; ns.py comes with $(VENV).
+PEERS := build/peers
+bench-peers: $(READY)
+	@./.ci/packages peers
+	mkdir -p $(PEERS)
+	g++ -O3 -DNDEBUG -o $(PEERS)/ns3_bridge benchmarks/peers/ns3_bridge.cc -lns3-bridge -lns3-network -lns3-core
+	gcc -O3 -Wall -Wextra -o $(PEERS)/packet_sender benchmarks/peers/packet_sender.c
 
 mutants: $(READY)
 	$(BIN)/python tests/mutants.py
