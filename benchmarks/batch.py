@@ -268,11 +268,11 @@ def flood(rounds: int) -> Iterator[Figure]:
     batch = FrameBatch.concatenate([lessons] * 6)
     for name in implementations():
         pipeline = taught(star(PORTS), lessons, name)
-        copies = len(pipeline.forward(batch).copies().frame)
+        copies = len(pipeline.forward(batch).copies().device)
         assert copies >= len(batch) * (PORTS - 1), "63 hosts, and the bridge itself"
 
-        def written(pipeline: Pipeline = pipeline) -> None:
-            assert len(pipeline.forward(batch).copies().frame) == copies
+        def written(pipeline: Pipeline = pipeline) -> object:
+            return pipeline.forward(batch).copies()
 
         def counted(pipeline: Pipeline = pipeline) -> object:
             return pipeline.forward(batch).totals()
@@ -356,6 +356,6 @@ def parse_rates(rounds: int) -> Iterator[Figure]:
 
 
 PARTS = {
-    "bridge": bridge, "macvlan": macvlan, "two-nodes": two_nodes, "times": exact_times, "growth": growth,
+    "bridge": bridge, "macvlan": macvlan, "two-nodes": two_nodes, "growth": growth,
     "flood": flood, "memory": memory, "starts": starts, "parse": parse_rates,
 }  # fmt: skip
