@@ -55,6 +55,10 @@ class Drop(Enum):
         "the queue it waited in was emptied: the device went down, or another qdisc took its place",
         "change a qdisc (tc qdisc change) instead of replacing it",
     )
+    VSWITCH_NOT_PROMISCUOUS = (
+        "the virtual switch gives a NIC only frames for the MAC it was made with: its promiscuous policy denies others",
+        "VBoxManage controlvm NODE nicpromiscN allow-all (or allow-vms), or ipvlan: its children have the NIC's MAC",
+    )
     LINK_LOSS = ("lost on the cable, as the link model says", "lower the loss of the link model")
     VLAN_TOO_SHORT = ("a tagged frame with fewer than 20 octets is freed before anyone sees it", "send a longer frame")
 

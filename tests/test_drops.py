@@ -29,6 +29,7 @@ from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import parse_ip
 from simvlan.stack.packet import build, checksum
 from simvlan.verdict import Drop
+from simvlan.vswitch import SwitchPort
 
 Met: TypeAlias = list[Drop]
 OTHER = 0x02_00_00_00_EE_01
@@ -444,6 +445,19 @@ def fragments(drop: Drop) -> Met:
     for ident, place, size in pieces:
         router.ip(bytes(size), ident=ident, frag=place)
     return router.met
+
+
+# -- a hypervisor's switch --------------------------------------------------------------------------------------------
+
+
+@provokes(Drop.VSWITCH_NOT_PROMISCUOUS)
+def virtual_switch(drop: Drop) -> Met:
+    bench = Bench()
+    bench.p0.wire = SwitchPort(W)
+    for target in (W, BROADCAST, OTHER):
+        bench.net.send(bench.p0, Frame(target, P, IPV4, bytes(46)))
+    assert [frame.dst for name, way, _, frame in bench.seen if (name, way) == ("w0", "in")] == [W, BROADCAST]
+    return [found for name, found in bench.drops if name == "p0"]
 
 
 # -- ARP and neighbours ---------------------------------------------------------------------------------------------

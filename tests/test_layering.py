@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "clock", "expect"},
     {"frame"},
     {"verdict"},
-    {"devices", "stack", "links", "qdisc"},
+    {"devices", "stack", "links", "qdisc", "vswitch"},
     {"lifecycle"},
     {"transmission"},
     {"network"},

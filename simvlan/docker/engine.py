@@ -87,6 +87,15 @@ class Engine:
             self.images.pull(container.image, container.created_ns)
         self.lifecycle.recover(ran)
 
+    def power_off(self) -> None:
+        """The node goes down: every process ends at once, the links are the node's to lose."""
+        self.lifecycle.power_off()
+
+    def power_on(self) -> None:
+        """The node is back: links are made again, containers started as their policies say."""
+        self.networks.make_links()
+        self.lifecycle.power_on()
+
     @property
     def runtime(self) -> Runtime:
         """What runs processes on this node."""

@@ -69,6 +69,8 @@ class Lifecycle:
         self.core, self.containers, self.networking = core, containers, networking
         self._runtime = runtime
         self._live: dict[str, Live] = {}
+        self._cut_off: list[Container] = []
+        """What ran when the node lost its power."""
 
     def live(self, container: Container) -> Live:
         """The living part of a container."""
@@ -390,6 +392,22 @@ class Lifecycle:
                 self._remove(container, self.live(container))
             elif self._starts_with_engine(container, container in ran):
                 self._retry_now(container)
+
+    def power_off(self) -> None:
+        """End every process at once, as a node that loses its power."""
+        self._cut_off = [each for each in self.containers.all.values() if each.running or each.status == "restarting"]
+        for container in self._cut_off:
+            live = self.live(container)
+            self._cancel_retry(container)
+            live.leaving = True
+            if live.handle is not None:
+                live.handle.kill(SIGKILL)
+            live.leaving = False
+
+    def power_on(self) -> None:
+        """The engine finds them ended, and starts what is to be started."""
+        cut_off, self._cut_off = self._cut_off, []
+        self.recover([each for each in cut_off if each.id in self.containers.all])
 
     @staticmethod
     def _starts_with_engine(container: Container, ran: bool) -> bool:

@@ -66,11 +66,15 @@ class Networks:
             self.all[network.id] = network
         for network in self.all.values():
             self.book.restore(network)
-        for network in self.all.values():
-            self._restore_links(network)
+        self.make_links()
         for name, driver in (("none", "null"), ("host", "host"), ("bridge", "bridge")):
             if self.named(name) is None:
                 self._predefine(name, driver)
+
+    def make_links(self) -> None:
+        """Make what the networks need on the node, where it is gone."""
+        for network in self.all.values():
+            self._restore_links(network)
 
     def _restore_links(self, network: Network) -> None:
         """Make links again; one that cannot be made is noted, and its containers will say so when they start."""

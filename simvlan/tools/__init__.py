@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     Tool = Callable[[Process], int | Generator[Any, Any, int]]
 
 TOOLS: dict[str, str] = {
+    "VBoxManage": "simvlan.docker.words:vboxmanage",
     "arping": "simvlan.tools.arping:main",
     "bridge": "simvlan.tools.bridge:main",
+    "docker-machine": "simvlan.docker.words:docker_machine",
     "ethtool": "simvlan.tools.ethtool:main",
     "ip": "simvlan.tools.ip:main",
     "modprobe": "simvlan.tools.modprobe:main",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.devices.bridge import Bridge
 from simvlan.errors import Unsupported
+from simvlan.vswitch import SwitchPort
 
 if TYPE_CHECKING:
     from simvlan.network import Network
@@ -20,6 +21,8 @@ def check(network: Network) -> None:
     for dev in network.devices():
         if dev.qdisc is not None:
             raise Unsupported(f"{dev.path} has a queueing discipline: tc qdisc del dev {dev.name} root, or use events")
+        if isinstance(dev.wire, SwitchPort):
+            raise Unsupported(f"{dev.path} is a port of a virtual switch: allow-all on a plain bridge, or use events")
         if isinstance(dev, Bridge):
             _check_bridge(dev)
 
