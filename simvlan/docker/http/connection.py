@@ -122,6 +122,14 @@ class Connection:
             else:
                 return
 
+    log: Callable[[str], None] = staticmethod(lambda _line: None)
+    """Told of each answer: `GET /v1.50/networks -> 200 OK`."""
+
+    def _note(self, status: int) -> None:
+        if self._head is not None:
+            method, target = self._head.method.decode("latin-1"), self._head.target.decode("latin-1")
+            self.log(f"{method} {target} -> {status} {REASONS.get(status, '')}")
+
     on_request: Callable[[], None] = staticmethod(lambda: None)
     """Told that a request waits to be begun."""
 
@@ -168,6 +176,7 @@ class Connection:
 
     def respond(self, status: int, body: bytes, kind: str, headers: list[tuple[str, str]]) -> None:
         """Send a whole answer."""
+        self._note(status)
         made = [*headers, ("Date", self._date())]
         if kind:
             made.insert(1, ("Content-Type", kind))
@@ -182,6 +191,7 @@ class Connection:
 
     def begin(self, status: int, kind: str, headers: list[tuple[str, str]]) -> None:
         """Send the head of an answer in chunks."""
+        self._note(status)
         made = [*headers, ("Content-Type", kind), ("Date", self._date()), ("Transfer-Encoding", "chunked")]
         self._emit(h11.Response(status_code=status, headers=sorted(made), reason=REASONS.get(status, "")))
         self._chunked = True
@@ -211,6 +221,7 @@ class Connection:
     def hijack(self, kind: str, headers: list[tuple[str, str]], upgraded: bool) -> None:
         """Answer, and let octets pass as they are from here on."""
         status = "101 UPGRADED" if upgraded else "200 OK"
+        self._note(101 if upgraded else 200)
         lines = [f"Content-Type: {kind}"]
         lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgraded else []
         lines += [f"{name}: {value}" for name, value in headers]
@@ -262,7 +273,7 @@ class Connection:
 
 
 REASONS = {
-    200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized",
+    101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 401: "Unauthorized",
     403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict",
     500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
 }  # fmt: skip

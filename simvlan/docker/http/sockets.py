@@ -45,6 +45,8 @@ class Sockets:
 
     def __init__(self, selector: selectors.BaseSelector, wall: Callable[[], float] = time.time) -> None:
         self._selector, self._wall = selector, wall
+        self.log: Callable[[str], None] | None = None
+        """Told of each answer."""
         self._listeners: list[tuple[socket.socket, Path]] = []
         self._clients: dict[int, Client] = {}
         self._asking: list[Connection] = []
@@ -84,6 +86,8 @@ class Sockets:
         sock.setblocking(False)
         client = Client(sock, Connection(engine, route, self._wall))
         connection = client.connection
+        if self.log is not None:
+            connection.log = self.log
         connection.on_request = lambda: self._asking.append(connection)
 
         def has_output() -> None:

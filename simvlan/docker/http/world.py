@@ -8,13 +8,18 @@ import socket
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
 
 from simvlan.docker.http.sockets import Sockets
 from simvlan.tools.program import FOREVER, next_event
 
 if TYPE_CHECKING:
     from simvlan.lab import Lab
+
+T = TypeVar("T")
 
 SLICE_S = 0.02
 """Wall time after which a long stretch of simulation looks at the sockets again."""
@@ -33,11 +38,26 @@ class World:
         self._woken.setblocking(False)
         self.selector.register(self._woken, selectors.EVENT_READ, lambda _mask: self._woken.recv(4096))
         self._start = time.monotonic_ns() - lab.now
+        self._calls: deque[Callable[[], None]] = deque()
 
     def stop(self) -> None:
         """End `run`, from wherever it is called."""
         self.stopped = True
         self._waker.send(b"x")
+
+    def call(self, action: Callable[[], T]) -> T:
+        """Have the serving thread do something between two events; for other threads. Raises what it raised."""
+        answer: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                answer.set_result(action())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self._calls.append(do)
+        self._waker.send(b"x")
+        return answer.result()
 
     def run(self) -> None:
         """Serve until stopped."""
@@ -57,6 +77,8 @@ class World:
 
     def _act(self) -> None:
         """Let the time that has passed pass, then begin what is asked."""
+        while self._calls:
+            self._calls.popleft()()
         if not self.fast:
             self._advance(time.monotonic_ns() - self._start)
         self.sockets.begin()
