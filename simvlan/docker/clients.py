@@ -56,16 +56,14 @@ class Clients:
     def _input(self, container: Container, data: bytes | None) -> None:
         """Pass input on; its end reaches the process only when stdin is meant for one client (StdinOnce)."""
         handle = self.lifecycle.live_handle(container)
-        if data is not None:
-            if handle is None:
-                self._early(container, data)
-            else:
-                handle.write(data)
-        elif handle is not None and container.config.get("StdinOnce"):
+        if data is None and not container.config.get("StdinOnce"):
+            return
+        if handle is None:
+            self.lifecycle.live(container).early.append(data)
+        elif data is None:
             handle.close_stdin()
-
-    def _early(self, container: Container, data: bytes) -> None:
-        self.lifecycle.live(container).early.append(data)
+        else:
+            handle.write(data)
 
     def logs(self, container: Container, wants: Json) -> Stream:
         """What a container wrote; *wants*: stdout, stderr, follow, timestamps, since, until, tail."""

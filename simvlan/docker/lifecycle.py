@@ -50,7 +50,7 @@ class Live:
     """It is being removed by force: no restart, no second removal."""
     execs: list[Handle] = field(default_factory=list)
     """What `docker exec` started and has not ended; it dies with the first process."""
-    early: list[bytes] = field(default_factory=list)
+    early: list[bytes | None] = field(default_factory=list)
     """Input that came before the process was started."""
     restarting: bool = False
     """`docker restart`: it ends only to start again."""
@@ -119,7 +119,10 @@ class Lifecycle:
         self.containers.tell(container, "start")
         early, live.early = live.early, []
         for data in early:
-            live.handle.write(data)
+            if data is None:
+                live.handle.close_stdin()
+            else:
+                live.handle.write(data)
 
     def _failed(self, container: Container, error: DockerError) -> None:
         container.error = error.message
@@ -147,6 +150,8 @@ class Lifecycle:
             tty=bool(config.get("Tty")),
             stdin_open=bool(config.get("OpenStdin")),
             privileged=bool(container.host_config.get("Privileged")),
+            readonly=bool(container.host_config.get("ReadonlyRootfs")),
+            helper=bool(container.host_config.get("Init")),
             files=partial(self.networking.files, container),
             resolver=self.networking.resolver(container),
             rows=rows or 24,
@@ -436,5 +441,4 @@ def environment(given: list[str] | None, tty: bool, hostname: str) -> dict[str, 
             made[name] = value
         else:
             made.pop(name, None)
-    made.setdefault("HOME", "/root")
     return made

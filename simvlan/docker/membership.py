@@ -25,8 +25,8 @@ class Membership:
 
     def connect(self, ref: str, body: Json) -> None:
         """Put a container on one more network: at once when it runs, else at its next start."""
+        container = self.containers.find(body.get("Container") or "")  # first, as Docker looks them up
         network = self.networks.find(ref)
-        container = self.containers.find(body.get("Container") or "")
         wish = dict(body.get("EndpointConfig") or {})
         if self.core.dialect.validates:
             check_endpoint(network, wish)

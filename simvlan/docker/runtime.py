@@ -49,6 +49,11 @@ class ProcessSpec:
     init: bool = True
     """Whether this is the container's first process (pid 1 inside), not an exec."""
     privileged: bool = False
+    """Whether it may change its network (--privileged, or CAP_NET_ADMIN)."""
+    readonly: bool = False
+    """Whether it can write no files (--read-only)."""
+    helper: bool = False
+    """Whether docker-init is pid 1 (--init)."""
     files: Callable[[], dict[str, str]] = dict
     """The files Docker makes, by path, as they are at this moment: /etc/hosts, /etc/resolv.conf, /etc/hostname."""
     resolver: Resolver | None = None

@@ -112,6 +112,11 @@ class Served:
         assert DOCKER is not None
         return Terminal([DOCKER, *argv], self.environment(node, TERM="xterm"), size)
 
+    def pass_time(self, seconds: float) -> None:
+        """Let virtual time pass though nobody waits for it."""
+        until = self.lab.now + round(seconds * 1e9)
+        self.do(lambda: self.lab.run(until_ns=until))
+
     def do(self, action: Callable[[], Any]) -> Any:
         """Do something in the thread that serves."""
         return self.world.call(action)
@@ -171,10 +176,10 @@ class Terminal:
 
 
 @contextmanager
-def serving(lab: Lab, nodes: Sequence[str], *, fast: bool = True, dialect: str = "28", **how: Any) -> Iterator[Served]:
-    """Serve a lab's engines while the block runs."""
+def serving(lab: Lab, nodes: Sequence[str], *, speed: float = 0, dialect: str = "28", **how: Any) -> Iterator[Served]:
+    """Serve a lab's engines while the block runs; without a speed, time passes only while a client waits."""
     with tempfile.TemporaryDirectory(prefix="sv") as folder:
-        world = World(lab, fast=fast)
+        world = World(lab, fast=not speed, speed=speed or 1.0)
         served = Served(lab, world, Path(folder))
         world.sockets.log = served.calls.append
         began = time.time_ns() - lab.now

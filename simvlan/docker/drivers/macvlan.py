@@ -70,7 +70,7 @@ class ParentDriver:
             raise internal(f"the requested parent interface {parent} was not found on the Docker host")
         name = device_name(self.core)
         try:
-            link_add(self.core.net, host, LinkSpec(self.name, name, link=host.devices[parent], info=info))
+            link_add(self.core.net, host, LinkSpec(self.name, name, link=host.devices[parent], txqlen=0, info=info))
         except RtnlError as error:
             raise internal(f"failed to create the {self.name} port: {go_errno(error)}") from None
         endpoint.source = name

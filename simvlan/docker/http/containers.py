@@ -150,7 +150,8 @@ def wait(exchange: Exchange) -> None:
     """POST /containers/{ref}/wait: the head at once (clients start the container only then), the status later."""
     request, engine = exchange.request, exchange.engine
     pending = engine.container_wait(request.args[0], request.query.get("condition", ""))
-    exchange.waits = _container(exchange)
+    if not request.query.get("condition"):  # with a condition, whoever waits has attached as well
+        exchange.waits = _container(exchange)
     exchange.begin("application/json")
 
     def answer(done: Pending[Any]) -> None:
@@ -235,7 +236,7 @@ def attach(exchange: Exchange) -> None:
     except DockerError as error:
         if request.upgrades:
             raise
-        exchange.text(error.status, error.message + "\n")
+        exchange.text(error.status, error.message + "\r\n")
         return
     exchange.waits = _container(exchange)
     exchange.hijack(_kind(exchange, stream), more=False)

@@ -27,17 +27,23 @@ REAP_S = 0.5
 
 
 class World:
-    """A lab whose engines are served."""
+    """A lab whose engines are served.
 
-    def __init__(self, lab: Lab, *, fast: bool = False) -> None:
-        self.lab, self.fast = lab, fast
+    Args:
+        lab: the simulated world.
+        fast: time passes as quickly as it can while a client waits for it, and stands still otherwise.
+        speed: without *fast*: how many seconds pass in the lab in one of the wall's.
+    """
+
+    def __init__(self, lab: Lab, *, fast: bool = False, speed: float = 1.0) -> None:
+        self.lab, self.fast, self.speed = lab, fast, speed
         self.selector = selectors.DefaultSelector()
         self.sockets = Sockets(self.selector)
         self.stopped = False
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self.selector.register(self._woken, selectors.EVENT_READ, lambda _mask: self._woken.recv(4096))
-        self._start = time.monotonic_ns() - lab.now
+        self._start, self._born = time.monotonic_ns(), lab.now
         self._calls: deque[Callable[[], None]] = deque()
 
     def stop(self) -> None:
@@ -80,11 +86,15 @@ class World:
         while self._calls:
             self._calls.popleft()()
         if not self.fast:
-            self._advance(time.monotonic_ns() - self._start)
+            self._advance(self._due())
         self.sockets.begin()
         self._advance(self.lab.now)
         if self.fast:
             self._race()
+
+    def _due(self) -> int:
+        """The lab's time that belongs to the wall's."""
+        return self._born + int((time.monotonic_ns() - self._start) * self.speed)
 
     def _advance(self, until_ns: int) -> None:
         """Everything due up to a moment, as far as a slice of wall time reaches."""
@@ -123,4 +133,4 @@ class World:
             return REAP_S if moment == FOREVER or not self.sockets.waiting or self.sockets.held_up else 0.0
         if moment == FOREVER:
             return REAP_S
-        return min(REAP_S, max(0.0, (moment - (time.monotonic_ns() - self._start)) / 1e9))
+        return min(REAP_S, max(0.0, (moment - self._due()) / 1e9 / self.speed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from simvlan.docker.programs.images import programs_of
@@ -45,7 +46,7 @@ class Simulated:
         if spec.init or spec.container not in self._containers:
             made = Container(self.world, spec.name, spec.files, programs_of(spec.image))
             made.hostname = spec.hostname or spec.container[:12]
-            made.resolver, made.privileged = spec.resolver, spec.privileged
+            made.resolver, made.privileged, made.readonly = spec.resolver, spec.privileged, spec.readonly
             self._containers[spec.container] = made
         return self._containers[spec.container]
 
@@ -81,6 +82,23 @@ def find(container: Container, argv: Any, env: dict[str, str]) -> Any:
     return program
 
 
+def docker_init(program: Any, proc: Proc) -> Any:
+    """tini, as pid 1: runs the command as its child, passes signals on, ends with its status."""
+    import simpy
+
+    proc.handles = {"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"}
+    argv = proc.argv[2:]
+    child = Proc(
+        proc.container, proc.netns, argv, proc.streams, program=program, parent=proc, env=proc.env, cwd=proc.cwd
+    )
+    while child.exit_code is None:
+        try:
+            yield child.done
+        except simpy.Interrupt as interrupt:
+            child.signal(str(interrupt.cause))
+    return child.exit_code
+
+
 class Job:
     """A process that the engine started, with all its children."""
 
@@ -101,9 +119,11 @@ class Job:
 
     def begin(self, program: Any) -> None:
         """Create the process; it runs once the clock moves on."""
-        spec = self._spec
+        spec, argv = self._spec, list(self._spec.argv)
+        if spec.init and spec.helper:
+            argv, program = ["/sbin/docker-init", "--", *argv], partial(docker_init, program)
         self._first = Proc(
-            self._container, spec.netns.name, spec.argv, self._streams(), program=program,
+            self._container, spec.netns.name, argv, self._streams(), program=program,
             env=self._environment(), cwd=spec.cwd or "/",
         )  # fmt: skip
         self._first.uid = int(spec.user.partition(":")[0]) if spec.user.partition(":")[0].isdigit() else 0

@@ -41,6 +41,7 @@ def _command(proc: Proc, words: list[str], flags: str) -> Running:
         proc.write_err(f"{proc.argv[0]}: -c requires an argument\n")
         return 2
     shell = Shell(proc, words[2:], name=words[1] if len(words) > 1 else proc.argv[0])
+    proc.handles |= {"SIGINT"}
     _set(shell, flags)
     return (yield from _to_its_end(shell, _only(shell, words[0])))
 
@@ -67,6 +68,7 @@ def _only(shell: Shell, text: str) -> Running:
 
 def _file(proc: Proc, words: list[str], flags: str) -> Running:
     shell = Shell(proc, words[1:], name=words[0])
+    proc.handles |= {"SIGINT"}
     _set(shell, flags)
     try:
         text = proc.container.read(proc.path(words[0])).decode(errors="replace")
@@ -115,9 +117,6 @@ def _interact(shell: Shell) -> Running:
     shell.interactive = True
     proc.handles |= {"SIGINT"}
     proc.shields |= {"SIGTERM", "SIGQUIT"}
-    banner = proc.container.programs("#banner")
-    if callable(banner):
-        banner(proc)
     shell.variables.setdefault("PS1", "\\w \\$ ")
     text = ""
     while True:
@@ -126,7 +125,7 @@ def _interact(shell: Shell) -> Running:
             line = yield from shell.streams.stdin.line()
             text += line.decode(errors="replace")
             if not line:
-                proc.write("\n" if proc.container.programs("#exit-newline") else "")
+                proc.write("\n")
                 return (yield from ending(shell, shell.status))
             if not _unfinished(text):
                 whole, text = text, ""
