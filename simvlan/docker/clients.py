@@ -113,7 +113,7 @@ class Exec:
     @property
     def words(self) -> str:
         """The command as events show it."""
-        return " ".join(self.argv)
+        return f"{self.argv[0]} {' '.join(self.argv[1:])}"
 
 
 class Execs:

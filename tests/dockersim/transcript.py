@@ -53,6 +53,7 @@ MASKS = [
     (r"^\d+: eth", "N: eth"),
     (r"@if\d+", "@ifN"),
     (r"veth[0-9a-f]{7}\b", "vethX"),
+    (r"(?<=/networks/)[0-9a-f]{4}(?= )", "ID4"),
     (r"\"Pid\": \d+", "PID"),
     (r"(?:ref \d+ )?used \d+/\d+/\d+ probes \d+ (?:STALE|REACHABLE|DELAY|PROBE)", "KNOWN"),
     (r"used \d+/\d+/\d+ probes \d+ (?:FAILED|INCOMPLETE)", "SOUGHT"),
@@ -100,7 +101,7 @@ LATER = {116: {2: 126, 5: 311}, 117: {1: 126, 3: 311}}
 """Sessions that stayed open: which of their keys were typed just before which record."""
 PASSED = {1712: 3.3, 1713: 1.2, 1758: 0.1}
 """Time that passed before a record without anybody waiting for it, in seconds."""
-REMOVED = {863: "-bad", 887: "."}
+REMOVED = {863: "-bad", 887: ".", 903: "cfg"}
 """Networks that were removed before a record, by a hand that was not recorded."""
 BACKGROUND = (90, 91, 1758)
 """What ran on while later records were made."""
@@ -132,7 +133,7 @@ class Replay:
         self.served = served
         self.ids: dict[str, str] = {}
         """Recorded id -> ours."""
-        self.running: list[tuple[Record, subprocess.Popen[bytes]]] = []
+        self.running: list[tuple[Record, subprocess.Popen[bytes], Any]] = []
         """What runs beside the records."""
         self.open: dict[int, tuple[Record, Any, int]] = {}
         """Sessions that stay open: their terminal, and how many keys have been typed."""
@@ -179,19 +180,23 @@ class Replay:
 
     def _begin_background(self, record: Record) -> Outcome:
         """Start what ran on beside the next records."""
-        process = self.served.start(*record["argv"][1:], node=record["node"], stderr=subprocess.PIPE)
-        self.running.append((record, process))
+        out = open(self.served.folder / f"{record['i']}.out", "w+b")  # noqa: SIM115 - read and closed in `finish`
+        process = self.served.start(*record["argv"][1:], node=record["node"], stdout=out, stderr=subprocess.PIPE)
+        self.running.append((record, process, out))
         time.sleep(0.3)
         return Outcome(record, record["stdout"], record["stderr"], record["exit"], record.get("calls") or [])
 
     def finish(self) -> list[Outcome]:
         """End what ran beside."""
         ended = []
-        for record, process in self.running:
+        for record, process, file in self.running:
             if record["exit"] == 130:
                 process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=20)
             calls = record.get("calls") or []
+            file.seek(0)
+            out = file.read()
+            file.close()
             ended.append(Outcome(record, out.decode(), err.decode(), process.returncode, calls))
         return ended
 
