@@ -55,6 +55,7 @@ MASKS = [
     (r"veth[0-9a-f]{7}\b", "vethX"),
     (r"(?<=/networks/)[0-9a-f]{4}(?= )", "ID4"),
     (r"\"Pid\": \d+", "PID"),
+    (r"\"execDuration\":\"\d+\"", "LASTED"),
     (r"(?:ref \d+ )?used \d+/\d+/\d+ probes \d+ (?:STALE|REACHABLE|DELAY|PROBE)", "KNOWN"),
     (r"used \d+/\d+/\d+ probes \d+ (?:FAILED|INCOMPLETE)", "SOUGHT"),
     (r"[RT]X (?:packets|bytes):.*$", "COUNTERS"),
@@ -77,7 +78,7 @@ def same(record: Record, recorded: str, ours: str) -> bool:
     if masked(recorded) == masked(ours):
         return True
     words = record["argv"]
-    if words[-2:] in (["arp", "-an"], ["ip", "neigh"]) or words[1:2] == ["images"]:
+    if words[-2:] in (["arp", "-an"], ["ip", "neigh"]) or words[1] in ("images", "events"):
         return sorted(masked(recorded).split("\n")) == sorted(masked(ours).split("\n"))
     try:
         return _sorted(json.loads(recorded)) == _sorted(json.loads(ours))
