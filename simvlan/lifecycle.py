@@ -2,7 +2,7 @@
 
 Mirrors the control half of net/core/dev.c and dev_addr_lists.c, and the notifier chains by which a change reaches the
 devices stacked above, the receive handler, and the protocols. No validation here: `rtnl` refuses, this performs.
-Carrier changes travel at once (the kernel's linkwatch may take up to a second).
+A carrier that comes or goes is told when linkwatch looks (`linkwatch.py`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING
 
 from simvlan.devices.device import Device, Event
 from simvlan.frame import is_valid_ether_addr
+from simvlan.linkwatch import Linkwatch, follow_carrier
 from simvlan.qdisc import purge
 
 if TYPE_CHECKING:
     from simvlan.clock import Clock
     from simvlan.network import Netns
+
+
+ANNOUNCED = frozenset({Event.MTU, Event.MAC, Event.FEATURES})
+"""Changes that rtnetlink tells by itself (rtnetlink_event)."""
 
 
 class Lifecycle:
@@ -29,11 +34,17 @@ class Lifecycle:
     clock: Clock
     population: int
     """How many devices there are."""
+    linkwatch: Linkwatch
 
     # -- being there ------------------------------------------------------------------------------------------------
 
     def register(self, dev: Device, ns: Netns, ifindex: int = 0) -> None:
-        """Put a device into a namespace (register_netdevice); a wanted index is the caller's to check."""
+        """Make a device known in a namespace (register_netdevice); a wanted index is the caller's to check."""
+        self._enter(dev, ns, ifindex)
+        if not dev.carrier:
+            follow_carrier(dev)  # linkwatch_init_dev
+
+    def _enter(self, dev: Device, ns: Netns, ifindex: int) -> None:
         dev.netns = ns
         dev.ifindex = ifindex or ns.free_ifindex()
         dev.tso_max_size = dev.tso_max_size or _tso_max_size(dev)
@@ -49,7 +60,9 @@ class Lifecycle:
             return
         self.set_down(dev)
         self.notify(dev, Event.UNREGISTER)
+        self.announce(dev)  # as deleted
         self._forget(dev)
+        self.linkwatch.forget(dev)
         dev.on_unregister(self)
 
     def _forget(self, dev: Device) -> None:
@@ -62,27 +75,45 @@ class Lifecycle:
         """Move a device to another namespace (dev_change_net_namespace): down, bare; index kept if free."""
         self.set_down(dev)
         self.notify(dev, Event.MOVED)
+        dev.netns.id_of(ns)
+        self.announce(dev)  # as deleted
         self._forget(dev)
         dev.name = name or dev.name
         dev.opened = False
         dev.uc.clear()  # dev_uc_flush, dev_mc_flush: uppers do not ask again
         dev.mc.clear()
         wanted = dev.ifindex if ns.by_index(dev.ifindex) is None else 0
-        self.register(dev, ns, wanted)
+        self._enter(dev, ns, wanted)
+        self.announce(dev)
 
     def rename(self, dev: Device, name: str) -> None:
         """Give a device another name; its place in the namespace stays."""
         ns = dev.netns
         ns.devices = {(name if d is dev else n): d for n, d in ns.devices.items()}
         dev.name = name
+        self.announce(dev)
 
     def notify(self, dev: Device, event: Event) -> None:
         """Tell everybody who stands on a device: its handler, its uppers, the protocols (call_netdevice_notifiers)."""
+        if event in ANNOUNCED:
+            self.announce(dev)
         if dev.rx_handler is not None:
             dev.rx_handler.on_event(self, dev, event)
         for upper in tuple(dev.uppers):
             upper.on_lower(self, dev, event)  # type: ignore[arg-type]
         dev.netns.stack.device_event(dev, event)
+
+    def announce(self, dev: Device) -> None:
+        """Describe a device to rtnetlink's listeners, with the id of the namespace of its link (rtmsg_ifinfo)."""
+        link = dev.link
+        if link is not None and link.netns is not dev.netns:
+            dev.netns.id_of(link.netns)
+
+    def state_change(self, dev: Device) -> None:
+        """Tell of a change of a device that is up (netdev_state_change)."""
+        if dev.up:
+            self.notify(dev, Event.CHANGE)
+            self.announce(dev)
 
     # -- up, down, carrier ------------------------------------------------------------------------------------------
 
@@ -102,6 +133,9 @@ class Lifecycle:
         self._filter_unicast(dev)
         for mac in tuple(dev.mc):
             dev.on_mc(self, mac, +1)  # type: ignore[arg-type]
+        if dev.carrier:
+            self.activate(dev)
+        self.announce(dev)
         self.notify(dev, Event.UP)
 
     def set_down(self, dev: Device) -> None:
@@ -114,19 +148,30 @@ class Lifecycle:
         for mac in tuple(dev.mc):
             dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
         dev.up = False
-        purge(dev, self.clock.now)
+        self.deactivate(dev)
         dev.on_stop(self)  # type: ignore[arg-type]
+        self.announce(dev)
         self.notify(dev, Event.DOWN)
 
+    def activate(self, dev: Device) -> None:
+        """Let frames into the queue of a device with a carrier (dev_activate)."""
+        dev.active = True
+
+    def deactivate(self, dev: Device) -> None:
+        """Keep frames out of a device's queue and forget those in it (dev_deactivate)."""
+        dev.active = False
+        purge(dev, self.clock.now)
+
     def set_carrier(self, dev: Device, carrier: bool) -> None:
-        """Turn the carrier on or off and tell everybody above (netif_carrier_on, linkwatch)."""
+        """Turn the carrier on or off; linkwatch tells everybody above (netif_carrier_on, netif_carrier_off)."""
         if dev.carrier != carrier:
             dev.carrier = carrier
-            if not carrier:
-                purge(dev, self.clock.now)
             dev.carrier_changes += 1
-            if dev.up:
-                self.notify(dev, Event.CHANGE)
+            self.linkwatch.fire(dev)
+
+    def fire(self, dev: Device) -> None:
+        """Have linkwatch look at a device although its carrier did not change (linkwatch_fire_event)."""
+        self.linkwatch.fire(dev)
 
     # -- addresses and sizes ----------------------------------------------------------------------------------------
 
@@ -153,7 +198,12 @@ class Lifecycle:
     # -- filters ----------------------------------------------------------------------------------------------------
 
     def promiscuity(self, dev: Device, delta: int) -> None:
-        """Add to the promiscuity count; the driver hears of the first and the last (dev_set_promiscuity)."""
+        """Add to the promiscuity count and tell rtnetlink (dev_set_promiscuity)."""
+        self._promiscuity(dev, delta)
+        self.announce(dev)
+
+    def _promiscuity(self, dev: Device, delta: int) -> None:
+        """Add to the promiscuity count; the driver hears of the first and the last (__dev_set_promiscuity)."""
         before = dev.promiscuity > 0
         dev.promiscuity += delta
         if (dev.promiscuity > 0) != before:
@@ -186,7 +236,7 @@ class Lifecycle:
         wanted = bool(dev.uc) and not dev.unicast_filter
         if wanted != dev.uc_promisc:
             dev.uc_promisc = wanted
-            self.promiscuity(dev, 1 if wanted else -1)
+            self._promiscuity(dev, 1 if wanted else -1)
 
     def mc_add(self, dev: Device, mac: int) -> None:
         """Join a link-layer group (dev_mc_add)."""

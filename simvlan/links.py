@@ -159,6 +159,7 @@ class Cable:
             wire.plugged = False
         for end in self.ends:
             self.network.set_carrier(end, False)
+        self.network.drain()
 
     def plug(self) -> None:
         """Put the cable back in: carrier returns where both ends are up."""
@@ -167,3 +168,4 @@ class Cable:
         up = all(end.up for end in self.ends)
         for end in self.ends:
             self.network.set_carrier(end, up)
+        self.network.drain()

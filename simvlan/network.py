@@ -18,6 +18,7 @@ from simvlan.devices.device import Device
 from simvlan.devices.dummy import Loopback
 from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, OTHERHOST, QINQ, Frame
+from simvlan.linkwatch import Linkwatch
 from simvlan.stack.netstack import Stack
 from simvlan.transmission import NOBODY, Queued, Transmission
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
@@ -63,6 +64,13 @@ class Netns:
         """Return the device with an index."""
         return self.indexes.get(ifindex)
 
+    def id_of(self, other: Netns) -> int:
+        """Return the id of another namespace as seen from here, the lowest free one at first (peernet2id_alloc)."""
+        if other.name not in self.nsids:
+            taken = set(self.nsids.values())
+            self.nsids[other.name] = next(n for n in range(len(taken) + 1) if n not in taken)
+        return self.nsids[other.name]
+
     def free_ifindex(self) -> int:
         """Take the next index (dev_new_index)."""
         while self.next_ifindex in self.indexes:
@@ -86,6 +94,7 @@ class Network(Transmission):
         self.tracer = None
         self.protocols: Callable[[Device, Frame, Why], Drop | None] | None = None
         """Somebody who takes what comes up in place of the namespaces' stacks; None when nobody does."""
+        self.linkwatch = Linkwatch(self)
         self.watchers: list[Callable[[Device, str], None]] = []
         """Called with (device, "add" | "del" | "move") after the fact: captures attach here."""
         self.storms: Counter[str] = Counter()
@@ -280,14 +289,18 @@ class Network(Transmission):
         return refused
 
     def drain(self) -> None:
-        """Run the backlog, then the work queue, until both are empty (process_backlog, kworker)."""
+        """Run the backlog, the work queue, then linkwatch, until nothing is left (process_backlog, kworker)."""
         if self._draining:
             return
         self._draining = True
         backlog, work = self._backlog, self._work
         try:
-            while backlog or work:
+            while backlog or work or self.linkwatch.due:
                 queue = backlog or work
+                if not queue:
+                    self._fid, self._journey = 0, NOBODY
+                    self.linkwatch.run()
+                    continue
                 dev, frame, self._fid, journey = queue.popleft()
                 self._journey = journey
                 if self._too_far(journey):

@@ -115,12 +115,12 @@ class Transmission(Lifecycle):
         """Send through a device (__dev_queue_xmit); the drop when the frame was refused, None when it went."""
         wire = dev.wire
         plain = not (dev.qdisc or frame.accel or dev.taps)
-        if wire is not None and plain and not wire.ideal and dev.up and dev.carrier:
+        if wire is not None and plain and not wire.ideal and dev.up and dev.active:
             return self._onto_cable(dev, frame)  # what the rest of this method comes to, sooner
         if not dev.up:
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
             return None if self._depth else Drop.DEV_DOWN  # a device above is told nothing (noop_enqueue)
-        if not dev.carrier:
+        if not dev.active:
             self._dropped(dev, "tx", frame, Drop.NO_CARRIER)
             return None  # the noop queue: the sender is told nothing; 6.1 counts nothing, later kernels one tx_dropped
         if self._depth >= RECURSION_LIMIT:
@@ -158,7 +158,7 @@ class Transmission(Lifecycle):
         return self._fid
 
     def _dequeue(self, dev: Device, link: Any, epoch: int, frame: Frame) -> None:
-        if not (dev.up and dev.carrier):
+        if not dev.active:
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN if not dev.up else Drop.NO_CARRIER)
         elif link.epoch != epoch:
             self._dropped(dev, "tx", frame, Drop.QDISC_PURGED)

@@ -27,10 +27,12 @@ def pair(net: Network) -> tuple[Veth, Veth]:
         dev = Veth("eth0", ns, mac)
         ends.append(dev)
     join(*ends)
-    for dev in ends:
-        net.register(dev, dev.netns)
+    for index, dev in enumerate(ends, 2):
+        net.register(dev, dev.netns, index)
+        net.set_carrier(dev, False)
     for dev in ends:
         net.set_up(dev)
+    net.drain()
     return ends[0], ends[1]
 
 
@@ -146,6 +148,7 @@ def test_pcapng_has_an_interface_per_device_and_the_reason_beside_the_frame(tmp_
         net.send(a, Frame.parse(OCTETS))
         net.clock.advance(1_000_000_007)  # type: ignore[attr-defined]
         net.set_down(b)
+        net.drain()
         net.send(a, Frame.parse(TAGGED))
         writer.flush()
     packets = list(PcapNgReader(str(path)))

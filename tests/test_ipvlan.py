@@ -506,9 +506,11 @@ def test_the_parent_going_down_leaves_the_slaves_up_and_sibling_traffic_running(
 def test_the_parent_losing_its_carrier_takes_the_slaves() -> None:
     lab = Lab()
     link_set(lab.net, lab.w0, up=False)
+    lab.net.clock.advance(lab.net.now + 1_000_000_000)  # linkwatch
     assert not lab.slaves[0].carrier
     assert lab.slave("i9", "l2", "bridge").carrier is False
     link_set(lab.net, lab.w0, up=True)
+    lab.net.clock.advance(lab.net.now + 1_000_000_000)
     assert all(s.carrier for s in lab.slaves)
 
 

@@ -15,6 +15,7 @@ LAYERS = [
     {"frame"},
     {"verdict"},
     {"devices", "stack", "links", "qdisc", "vswitch"},
+    {"linkwatch"},
     {"lifecycle"},
     {"transmission"},
     {"network"},
@@ -31,7 +32,7 @@ LAYERS = [
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-STDLIB_ONLY = {part for layer in LAYERS[:8] for part in layer}
+STDLIB_ONLY = {part for layer in LAYERS[:9] for part in layer}
 ALLOWED_LAZY = {"frame": {"scapy"}, "trace": {"pandas"}, "table": {"pandas"}}
 """Third-party modules a core layer may import inside a function: the adapters at its edge."""
 

@@ -8,7 +8,6 @@ from random import Random
 
 import pytest
 
-from simvlan.devices.veth import Veth, join
 from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
 from simvlan.links import Cable, CableOptions, Wire
@@ -25,6 +24,7 @@ from simvlan.qdisc import (
     probability,
     table_delay,
 )
+from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.verdict import Drop
 
 MS = 1_000_000
@@ -50,15 +50,12 @@ class World:
 
     def __init__(self) -> None:
         self.net = Network(EventClock(), seed=1)
-        for name, mac in (("left", A), ("right", B)):
-            ns = self.net.add_netns(name)
-            self.net.register(Veth("eth0", ns, mac), ns)
+        left, right = self.net.add_netns("left"), self.net.add_netns("right")
+        peer = PeerSpec("eth0", right, mac=B, ifindex=9)  # another index: linkwatch looks at once
+        link_add(self.net, left, LinkSpec("veth", "eth0", mac=A, peer=peer))
         self.left, self.right = (self.net.device(f"{n}/eth0") for n in ("left", "right"))
-        assert isinstance(self.left, Veth)
-        assert isinstance(self.right, Veth)
-        join(self.left, self.right)
-        self.net.set_up(self.left)
-        self.net.set_up(self.right)
+        link_set(self.net, self.left, up=True)
+        link_set(self.net, self.right, up=True)
         self.sent: list[tuple[int, int]] = []
         self.got: list[tuple[int, int]] = []
         self.left.taps.append(self.on_left)
@@ -448,8 +445,8 @@ def test_a_purged_queue_loses_what_waited_and_works_again(what: str) -> None:
         world.net.set_down(world.left)
         world.net.set_up(world.left)
     elif what == "carrier":
-        world.net.set_down(world.right)
-        world.net.set_up(world.right)
+        link_set(world.net, world.right, up=False)
+        link_set(world.net, world.right, up=True)
     else:
         install(world.left, netem(delay_ns=MS) if what == "replaced" else None, 0)
     world.net.send(world.left, frame(mark=2))

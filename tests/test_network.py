@@ -22,7 +22,7 @@ class Pair:
         self.net = Network()
         self.ns_a, self.ns_b = self.net.add_netns("a"), self.net.add_netns("b")
         self.a: Any = link_add(
-            self.net, self.ns_a, LinkSpec("veth", "eth0", mac=A, peer=PeerSpec("eth0", self.ns_b, mac=B))
+            self.net, self.ns_a, LinkSpec("veth", "eth0", mac=A, peer=PeerSpec("eth0", self.ns_b, mac=B, ifindex=9))
         )
         self.b: Device = self.a.peer
         self.seen: list[tuple[str, str, Frame]] = []

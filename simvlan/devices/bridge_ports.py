@@ -33,13 +33,14 @@ def add(bridge: Bridge, dev: Device) -> BridgePort:
     kernel.allmulti(dev, 1)
     dev.rx_handler = port
     dev.master = bridge
+    kernel.announce(dev)
     bridge.ports.insert(0, port)
     manage_promisc(bridge)
     bridge.fdb.add_local(port, dev.mac, 0)
     if bridge.vlan_default_pvid:
         add_vlan(bridge, port, bridge.vlan_default_pvid, pvid=True, untagged=True)
     recalculate_mac(bridge)
-    if dev.up and dev.carrier and bridge.up:
+    if dev.running and bridge.up:
         bridge.stp.enable_port(port)
     adjust_mtu(bridge)
     limit_segments(bridge)
@@ -61,6 +62,7 @@ def remove(bridge: Bridge, port: BridgePort) -> None:
     manage_promisc(bridge)
     dev.rx_handler = None
     dev.master = None
+    kernel.announce(dev)
     bridge.mcast.remove_port(port)
     adjust_mtu(bridge)
     limit_segments(bridge)
@@ -155,7 +157,7 @@ def on_port_event(bridge: Bridge, port: BridgePort, event: Event) -> None:
         if bridge.up:
             bridge.stp.disable_port(port)
     elif event is Event.UP:
-        if bridge.up and port.dev.carrier:
+        if bridge.up and port.dev.running:
             bridge.stp.enable_port(port)
     elif event is Event.CHANGE:
         check_carrier(bridge, port)
@@ -165,7 +167,7 @@ def on_port_event(bridge: Bridge, port: BridgePort, event: Event) -> None:
 
 def check_carrier(bridge: Bridge, port: BridgePort) -> None:
     """Follow the carrier of a port's device (br_port_carrier_check)."""
-    running = port.dev.up and port.dev.carrier
+    running = port.dev.running
     if running and not port.cost_by_user:
         port.stp.cost = port_cost(port)
     if not bridge.up:

@@ -343,7 +343,7 @@ class Stp:
             self.hello_timer.start(self.hello_time)
         self.config_generation()
         for port in self.bridge.ports:
-            if port.dev.up and port.dev.carrier:
+            if port.dev.running:
                 self.enable_port(port)
 
     def disable_bridge(self) -> None:

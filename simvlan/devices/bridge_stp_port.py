@@ -83,4 +83,4 @@ def _tells_speed(dev: Device) -> bool:
     while dev.lower is not None:
         dev = dev.lower
     ports = (port.dev for port in getattr(dev, "ports", ()))
-    return dev.kind == "veth" or any(each.up and each.carrier and _tells_speed(each) for each in ports)
+    return dev.kind == "veth" or any(each.running and _tells_speed(each) for each in ports)

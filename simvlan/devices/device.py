@@ -38,6 +38,15 @@ class Event(Enum):
     MOVED = "moved"
 
 
+class Operstate(Enum):
+    """The RFC 2863 states a device may have (IF_OPER_*)."""
+
+    UNKNOWN = "UNKNOWN"
+    DOWN = "DOWN"
+    LOWERLAYERDOWN = "LOWERLAYERDOWN"
+    UP = "UP"
+
+
 class Namespace(Protocol):
     """What a device knows of its namespace."""
 
@@ -87,7 +96,13 @@ class Kernel(Protocol):
         """Take a device down (dev_close)."""
 
     def set_carrier(self, dev: Device, carrier: bool) -> None:
-        """Turn the carrier on or off and tell everybody who stands on the device."""
+        """Turn the carrier on or off; linkwatch tells everybody who stands on the device."""
+
+    def fire(self, dev: Device) -> None:
+        """Have linkwatch look at a device although its carrier did not change."""
+
+    def announce(self, dev: Device) -> None:
+        """Describe a device to rtnetlink's listeners: the namespace its link is in gets an id."""
 
     def set_mtu(self, dev: Device, mtu: int) -> None:
         """Change an MTU already found valid, and tell the uppers."""
@@ -137,6 +152,7 @@ class Device:
     max_mtu: ClassVar[int] = 65_535
 
     __slots__ = (
+        "active",
         "alias",
         "allmulti",
         "broadcast",
@@ -157,6 +173,7 @@ class Device:
         "netns",
         "noarp",
         "opened",
+        "operstate",
         "promiscuity",
         "qdisc",
         "rx_bytes",
@@ -191,6 +208,10 @@ class Device:
         self.mtu = mtu
         self.up = False
         self.carrier = True
+        self.operstate = Operstate.UNKNOWN
+        """What linkwatch last made of the carrier."""
+        self.active = False
+        """Whether frames get into the queue: only with a carrier that linkwatch has seen (dev_activate)."""
         self.carrier_changes = 0
         """How often the carrier went on or off (IFLA_CARRIER_CHANGES)."""
         self.opened = False
@@ -235,6 +256,21 @@ class Device:
 
     def __repr__(self) -> str:
         return f"<{self.kind or 'loopback'} {self.path}>"
+
+    @property
+    def link(self) -> Device | None:
+        """The device that `link` names (dev_get_iflink): the lower one; a veth's peer; None for itself."""
+        return self.lower
+
+    @property
+    def linked(self) -> bool:
+        """Whether the link's index is not the device's own: one of the same index elsewhere passes for itself."""
+        return self.link is not None and self.link.ifindex != self.ifindex
+
+    @property
+    def running(self) -> bool:
+        """Whether the device is up and its operational state lets it run (netif_running, netif_oper_up)."""
+        return self.up and (self.operstate is Operstate.UP or self.operstate is Operstate.UNKNOWN)
 
     @property
     def hard_header_len(self) -> int:

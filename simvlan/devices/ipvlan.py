@@ -221,6 +221,7 @@ class Ipvlan(Device):
             del self.port.owners[octets]
         self.addresses.clear()
         self.port.leave(self)
+        kernel.announce(self.port.dev)
 
 
 class IpvlanPort:
@@ -282,8 +283,10 @@ class IpvlanPort:
         noarp = mode is not Mode.L2
         for slave in [s for s in self.slaves if s.noarp != noarp]:
             slave.noarp = noarp
+            kernel.announce(slave)
             if slave.up:
                 kernel.notify(slave, Event.FLAGS)
+                kernel.notify(slave, Event.CHANGE)
 
     # -- rules ------------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class Macvlan(Device):
         super().__init__(name, netns, mac, mtu)
         self.lower = port.dev
         self.port = port
+        self.carrier = port.dev.carrier
         self.mode = mode
         self.nopromisc = self.nodst = False
         self.bc_queue_len = DEFAULT_BC_QUEUE_LEN
@@ -205,6 +206,7 @@ class Macvlan(Device):
         port.vlans.remove(self)
         port.update_queue_len()
         lower.uppers.remove(self)
+        kernel.announce(lower)
         if not port.vlans:
             lower.rx_handler = None
             if port.passthru and lower.mac != port.perm_mac:
@@ -224,4 +226,5 @@ def attach(kernel: Kernel, vlan: Macvlan) -> None:
     lower.uppers.append(vlan)
     port.vlans.append(vlan)
     port.update_queue_len()
-    kernel.set_carrier(vlan, lower.carrier)
+    kernel.announce(lower)
+    kernel.fire(vlan)

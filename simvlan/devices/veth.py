@@ -23,8 +23,16 @@ class Veth(Device):
     def __init__(self, name: str, netns: object, mac: int = 0, mtu: int = 1500) -> None:
         super().__init__(name, netns, mac, mtu)
         self.peer: Veth | None = None
-        self.carrier = False
-        self.carrier_changes = 1
+
+    @property
+    def link(self) -> Device | None:
+        """The other end."""
+        return self.peer
+
+    @property
+    def linked(self) -> bool:
+        """An end without a peer names index 0."""
+        return self.peer is None or self.peer.ifindex != self.ifindex
 
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
         """Hand the frame to the peer (veth_xmit)."""

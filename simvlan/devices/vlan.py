@@ -95,7 +95,7 @@ class Vlan(Device):
         """Priority -> PCP; entries once made stay, even at 0."""
         self.lower_mac = lower.mac
         """The lower device's address when last looked at (real_dev_addr)."""
-        self.carrier = False
+        self.carrier = lower.carrier
         self.broadcast, self.multicast_flag, self.noarp = lower.broadcast, lower.multicast_flag, lower.noarp
 
     @property
@@ -213,6 +213,7 @@ class Vlan(Device):
             return
         lower.vlans.pop(self.tag, None)
         lower.uppers.remove(self)
+        kernel.announce(lower)
         if self.bridge_binding:
             self.binds = False
             _keep_binding(lower)
@@ -237,7 +238,7 @@ class Vlan(Device):
 
     def follow_ports(self, kernel: Kernel, ports: Sequence[Any]) -> None:
         """Have a carrier while a port in this VLAN has one (br_vlan_set_vlan_dev_state)."""
-        live = any(self.vid in port.vlans.vids and port.dev.up and port.dev.carrier for port in ports)
+        live = any(self.vid in port.vlans.vids and port.dev.running for port in ports)
         kernel.set_carrier(self, self.lower.carrier and live)
 
     def _lower_up(self, kernel: Kernel) -> None:
@@ -318,7 +319,8 @@ def attach(kernel: Kernel, vlan: Vlan) -> None:
             kernel.mc_add(lower, REGISTRATION_GROUP)
     lower.vlans[vlan.tag] = vlan
     lower.uppers.append(vlan)
-    vlan.carrier = lower.carrier and not vlan.bridge_binding
+    kernel.announce(lower)
     if vlan.bridge_binding and lower.kind == "bridge":
         vlan.binds = True
         follow_ports(kernel, lower)
+    kernel.fire(vlan)

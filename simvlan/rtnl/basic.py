@@ -57,8 +57,9 @@ class VethKind:
         peer_name = self._peer_name(peer, peer_ns, ns, spec)
         far = Veth(peer_name, peer_ns, net.random_mac() if peer.mac is None else peer.mac, peer.mtu or 1500)
         near = Veth(str(spec.name), ns, net.random_mac() if spec.mac is None else spec.mac, spec.mtu or 1500)
-        net.register(far, peer_ns, peer.ifindex or 0)
-        net.register(near, ns, spec.ifindex or 0)
+        for end, space, index in ((far, peer_ns, peer.ifindex), (near, ns, spec.ifindex)):
+            net.register(end, space, index or 0)
+            net.set_carrier(end, False)
         if peer.txqlen is not None:
             far.txqlen = peer.txqlen
         join(near, far)

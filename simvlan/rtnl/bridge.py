@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simvlan.devices import bridge_ports
 from simvlan.devices.bridge import Bridge
 from simvlan.devices.bridge_port import BridgePort
-from simvlan.devices.device import Device, Event
+from simvlan.devices.device import Device
 from simvlan.errors import RtnlError
 from simvlan.frame import is_valid_ether_addr
 from simvlan.rtnl import bridge_options, bridge_port_options
@@ -111,9 +111,8 @@ def set_port(net: Network, dev: Device, info: Mapping[str, object]) -> None:
 
 
 def change_port(net: Network, dev: Device, info: Mapping[str, object]) -> None:
-    """Change a port's options as `ip link set ... type bridge_slave` does: a change event of the device follows."""
+    """Change a port's options as `ip link set ... type bridge_slave` does (br_port_slave_changelink)."""
     bridge_port_options.change(port_of(dev), info)
-    net.notify(dev, Event.CHANGE)
 
 
 def port_info(dev: Device) -> dict[str, object]:

@@ -67,7 +67,7 @@ def _check_state(port: BridgePort, value: object) -> int:
         raise RtnlError(EINVAL, None, port.dev.path)
     if port.bridge.stp.enabled:
         raise RtnlError(EBUSY, None, port.dev.path)
-    if not port.dev.up or (not port.dev.carrier and state != State.DISABLED):
+    if not port.dev.up or (not port.dev.running and state != State.DISABLED):
         raise RtnlError(ENETDOWN, None, port.dev.path)
     return state
 

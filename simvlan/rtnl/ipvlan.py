@@ -72,6 +72,7 @@ class IpvlanKind:
             raise RtnlError(ENOSPC)
         slave.mtu = slave.mtu if spec.mtu is None else spec.mtu
         net.register(slave, ns, spec.ifindex or 0)
+        net.announce(port.dev)
         port.flag = flag or port.flag
         port.set_mode(net, mode or Mode.L3)
         port.slaves.append(slave)

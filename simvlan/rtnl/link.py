@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from simvlan.network import Netns, Network
 
 
-COPIES_CARRIER = frozenset({"vlan", "macvlan", "ipvlan"})
-"""Kinds that are born with their lower device's carrier, which counts as no change (vlan_dev_init, macvlan_init)."""
-
 CHECKS_ADDRESS_FIRST = frozenset({"veth", "dummy", "bridge", "macvlan"})
 """Kinds whose request is validated, address included, before the name is looked up (rtnl_link_ops.validate)."""
 
@@ -77,12 +74,12 @@ def link_add(net: Network, ns: Netns, spec: LinkSpec, source: Netns | None = Non
     spec.name = spec.name or free_name(ns, spec.kind)
     dev = KINDS[spec.kind].create(net, ns, spec)
     dev.mac_assigned = spec.mac is not None
-    if dev.kind in COPIES_CARRIER:
-        dev.carrier_changes = 0
     if spec.txqlen is not None:
         dev.txqlen = spec.txqlen
     dev.group = spec.group or 0
     dev.alias = spec.alias or ""
+    net.announce(dev)
+    net.drain()
     return dev
 
 
@@ -93,10 +90,40 @@ def link_set(net: Network, dev: Device, change: LinkChange | None = None, **chan
         RtnlError: the first thing refused; what came before it stays changed.
     """
     change = change or LinkChange(**changes)
-    if change.info is not None:
-        KINDS[dev.kind].change(net, dev, change.info)
-    if change.slave_info is not None:
-        _change_port(net, dev, change.slave_info)
+    try:
+        if change.info is not None:
+            KINDS[dev.kind].change(net, dev, change.info)
+        if change.slave_info is not None:
+            _change_port(net, dev, change.slave_info)
+        told = change.info is not None or change.slave_info is not None
+        _apply(net, dev, change, told)
+    finally:
+        net.drain()
+
+
+def _apply(net: Network, dev: Device, change: LinkChange, told: bool) -> None:
+    """Change what all devices share; at the end, refused or not, tell what has no event of its own (do_setlink)."""
+    try:
+        _apply_identity(net, dev, change)
+        told = told or change.group is not None
+        if change.name is not None and change.name != dev.name:
+            _rename(net, dev, change.name)
+        if change.alias is not None:
+            dev.alias = change.alias
+            told = True
+        _set_flags(net, dev, change)
+        if not isinstance(change.master, _Unset):
+            _set_master(net, dev, change.master)
+        if change.txqlen is not None:
+            dev.txqlen = change.txqlen
+            net.announce(dev)
+    finally:
+        if told:
+            net.state_change(dev)
+
+
+def _apply_identity(net: Network, dev: Device, change: LinkChange) -> None:
+    """Namespace, address, MTU and group come first."""
     if change.netns is not None:
         _move(net, dev, change.netns, change.name)
     if change.mac is not None:
@@ -105,16 +132,6 @@ def link_set(net: Network, dev: Device, change: LinkChange | None = None, **chan
         set_mtu_checked(net, dev, change.mtu)
     if change.group is not None:
         dev.group = change.group
-    if change.name is not None and change.name != dev.name:
-        _rename(net, dev, change.name)
-    if change.alias is not None:
-        dev.alias = change.alias
-    if not isinstance(change.master, _Unset):
-        _set_master(net, dev, change.master)
-    _set_flags(net, dev, change)
-    if change.txqlen is not None:
-        dev.txqlen = change.txqlen
-    net.drain()
 
 
 def link_del(net: Network, dev: Device) -> None:
@@ -195,12 +212,12 @@ def _change_port(net: Network, dev: Device, info: Mapping[str, object]) -> None:
 
 def _set_flags(net: Network, dev: Device, change: LinkChange) -> None:
     """Change interface flags, up and down first (__dev_change_flags)."""
-    if change.arp is not None and change.arp == dev.noarp:
-        dev.noarp = not change.arp
-        if dev.up:
-            net.notify(dev, Event.FLAGS)
-    if change.multicast is not None:
-        dev.multicast_flag = change.multicast
+    arp = change.arp is not None and change.arp == dev.noarp
+    if arp:
+        dev.noarp = not dev.noarp
+    multicast = change.multicast is not None and change.multicast != dev.multicast_flag
+    if multicast:
+        dev.multicast_flag = not dev.multicast_flag
     if change.up is True:
         net.set_up(dev)
     elif change.up is False:
@@ -211,3 +228,8 @@ def _set_flags(net: Network, dev: Device, change: LinkChange) -> None:
     if change.allmulti is not None and change.allmulti != dev.user_allmulti:
         dev.user_allmulti = change.allmulti
         net.allmulti(dev, 1 if change.allmulti else -1)
+    net.announce(dev)
+    if arp and dev.up:
+        net.notify(dev, Event.FLAGS)
+    if (arp or multicast) and dev.up:
+        net.notify(dev, Event.CHANGE)

@@ -53,6 +53,7 @@ class VlanKind:
         dev.mac = dev.mac if spec.mac is None else spec.mac
         dev.mtu = dev.mtu if spec.mtu is None else spec.mtu
         _apply(dev, info)
+        dev.carrier = dev.carrier and not dev.bridge_binding
         net.register(dev, ns, spec.ifindex or 0)
         attach(net, dev)
         return dev

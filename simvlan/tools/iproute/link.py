@@ -11,7 +11,6 @@ from simvlan.tools.iproute.args import Args, look_up, matches, table
 from simvlan.tools.iproute.errors import USAGE, WRONG, Failed, Quit, duplicate, refuse
 from simvlan.tools.iproute.kind_parse import has_options, parse_kind, refuse_kind
 from simvlan.tools.iproute.link_parse import LinkWords, parse_link
-from simvlan.tools.iproute.netnsid import announce, nsid, other_end
 from simvlan.tools.iproute.usage import usage, usage_text
 
 if TYPE_CHECKING:
@@ -113,7 +112,6 @@ def _create(ctx: Context, words: LinkWords, peer: LinkWords | None, info: dict[s
     for made, asked in ((getattr(dev, "peer", None), peer), (dev, words)):
         if made is not None and asked is not None:
             _after_creation(ctx, dev, made, asked)
-    announce(dev)  # a peer was announced before it had one (veth_newlink)
 
 
 def _spec(ctx: Context, words: LinkWords, peer: LinkWords | None, info: dict[str, Any] | None) -> LinkSpec:
@@ -184,17 +182,11 @@ def _change(ctx: Context, words: LinkWords, info: dict[str, Any] | None) -> None
         changes["master"] = words.master
     if info is not None:
         changes |= _kind_change(dev, str(words.type), info)
-    before = dev.netns
     if words.netns is not None:
         changes["netns"] = words.netns
     link_set(ctx.net, dev, **changes)
     if words.carrier is not None:
         _set_carrier(ctx, dev, words.carrier)
-    if dev.netns is not before:
-        nsid(before, dev.netns)
-    announce(dev)
-    if dev.carrier and (end := other_end(dev)) is not None:
-        announce(end)
 
 
 def _set_carrier(ctx: Context, dev: Device, carrier: bool) -> None:

@@ -10,35 +10,21 @@ from typing import TYPE_CHECKING, Any
 from simvlan.frame import mac_text
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.names import GROUPS, name_of
-from simvlan.tools.iproute.netnsid import announce, other_end
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.tools.iproute.context import Options
 
-_LINKWATCHED = frozenset({"veth", "vlan", "macvlan"})
-"""Kinds whose operational state is worked out at creation; others show UNKNOWN until their carrier changes."""
-
-
 def operstate(dev: Device) -> str:
-    """Name the RFC 2863 state as rtnetlink reports it (default_operstate).
-
-    A device whose other end has the same index, in another namespace, passes for one without.
-    """
-    if not dev.up:
-        return "DOWN"
-    if not dev.carrier:
-        other = other_end(dev)
-        return "LOWERLAYERDOWN" if other is not None and other.ifindex != dev.ifindex else "DOWN"
-    known = dev.carrier_changes or dev.kind in _LINKWATCHED
-    return "UP" if known else "UNKNOWN"
+    """Name the RFC 2863 state as rtnetlink reports it (rtnl_fill_ifinfo)."""
+    return dev.operstate.value if dev.up else "DOWN"
 
 
 def flags(dev: Device) -> list[str]:
     """List the interface flags in iproute2's order; NO-CARRIER stands for up but not running (dev_get_flags)."""
     loopback = not dev.kind
     rows = (
-        ("NO-CARRIER", dev.up and operstate(dev) not in ("UP", "UNKNOWN")),
+        ("NO-CARRIER", dev.up and not dev.running),
         ("LOOPBACK", loopback),
         ("BROADCAST", dev.broadcast and not loopback),
         ("MULTICAST", dev.multicast_flag),
@@ -53,8 +39,7 @@ def flags(dev: Device) -> list[str]:
 
 
 def _link_is_down(dev: Device) -> bool:
-    other = other_end(dev)
-    return other is not None and other.netns is dev.netns and not other.up
+    return dev.link is not None and dev.link.netns is dev.netns and not dev.link.up
 
 
 def qdisc(dev: Device) -> str:
@@ -79,9 +64,8 @@ def link_record(dev: Device, opt: Options, *, is_link: bool, family: str | None)
         record["txqlen"] = dev.txqlen
     if family in (None, "link") or opt.details:
         record |= _addresses(dev)
-    ident = announce(dev)
-    if ident is not None:
-        record["link_netnsid"] = ident
+    if dev.link is not None and dev.link.netns is not dev.netns:
+        record["link_netnsid"] = dev.netns.id_of(dev.link.netns)
     if opt.details:
         record |= _details(dev, is_link)
     if dev.alias and (is_link or opt.details):
@@ -102,7 +86,7 @@ def _brief(dev: Device, family: str | None) -> Record:
 
 def name_record(dev: Device) -> Record:
     """Say what a device is called, what it is linked to, and its flags."""
-    other = other_end(dev)
+    other = dev.link
     if other is None:
         link: Record = {}
     elif other.netns is dev.netns:
