@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from simvlan.frame import HOST
-from simvlan.stack.packet import MF, OFFSET, Packet, reheader
+from simvlan.stack.packet import MF, OFFSET, Packet, header_size, reheader
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _COPIED = 0x80
 
 def fragments(octets: bytes, mtu: int) -> Iterator[bytes]:
     """Cut a packet, all pieces but the last a multiple of eight octets; an MF bit and offset it has are kept."""
-    size = (octets[0] & 15) * 4
+    size = header_size(octets)
     frag = octets[6] << 8 | octets[7]
     offset, more = frag & OFFSET, frag & MF
     body = octets[size:]

@@ -118,9 +118,14 @@ def build(
     return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + payload
 
 
+def header_size(data: bytes) -> int:
+    """How long a header says it is, 20 octets at least: what ipvlan l3 sends is not checked for that."""
+    return max(20, (data[0] & 15) * 4)
+
+
 def reheader(data: bytes) -> bytes:
     """Recompute total length and header checksum (ip_send_check)."""
-    size = (data[0] & 15) * 4
+    size = header_size(data)
     head = data[:2] + len(data).to_bytes(2, "big") + data[4:10] + b"\0\0" + data[12:size]
     return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + data[size:]
 
