@@ -94,14 +94,17 @@ class Lifecycle:
         self.announce(dev)
 
     def notify(self, dev: Device, event: Event) -> None:
-        """Tell everybody who stands on a device: its handler, its uppers, the protocols (call_netdevice_notifiers)."""
+        """Tell the protocols and who stands on a device: its handler, its uppers (call_netdevice_notifiers).
+
+        The protocols come first: they are in the chain before any driver is.
+        """
         if event in ANNOUNCED:
             self.announce(dev)
+        dev.netns.stack.device_event(dev, event)
         if dev.rx_handler is not None:
             dev.rx_handler.on_event(self, dev, event)
         for upper in tuple(dev.uppers):
             upper.on_lower(self, dev, event)  # type: ignore[arg-type]
-        dev.netns.stack.device_event(dev, event)
 
     def announce(self, dev: Device) -> None:
         """Describe a device to rtnetlink's listeners, with the id of the namespace of its link (rtmsg_ifinfo)."""

@@ -48,6 +48,7 @@ class Bridge(Device):
         "group_address_by_user",
         "group_fwd_mask",
         "group_fwd_mask_required",
+        "gso_robust",
         "kernel",
         "mcast",
         "mtu_by_user",
@@ -68,6 +69,8 @@ class Bridge(Device):
     def __init__(self, name: str, netns: object, kernel: Kernel, mac: int, mtu: int = 1500) -> None:
         super().__init__(name, netns, mac, mtu)
         self.kernel = kernel
+        self.gso_robust = True
+        """Whether tx-gso-robust is among its features, the one that ports can take away (br_features_recompute)."""
         self.mtu_by_user = False
         """An MTU set by hand no longer follows the ports (BROPT_MTU_SET_BY_USER)."""
         self.ports: list[BridgePort] = []

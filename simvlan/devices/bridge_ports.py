@@ -36,6 +36,9 @@ def add(bridge: Bridge, dev: Device) -> BridgePort:
     kernel.announce(dev)
     bridge.ports.insert(0, port)
     manage_promisc(bridge)
+    if not port.promisc and dev.unicast_filter:
+        sync_statics(bridge, port)
+    update_features(bridge)
     bridge.fdb.add_local(port, dev.mac, 0)
     if bridge.vlan_default_pvid:
         add_vlan(bridge, port, bridge.vlan_default_pvid, pvid=True, untagged=True)
@@ -53,7 +56,10 @@ def remove(bridge: Bridge, port: BridgePort) -> None:
     """Release a port (del_nbp, br_del_if)."""
     kernel, dev = bridge.kernel, port.dev
     kernel.allmulti(dev, -1)
-    set_promisc(bridge, port, False, sync=False)
+    if port.promisc:
+        kernel.promiscuity(dev, -1)
+    else:
+        unsync_statics(bridge, port)
     bridge.stp.disable_port(port)
     bridge.ports.remove(port)
     for vid in list(port.vlans.vids):
@@ -67,6 +73,7 @@ def remove(bridge: Bridge, port: BridgePort) -> None:
     adjust_mtu(bridge)
     limit_segments(bridge)
     recalculate_mac(bridge)
+    update_features(bridge)
     vlan.follow_ports(kernel, bridge)
     bridge.refresh()
     bridge.flush()
@@ -101,22 +108,35 @@ def manage_promisc(bridge: Bridge) -> None:
     automatic = [p for p in bridge.ports if p.flood or p.learning]
     for port in bridge.ports:
         alone = not automatic or (len(automatic) == 1 and automatic[0] is port)
-        set_promisc(bridge, port, hear_all or not (port.dev.unicast_filter and alone))
+        (set_promisc if hear_all or not (port.dev.unicast_filter and alone) else clear_promisc)(bridge, port)
 
 
-def set_promisc(bridge: Bridge, port: BridgePort, promisc: bool, sync: bool = True) -> None:
-    """Make a port's device promiscuous, or give its filter the static addresses (br_port_set/clear_promisc)."""
-    if port.promisc == promisc:
-        return
-    statics = [e.mac for e in bridge.fdb if e.static]
-    if promisc:
+def set_promisc(bridge: Bridge, port: BridgePort) -> None:
+    """Make a port's device promiscuous; its filter needs no addresses then (br_port_set_promisc)."""
+    if not port.promisc:
         bridge.kernel.promiscuity(port.dev, 1)
+        unsync_statics(bridge, port)
         port.promisc = True
-        return
-    port.promisc = False
-    for mac in statics if sync else ():
-        bridge.kernel.uc_add(port.dev, mac)
-    bridge.kernel.promiscuity(port.dev, -1)
+
+
+def clear_promisc(bridge: Bridge, port: BridgePort) -> None:
+    """Let a port's filter decide, the static addresses in it (br_port_clear_promisc)."""
+    if port.promisc:
+        sync_statics(bridge, port)
+        bridge.kernel.promiscuity(port.dev, -1)
+        port.promisc = False
+
+
+def sync_statics(bridge: Bridge, port: BridgePort) -> None:
+    """Let a port that is not promiscuous hear every static address (br_fdb_sync_static)."""
+    for entry in [e for e in bridge.fdb if e.static]:
+        bridge.kernel.uc_add(port.dev, entry.mac)
+
+
+def unsync_statics(bridge: Bridge, port: BridgePort) -> None:
+    """Take one reference of every static address back, given or not (br_fdb_unsync_static)."""
+    for entry in [e for e in bridge.fdb if e.static]:
+        bridge.kernel.uc_del(port.dev, entry.mac)
 
 
 # -- MAC and MTU of the bridge --------------------------------------------------------------------------------------
@@ -139,6 +159,14 @@ def adjust_mtu(bridge: Bridge) -> None:
 def limit_segments(bridge: Bridge) -> None:
     """Take the smallest segmentation size of the ports (br_set_gso_limits)."""
     bridge.tso_max_size = min((p.dev.tso_max_size for p in bridge.ports), default=524_280)
+
+
+def update_features(bridge: Bridge) -> None:
+    """Offer tx-gso-robust while no port or a macvlan is there, and tell of a change (netdev_update_features)."""
+    robust = not bridge.ports or any(p.dev.kind == "macvlan" for p in bridge.ports)
+    if robust != bridge.gso_robust:
+        bridge.gso_robust = robust
+        bridge.kernel.notify(bridge, Event.FEATURES)
 
 
 # -- events of a port's device --------------------------------------------------------------------------------------

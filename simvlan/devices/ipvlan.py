@@ -208,6 +208,8 @@ class Ipvlan(Device):
         """Follow the parent (ipvlan_device_event): its carrier, MTU and MAC, and its end; not its going down."""
         if event is Event.CHANGE or event is Event.UP:
             kernel.set_carrier(self, lower.carrier)
+        elif event is Event.FEATURES:
+            self.tso_max_size = lower.tso_max_size
         elif event is Event.MTU:
             self.mtu = lower.mtu
         elif event is Event.MAC:

@@ -219,6 +219,8 @@ class MacvlanPort:
         for vlan in tuple(self.vlans):
             if event in (Event.UP, Event.DOWN, Event.CHANGE):
                 kernel.set_carrier(vlan, dev.carrier)
+            elif event is Event.FEATURES:
+                vlan.tso_max_size = dev.tso_max_size
             elif event is Event.MTU and vlan.mtu > dev.mtu:
                 kernel.set_mtu(vlan, dev.mtu)
             elif event is Event.UNREGISTER:

@@ -162,10 +162,6 @@ class Vlan(Device):
             raise RtnlError(100, None, self.path)
         if self.mac != lower.mac and not self._inherit_mac(kernel):
             kernel.uc_add(lower, self.mac)
-        if self.allmulti:
-            kernel.allmulti(lower, 1)
-        if self.promiscuity:
-            kernel.promiscuity(lower, 1)
         self.lower_mac = lower.mac
         if lower.carrier and not self.bridge_binding:
             kernel.set_carrier(self, True)
@@ -173,22 +169,17 @@ class Vlan(Device):
     def on_stop(self, kernel: Kernel) -> None:
         """Give back what was asked of the lower device (vlan_dev_stop)."""
         lower = self.lower
-        if self.allmulti:
-            kernel.allmulti(lower, -1)
-        if self.promiscuity:
-            kernel.promiscuity(lower, -1)
         if self.mac != lower.mac:
             kernel.uc_del(lower, self.mac)
         if not self.bridge_binding:
             kernel.set_carrier(self, False)
 
     def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
-        """Hold one reference on the lower device per flag (vlan_dev_change_rx_flags)."""
-        if self.up:
-            if allmulti:
-                kernel.allmulti(self.lower, allmulti)
-            if promisc:
-                kernel.promiscuity(self.lower, promisc)
+        """Hold one reference on the lower device per flag, down or up (vlan_dev_change_rx_flags)."""
+        if allmulti:
+            kernel.allmulti(self.lower, allmulti)
+        if promisc:
+            kernel.promiscuity(self.lower, promisc)
 
     def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
         """Join and leave groups on the lower device too (dev_mc_sync)."""
@@ -278,6 +269,10 @@ class Vlan(Device):
         kernel.set_mac(self, self.lower.mac)
         return True
 
+    def _lower_features(self, kernel: Kernel) -> None:
+        """Take over the largest segmentation size (vlan_transfer_features)."""
+        self.tso_max_size = self.lower.tso_max_size
+
     def _lower_gone(self, kernel: Kernel) -> None:
         kernel.unregister(self)
 
@@ -288,6 +283,7 @@ _REACTIONS = {
     Event.DOWN: Vlan._lower_down,
     Event.MTU: Vlan._lower_mtu,
     Event.MAC: Vlan._lower_mac,
+    Event.FEATURES: Vlan._lower_features,
     Event.UNREGISTER: Vlan._lower_gone,
 }
 
