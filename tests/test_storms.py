@@ -36,6 +36,7 @@ def test_a_storm_is_bounded_and_reported(delay_ns: int) -> None:
             link_set(net, dev, master=bridge, up=True)
     for bridge in bridges:
         link_set(net, bridge, up=True)
+    clock.advance(2 * SECOND)  # a port waits for linkwatch
     net.send(bridges[0], Frame(2**48 - 1, bridges[0].mac, 0x88B5, bytes(46)))
     clock.advance(clock.now + SECOND)
     assert sum(net.storms.values()) > 0
@@ -114,4 +115,5 @@ def chain_of_bridges(length: int, joints: int) -> tuple[Network, Device]:
             Cable(net, veth, CableOptions(delay_ns=1_000))
             link_set(net, veth, master=bridges[n], up=True)
             link_set(net, veth.peer, master=bridges[n + 1], up=True)
+    net.clock.advance(net.now + 2 * SECOND)  # type: ignore[attr-defined]  # a port waits for linkwatch
     return net, bridges[0]
