@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Options: TypeAlias = "tuple[Hashable, ...]"
 
 _DEVICE = attrgetter(
-    "kind", "up", "carrier", "mtu", "broadcast", "noarp", "multicast_flag", "promiscuity", "allmulti", "opened"
+    "kind", "up", "active", "mtu", "broadcast", "noarp", "multicast_flag", "promiscuity", "allmulti", "opened"
 )
 _PORT = attrgetter(
     "bcast_flood", "fastleave", "flood", "group_fwd_mask", "guard", "hairpin", "isolated", "learning", "locked",

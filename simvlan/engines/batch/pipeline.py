@@ -253,7 +253,7 @@ class Pipeline:
         """Return a number that differs when the configuration the rules read does."""
         network = self.network
         devices = [
-            (id(d), d.up, d.carrier, d.mac, d.mtu, id(d.rx_handler), id(d.master), d.promiscuity, d.allmulti, len(d.mc))
+            (id(d), d.up, d.active, d.mac, d.mtu, id(d.rx_handler), id(d.master), d.promiscuity, d.allmulti, len(d.mc))
             for d in network.devices()
         ]
         ports = [
