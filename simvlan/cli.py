@@ -143,9 +143,10 @@ def _serve_parser(verbs: Any) -> None:
         description="Serve the Docker Engine API on a Unix socket per node: docker -H unix://.../node-1.sock ...",
     )
     _world(serve)
-    serve.add_argument("script", metavar="LAB", nargs="?", help="a script that builds the network (default: one node)")
+    serve.add_argument("script", metavar="LAB", nargs="?", help="a script or a *.clab.yml file (default: one node)")
     serve.add_argument("--node", metavar="NETNS", action="append", help="a namespace that has an engine (default: all)")
     serve.add_argument("--sockets", metavar="DIR", help="where the sockets go (default: a private folder)")
+    serve.add_argument("--state", metavar="DIR", help="keep networks and containers here, through any crash")
     serve.add_argument("--fast", action="store_true", help="virtual time instead of the wall's")
     serve.add_argument("--dialect", default="28", choices=["1.12", "27", "28", "29"], help="the release of Docker")
     serve.set_defaults(verb=serve_verb)
@@ -260,20 +261,30 @@ def matrix_verb(options: argparse.Namespace) -> int:
 def serve_verb(options: argparse.Namespace) -> int:
     """simvlan serve: build the lab, then serve its engines."""
     try:
-        from simvlan.docker.serve import one_node, serve
+        from simvlan.docker.labs import TopologyError, is_topology, load
+        from simvlan.docker.serve import new_cluster, one_node, serve
     except ModuleNotFoundError as missing:
         return complain(f"serve: the module {missing.name} is missing: pip install 'simvlan[docker]'")
+    lab = new_lab(options)
+    cluster = new_cluster(lab, options)
     if options.script is None:
-        lab = new_lab(options)
-        return serve(lab, one_node(lab), options)
-    lab, status = _after(options)
-    if status:
-        return status
-    nodes = options.node or [name for name in lab.network.netns if name] or [""]
-    unknown = [node for node in nodes if node not in lab.network.netns]
+        nodes = one_node(lab)
+    elif is_topology(options.script):
+        try:
+            nodes = load(options.script).build(lab)
+        except TopologyError as error:
+            return complain(f"serve: {error}")
+        except OSError as error:
+            return complain(f"serve: {options.script}: {error.strerror}")
+    else:
+        _, status = _after(options, lab)
+        if status:
+            return status
+        nodes = list(cluster.machines) or [name for name in lab.network.netns if name] or [""]
+    unknown = [node for node in options.node or [] if node not in lab.network.netns]
     if unknown:
         return complain(f"serve: no network namespace {unknown[0]!r} in {options.script}")
-    return serve(lab, nodes, options)
+    return serve(cluster, options.node or nodes, options)
 
 
 def fuzz_verb(options: argparse.Namespace) -> int:
@@ -319,11 +330,11 @@ def _recorded(options: argparse.Namespace, play: Any) -> int:
         return complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
-def _after(options: argparse.Namespace) -> tuple[Any, int]:
+def _after(options: argparse.Namespace, lab: Any = None) -> tuple[Any, int]:
     """A lab as the script left it; its output goes to standard error, out of the way of the answer."""
     from simvlan.shell.run import Streams, run_script
 
-    lab = new_lab(options)
+    lab = lab or new_lab(options)
     confined, streams = _confined(options), Streams(stdout=2)
     status = _guarded(lambda it: run_script(it, options.script, confined=confined, streams=streams), lab)
     if status:

@@ -10,6 +10,7 @@ from simvlan import Lab
 from simvlan.capture import PcapDir, read_pcap
 from simvlan.docker.cluster import Cluster, cluster_of
 from simvlan.docker.engine import Engine
+from simvlan.docker.labs import Topology, TopologyError, load, parse
 from simvlan.docker.machines import MachineError, Machines
 from simvlan.frame import ARP, Frame
 from simvlan.verdict import Drop
@@ -215,3 +216,109 @@ def test_gratuitous_arp(dialect: str, options: dict[str, str], times: list[float
     assert [now / 1e9 for now, _ in mine] == times
     assert all(frame.dst == 0xFFFF_FFFF_FFFF and bytes(frame)[12:16].hex() == "81000064" for _, frame in mine)
     assert len([frame for _, frame in seen if frame.dst >> 24 != 0x01_00_5E]) == len(mine)
+
+
+# -- topology files ----------------------------------------------------------------------------------------------------
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "two-nodes.clab.yml"
+
+
+def topology_lab(topology: Topology) -> Lab:
+    lab = Lab(seed=1)
+    Cluster(lab, runtime=Idlers)
+    assert topology.build(lab) == ["node-1", "node-2"]
+    return lab
+
+
+def test_the_example_topology() -> None:
+    lab = topology_lab(load(EXAMPLE))
+    assert lab.ping("node-1", "192.168.99.101")
+    tutorial(lab)
+    assert lab.ping("c1", "192.168.10.1")
+
+
+def test_the_same_in_python_and_without_the_policies() -> None:
+    made = Topology().node("sw", "bridge", virtual_switch=True)
+    for number in (1, 2):
+        made.node(f"node-{number}", exec=[f"ip address add 192.168.99.{99 + number}/24 dev eth1"])
+        made.link(f"node-{number}:eth1", f"sw:port{number}", mtu=1500)
+    lab = topology_lab(made)
+    assert lab.ping("node-1", "192.168.99.101")
+    tutorial(lab)
+    assert not lab.ping("c1", "192.168.10.1")
+    walk = str(lab.matrix(["c1", "c3"]))
+    assert "VSWITCH_NOT_PROMISCUOUS" in walk
+
+
+def test_a_plain_bridge_learns_and_filters_nothing() -> None:
+    made = Topology().node("sw", "bridge").node("node-1").node("node-2")
+    made.link("node-1:eth1", "sw:p1").link("node-2:eth1", "sw:p2")
+    lab = topology_lab(made)
+    tutorial(lab)
+    assert lab.ping("c1", "192.168.10.1")
+    assert lab.network.device("node-1/eth1").mtu == 9500  # as containerlab makes them
+
+
+def topology(text: str) -> Topology:
+    import yaml
+
+    return parse(yaml.safe_load(text))
+
+
+def test_kinds_defaults_long_links_and_the_host() -> None:
+    made = topology("""
+name: x
+topology:
+  defaults: {kind: linux, sysctls: {net.ipv4.ip_forward: 1}}
+  kinds: {linux: {exec: [ip link set lo up], image: alpine}}
+  nodes:
+    node-1: {sysctls: {net.ipv4.conf.all.arp_ignore: 1}}
+    node-2:
+  links:
+    - type: veth
+      mtu: 1400
+      endpoints:
+        - {node: node-1, interface: eth5, mac: 02:00:00:00:00:05}
+        - {node: node-2, interface: eth1}
+    - endpoints: ["node-2:eth2", "host:toward2"]
+""")
+    lab = topology_lab(made)
+    assert lab.network.device("node-1/eth5").mac == 0x0200_0000_0005
+    assert lab.network.device("node-2/eth1").mtu == 1400
+    assert lab.network.device("root/toward2").up
+    assert lab.command("sysctl", "-n", "net.ipv4.ip_forward", netns="node-1").stdout == "1\n"
+    assert lab.command("sysctl", "-n", "net.ipv4.conf.all.arp_ignore", netns="node-1").stdout == "1\n"
+
+
+@pytest.mark.parametrize(("text", "complaint"), [
+    ("[]", "the file: a mapping is expected"),
+    ("topology: {nodes: {a: {kind: nokia_srlinux}}}", "topology.nodes.a.kind: 'nokia_srlinux' is not simulated"),
+    ("topology: {nodes: {a: {kind: linux, stages: {}}}}", "topology.nodes.a.stages: not simulated"),
+    ("topology: {nodes: {a: {kind: linux}}, links: [{endpoints: ['a:e', 'b:e']}]}", "there is no node 'b'"),
+    ("topology: {nodes: {a: {kind: linux}}, links: [{endpoints: ['a:e']}]}", "links[0].endpoints: two ends"),
+    ("topology: {nodes: {a: {kind: linux}}, links: [{endpoints: ['a:e', 'mgmt-net:x']}]}", "mgmt-net links are not"),
+    ("topology: {nodes: {a: {kind: linux}}, links: [{endpoints: ['a', 'a:e']}]}", "'a': node:nic is expected"),
+    ("topology: {nodes: {a: {kind: linux}}, links: [{endpoints: ['a:e', 'a:e']}]}", "a:e is used twice"),
+    ("topology: {nodes: {a: {kind: linux}}, links: [{type: vxlan, endpoints: ['a:e', 'a:f']}]}", "'vxlan' is not sim"),
+    ("topology: {nodes: {a: {kind: linux, exec: ls}}}", "topology.nodes.a.exec: a list of commands"),
+    ("topology: {nodes: {a: {kind: linux, labels: {simvlan.promiscuous.eth1: yes please}}}}", "is none of deny"),
+    ("other: 1", "other: not simulated; there is mgmt, name"),
+])  # fmt: skip
+def test_what_a_topology_file_may_not_say(text: str, complaint: str) -> None:
+    with pytest.raises(TopologyError) as caught:
+        topology(text)
+    assert complaint in str(caught.value)
+
+
+def test_what_cannot_be_built() -> None:
+    made = Topology().node("node-1", exec=["ip link set nosuch up"])
+    with pytest.raises(TopologyError, match="node 'node-1': exec 'ip link set nosuch up' ended with status 1"):
+        made.build(Lab())
+    with pytest.raises(TopologyError, match="node 'averylongbridgename': "):
+        Topology().node("averylongbridgename", "bridge").build(Lab())
+
+
+def test_no_yaml(tmp_path: Path) -> None:
+    (tmp_path / "x.clab.yml").write_text("a: [")
+    with pytest.raises(TopologyError, match=r"x\.clab\.yml: while parsing"):
+        load(tmp_path / "x.clab.yml")

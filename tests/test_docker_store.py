@@ -243,6 +243,20 @@ def test_restart_policies_after_a_restart(tmp_path: Path) -> None:
     assert again.create("new") not in ids  # ids do not repeat themselves after a restart
 
 
+def test_images_are_kept(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    node = Node(store=store)
+    node.engine.image_create("nginx", "1.27")
+    node.engine.image_tag("alpine", "mine")
+    before = node.engine.image_list()
+    store.close()
+    again = Node(store=FileStore(tmp_path))
+    assert again.engine.image_list() == before
+    again.engine.image_remove("nginx:1.27")
+    again.engine.image_remove("mine")
+    assert [tag for each in again.engine.image_list() for tag in each["RepoTags"]] == ["alpine:latest"]
+
+
 def test_networks_keep_everything_over_a_restart(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     node = Node(store=store)

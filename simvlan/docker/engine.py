@@ -67,7 +67,7 @@ class Engine:
         rng = rng or Random(f"{lab.network.seed}/docker/{node}/{boots(store)}")
         self.core = Core(lab, node, dialect_named(dialect), now, rng, store)
         self._given_runtime = runtime
-        self.images = Images()
+        self.images = Images(self.core.store)
         self.networks = Networks(self.core)
         self.containers = Containers(self.core, self.networks, self.images)
         self.networking = Networking(self.core, self.containers, self.networks, nameservers, upstream)

@@ -6,12 +6,15 @@ An image here is only a name with a default command and environment: what runs i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.errors import DockerError, conflict, invalid, not_found
 from simvlan.docker.times import rfc3339
+
+if TYPE_CHECKING:
+    from simvlan.docker.store import Store
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -61,8 +64,12 @@ def repository(ref: str) -> str:
 class Images:
     """The images of one engine."""
 
-    def __init__(self) -> None:
-        self.all: dict[str, Image] = {}
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.all: dict[str, Image] = {ident: Image(**data) for ident, data in store.load("image").items()}
+
+    def _keep(self, image: Image) -> None:
+        self.store.put("image", image.id, asdict(image))
 
     def find(self, ref: str) -> Image:
         """Find by tag, id or the beginning of an id. Raises 404 `No such image: x`."""
@@ -91,6 +98,7 @@ class Images:
         config = {"Env": [PATH], "Cmd": ["/bin/sh"], "Entrypoint": None, **KNOWN.get(repository(name), {})}
         image = Image("sha256:" + sha256(name.encode()).hexdigest(), now_ns, [name], config)
         self.all[image.id] = image
+        self._keep(image)
         return image
 
     def tag(self, ref: str, name: str) -> None:
@@ -99,7 +107,9 @@ class Images:
         for other in self.all.values():
             if name in other.tags:
                 other.tags.remove(name)
+                self._keep(other)
         image.tags.append(name)
+        self._keep(image)
 
     def remove(self, ref: str, users: dict[str, str], force: bool) -> list[dict[str, str]]:
         """Take a name away; the last one takes the image with it. *users*: image id -> a container that needs it."""
@@ -107,6 +117,7 @@ class Images:
         by_name = self._by_id(ref) is None
         if by_name and len(image.tags) > 1:
             image.tags.remove(familiar(ref))
+            self._keep(image)
             return [{"Untagged": familiar(ref)}]
         user = users.get(image.id)
         if user is not None and not force:
@@ -117,6 +128,7 @@ class Images:
             )  # fmt: skip
             raise conflict(f"conflict: unable to {what} (must force) - {tail}")
         del self.all[image.id]
+        self.store.drop("image", image.id)
         return [{"Untagged": tag} for tag in image.tags] + [{"Deleted": image.id}]
 
 

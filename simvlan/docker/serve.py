@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from simvlan.docker.engine import Engine
+from simvlan.docker.cluster import Cluster
 from simvlan.docker.http.sockets import SocketTaken
 from simvlan.docker.http.world import World
-from simvlan.docker.programs.runtime import Simulated
+from simvlan.docker.store import StateInUse
 
 ONE_NODE = """\
 ip netns add node-1
@@ -43,23 +43,26 @@ def one_node(lab: Any) -> list[str]:
     return ["node-1"]
 
 
-def serve(lab: Any, nodes: list[str], options: argparse.Namespace) -> int:
-    """Serve engines for these namespaces; 0 when stopped, 2 when a socket cannot be had."""
-    folder = socket_folder(options.sockets)
-    world = World(lab, fast=options.fast)
+def new_cluster(lab: Any, options: argparse.Namespace) -> Cluster:
+    """The engines of a lab that is to be served: on the wall's time, in the dialect and folder asked for."""
     began = time.time_ns() - lab.now
+    return Cluster(lab, dialect=options.dialect, state=options.state, now=lambda: began + int(lab.now))
+
+
+def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> int:
+    """Serve engines for these namespaces; 0 when stopped, 2 when a socket or the state folder cannot be had."""
+    folder = socket_folder(options.sockets)
+    world = World(cluster.lab, fast=options.fast)
     try:
         for node in nodes:
-            engine = Engine(
-                lab, node, dialect=options.dialect, now=lambda: began + lab.now, runtime=Simulated(lab.network)
-            )
+            engine = cluster.engine(node)
             path = folder / f"{node or 'node'}.sock"
             world.sockets.listen(path, engine)
             print(f"{node or 'node'}  unix://{path}", flush=True)
         print(f"try: docker -H unix://{path} network ls    (Ctrl-C stops the server)", flush=True)
         with stopping(world):
             world.run()
-    except SocketTaken as taken:
+    except (SocketTaken, StateInUse) as taken:
         print(f"simvlan: serve: {taken}", file=sys.stderr)
         return 2
     finally:
