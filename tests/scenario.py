@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -229,3 +229,32 @@ def recorded(path: Path) -> Outcome:
 def without_repeats(captures: Captures) -> Captures:
     """ARP questions once; of the same BPDU again and again the first."""
     return {name: list(order.bpdus_once(order.asked_once(seen))) for name, seen in captures.items()}
+
+
+def tidy_of(path: Path) -> Callable[[Captures], Captures]:
+    """What a scenario leaves out because chance decides how many there are, by destination: as its lines say.
+
+    `# without:` all frames to these addresses; `# once:` those that repeat the frame before.
+    """
+    text = path.read_text()
+    left_out, once = (_destinations(text, word) for word in ("without", "once"))
+
+    def tidied(captures: Captures) -> Captures:
+        kept = without_repeats(captures)
+        return {name: list(_chosen(seen, left_out, once)) for name, seen in kept.items()}
+
+    return tidied
+
+
+def _destinations(text: str, word: str) -> set[str]:
+    found = re.search(rf"^# {word}: (.+)", text, re.MULTILINE)
+    return set(found[1].replace(":", "").split()) if found else set()
+
+
+def _chosen(seen: list[tuple[int, str, bytes]], left_out: set[str], once: set[str]) -> Iterator[tuple[int, str, bytes]]:
+    before: tuple[str, bytes] | None = None
+    for when, way, octets in seen:
+        destination = octets[:6].hex()
+        if destination not in left_out and not (destination in once and before == (way, octets)):
+            yield when, way, octets
+        before = way, octets

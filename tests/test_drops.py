@@ -404,9 +404,11 @@ def routed_for_an_ipvlan(drop: Drop) -> Met:
     )
 
 
-@provokes(Drop.UDP_CSUM, Drop.ICMP_CSUM, Drop.IGMP_MALFORMED)
+@provokes(Drop.UDP_CSUM, Drop.TCP_CSUM, Drop.ICMP_CSUM, Drop.IGMP_MALFORMED)
 def wrong_sums(drop: Drop) -> Met:
     router = Sink()
+    if drop is Drop.TCP_CSUM:
+        return router.ip(bytes(12) + b"\x50\x02" + bytes(6), 6)
     if drop is Drop.UDP_CSUM:
         router.r.stack.open_udp().bind(0, 9)
         return router.ip(b"\x30\x39\0\x09\0\x08\0\1", 17)

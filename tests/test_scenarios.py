@@ -16,7 +16,7 @@ PATHS = sorted((Path(__file__).parent / "scenarios").glob("*.sh"))
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_simulator_follows_the_recording(path: Path) -> None:
     lines = scenario.lines_of(path)
-    found = scenario.differences(lines, scenario.simulate(lines), scenario.recorded(path), scenario.without_repeats)
+    found = scenario.differences(lines, scenario.simulate(lines), scenario.recorded(path), scenario.tidy_of(path))
     assert not found, "\n".join(found)
 
 
@@ -31,6 +31,6 @@ def test_linux_does_it_again() -> None:
         theirs = scenario.kernel_outcome(lines, run)
         report += [
             f"{path.stem}: {text}"
-            for text in scenario.differences(lines, scenario.recorded(path), theirs, scenario.without_repeats)
+            for text in scenario.differences(lines, scenario.recorded(path), theirs, scenario.tidy_of(path))
         ]
     assert not report, "\n".join(report)

@@ -11,12 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from simvlan.devices.device import Device, Event, Kernel
+from simvlan.devices.registration import VlanTable
 from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, HOST, MCAST, OTHERHOST, Frame, PType
 from simvlan.verdict import Drop, Verdict, Way, Why
-
-REGISTRATION_GROUP = 0x0180_C200_0021
-"""The group GVRP and MVRP speak to; each joins it on a device with its first VLAN (vlan_gvrp_init_applicant)."""
 
 
 class HeaderTagged(Frame):
@@ -146,6 +144,12 @@ class Vlan(Device):
             accel |= self.egress.get(frame.prio, 0) << 13
         return ((Way.TX, lower, frame.with_accel(accel)),)
 
+    def declare(self, protocol: str, here: bool) -> None:
+        """Declare the VID by GVRP or MVRP, or withdraw it; 802.1ad has neither (vlan_gvrp_request_join, _leave)."""
+        if self.proto == DOT1Q and self.lower.vlans is not None:
+            applicant = getattr(self.lower.vlans, protocol)
+            (applicant.join if here else applicant.leave)(self.vid)
+
     # -- refusals ---------------------------------------------------------------------------------------------------
 
     def check_mtu(self, kernel: Kernel, mtu: int) -> None:
@@ -163,6 +167,9 @@ class Vlan(Device):
         if self.mac != lower.mac and not self._inherit_mac(kernel):
             kernel.uc_add(lower, self.mac)
         self.lower_mac = lower.mac
+        for protocol in ("gvrp", "mvrp"):
+            if getattr(self, protocol):
+                self.declare(protocol, True)
         if lower.carrier and not self.bridge_binding:
             kernel.set_carrier(self, True)
 
@@ -202,6 +209,9 @@ class Vlan(Device):
         lower = self.lower
         if lower.vlans is None:
             return
+        for protocol in ("mvrp", "gvrp"):
+            if getattr(self, protocol):
+                self.declare(protocol, False)
         lower.vlans.pop(self.tag, None)
         lower.uppers.remove(self)
         kernel.announce(lower)
@@ -209,9 +219,8 @@ class Vlan(Device):
             self.binds = False
             _keep_binding(lower)
         if not lower.vlans:
-            lower.vlans = None
-            for _ in ("gvrp", "mvrp"):
-                kernel.mc_del(lower, REGISTRATION_GROUP)
+            table, lower.vlans = lower.vlans, None
+            table.close(kernel, lower)
 
     # -- the lower device changes (vlan_device_event) ---------------------------------------------------------------
 
@@ -310,9 +319,7 @@ def attach(kernel: Kernel, vlan: Vlan) -> None:
     """Put a new device into its lower device's table (register_vlan_dev)."""
     lower = vlan.lower
     if lower.vlans is None:
-        lower.vlans = {}
-        for _ in ("gvrp", "mvrp"):
-            kernel.mc_add(lower, REGISTRATION_GROUP)
+        lower.vlans = VlanTable(kernel, lower)
     lower.vlans[vlan.tag] = vlan
     lower.uppers.append(vlan)
     kernel.announce(lower)

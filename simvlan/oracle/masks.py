@@ -61,7 +61,7 @@ def mask_probe(frame: bytearray, ip: int) -> None:
     at = ip + (frame[ip] & 15) * 4
     if frame[ip + 9] == 17 and len(frame) >= at + 4 and int.from_bytes(frame[at + 2 : at + 4], "big") in _PROBE_PORTS:
         frame[at : at + 2] = b"\0\0"
-    elif frame[ip + 9] == 1 and len(frame) >= at + 32 and frame[at] in (3, 11):
+    elif frame[ip + 9] == 1 and len(frame) >= at + 32 and frame[at] in (3, 5, 11):
         mask_quotation(frame, at + 8)
 
 

@@ -109,9 +109,6 @@ def _validate(mac: int | None, info: Mapping[str, object]) -> None:
         raise RtnlError(EPROTONOSUPPORT, "8021q: Invalid VLAN protocol")
     if "id" in info and _number(info["id"]) >= 0xFFF:
         raise RtnlError(ERANGE, "8021q: Invalid VLAN id")
-    for flag in ("gvrp", "mvrp"):
-        if info.get(flag):
-            raise Unsupported(f"a vlan with {flag} on is not modelled: leave it off")
 
 
 def _check_lower(lower: Device, proto: int, vid: int) -> None:
@@ -126,7 +123,10 @@ def _apply(dev: Vlan, info: Mapping[str, Any]) -> None:
     """Set flags and maps (vlan_dev_change_flags, vlan_dev_set_{ingress,egress}_priority)."""
     for flag in FLAGS:
         if flag in info:
+            changed = getattr(dev, flag) != bool(info[flag])
             setattr(dev, flag, bool(info[flag]))
+            if changed and dev.up and flag in ("gvrp", "mvrp"):
+                dev.declare(flag, bool(info[flag]))
     for pair in info.get("ingress_qos", ()):
         _set_ingress(dev, pair["from"] & 7, pair["to"])
     for pair in info.get("egress_qos", ()):

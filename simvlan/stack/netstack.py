@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device, Event
 from simvlan.errors import RtnlError
-from simvlan.frame import ARP, IPV4, IPV6, Frame
-from simvlan.stack import fib
+from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
+from simvlan.stack import fib, tcp
 from simvlan.stack.addresses import Addresses
 from simvlan.stack.arp import Arp
 from simvlan.stack.fib import Fib, Flow
@@ -25,7 +25,7 @@ from simvlan.stack.input import Input
 from simvlan.stack.ipaddr import ALL_HOSTS, LIMITED_BROADCAST, LINK, Ifaddr, first_address, is_multicast
 from simvlan.stack.neigh import NeighbourTable
 from simvlan.stack.output import Output, RouteResult
-from simvlan.stack.packet import DF, ICMP, IGMP, UDP, Packet, reheader
+from simvlan.stack.packet import DF, ICMP, IGMP, TCP, UDP, Packet, reheader
 from simvlan.stack.packet_socket import PacketSocket
 from simvlan.stack.pmtu import Exceptions
 from simvlan.stack.settings import SETTINGS
@@ -84,7 +84,7 @@ class Stack:
             return self.input.receive(dev, frame, why)
         if proto == ARP:
             return self.arp.receive(dev, frame, why)
-        if heard:
+        if heard or (dev.vlans is not None and frame.ptype is not OTHERHOST and dev.vlans.hear(frame)):
             return None
         if proto == IPV6:
             return Drop.IPV6DISABLED
@@ -110,6 +110,8 @@ class Stack:
             return self.sockets.datagram(found)
         if found.proto == IGMP:
             return self.igmp.receive(found)
+        if found.proto == TCP:
+            return tcp.receive(self, found)
         if heard:
             return None
         self.icmp.error(found, 3, 2)

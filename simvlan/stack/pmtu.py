@@ -41,6 +41,7 @@ class Exceptions:
         if gateway is not None:
             if gateway[1] > now:
                 made.gateway, made.redirected = gateway[0], True
+                made.expires_ns = made.expires_ns or gateway[1]
             else:
                 del self.gateways[key]
 

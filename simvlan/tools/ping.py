@@ -56,6 +56,7 @@ class Ping:
         self.sock: Any = self.stack.open_ping()
         self.raw: Any = self.stack.open_raw(1)
         self.sent = self.received = self.errors = self.repeats = self.pipe = 0
+        self.heard: list[Any] = []
         self.seen: set[int] = set()
         self.times: list[int] = []
         self.ewma = 0
@@ -82,7 +83,7 @@ class Ping:
         if named and source not in (each.local for each in self.stack.addresses(sock.bind_dev)):
             self._error(f"Warning: source address might be selected on device other than: {options.interface}.")
         sock.errors_reported = True
-        sock.on_receive = self.raw.on_receive = self.waiter.heard
+        sock.on_receive = self.raw.on_receive = self._hear
         if options.pattern:
             self.proc.write(f"PATTERN: 0x{options.pattern.hex()}\n")
         origin = f"from {dotted(source)} {options.interface if named else ''}: " if options.interface else ""
@@ -166,10 +167,15 @@ class Ping:
         """Take everything that has arrived."""
         while self.sock.errors:
             self._icmp_error(self.sock.errors.popleft())
-        while self.sock.queue:
-            self._reply(self.sock.queue.popleft())
-        while self.raw.queue:
-            self._redirect(self.raw.queue.popleft())
+        for heard in self.heard:
+            if heard.queue:  # empty where an error was heard of
+                (self._redirect if heard is self.raw else self._reply)(heard.queue.popleft())
+        self.heard.clear()
+
+    def _hear(self, socket: Any) -> None:
+        """Note which socket has got something, in the order of arrival: Linux' ping reads everything from one."""
+        self.heard.append(socket)
+        self.waiter.heard(socket)
 
     def _acknowledge(self, seq: int) -> None:
         behind = (self.sent - seq) & 0xFFFF

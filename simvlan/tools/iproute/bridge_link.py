@@ -135,12 +135,21 @@ def port_record(ctx: Context, dev: Device) -> Record:
     assert dev.master is not None
     info = port_info(dev)
     record: Record = {"ifindex": dev.ifindex} | name_record(dev) | {"mtu": dev.mtu, "master": dev.master.name}
-    if record.get("link_index") == dev.ifindex:
-        del record["link_index"]  # br_fill_ifinfo takes a device with that index for itself
+    if "link_index" in record:
+        record = _link_here(ctx, dev, record)
     record |= {key: info[key] for key in ("state", "priority", "cost")}
     if ctx.opt.details:
         record |= {key: info["multicast_router" if key == "mcast_router" else key] for key in _DETAILS}
     return record
+
+
+def _link_here(ctx: Context, dev: Device, record: Record) -> Record:
+    """Name the other end by its index as if it were in this namespace: br_fill_ifinfo does not say that it is not."""
+    index = int(record["link_index"])
+    local = ctx.ns.by_index(index)
+    link = {} if index == dev.ifindex else {"link": local.name if local is not None else f"if{index}"}
+    rest = {key: value for key, value in record.items() if key not in ("ifindex", "link_index")}
+    return {"ifindex": record["ifindex"]} | link | rest
 
 
 def _text(ctx: Context, record: Record) -> str:
