@@ -31,6 +31,8 @@ class RtnlError(Exception):
     @property
     def code(self) -> str:
         """The errno's name, such as EBUSY."""
+        if self.errno == _errno.EOPNOTSUPP:
+            return "EOPNOTSUPP"  # the same number has two names; this is the kernel's
         return _errno.errorcode.get(self.errno, str(self.errno))
 
 

@@ -198,7 +198,8 @@ def test_l3_costs_no_hop() -> None:
     site.net.send(wire, Frame(slave.mac, wire.mac, IPV4, octets))
     assert ("eth0", 1) in seen
     seen.clear()
-    site.net.send(slave, Frame(wire.mac, slave.mac, IPV4, build(parse_ip("10.1.0.1"), parse_ip(EXT), 253, bytes(8), ttl=1)))
+    octets = build(parse_ip("10.1.0.1"), parse_ip(EXT), 253, bytes(8), ttl=1)
+    site.net.send(slave, Frame(wire.mac, slave.mac, IPV4, octets))
     assert ("e0", 1) in seen
 
 

@@ -62,8 +62,8 @@ def _device_of(bridge: Bridge, transit: Transit) -> Device | None:
     """Return the device whose neighbours count: the bridge, or its VLAN device for a VLAN."""
     if not transit.vid:
         return bridge
-    found: Device | None = (bridge.vlans or {}).get(bridge.vlan_protocol << 16 | transit.vid)
-    return found
+    tag = bridge.vlan_protocol << 16 | transit.vid
+    return bridge.vlans.get(tag) if bridge.vlans else None
 
 
 def _is_local(device: Device, address: int) -> bool:

@@ -20,6 +20,8 @@ from simvlan.verdict import Drop, Verdict, Why
 if TYPE_CHECKING:
     from random import Random
 
+    from simvlan.devices.registration import VlanTable
+
 
 class Event(Enum):
     """What a notifier chain tells (enum netdev_cmd): only those somebody reacts to."""
@@ -241,7 +243,7 @@ class Device:
         """The bridge this device is a port of."""
         self.rx_handler: Any = None
         """None or an RxHandler."""
-        self.vlans: dict[int, Any] | None = None
+        self.vlans: VlanTable | None = None
         """VLAN devices on this one by `tpid << 16 | vid`; None when there is none."""
         self.taps: list[Callable[[int, Device, Frame, bool], None]] = []
         """Packet-socket views: tap(now_ns, device, frame, outgoing)."""

@@ -241,7 +241,7 @@ def _runs(said: Sequence[tuple[int, bool]]) -> Iterator[list[tuple[int, bool]]]:
 def _vector(run: list[tuple[int, bool]]) -> bytes:
     """How many, the first VID, and the events, three to an octet (mrp_pdu_append_vecattr_event)."""
     events = [VECTOR_LEAVE if leaving else VECTOR_JOIN_IN for _, leaving in run]
-    octets = (sum(event * weight for event, weight in zip(three, (36, 6, 1), strict=False)) for three in batched(events, 3))
+    octets = (sum(e * weight for e, weight in zip(three, (36, 6, 1), strict=False)) for three in batched(events, 3))
     return len(run).to_bytes(2, "big") + run[0][0].to_bytes(2, "big") + bytes(octets)
 
 

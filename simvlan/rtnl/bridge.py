@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from errno import EBUSY, EINVAL, ELOOP, EOPNOTSUPP, EXFULL
+from errno import EBUSY, EINVAL, ELOOP, EXFULL
 from typing import TYPE_CHECKING
 
 from simvlan.devices import bridge_ports
@@ -118,8 +118,3 @@ def change_port(net: Network, dev: Device, info: Mapping[str, object]) -> None:
 def port_info(dev: Device) -> dict[str, object]:
     """Return a port's options as `ip -d -j link` shows them under info_slave_data."""
     return bridge_port_options.info(port_of(dev))
-
-
-def not_a_bridge(dev: Device) -> RtnlError:
-    """Return the refusal of an operation that only a bridge or its port knows."""
-    return RtnlError(EOPNOTSUPP, None, dev.path)

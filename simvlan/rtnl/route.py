@@ -162,10 +162,9 @@ def _gateway(stack: Stack, route: Route) -> Device:
         raise RtnlError(ENETUNREACH if found is None else found.error, "Nexthop has invalid gateway.")
     if found.type not in (fib.UNICAST, fib.LOCAL):
         raise RtnlError(EINVAL, "Nexthop has invalid gateway.")
-    if found.dev is None:
-        raise RtnlError(EINVAL, "No egress device for nexthop.")
+    assert found.dev is not None  # routes of these types have one
     if not found.dev.up:
-        raise RtnlError(ENETDOWN, "Nexthop device is not up.")
+        raise RtnlError(ENETDOWN)
     return found.dev
 
 
