@@ -70,7 +70,7 @@ def simvlan_switch(ports: int, frames: int, seed: int) -> Run:
     def generate(iterator: Any) -> None:
         for host, frame in iterator:
             net.send(host, frame)
-            clock.at(clock.now + GAP_NS, lambda: generate(iterator))
+            clock.post(clock.now + GAP_NS, lambda: generate(iterator))
             return
 
     def run() -> int:

@@ -7,6 +7,7 @@ A carrier that comes or goes is told when linkwatch looks (`linkwatch.py`).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
@@ -36,6 +37,10 @@ class Lifecycle:
     """How many devices there are."""
     linkwatch: Linkwatch
 
+    @abstractmethod
+    def _recount(self) -> None:
+        """Let what depends on the number of devices follow it."""
+
     # -- being there ------------------------------------------------------------------------------------------------
 
     def register(self, dev: Device, ns: Netns, ifindex: int = 0) -> None:
@@ -50,6 +55,7 @@ class Lifecycle:
         dev.tso_max_size = dev.tso_max_size or _tso_max_size(dev)
         ns.devices[dev.name] = ns.indexes[dev.ifindex] = dev
         self.population += 1
+        self._recount()
         ns.stack.device_added(dev)
         for watcher in self.watchers:
             watcher(dev, "add")
@@ -68,6 +74,7 @@ class Lifecycle:
     def _forget(self, dev: Device) -> None:
         del dev.netns.devices[dev.name], dev.netns.indexes[dev.ifindex]
         self.population -= 1
+        self._recount()
         for watcher in self.watchers:
             watcher(dev, "del")
 

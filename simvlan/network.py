@@ -200,8 +200,11 @@ class Network(Transmission):
 
     def up(self, dev: Device, frame: Frame) -> None:
         """Finish the tag and hand the frame to the protocols of the namespace (deliver_ptype_list_skb)."""
-        unclaimed = False
         tagged = frame.accel
+        if not tagged and self._tracer is None:
+            (self.protocols or dev.netns.stack.receive)(dev, frame, None)
+            return
+        unclaimed = False
         while frame.accel:
             if frame.accel & 0xFFF:
                 unclaimed = True

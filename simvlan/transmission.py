@@ -70,6 +70,10 @@ class Transmission(Lifecycle):
     _draining: bool
     _fid: int
     _journey: Journey
+    allowance: int
+    """Steps that one journey may take in a network of this size."""
+    family_allowance: int
+    """The same with everything it brings about."""
 
     @abstractmethod
     def receive(self, dev: Device, frame: Frame) -> None:
@@ -93,17 +97,20 @@ class Transmission(Lifecycle):
 
     def send(self, dev: Device, frame: Frame) -> Drop | None:
         """Send as a program would: transmit, then let the softirq run what it caused."""
-        self._journey = self._depart()
+        self._journey = Journey(self.allowance, [self.family_allowance])
         if self._tracer is not None:
             self._fid = self._new_fid()
         drop = self.transmit(dev, frame)
-        self.drain()
+        if self._backlog or self._work:
+            self.drain()
+        else:
+            self._journey = NOBODY
         return drop
 
     def originate(self, dev: Device, frame: Frame) -> Drop | None:
         """Send a frame that a protocol made while it handled another one (or a timer)."""
         mine = self._journey
-        self._journey = Journey(self._allowance(), mine.family or self._family())
+        self._journey = Journey(self.allowance, mine.family or [self.family_allowance])
         outer = self._fid
         if self._tracer is not None:
             self._fid = self._new_fid(outer)
@@ -114,9 +121,16 @@ class Transmission(Lifecycle):
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Send through a device (__dev_queue_xmit); the drop when the frame was refused, None when it went."""
         wire = dev.wire
-        plain = not (dev.qdisc or frame.accel or dev.taps)
-        if wire is not None and plain and not wire.ideal and dev.up and dev.active:
-            return self._onto_cable(dev, frame)  # what the rest of this method comes to, sooner
+        if wire is not None and dev.up and dev.active and not (frame.accel or dev.qdisc or dev.taps or wire.ideal):
+            # What the rest of this method comes to, sooner; below, what that comes to for a cable that only delays.
+            if not wire.constant_ns or self._tracer is not None:
+                return self._onto_cable(dev, frame)
+            dev.tx_packets += 1
+            dev.tx_bytes += 14 + len(frame.payload)
+            wire.sent += 1
+            clock = self.clock
+            clock.post(clock.now + wire.constant_ns, partial(self._arrive_plain, dev, frame, self._journey))
+            return None
         if not dev.up:
             self._dropped(dev, "tx", frame, Drop.DEV_DOWN)
             return None if self._depth else Drop.DEV_DOWN  # a device above is told nothing (noop_enqueue)
@@ -181,13 +195,11 @@ class Transmission(Lifecycle):
 
     def _depart(self) -> Journey:
         """Begin the journey of a frame that nothing in this network brought about."""
-        return Journey(self._allowance(), self._family())
+        return Journey(self.allowance, [self.family_allowance])
 
-    def _allowance(self) -> int:
-        return FRAME_STEPS + DEVICE_STEPS * self.population
-
-    def _family(self) -> list[int]:
-        return [min(STORM_LIMIT, ANSWERS * self._allowance() + ANSWERS_PER_PAIR * self.population**2)]
+    def _recount(self) -> None:
+        self.allowance = FRAME_STEPS + DEVICE_STEPS * self.population
+        self.family_allowance = min(STORM_LIMIT, ANSWERS * self.allowance + ANSWERS_PER_PAIR * self.population**2)
 
     def _too_far(self, journey: Journey) -> bool:
         """Count a step; whether the frame has become a storm."""
@@ -203,11 +215,6 @@ class Transmission(Lifecycle):
         """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never."""
         dev.tx_packets += 1
         dev.tx_bytes += 14 + len(frame.payload)
-        delay_ns = dev.wire.constant_ns
-        if delay_ns and self._tracer is None:
-            dev.wire.sent += 1
-            self.clock.post(self.clock.now + delay_ns, partial(self._arrive_plain, dev, frame, self._journey))
-            return None
         answer = dev.wire.admit(frame, self.clock.now)
         if isinstance(answer, Drop):
             dev.wire.dropped += 1
@@ -227,7 +234,10 @@ class Transmission(Lifecycle):
     def _arrive_plain(self, dev: Device, frame: Frame, journey: Journey) -> None:
         """Do what `_land` and `_arrive` do, for a frame on a cable that only delays: nothing else is queued then."""
         self._journey = journey
-        if self._too_far(journey):
+        family = journey.family
+        journey.left -= 1
+        family[0] -= 1
+        if journey.left < 0 or family[0] < 0:  # _too_far
             self._give_up(dev, "tx", frame)
         elif not dev.carrier or self._tracer is not None or self._backlog or self._draining:
             self._arrive(dev, frame)
@@ -236,8 +246,8 @@ class Transmission(Lifecycle):
             if verdict.__class__ is not Drop:
                 self._draining = True
                 try:
-                    for _, peer, sent in verdict:  # type: ignore[union-attr]
-                        self.receive(peer, sent)
+                    ((_, peer, sent),) = verdict  # type: ignore[misc]  # a veth hands over one frame
+                    self.receive(peer, sent)
                 finally:
                     self._draining = False
         if self._backlog or self._work:

@@ -400,3 +400,13 @@ def test_an_address_makes_no_noise() -> None:
     sock = bench.root.stack.open_udp()
     sock.send(b"x", parse_ip("10.0.0.2"), 9)
     assert [f.proto for f in bench.sent("p0.5")] == [0x806]
+
+
+def test_what_waits_for_a_device_that_went_down_is_lost() -> None:
+    """1.6/2 (enqueue_to_backlog, netif_running): queued for it and not yet received, dropped by name."""
+    bench = Bench()
+    bench.net.originate(bench.w0, Frame(P, W, ETHERTYPE, bytes(46)))
+    bench.net.set_down(bench.p0)
+    bench.net.drain()
+    assert bench.got("p0") == []
+    assert bench.dropped("p0") == [Drop.DEV_READY]

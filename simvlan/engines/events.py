@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
@@ -68,21 +69,22 @@ class EventClock:
         """The current time in ns; kept beside SimPy's own because every frame asks for it."""
         self.env: Environment = _Environment(now, self)
         self._env: Any = self.env  # the same, seen without SimPy's `int | float` times
+        self._queue: list[Any] = self._env._queue
+        self._next_id: Callable[[], int] = self._env._eid.__next__
 
     def at(self, time_ns: int, action: Callable[[], object]) -> EventTimer:
         """Run *action* at a time (at once if it has passed), after everything already due then."""
         timer = EventTimer(max(time_ns, self.now), action)
-        heappush(self._env._queue, (timer.time_ns, NORMAL, next(self._env._eid), timer))
+        heappush(self._queue, (timer.time_ns, NORMAL, self._next_id(), timer))
         return timer
 
     def post(self, time_ns: int, action: Callable[[], object]) -> None:
         """Do the same for good: it cannot be cancelled, which costs less."""
-        env = self._env
-        heappush(env._queue, (time_ns if time_ns > self.now else self.now, NORMAL, next(env._eid), action))
+        heappush(self._queue, (time_ns if time_ns > self.now else self.now, NORMAL, self._next_id(), action))
 
     def peek(self) -> int | None:
         """Return when the next thing happens, None when nothing is pending."""
-        queue = self._env._queue
+        queue = self._queue
         while queue:
             head = queue[0]
             if head[3].__class__ is not EventTimer or head[3].action is not None:
@@ -104,16 +106,21 @@ class EventClock:
         """
         done, env = 0, self._env
         queue = env._queue
-        while queue and queue[0][0] <= until_ns:
-            action = queue[0][3]
-            if isinstance(action, Event):
-                env.step()
-            else:
-                due = heappop(queue)[0]
+        while queue:
+            due, _, _, action = queue[0]
+            if due > until_ns:
+                break
+            if action.__class__ is not partial:
+                if isinstance(action, Event):
+                    env.step()
+                    done += 1
+                    continue
                 if action.__class__ is EventTimer and action.action is None:
-                    continue  # cancelled: it must not move time
-                env._now = self.now = due
-                action()
+                    heappop(queue)  # cancelled: it must not move time
+                    continue
+            heappop(queue)
+            env._now = self.now = due
+            action()
             done += 1
         env._now = self.now = max(self.now, until_ns)  # Environment.run(until) would leave its stop event behind
         return done
