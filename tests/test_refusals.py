@@ -267,7 +267,7 @@ def test_every_refusal_is_met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     monkeypatch.setattr(RtnlError, "__init__", noted)
     for records in (param.values[0] for param in test_tool_ip_golden.scripts()):
-        machine = test_tool_ip_golden.Machine(tmp_path)
+        machine = test_tool_ip_golden.Machine(tmp_path, 10, 0)
         for record in records:
             with suppress(Exception):  # what they say is compared elsewhere
                 machine.run(shlex.split(record["cmd"]))
