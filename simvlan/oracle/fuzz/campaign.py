@@ -180,14 +180,18 @@ def _record(state: State, folder: Folder, verdict: Verdict) -> None:
 
 
 def _shrink(state: State, folder: Folder, limits: Limits, crew: Crew, verdicts: dict[int, Verdict]) -> None:
-    """Make the disagreements small, one of each kind first."""
-    seen: set[str] = set()
-    new = [found for found in state.found if found.seed in verdicts and not found.shrunk]
-    for finding in sorted(new, key=lambda each: (len(each.kinds), each.seed)):
-        if set(finding.kinds) <= seen or len(seen) > limits.shrinks:
+    """Make the disagreements small, one of each kind; those of an earlier session are run again first."""
+    seen = {kind for each in state.found if each.shrunk for kind in each.kinds}
+    for finding in sorted(state.found, key=lambda each: (len(each.kinds), each.seed)):
+        if set(finding.kinds) <= seen or sum(each.shrunk for each in state.found) >= limits.shrinks:
             continue
         seen.update(finding.kinds)
-        small = shrink(crew, state.plan.kernel, verdicts[finding.seed], limits.shrink_s)
+        verdict = verdicts.get(finding.seed) or _again(state.plan, crew, finding.seed)
+        small = shrink(crew, state.plan.kernel, verdict, limits.shrink_s)
         finding.text, finding.shrunk = small.text(), True
         finding.script = folder.script(small, state.plan.kernel)
         folder.save(state)
+
+
+def _again(plan: Plan, crew: Crew, seed: int) -> Verdict:
+    return next(crew.run([generate(seed, plan.kernel, plan.frames)]))

@@ -30,6 +30,8 @@ class Scenario:
     frames: int
     labels: dict[str, str]
     """Kind and mode of the device at each capture point."""
+    routed: frozenset[str]
+    """Capture points of ipvlans that sent by routes at some time."""
 
 
 def generate(seed: int, kernel: Kernel, frames: int) -> Scenario:
@@ -50,8 +52,13 @@ def _draw(seed: int, rng: Random, kernel: Kernel, frames: int) -> Scenario:
         for _ in range(rng.randint(1, 4) if left > 1 else 0):
             change(sketch)
     _listings(sketch, kernel)
-    sent = sum(line.startswith("simvlan send") for line in sketch.lines)
-    return Scenario(seed, sketch.lines, sketch.world.observation(sketch.lines), sent, sketch.world.labels)
+    return _scenario(seed, sketch)
+
+
+def _scenario(seed: int, sketch: Sketch) -> Scenario:
+    world, lines = sketch.world, sketch.lines
+    sent = sum(line.startswith("simvlan send") for line in lines)
+    return Scenario(seed, lines, world.observation(lines), sent, world.labels, frozenset(world.routed))
 
 
 def _listings(sketch: Sketch, kernel: Kernel) -> None:
@@ -74,5 +81,5 @@ def shortened(scenario: Scenario, lines: Iterable[str], kernel: Kernel) -> Scena
     sketch = Sketch(Random(0), host=kernel == "host")
     with suppress(Storm):
         sketch.replay(lines)
-        return Scenario(scenario.seed, sketch.lines, sketch.world.observation(sketch.lines), 0, sketch.world.labels)
+        return _scenario(scenario.seed, sketch)
     return None

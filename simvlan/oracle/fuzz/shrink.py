@@ -11,6 +11,7 @@ from simvlan.oracle.fuzz.crew import Crew, verdicts
 from simvlan.oracle.fuzz.judge import Verdict
 from simvlan.oracle.fuzz.scenario import Scenario, shortened
 from simvlan.oracle.fuzz.sketch import SETTLE
+from simvlan.oracle.fuzz.world import listing_of
 from simvlan.oracle.kernels import Kernel
 
 AT_ONCE = 12
@@ -22,7 +23,7 @@ def shrink(crew: Crew, kernel: Kernel, verdict: Verdict, limit_s: float) -> Verd
     end, about = time.monotonic() + limit_s, kinds(verdict.found)
     if verdict.crash:
         return verdict
-    best = verdict
+    best = _boldly(crew, kernel, verdict, about)
     size = max(1, len(_lines(best)) // 2)
     while size and time.monotonic() < end:
         smaller = _first(crew, kernel, best, about, size, end)
@@ -32,6 +33,31 @@ def shrink(crew: Crew, kernel: Kernel, verdict: Verdict, limit_s: float) -> Verd
             best = smaller
             size = min(size, max(1, len(_lines(best)) // 2))
     return best
+
+
+def _boldly(crew: Crew, kernel: Kernel, verdict: Verdict, about: set[str]) -> Verdict:
+    """What most often suffices: no frames, few frames, one listing, nothing after the first sign of the difference."""
+    lines = _lines(verdict)
+    sends = [at for at, line in enumerate(lines) if line.startswith("simvlan send")]
+    listings = [at for at, line in enumerate(lines) if listing_of(line)]
+    places = {at for at in listings if _concerns(lines[at], verdict)} or set(listings[-1:])
+    wrong = {each.where for each in verdict.found if each.what == "answer"}
+    answers = [at for at, line in enumerate(lines) if line in wrong]
+    drops: list[set[int]] = [set(sends), *({*sends[:k], *sends[k + 1 :]} for k in (-1, 0))]
+    drops += [set(range(at + 1, len(lines))) for at in answers[:1]]
+    few = [set(listings) - places]
+    tries = [drop | extra for extra in (few[0], set()) for drop in (*drops, set())]
+    shorter = (shortened(verdict.scenario, _without(lines, drop), kernel) for drop in tries if drop)
+    return _try(crew, [each for each in shorter if each is not None], about) or verdict
+
+
+def _without(lines: list[str], drop: set[int]) -> list[str]:
+    return [line for at, line in enumerate(lines) if at not in drop]
+
+
+def _concerns(line: str, verdict: Verdict) -> bool:
+    space, subject = listing_of(line) or ("", "")
+    return any(each.where.startswith(f"{space} {subject}:") for each in verdict.found)
 
 
 def _lines(verdict: Verdict) -> list[str]:

@@ -33,7 +33,7 @@ def fuzz(options: argparse.Namespace) -> int:
 def _play(state: State, folder: Folder, limits: Limits, options: argparse.Namespace) -> int:
     progress = Progress(state)
     try:
-        if not state.complete:
+        if not state.complete or (limits.shrinks and any(not each.shrunk for each in state.found)):
             run(state, folder, limits, progress.show)
     except KeyboardInterrupt:
         progress.end()

@@ -35,6 +35,8 @@ class World:
         self.captures: dict[str, list[Captured]] = {}
         self.labels: dict[str, str] = {}
         """Kind and mode of each device that saw a frame."""
+        self.routed: set[str] = set()
+        """Points at which an ipvlan sent by routes: Linux rewrites such frames while a capture's clone waits."""
         for dev in self.net.devices():
             self._watch(dev, "add")
         self.net.watchers.append(self._watch)
@@ -49,6 +51,8 @@ class World:
         point = _point(dev)
         if point not in self.labels:
             self.labels[point] = label(dev)
+        if dev.kind == "ipvlan" and out and label(dev).startswith("ipvlan l3"):
+            self.routed.add(point)
         self.captures.setdefault(point, []).append((now, "out" if out else "in", bytes(frame)))
 
     def do(self, line: str) -> bool:
