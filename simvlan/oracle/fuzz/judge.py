@@ -21,6 +21,7 @@ class Verdict:
         found: disagreements in words; `known` are those that a newer kernel's own rule explains.
         captured: frames the kernel showed.
         crash: why there is nothing to compare.
+        answer: what the kernel did.
     """
 
     scenario: Scenario
@@ -28,6 +29,7 @@ class Verdict:
     known: list[Difference] = field(default_factory=list)
     captured: int = 0
     crash: str = ""
+    answer: Answer | None = None
 
     @property
     def agrees(self) -> bool:
@@ -48,7 +50,7 @@ def judge(scenario: Scenario, answer: Answer, release: str) -> Verdict:
     found = [each for each in compare(scenario.ours, theirs, EXACT) if not _rewritten(each, scenario, theirs)]
     real = disagreements(found)
     known = [each for each in found if each.known]
-    return Verdict(scenario, real, known, sum(map(len, answer.captures.values())))
+    return Verdict(scenario, real, known, sum(map(len, answer.captures.values())), answer=answer)
 
 
 def _rewritten(each: Difference, scenario: Scenario, theirs: Observation) -> bool:

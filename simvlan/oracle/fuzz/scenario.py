@@ -11,6 +11,7 @@ from simvlan.oracle.fuzz.building import build
 from simvlan.oracle.fuzz.changes import change
 from simvlan.oracle.fuzz.frames import shoot
 from simvlan.oracle.fuzz.sketch import Sketch, Storm
+from simvlan.oracle.fuzz.world import World
 from simvlan.oracle.kernels import Kernel
 from simvlan.oracle.observation import LISTINGS, Observation
 
@@ -52,11 +53,10 @@ def _draw(seed: int, rng: Random, kernel: Kernel, frames: int) -> Scenario:
         for _ in range(rng.randint(1, 4) if left > 1 else 0):
             change(sketch)
     _listings(sketch, kernel)
-    return _scenario(seed, sketch)
+    return _observed(seed, sketch.world, sketch.lines)
 
 
-def _scenario(seed: int, sketch: Sketch) -> Scenario:
-    world, lines = sketch.world, sketch.lines
+def _observed(seed: int, world: World, lines: list[str]) -> Scenario:
     sent = sum(line.startswith("simvlan send") for line in lines)
     return Scenario(seed, lines, world.observation(lines), sent, world.labels, frozenset(world.routed))
 
@@ -76,10 +76,18 @@ def _listings(sketch: Sketch, kernel: Kernel) -> None:
             sketch.do(f"{tool} -n {space} {' '.join(words)}{' dynamic' if subject == 'fdb' and sketch.host else ''}")
 
 
+def follow(seed: int, lines: list[str]) -> Scenario:
+    """A scenario kept as lines, on the simulator as it is now."""
+    world = World()
+    for line in lines:
+        world.do(line)
+    return _observed(seed, world, lines)
+
+
 def shortened(scenario: Scenario, lines: Iterable[str], kernel: Kernel) -> Scenario | None:
     """The scenario with these of its lines only; None when that makes a loop."""
     sketch = Sketch(Random(0), host=kernel == "host")
     with suppress(Storm):
         sketch.replay(lines)
-        return _scenario(scenario.seed, sketch)
+        return _observed(scenario.seed, sketch.world, sketch.lines)
     return None

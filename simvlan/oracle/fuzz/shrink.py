@@ -1,10 +1,10 @@
-"""The smallest script that still disagrees about the same: lines left out, half by half, then one by one."""
+"""The smallest script that still disagrees about the same: lines left out, stretch by stretch, then one by one."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from simvlan.oracle.agreement import Difference
 from simvlan.oracle.fuzz.crew import Crew, verdicts
@@ -14,25 +14,36 @@ from simvlan.oracle.fuzz.sketch import SETTLE
 from simvlan.oracle.fuzz.world import listing_of
 from simvlan.oracle.kernels import Kernel
 
-AT_ONCE = 12
-"""Candidates tried side by side."""
-
 
 def shrink(crew: Crew, kernel: Kernel, verdict: Verdict, limit_s: float) -> Verdict:
     """A smaller scenario that disagrees about the same; the given one when no line can go or time is up."""
-    end, about = time.monotonic() + limit_s, kinds(verdict.found)
     if verdict.crash:
         return verdict
+    end, about = time.monotonic() + limit_s, kinds(verdict.found)
     best = _boldly(crew, kernel, verdict, about)
-    size = max(1, len(_lines(best)) // 2)
-    while size and time.monotonic() < end:
-        smaller = _first(crew, kernel, best, about, size, end)
-        if smaller is None:
-            size //= 2
-        else:
-            best = smaller
-            size = min(size, max(1, len(_lines(best)) // 2))
+    size = max(1, len(_lines(best)) // 4)
+    while time.monotonic() < end:
+        smaller = _pass(crew, kernel, best, about, size)
+        if smaller is None and size == 1:
+            break
+        best, size = smaller or best, size if smaller and size == 1 else max(1, size // 2)
     return best
+
+
+def _pass(crew: Crew, kernel: Kernel, best: Verdict, about: set[str], size: int) -> Verdict | None:
+    """Leave out each stretch of so many lines; then all those together without which it still disagrees, or some."""
+    lines = _lines(best)
+    stretches = [set(range(start, min(start + size, len(lines)))) for start in range(0, len(lines), size)]
+    shorter = [shortened(best.scenario, _without(lines, stretch), kernel) for stretch in stretches]
+    there = [each for each in shorter if each is not None]
+    kept = {id(verdict.scenario): verdict for verdict in verdicts(crew, there) if kinds(verdict.found) & about}
+    idle = [stretch for stretch, each in zip(stretches, shorter, strict=True) if id(each) in kept]
+    half = len(idle) // 2
+    for together in (idle, idle[half:], idle[:half]) if half else ():
+        candidate = shortened(best.scenario, _without(lines, set().union(*together)), kernel)
+        if candidate is not None and (found := _try(crew, [candidate], about)):
+            return found
+    return min(kept.values(), key=lambda each: len(each.scenario.lines), default=None)
 
 
 def _boldly(crew: Crew, kernel: Kernel, verdict: Verdict, about: set[str]) -> Verdict:
@@ -62,26 +73,6 @@ def _concerns(line: str, verdict: Verdict) -> bool:
 
 def _lines(verdict: Verdict) -> list[str]:
     return [line for line in verdict.scenario.lines if line != SETTLE]
-
-
-def _first(crew: Crew, kernel: Kernel, best: Verdict, about: set[str], size: int, end: float) -> Verdict | None:
-    """The first candidate, `size` lines shorter, that still disagrees."""
-    batch: list[Scenario] = []
-    for candidate in _candidates(best, kernel, size):
-        batch.append(candidate)
-        if len(batch) == AT_ONCE:
-            if (found := _try(crew, batch, about)) or time.monotonic() > end:
-                return found
-            batch = []
-    return _try(crew, batch, about)
-
-
-def _candidates(best: Verdict, kernel: Kernel, size: int) -> Iterator[Scenario]:
-    lines = _lines(best)
-    for start in reversed(range(0, len(lines), size)):  # what came late matters least
-        shorter = shortened(best.scenario, lines[:start] + lines[start + size :], kernel)
-        if shorter is not None:
-            yield shorter
 
 
 def _try(crew: Crew, batch: Sequence[Scenario], about: set[str]) -> Verdict | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from simvlan.devices.device import Device
@@ -82,14 +82,6 @@ class World:
     def observation(self, lines: Sequence[str]) -> Observation:
         """What the lines done so far showed."""
         return observed(lines, self.answers, self.captures)
-
-
-def follow(lines: Iterable[str], seed: int = 0) -> Observation:
-    """All lines on a fresh lab."""
-    world, done = World(seed), list(lines)
-    for line in done:
-        world.do(line)
-    return world.observation(done)
 
 
 def observed(

@@ -1,0 +1,116 @@
+"""Break one rule at a time and see the fuzzer find it: `make fuzz-mutants`.
+
+What Linux 6.1 did with the first scenarios is recorded (tests/golden/fuzz-uml.jsonl.gz, by --record), so each mutant
+costs seconds: the recorded scenarios are followed by a copy of the package with one line changed until one of them
+disagrees. A mutant that no scenario notices is a rule the fuzzer does not reach.
+
+    python tests/fuzz_mutants.py [--record N] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from simvlan.oracle.fuzz import recording  # noqa: E402
+from simvlan.oracle.fuzz.crew import Crew  # noqa: E402
+from simvlan.oracle.fuzz.recording import Record  # noqa: E402
+from simvlan.oracle.fuzz.scenario import generate  # noqa: E402
+from tests.mutants import Mutant, mutants, mutate  # noqa: E402
+
+TABLE = Path(__file__).with_suffix(".txt")
+RECORDING = ROOT / "tests" / "golden" / "fuzz-uml.jsonl.gz"
+RESULT = ROOT / "results" / "fuzz-mutants" / "mutants.json"
+FRAMES = 60
+TIME_LIMIT_S = 300
+
+SEARCH = """
+import sys
+from simvlan.oracle.fuzz.recording import read
+from pathlib import Path
+for number, record in enumerate(read(Path(sys.argv[1])), 1):
+    try:
+        found = record.verdict().text()
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+    if found:
+        print(number, record.seed, found.splitlines()[0], sep="\\t")
+        break
+"""
+
+
+def record(count: int) -> None:
+    """Ask User Mode Linux; what the simulator as it is disagrees about is left out."""
+    with Crew("uml", 2) as crew:
+        verdicts = crew.run(generate(seed, "uml", FRAMES) for seed in range(1, count + 1))
+        kept = [
+            Record(verdict.scenario.seed, crew.release, verdict.scenario.lines, verdict.answer)
+            for verdict in verdicts
+            if verdict.answer and verdict.agrees
+        ]
+    print(f"{recording.write(RECORDING, kept)} of {count} scenarios kept", flush=True)
+
+
+def search(mutant: Mutant) -> list[str] | None:
+    """(how many scenarios it took, seed, first difference) that tell a mutant; None when none does."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "simvlan", Path(folder, "simvlan"))
+        target = Path(folder, mutant.file)
+        target.write_text(mutate(target.read_text(), mutant))
+        done = subprocess.run(
+            [sys.executable, "-c", SEARCH, str(RECORDING)],
+            cwd=folder, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True, timeout=TIME_LIMIT_S,
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(f"{mutant}: {done.stderr[-2000:]}")
+        return done.stdout.strip().split("\t") if done.stdout else None
+
+
+def main() -> int:
+    """Try all; 1 when one survives, or the simulator itself disagrees with the recording."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", type=int, metavar="N", help="record N scenarios first (User Mode Linux)")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    if options.record:
+        record(options.record)
+    records = list(recording.read(RECORDING))
+    wrong = [each.seed for each in records if not each.verdict().agrees]
+    print(
+        f"unchanged: {len(records) - len(wrong)} of {len(records)} recorded scenarios agree {wrong or ''}", flush=True
+    )
+    table = list(mutants(TABLE.read_text()))
+    rows = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for mutant, found in zip(table, pool.map(search, table), strict=True):
+            print(f"{f'found by scenario {found[0]:>3}' if found else 'SURVIVED             '} {mutant}", flush=True)
+            row = {"file": mutant.file, "old": mutant.old, "new": mutant.new, "found": bool(found)}
+            rows.append({**row, **dict(zip(("scenarios", "seed", "difference"), found or (), strict=False))})
+    survivors = [row for row in rows if not row["found"]]
+    print(f"{len(rows) - len(survivors)} of {len(rows)} mutants found")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    summary = {
+        "command": "python tests/fuzz_mutants.py",
+        "kernel_release": records[0].release,
+        "recorded_scenarios": len(records),
+        "frames_each": FRAMES,
+        "mutants": len(rows),
+        "found": len(rows) - len(survivors),
+        "rows": rows,
+    }
+    options.out.write_text(json.dumps(summary, indent=1) + "\n")
+    return 1 if survivors or wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,300 @@
+"""The fuzzer without a kernel: what it makes, how it counts, goes on, shrinks and replays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simvlan.cli import main
+from simvlan.devices.bridge import Bridge
+from simvlan.devices.macvlan import Macvlan
+from simvlan.frame import BROADCAST
+from simvlan.oracle.fuzz import campaign, crew, recording, verb
+from simvlan.oracle.fuzz.campaign import Folder, Limits, Plan, State
+from simvlan.oracle.fuzz.crew import Crew
+from simvlan.oracle.fuzz.farm import Answer
+from simvlan.oracle.fuzz.judge import Verdict, judge
+from simvlan.oracle.fuzz.scenario import Scenario, follow, generate
+from simvlan.oracle.fuzz.sketch import SETTLE, Sketch
+from simvlan.oracle.fuzz.tally import classes
+
+RECORDING = Path(__file__).parent / "golden" / "fuzz-uml.jsonl.gz"
+
+
+class Echo:
+    """A kernel that is the simulator itself; `rule` breaks one of its rules while it answers."""
+
+    release = "6.1.0-echo"
+    broken: Any = None
+    runs = 0
+
+    def __init__(self, *_how: object) -> None:
+        pass
+
+    def __enter__(self) -> Echo:
+        return self
+
+    def __exit__(self, *_how: object) -> None:
+        pass
+
+    def run(self, scenarios: Iterable[Scenario]) -> Iterator[Verdict]:
+        for scenario in scenarios:
+            Echo.runs += 1
+            with pytest.MonkeyPatch.context() as patch:
+                if Echo.broken:
+                    Echo.broken(patch)
+                theirs = follow(scenario.seed, scenario.lines).ours
+            yield judge(scenario, _answer(scenario, theirs), self.release)
+
+
+def _answer(scenario: Scenario, theirs: Any) -> Answer:
+    answers, said = iter(theirs.answers), []
+    for line in scenario.lines:
+        listed = recording_listing(line, theirs)
+        said.append((0, json.dumps(listed)) if listed is not None else next(answers)[1:])
+    return Answer(said, dict(theirs.captures), 0.0, 0.0)
+
+
+def recording_listing(line: str, theirs: Any) -> Any:
+    from simvlan.oracle.fuzz.world import listing_of
+
+    return theirs.listings.get(listing_of(line)) if listing_of(line) else None
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> type[Echo]:
+    monkeypatch.setattr(campaign, "Crew", Echo)
+    monkeypatch.setattr(verb, "available", lambda kernel: None)
+    Echo.broken, Echo.runs = None, 0
+    return Echo
+
+
+def no_hairpin_check(patch: pytest.MonkeyPatch) -> None:
+    """A bridge that sends frames back where they came from."""
+    was = Bridge._refuses
+
+    def refuses(self: Bridge, port: Any, transit: Any) -> Any:
+        if port is transit.port:
+            return None
+        return was(self, port, transit)
+
+    patch.setattr(Bridge, "_refuses", refuses)
+
+
+# -- what it makes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_seed_always_gives_the_same():
+    one, other = generate(7, "uml", 20), generate(7, "uml", 20)
+    assert one == other
+    assert one.lines != generate(8, "uml", 20).lines
+
+
+def test_scenarios_reach_everything_that_is_modelled():
+    """Kinds, modes, stacks, tables, changes, refusals and every class of frame turn up within a few dozen seeds."""
+    made = [generate(seed, "uml", 60) for seed in range(60)]
+    text = "\n".join(line for each in made for line in each.lines)
+    labels = {label for each in made for label in each.labels.values()}
+    assert {"veth", "dummy", "bridge", "vlan 802.1Q", "vlan 802.1ad"} <= labels
+    assert {f"macvlan {mode}" for mode in ("bridge", "private", "vepa", "passthru", "source")} <= labels
+    assert {f"ipvlan {mode} bridge" for mode in ("l2", "l3", "l3s")} <= labels
+    for words in (
+        "vlan_filtering 1", "bridge_slave hairpin", "bridge_slave isolated", " nomaster", " mtu ", " netns n", " down",
+        "link del", " name r", " promisc on", " fdb add ", " fdb del ", " vlan add ", " vlan del ", "addr add",
+        "reorder_hdr off", "qos-map", "ip_forward=1",
+    ):  # fmt: skip
+        assert words in text, words
+    seen = {name for each in made for frames in each.ours.captures.values() for f in frames for name in classes(f[2])}
+    assert seen >= {
+        "unicast", "broadcast", "multicast", "reserved group", "802.1Q tag", "802.1ad tag", "nested tags", "ARP",
+        "IPv4", "fragment", "short", "long",
+    }  # fmt: skip
+    refused = {text for each in made for _, status, text in each.ours.answers if status}
+    assert len(refused) > 20
+
+
+def test_the_hosts_kernel_gets_only_what_it_may_have():
+    text = "\n".join(line for seed in range(30) for line in generate(seed, "host", 30).lines)
+    assert " type macvlan " in text
+    for kind in ("vlan", "ipvlan", "dummy"):
+        assert f" type {kind} id" not in text
+        assert f"type {kind} mode" not in text
+    assert "vlan_filtering" not in text
+
+
+def test_no_filter_is_left_to_chance():
+    """A macvlan's hash may let any group through that differs from a joined one before its last octet."""
+    from random import Random
+
+    sketch = Sketch(Random(0), host=False)
+    for line in (
+        "ip netns add n1",
+        "ip -n n1 link add v1 type veth peer name w1",
+        "ip -n n1 link add link v1 name m1 type macvlan mode bridge",
+        "ip -n n1 link set m1 up",
+    ):
+        sketch.do(line)
+    reserved, cousin = 0x0180_C200_000E, 0x0100_5E00_0081
+    assert sketch.certain(BROADCAST)
+    assert sketch.certain(0x02_00_00_00_00_01)
+    assert sketch.certain(cousin)
+    assert not sketch.certain(reserved)
+    sketch.do("ip -n n1 link set m1 allmulticast on")
+    assert sketch.certain(reserved)
+
+
+def test_what_linkwatch_puts_off_is_waited_for():
+    """Each loss of a carrier, and every change before the next frame."""
+    scenario = generate(3, "uml", 20)
+    last = ""
+    for line in scenario.lines:
+        if line.startswith("simvlan send"):
+            assert last == SETTLE or last.startswith("simvlan send"), last
+        last = line
+
+
+# -- comparing -------------------------------------------------------------------------------------------------------
+
+
+def test_the_simulator_agrees_with_itself_and_not_with_a_broken_one(echo, tmp_path):
+    state = State(Plan("uml", 12, 40, 1))
+    campaign.run(state, Folder(tmp_path), Limits(shrinks=0), lambda _: None)
+    assert (state.tally.agreeing, state.found) == (12, [])
+    assert all(cases == agreeing for cases, agreeing in state.tally.cells.values())
+    echo.broken = no_hairpin_check
+    broken = State(Plan("uml", 12, 40, 1))
+    campaign.run(broken, Folder(tmp_path / "b"), Limits(shrinks=0), lambda _: None)
+    assert broken.found
+    assert any(cases > agreeing for cases, agreeing in broken.tally.cells.values())
+
+
+def test_a_disagreement_becomes_a_small_script(echo, tmp_path):
+    """A bridge, what it needs to have a port that is up, and one frame."""
+    echo.broken = no_hairpin_check
+    state = State(Plan("uml", 12, 40, 1))
+    campaign.run(state, Folder(tmp_path), Limits(shrinks=1, shrink_s=120), lambda _: None)
+    small = next(each for each in state.found if each.shrunk)
+    lines = [line for line in (tmp_path / small.script).read_text().splitlines() if line[0] != "#" and line != SETTLE]
+    assert len(lines) <= 12, lines
+    assert sum(line.startswith("simvlan send") for line in lines) == 1
+    assert not judge_again(lines).agrees
+
+
+def judge_again(lines: list[str]) -> Verdict:
+    return next(Echo().run([follow(0, lines)]))
+
+
+def test_an_interrupted_campaign_goes_on_where_it_was(echo, tmp_path, monkeypatch, capsys):
+    def interrupt(self: Any, state: State) -> None:
+        if len(state.done) == 5:
+            raise KeyboardInterrupt
+
+    command = ["fuzz", "--kernel", "uml", "--scenarios", "9", "--frames", "20", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(verb.Progress, "show", interrupt)
+        assert main(command) == 130
+    assert "after 5 of 9" in capsys.readouterr().err
+    echo.runs = 0
+    assert main([*command, "--json"]) == 0
+    assert echo.runs == 4
+    report = json.loads(capsys.readouterr().out)
+    assert report["complete"]
+    assert report["tally"]["scenarios"] == 9
+    assert main(command) == 0
+    assert echo.runs == 4
+    assert main([*command[:-2], "--seed", "1", "--out", str(tmp_path)]) == 2
+    assert "another campaign" in capsys.readouterr().err
+
+
+def test_exit_codes(echo, tmp_path, monkeypatch, capsys):
+    command = ["fuzz", "--kernel", "uml", "--scenarios", "6", "--frames", "40", "--seed", "1", "--shrink-time", "0"]
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    echo.broken = no_hairpin_check
+    assert main([*command, "--scenarios", "12", "--out", str(tmp_path / "b")]) == 1
+    assert "disagree" in capsys.readouterr().out
+    monkeypatch.setattr(verb, "available", lambda kernel: "not installed")
+    assert main([*command, "--out", str(tmp_path / "c")]) == 4
+    with pytest.raises(SystemExit) as wrong:
+        main(["fuzz", "--kernel", "moon"])
+    assert wrong.value.code == 2
+
+
+def test_a_time_limit_ends_it_early(echo, tmp_path):
+    state = State(Plan("uml", 5, 10, 1))
+    campaign.run(state, Folder(tmp_path), Limits(seconds=0.0), lambda _: None)
+    assert not state.complete
+
+
+# -- a guest that hangs ----------------------------------------------------------------------------------------------
+
+
+class Stubborn:
+    """A guest that never ends one seed, and takes down what is with it."""
+
+    release = "6.1.0"
+    made = 0
+
+    def __init__(self, *_how: object) -> None:
+        Stubborn.made += 1
+        self.pending: dict[int, float] = {}
+        self.alive = True
+        self._lines: dict[int, list[str]] = {}
+
+    def give(self, number: int, lines: list[str]) -> None:
+        self.pending[number] = 0.0 if "hang" in lines[0] else 1e12
+        self._lines[number] = lines
+
+    def take(self) -> dict[int, Answer]:
+        if any("hang" in lines[0] for lines in self._lines.values()):
+            return {}
+        done = {number: Answer([(0, "")], {}, 0.0, 0.0) for number in self._lines}
+        self._lines.clear()
+        self.pending.clear()
+        return done
+
+    def complaint(self) -> str:
+        return "no sign of life"
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_guest_that_hangs_is_replaced_and_the_culprit_found(monkeypatch):
+    monkeypatch.setattr(crew.farm, "start", Stubborn)
+    Stubborn.made = 0
+    scenarios = [Scenario(seed, [f"sleep {'hang' if seed == 2 else 1}"], follow(0, []).ours, 0, {}, frozenset())
+                 for seed in range(4)]  # fmt: skip
+    with Crew("uml", 1, limit_s=0.01) as crowd:
+        verdicts = {verdict.scenario.seed: verdict for verdict in crowd.run(scenarios)}
+    assert sorted(verdicts) == [0, 1, 2, 3]
+    assert "did not come back" in verdicts[2].crash
+    assert not any(verdicts[seed].crash for seed in (0, 1, 3))
+    assert Stubborn.made == 3
+
+
+# -- recorded kernels ------------------------------------------------------------------------------------------------
+
+
+def test_the_simulator_agrees_with_what_linux_did():
+    """Hundreds of random networks as Linux 6.1 ran them, without Linux."""
+    records = list(recording.read(RECORDING))
+    assert len(records) >= 150
+    wrong = [f"seed {each.seed}: {each.verdict().text()}" for each in records if not each.verdict().agrees]
+    assert not wrong, "\n".join(wrong[:5])
+
+
+def test_the_recording_bites(monkeypatch):
+    monkeypatch.setattr(Macvlan, "listens", lambda self, group: True)
+    assert any(not each.verdict().agrees for each in recording.read(RECORDING))
+
+
+def test_a_recording_comes_back_as_it_was(tmp_path):
+    scenario = follow(3, ["ip netns add n1", "ip -n n1 link set lo up", "sleep 1"])
+    answer = Answer([(0, ""), (1, "no"), (0, "")], {"n1.lo": [(0, "in", b"\1\2")]}, 0.0, 0.0)
+    file = tmp_path / "r.gz"
+    assert recording.write(file, [recording.Record(3, "6.1", scenario.lines, answer)]) == 1
+    assert list(recording.read(file)) == [recording.Record(3, "6.1", scenario.lines, answer)]
