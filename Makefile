@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench bench-peers mutants examples packages campaign clean
+.PHONY: demo test check kernel bench bench-peers mutants examples packages conformance fuzz-mutants clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -54,13 +54,14 @@ clean:
 examples: $(READY) packages
 	$(BIN)/python examples/record.py
 
-# Random mixed networks against a real kernel for as long as you like; the numbers go to results/campaign/KERNEL.json,
-# what disagrees to results/campaign/KERNEL-SEED.sh. For instance: make campaign KERNEL=host SEED=5000 NETWORKS=300
-KERNEL ?= uml
-SEED ?= 0
-NETWORKS ?= 200
-FRAMES ?= 16
-GUESTS ?= 4
-campaign: $(READY) packages
-	$(BIN)/python tests/kernel/campaign.py --kernel $(KERNEL) --seed $(SEED) --networks $(NETWORKS) --frames $(FRAMES) \
-		--jobs $(GUESTS) --shrink
+# Random networks against real kernels, by device and class of frame: results/conformance. For hours, in pieces: what was
+# interrupted goes on. For instance: make conformance KERNELS=host SCENARIOS=500 SEEDS="1 2"
+KERNELS ?= uml host
+SCENARIOS ?= 2000
+SEEDS ?= 1
+conformance: $(READY) packages
+	$(BIN)/python experiments/conformance/run.py --kernel $(KERNELS) --scenarios $(SCENARIOS) --seed $(SEEDS)
+
+# Break one rule at a time and see random networks find it, against what Linux did (recorded: no kernel needed).
+fuzz-mutants: $(READY)
+	$(BIN)/python tests/fuzz_mutants.py

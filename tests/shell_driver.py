@@ -128,7 +128,7 @@ def sysctl(proc):
         return 0
     key, _, value = proc.argv[-1].partition("=")
     if key not in table or not value.isdigit():
-        proc.write_err(f"sysctl: setting key \"{key}\": Invalid argument\n")
+        proc.write_err(f'sysctl: setting key "{key}": Invalid argument\n')
         return 1
     table[key] = value
     proc.write(f"{key} = {value}\n")

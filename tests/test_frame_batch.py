@@ -18,9 +18,7 @@ from simvlan.frame import Frame, FrameError
 MACS = st.binary(min_size=6, max_size=6)
 TAG = st.tuples(st.sampled_from([b"\x81\x00", b"\x88\xa8"]), st.binary(min_size=2, max_size=2)).map(b"".join)
 TYPES = st.sampled_from([b"\x08\x00", b"\x08\x06", b"\x86\xdd", b"\x88\xb5", b"\x81\x00", b"\x88\xa8"])
-FRAMES = st.tuples(
-    MACS, MACS, st.lists(TAG, max_size=3).map(b"".join), TYPES, st.binary(max_size=120)
-).map(b"".join)
+FRAMES = st.tuples(MACS, MACS, st.lists(TAG, max_size=3).map(b"".join), TYPES, st.binary(max_size=120)).map(b"".join)
 """Frames of every kind, often with less behind the header than it promises."""
 
 

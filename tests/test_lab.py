@@ -189,7 +189,7 @@ def test_text_and_html_show_every_cell() -> None:
         "b  no (1)       .",
         "",
         "(1) WHY: so",
-            "    at sw/p1",
+        "    at sw/p1",
         "    remedy: do this",
     ]
     assert 'title="so. Remedy: do this">WHY<br>sw/p1' in matrix._repr_html_()

@@ -72,7 +72,7 @@ def test_script_from_standard_input_and_from_a_descriptor(stage):
     env = stage.env()
     done = subprocess.run([*run, "-", "x"], input="ip args $1 $#", env=env, capture_output=True, text=True, check=False)
     assert done.stdout == "[x][1]\n"
-    line = f'{PYTHON} {DRIVER} <(echo \'ip args "$1"; exit 3\') y'
+    line = f"{PYTHON} {DRIVER} <(echo 'ip args \"$1\"; exit 3') y"
     done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, "[y]\n", "")
 
@@ -136,7 +136,7 @@ def test_send_inside_a_script(stage):
     out = stage.out(
         "simvlan send eth0 --hex ff:ff:ff:ff:ff:ff:02:00:00:00:00:01:08:06; "
         "ip netns exec n simvlan send eth1 --count 2"
-        " 'Ether(dst=\"02:00:00:00:00:02\", src=\"02:00:00:00:00:01\", type=0x88b5)'; "
+        ' \'Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01", type=0x88b5)\'; '
         "simvlan send --netns m eth2 --hex 'ffffffffffff 020000000001 0800 45'"
     )
     assert out.splitlines() == [

@@ -89,8 +89,14 @@ def test_an_ordinary_user_can_do_the_same(tmp_path):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
         done = subprocess.run(
             [*python, str(base / "tests/shell_driver.py"), "../script.sh"],
-            cwd=base / "work", capture_output=True, text=True, check=False, user=nobody.pw_uid, group=nobody.pw_gid,
-            extra_groups=[], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{base}:{base}/tests"},
+            cwd=base / "work",
+            capture_output=True,
+            text=True,
+            check=False,
+            user=nobody.pw_uid,
+            group=nobody.pw_gid,
+            extra_groups=[],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{base}:{base}/tests"},
         )
         assert (done.returncode, done.stdout) == (0, "[x]\n0\n9\n"), done
         assert "iptables is not simulated" in done.stderr

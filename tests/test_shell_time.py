@@ -68,7 +68,7 @@ def test_every_run_is_the_same(stage):
 
 def test_readers_of_output_act_at_the_time_it_is_written(stage):
     """`ping | while read` reacts at each line's own time, before time goes on."""
-    script = "ping -c 3 X | while read -r line; do ip note \"$line\"; done; ip log"
+    script = 'ping -c 3 X | while read -r line; do ip note "$line"; done; ip log'
     assert stage.out(script).splitlines() == [
         "0ms root: X seq=1 t=0",
         "1000ms root: X seq=2 t=1",

@@ -29,9 +29,7 @@ class Pair:
     def __init__(self) -> None:
         self.net = net = Network()
         self.a, self.b = net.add_netns("a"), net.add_netns("b")
-        self.dev_a = link_add(
-            net, self.a, LinkSpec("veth", "eth0", mac=A, peer=PeerSpec("eth0", netns=self.b, mac=B))
-        )
+        self.dev_a = link_add(net, self.a, LinkSpec("veth", "eth0", mac=A, peer=PeerSpec("eth0", netns=self.b, mac=B)))
         self.dev_b = self.b.devices["eth0"]
         self.seen: list[tuple[int, bool, Frame]] = []
         for ns in (self.a, self.b):

@@ -92,7 +92,7 @@ def _work(folder: Path, number: int, plain: bool, requests: int, answers: int) -
     _leave_home()
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[number % len(cpus)]})  # a frame's way and its marker's share a CPU's queues
-    marker = Marker(environment({}))
+    marker = Marker(environment({}), ordered=plain)
     with os.fdopen(requests) as lines:
         for line in lines:
             name = line.strip()

@@ -2,7 +2,8 @@
 
 Frames: what a send starts is done inside the call or in the CPU's backlog, except for broadcasts under macvlan and
 ipvlan, which pass through the system's work queue. Work is done in the order it was queued, so a broadcast of our own
-that goes the same way (veth, macvlan, work queue) comes out after all that was queued before it.
+that goes the same way (veth, macvlan, work queue) comes out after all that was queued before it (where works run side
+by side, see kthreads.py).
 Carrier: linkwatch acts up to a second late; until it has, a device that is up shows IFF_LOWER_UP (the carrier) and
 IFF_RUNNING (what linkwatch made of it) disagreeing.
 """
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 
 from . import syscalls
+from .kthreads import Kthreads
 
 _ETHERTYPE = 0x88B6
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\x51" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
@@ -41,7 +43,9 @@ _COMMANDS = (
 class Marker:
     """A frame of our own through the backlog and the work queue, in a namespace of its own."""
 
-    def __init__(self, env: dict[str, str]) -> None:
+    def __init__(self, env: dict[str, str], ordered: bool) -> None:
+        """`ordered`: this kernel does its work on one CPU in the order it was queued (User Mode Linux 6.1)."""
+        self._threads = None if ordered else Kthreads()
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         syscalls.unshare(syscalls.CLONE_NEWNET)
         try:
@@ -82,6 +86,8 @@ class Marker:
             self.wait()
             with contextlib.suppress(OSError):
                 fcntl.ioctl(self._send, _SIOCETHTOOL, self._ask)
+            if self._threads:
+                self._threads.wait()
             if not pump():
                 return
 

@@ -1,0 +1,240 @@
+"""How far the simulator and real kernels agree, by device, mode and class of frame: results/conformance.
+
+    python experiments/conformance/run.py [--kernel uml host] [--scenarios N] [--frames M] [--seed S ...] [--jobs J]
+    python experiments/conformance/run.py --report      (from the campaigns there are, without running any)
+
+Each kernel and seed is one `simvlan fuzz` campaign in out/conformance/KERNEL-SEED, which an interrupted run goes on
+with. The report has the cases run and agreeing, what newer kernels do by rules of their own, and what disagrees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from simvlan.oracle import available  # noqa: E402
+from simvlan.oracle.fuzz.tally import CLASSES  # noqa: E402
+
+OUT = ROOT / "out" / "conformance"
+RESULTS = ROOT / "results" / "conformance"
+KERNELS = ("uml", "host")
+ORDER = ("veth", "dummy", "bridge", "vlan", "macvlan", "ipvlan")
+
+Cells = dict[tuple[str, str], list[int]]
+
+
+def campaign(kernel: str, seed: int, options: argparse.Namespace) -> int:
+    """One campaign, begun or continued."""
+    words = ["--kernel", kernel, "--scenarios", options.scenarios, "--frames", options.frames, "--seed", seed]
+    words += ["--jobs", options.jobs, "--out", OUT / f"{kernel}-{seed}", "--shrink-time", options.shrink_time]
+    command = [sys.executable, "-m", "simvlan.cli", "fuzz", *map(str, words)]
+    print("simvlan fuzz", *map(str, words[:8]), flush=True)
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def states() -> list[dict[str, Any]]:
+    """Every campaign there is, by kernel and seed."""
+    found = [json.loads(path.read_text()) for path in sorted(OUT.glob("*/state.json"))]
+    return sorted(found, key=lambda state: (KERNELS.index(state["plan"]["kernel"]), state["plan"]["seed"]))
+
+
+def cells(found: Iterable[dict[str, Any]]) -> Cells:
+    """(device, class) -> [cases, agreeing], summed."""
+    total: Cells = {}
+    for state in found:
+        for name, (cases, agreeing) in state["tally"]["cells"].items():
+            device, _, kind = name.partition("|")
+            cell = total.setdefault((device, kind), [0, 0])
+            cell[0] += cases
+            cell[1] += agreeing
+    return total
+
+
+def devices(total: Cells) -> list[str]:
+    """Kinds and modes, in the order of a textbook."""
+    return sorted({device for device, _ in total}, key=lambda name: (ORDER.index(name.split()[0]), name))
+
+
+def summary(state: dict[str, Any]) -> dict[str, Any]:
+    """One campaign for the manifest."""
+    tally, plan = state["tally"], state["plan"]
+    return {
+        "command": f"simvlan fuzz --kernel {plan['kernel']} --scenarios {plan['scenarios']} --frames {plan['frames']}"
+        f" --seed {plan['seed']}",
+        "kernel_release": state["kernel_release"],
+        "scenarios": tally["scenarios"],
+        "agreeing": tally["agreeing"],
+        "commands": tally["commands"],
+        "commands_refused": tally["refused"],
+        "frames_sent": tally["sent"],
+        "frames_captured": tally["captured"],
+        "seconds": state["seconds"],
+        "scenarios_a_second": state["scenarios_a_second"],
+        "known_differences": tally["known"],
+        "disagreements": [{"seed": each["seed"], "about": each["kinds"]} for each in state["found"]],
+    }
+
+
+def manifest(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """What one needs to run it again."""
+    return {
+        "command": "python experiments/conformance/run.py",
+        "commit": _said("git", "rev-parse", "HEAD"),
+        "python": platform.python_version(),
+        "iproute2": _said("ip", "-V"),
+        "campaigns": [summary(state) for state in found],
+    }
+
+
+def _said(*argv: str) -> str:
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def markdown(found: list[dict[str, Any]]) -> str:
+    """The report for a person."""
+    lines = [
+        "# Conformance: the simulator against real kernels",
+        "",
+        "Made by `python experiments/conformance/run.py`; seeds, versions and counts are in `manifest.json`.",
+        "A scenario agrees when every frame at every capture point, every answer and error text, and every listing",
+        "with its counters are the same. A case is one device in one scenario and one class of frame seen there.",
+        "",
+        "| kernel | seed | scenarios | agreeing | commands (refused) | frames sent | captured | scenarios/s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for state in found:
+        tally, plan = state["tally"], state["plan"]
+        lines.append(
+            f"| {plan['kernel']} {state['kernel_release']} | {plan['seed']} | {tally['scenarios']} |"
+            f" {tally['agreeing']} | {tally['commands']} ({tally['refused']}) | {tally['sent']} | {tally['captured']} |"
+            f" {state['scenarios_a_second']} |"
+        )
+    for kernel in KERNELS:
+        mine = [state for state in found if state["plan"]["kernel"] == kernel]
+        if mine:
+            lines += _section(kernel, mine)
+    return "\n".join([*lines, ""])
+
+
+def _section(kernel: str, found: list[dict[str, Any]]) -> list[str]:
+    total = cells(found)
+    lines = ["", f"## {kernel} {found[0]['kernel_release']}", "", f"| device | {' | '.join(CLASSES)} |"]
+    lines.append("| --- " * (len(CLASSES) + 1) + "|")
+    for device in devices(total):
+        lines.append(f"| {device} | {' | '.join(_cell(total.get((device, name))) for name in CLASSES)} |")
+    known = {why: count for state in found for why, count in state["tally"]["known"].items()}
+    if known:
+        lines += ["", "Known differences, by a rule newer than 6.1:", ""]
+        lines += [f"- {why} ({count} scenarios)" for why, count in sorted(known.items())]
+    open_ones = [(state["plan"]["seed"], each) for state in found for each in state["found"]]
+    if open_ones:
+        lines += ["", "Disagreements (each kept as a script in this folder):", ""]
+        lines += [f"- seed {each['seed']}: {', '.join(each['kinds'])}" for _, each in open_ones]
+    return lines
+
+
+def _cell(cell: list[int] | None) -> str:
+    if cell is None:
+        return ""
+    return str(cell[0]) if cell[0] == cell[1] else f"**{cell[1]} of {cell[0]}**"
+
+
+def picture(found: list[dict[str, Any]], path: Path) -> None:
+    """Share of cases that agree, a panel for each kernel."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    kernels = [kernel for kernel in KERNELS if any(state["plan"]["kernel"] == kernel for state in found)]
+    tables = {kernel: cells(s for s in found if s["plan"]["kernel"] == kernel) for kernel in kernels}
+    heights = [len(devices(tables[kernel])) for kernel in kernels]
+    figure, panels = pyplot.subplots(
+        len(kernels), 1, figsize=(9.5, 1.9 * len(kernels) + 0.27 * sum(heights)), squeeze=False,
+        gridspec_kw={"height_ratios": heights}, layout="constrained",
+    )  # fmt: skip
+    for axes, kernel in zip(panels[:, 0], kernels, strict=True):
+        release = next(s["kernel_release"] for s in found if s["plan"]["kernel"] == kernel)
+        _panel(axes, tables[kernel], f"Linux {release} ({kernel})")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _panel(axes: Any, total: Cells, title: str) -> None:
+    rows = devices(total)
+    for y, device in enumerate(rows):
+        for x, name in enumerate(CLASSES):
+            cell = total.get((device, name))
+            if cell:
+                agrees = cell[0] == cell[1]
+                axes.add_patch(_square(x, y, "#cfe8cf" if agrees else "#f4b6a6"))
+                text = f"{cell[0]}" if agrees else f"{cell[1]}/{cell[0]}"
+                axes.text(x, y, text, ha="center", va="center", fontsize=7, color="#222222")
+    axes.set_xlim(-0.5, len(CLASSES) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xticks(range(len(CLASSES)), CLASSES, rotation=35, ha="left", fontsize=8)
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.set_title(f"{title}: cases that agree, by device and class of frame", fontsize=9, loc="left")
+
+
+def _square(x: int, y: int, colour: str) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, facecolor=colour, edgecolor="none")
+
+
+def write(found: list[dict[str, Any]]) -> None:
+    """Everything in results/conformance."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for old in RESULTS.glob("*.sh"):
+        old.unlink()
+    for state in found:
+        plan = state["plan"]
+        for each in state["found"]:
+            if each["shrunk"]:
+                script = OUT / f"{plan['kernel']}-{plan['seed']}" / each["script"]
+                (RESULTS / each["script"]).write_text(script.read_text())
+    (RESULTS / "README.md").write_text(markdown(found))
+    (RESULTS / "manifest.json").write_text(json.dumps(manifest(found), indent=1) + "\n")
+    picture(found, RESULTS / "conformance.png")
+
+
+def main() -> int:
+    """Run campaigns, write the report; 1 when something disagrees."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kernel", nargs="+", choices=KERNELS, default=KERNELS)
+    parser.add_argument("--scenarios", type=int, default=2000)
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--seed", type=int, nargs="+", default=[1])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--shrink-time", type=float, default=60.0)
+    parser.add_argument("--report", action="store_true", help="only write the report")
+    options = parser.parse_args()
+    for kernel in () if options.report else options.kernel:
+        if why := available(kernel):
+            print(f"{kernel}: left out: {why}", file=sys.stderr)
+            continue
+        for seed in options.seed:
+            if campaign(kernel, seed, options) not in (0, 1):
+                return 1
+    found = states()
+    write(found)
+    print(markdown(found))
+    return 1 if any(state["found"] for state in found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
