@@ -282,7 +282,7 @@ def test_a_guest_that_hangs_is_replaced_and_the_culprit_found(monkeypatch):
 def test_the_simulator_agrees_with_what_linux_did():
     """Hundreds of random networks as Linux 6.1 ran them, without Linux."""
     records = list(recording.read(RECORDING))
-    assert len(records) >= 150
+    assert len(records) >= 100
     wrong = [f"seed {each.seed}: {each.verdict().text()}" for each in records if not each.verdict().agrees]
     assert not wrong, "\n".join(wrong[:5])
 

@@ -15,7 +15,7 @@ from simvlan.oracle.kernels import Kernel
 WORKERS = {"uml": 8, "host": 4}
 """Scenarios a guest has under way: User Mode Linux mostly waits for linkwatch."""
 
-LIMIT_S = 90.0
+LIMIT_S = 180.0
 """How long one may take before its guest is given up."""
 
 

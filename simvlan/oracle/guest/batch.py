@@ -14,7 +14,7 @@ from collections.abc import Sequence
 _MARK = "@@"
 _END = f'Object "{_MARK}" is unknown, try "{{}} help".\nCommand failed -:'
 _FAILED = "Command failed -:"
-_LIMIT_S = 20.0
+_LIMIT_S = 60.0
 
 
 class BatchHungError(RuntimeError):

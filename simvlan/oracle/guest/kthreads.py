@@ -44,7 +44,7 @@ class Kthreads:
         for number in numbers:
             if number not in self._known:
                 self._known[number] = _stat_of(number)
-        return any([self._runs(number) for number in tuple(self._known)])
+        return any(self._runs(number) for number in tuple(self._known))
 
     def _runs(self, number: str) -> bool:
         fd = self._known[number]

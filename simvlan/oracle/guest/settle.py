@@ -65,7 +65,7 @@ class Marker:
             with contextlib.suppress(BlockingIOError):
                 self.wait()
                 break
-        self._limit(10.0)
+        self._limit(60.0)
 
     def _limit(self, seconds: float) -> None:
         """How long `wait` may take before it raises BlockingIOError; one system call fewer than Python's timeouts."""
