@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simvlan.devices.bridge_fdb import MIN_SWEEP
+from simvlan.engines.batch.stations import STANDING
 from simvlan.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Ageing:
             vids = [p.vid for p in standing.places if p.bridge == bridge and not p.static]
             if not vids:
                 continue
-            those = np.flatnonzero(stations.standing[:count] == number)
+            those = np.flatnonzero(stations.code[:count] & STANDING == number)
             for vid in vids if len(those) else ():
                 left = stations.stamps_of(bridge, vid)[those] + (hold - now)
                 gone = left <= 0
@@ -73,10 +74,10 @@ class Ageing:
         """Take one entry out of the standing of each of these MACs."""
         stations = self.pipeline.stations
         for mac in macs.tolist():
-            standing, limb = int(stations.standing[mac]), int(stations.limb[mac])
+            standing, limb = stations.get(mac)
             role, own = stations.role(standing, limb)
             places = [p for p in stations.places(standing, limb) if (p.bridge, p.vid) != (bridge, vid)]
-            stations.standing[mac], stations.limb[mac] = stations.abstract(role, own, places)
+            stations.set(mac, *stations.abstract(role, own, places))
 
     def remember(self) -> dict[int, int]:
         """Return what `recall` puts back."""

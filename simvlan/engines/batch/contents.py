@@ -83,6 +83,18 @@ class Contents:
         same = self.length_kind[length]
         return 2 if self.length_kind[length + 2] == same else -2 if self.length_kind[length - 2] == same else 0
 
+    def uniform(self, batch: FrameBatch) -> int | None:
+        """Return the kind that all frames are of, where a glance shows it; else None."""
+        words, lengths = batch.head.view(np.uint64), batch.length
+        types = (words[:, 1] >> np.uint64(32)).astype(np.uint16)
+        if not ((types == types[0]).all() and (lengths == lengths[0]).all()):
+            return None
+        kind = int(self.ether_kind[types[0]])
+        ip = 2 <= kind <= 4
+        if kind <= 1 or (ip and (self.deep or (self.snooped and (batch.head[:, 0] & 1).any()))):
+            return None
+        return int(self._untagged(np.array([kind]), self.length_kind[lengths[:1]])[0])
+
     def _looked_at(self, types: Any, tagged: Any, group: Any) -> NDArray[np.bool_]:
         """Whether a rule may look behind the ethertype."""
         ip = (types >= 2) & (types <= 4)

@@ -22,7 +22,7 @@ from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
     from simvlan.engines.batch.frames import FrameBatch
-    from simvlan.engines.batch.pipeline import Pipeline, Run
+    from simvlan.engines.batch.pipeline import Pipeline
 
 I32 = NDArray[np.int32]
 
@@ -153,7 +153,7 @@ class Outcome:
     Attributes:
         devices: the paths that device numbers stand for.
         classes: int32 (n), each frame's class; `answers[class]` says what became of it.
-        limbs: int32 (n, 3 or 5), the limbs a class speaks of.
+        places: int32 (3 or 5, n), the limbs a class speaks of.
     """
 
     def __init__(self, pipeline: Pipeline, batch: FrameBatch, classes: I32, limbs: NDArray[np.int32]) -> None:
@@ -170,24 +170,11 @@ class Outcome:
         return tuple(dev.path for dev in self.anatomy.devices)
 
     @classmethod
-    def empty(cls, pipeline: Pipeline, batch: FrameBatch, ground: I32) -> Outcome:
-        """Return an answer to be filled; *ground*: the limb on which each frame is sent."""
-        variables = 5 if pipeline.addresses is not None else 3
+    def empty(cls, pipeline: Pipeline, batch: FrameBatch) -> Outcome:
+        """Return an answer to be filled."""
+        variables = 3 if pipeline.addresses is None else 5
         limbs: NDArray[np.int32] = np.empty((variables, len(batch)), np.int32)
-        limbs[0] = ground
         return cls(pipeline, batch, np.empty(len(batch), np.int32), limbs)
-
-    @property
-    def limbs(self) -> I32:
-        """The limb on which each frame was sent."""
-        ground: I32 = self.places[0]
-        return ground
-
-    def fill(self, at: int, chosen: I32, run: Run) -> None:
-        """Take in one chunk."""
-        end = at + len(chosen)
-        self.classes[at:end] = chosen
-        self.places[:, at:end] = run.limbs
 
     def __len__(self) -> int:
         return len(self.classes)

@@ -107,6 +107,8 @@ class Prober:
         self.network = network
         self.anatomy = anatomy
         self.bridges = {anatomy.number[dev]: dev for dev in anatomy.devices if isinstance(dev, Bridge)}
+        self.lent = False
+        """Whether a session is under way."""
         self._before: list[tuple[int, ...]] = []
         self._touched: set[Device] = set()
         self._ends: list[End] = []
@@ -130,6 +132,8 @@ class Prober:
                 self._lend_bridge(undo, bridge)
             self._before = [_COUNTERS(dev) for dev in self.anatomy.devices]
             undo.callback(self._quiet)
+            undo.callback(setattr, self, "lent", False)
+            self.lent = True
             yield
 
     def _lend_device(self, undo: ExitStack, dev: Device) -> None:

@@ -12,37 +12,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simvlan.engines.batch.tables import ALONE
+
 if TYPE_CHECKING:
-    from simvlan.engines.batch.pipeline import Run
+    from simvlan.engines.batch.run import Run
 
 ROUNDS = 12
 """Rounds of trying all at once before the rest is taken one by one."""
 LATER = np.int64(1 << 62)
 
 
-def settle(run: Run) -> NDArray[np.int32]:
-    """Return the class of every frame, int32 (n); the stations then stand as after the last one."""
-    chosen: NDArray[np.int32] = np.empty(len(run.source), np.int32)
+def settle(run: Run) -> None:
+    """Give every frame of a run its class; the stations then stand as after the last one."""
+    tried = run.classes(None)
+    run.chosen[:] = tried
     todo: NDArray[np.int64] = np.arange(len(run.source))
-    tables = run.pipeline.tables
     for _ in range(ROUNDS):
-        tried = run.classes(todo)
-        chosen[todo] = tried
-        alone = tried < 0
-        changing = tables.changes[tried] | alone if len(tables.changes) else alone
+        alone = tried == ALONE
+        changing = run.tables.changes.take(tried, mode="clip") | alone if len(run.tables.changes) else alone
         if not changing.any():
-            return chosen
+            return
         early = too_early(run.source[todo], run.destination[todo], changing, alone)
         effective = changing & ~early
         run.apply(todo[effective], tried[effective])
+        stuck = early.all()
         todo = todo[early]
-        if not len(todo):
-            return chosen
-        if not len(tried[~early]):
+        if stuck or not len(todo):
             break
+        tried = run.classes(todo)
+        run.chosen[todo] = tried
     for at in todo.tolist():
-        chosen[at] = run.alone(at)
-    return chosen
+        run.chosen[at] = run.alone(at)
 
 
 def too_early(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from simvlan.engines.batch.probe import Prober
 
 FREE, ANY_GROUP = ("free",), ("group",)
+LIMB_SHIFT = 20
+STANDING = (1 << LIMB_SHIFT) - 1
 ON_LIMB = -2
 """A place's port on the station's own limb is written ON_LIMB minus its place there."""
 
@@ -45,9 +47,9 @@ class Stations:
     """MACs by id. Keys are the six octets read little-endian, as they lie in a frame.
 
     Attributes:
-        standing, limb: int32 (capacity), by MAC id; limb -1 where the standing names none.
+        code: int64 (capacity), by MAC id: standing, and limb << LIMB_SHIFT (-1 where the standing names none).
         standings: every standing met so far, by number.
-        stamps: (bridge, vid) -> int64 (capacity): when each MAC was last heard there, ns.
+        slots: (bridge, vid) -> row of stamps; stamps: int64 (slots, capacity), when each MAC was last heard there, ns.
     """
 
     def __init__(self, anatomy: Anatomy, prober: Prober) -> None:
@@ -55,9 +57,9 @@ class Stations:
         self.macs = Interner()
         self.standings: list[Standing] = []
         self._numbers: dict[Standing, int] = {}
-        self.stamps: dict[tuple[int, int], NDArray[np.int64]] = {}
-        self.standing: NDArray[np.int32] = np.zeros(0, np.int32)
-        self.limb: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.slots: dict[tuple[int, int], int] = {}
+        self.stamps: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+        self.code: NDArray[np.int64] = np.zeros(0, np.int64)
         known: dict[int, list[Place]] = {}
         heard: list[tuple[int, int, int, int]] = []
         for number, bridge in prober.bridges.items():
@@ -78,7 +80,7 @@ class Stations:
         ids = self.ids(np.array([wire_order(mac) for mac in macs], np.uint64))
         for mac, number in zip(macs, ids.tolist(), strict=True):
             role, limb = self._role(mac, special)
-            self.standing[number], self.limb[number] = self.abstract(role, limb, known.get(mac, ()))
+            self.code[number] = packed(*self.abstract(role, limb, known.get(mac, ())))
 
     def _role(self, mac: int, special: set[int]) -> tuple[Hashable, int]:
         """Say whose a MAC is, and its limb."""
@@ -106,32 +108,46 @@ class Stations:
     def _more(self, first: int) -> None:
         """New MACs are nobody's, and known nowhere."""
         size = len(self.macs.keys)
-        self.standing, self.limb = _grown(self.standing, size, 0), _grown(self.limb, size, -1)
-        for slot, stamps in self.stamps.items():
-            self.stamps[slot] = _grown(stamps, size, 0)
+        if size > len(self.code):
+            self.code = np.concatenate((self.code, np.zeros(size - len(self.code), np.int64)))
+            room = np.zeros((len(self.slots), size - self.stamps.shape[1]), np.int64)
+            self.stamps = np.concatenate((self.stamps, room), axis=1)
+        self.forget_from(first)
+
+    def forget_from(self, first: int) -> None:
+        """MACs from this id on, which are nobody's, are known nowhere."""
         fresh = slice(first, len(self.macs))
         group = (self.macs.keys[fresh] & np.uint64(1)).astype(bool)
-        free, any_group = self.abstract(FREE, -1, ())[0], self.abstract(ANY_GROUP, -1, ())[0]
-        self.standing[fresh] = np.where(group, any_group, free)
-        self.limb[fresh] = -1
+        free, any_group = (packed(*self.abstract(role, -1, ())) for role in (FREE, ANY_GROUP))
+        self.code[fresh] = np.where(group, any_group, free)
+
+    def get(self, number: int) -> tuple[int, int]:
+        """Return the standing and the limb of a MAC id."""
+        code = int(self.code[number])
+        return code & STANDING, code >> LIMB_SHIFT
+
+    def set(self, number: int, standing: int, limb: int) -> None:
+        """Give a MAC id another standing."""
+        self.code[number] = packed(standing, limb)
+
+    def slot(self, bridge: int, vid: int) -> int:
+        """Return the row of stamps for one VLAN of one bridge."""
+        if (bridge, vid) not in self.slots:
+            self.slots[bridge, vid] = len(self.slots)
+            self.stamps = np.concatenate((self.stamps, np.zeros((1, len(self.code)), np.int64)))
+        return self.slots[bridge, vid]
 
     def stamps_of(self, bridge: int, vid: int) -> NDArray[np.int64]:
         """Return when each MAC was last heard in one VLAN of one bridge."""
-        if (bridge, vid) not in self.stamps:
-            self.stamps[bridge, vid] = np.zeros(len(self.macs.keys), np.int64)
-        return self.stamps[bridge, vid]
-
-    def forget_from(self, count: int) -> None:
-        """MACs from this id on are known nowhere again."""
-        for number in range(count, len(self.macs)):
-            role, limb = self.role(int(self.standing[number]), int(self.limb[number]))
-            self.standing[number], self.limb[number] = self.abstract(role, limb, ())
+        row = self.slot(bridge, vid)
+        stamps: NDArray[np.int64] = self.stamps[row]
+        return stamps
 
     def table(self, prober: Prober) -> Table:
         """Return every entry of every bridge."""
         rows = []
         for number in range(len(self.macs)):
-            for place in self.places(int(self.standing[number]), int(self.limb[number])):
+            for place in self.places(*self.get(number)):
                 mac = wire_order(int(self.macs.keys[number]))
                 rows.append((place.bridge, mac, place.vid, place, int(self.stamps_of(place.bridge, place.vid)[number])))
         return Table(_row(self.anatomy, *row) for row in sorted(rows, key=lambda row: row[:3]))
@@ -195,10 +211,6 @@ def _link_groups(dev: object) -> list[Any]:
     return [key for key in mcast.mdb.groups if not key.family] if mcast is not None else []
 
 
-def _grown(array: NDArray[Any], size: int, fill: int) -> NDArray[Any]:
-    """Return the array with room for more."""
-    if size <= len(array):
-        return array
-    larger = np.full(size, fill, array.dtype)
-    larger[: len(array)] = array
-    return larger
+def packed(standing: int, limb: int) -> int:
+    """Return a standing and a limb as one code."""
+    return limb << LIMB_SHIFT | standing
