@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["Copies", "FrameBatch", "Outcome", "Pipeline", "compile"]
 
 
-def compile(lab: Network | object) -> Pipeline:  # noqa: A001 - the word for it, as in re.compile
+def compile(  # noqa: A001 - the word for it, as in re.compile
+    lab: Network | object, engine: str = "auto", threads: int | None = None
+) -> Pipeline:
     """Turn a lab (or its network) as it is now into tables.
+
+    *engine* is "numpy", "numba" or "auto" (Numba where it is installed); *threads* (default: all cores) are for Numba.
 
     Raises:
         Unsupported: it has something whose answers cannot be tabulated; says what, and what to do.
     """
-    return Pipeline(getattr(lab, "network", lab))  # type: ignore[arg-type]
+    return Pipeline(getattr(lab, "network", lab), engine, threads)  # type: ignore[arg-type]

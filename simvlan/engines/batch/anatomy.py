@@ -53,6 +53,7 @@ class Anatomy:
         devices: every device; `number` is the way back.
         limb_of, place_of: int32 (devices), the limb a device is in (-1: none) and its place there.
         limbs: all limbs; breed_of: int32 (limbs); breeds: the limbs of each breed.
+        table: int32 (limbs, places), the device at each place, -1: none; rank_of: int32 (limbs), rank within its breed.
         own: MAC -> (limb, which of its MACs), for MACs that one limb alone has.
         taken: MACs of devices outside limbs, or of several limbs.
     """
@@ -79,7 +80,19 @@ class Anatomy:
             while len(self.breeds) <= number:
                 self.breeds.append([])
             self.breeds[number].append(limb)
+        self.table, self.rank_of = self._tables()
         self.taken = {mac for mac in self._bearers if mac not in self.own}
+
+    def _tables(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the devices of limbs, and the ranks of limbs, as arrays."""
+        width = max((len(limb.devices) for limb in self.limbs), default=0)
+        table: NDArray[np.int32] = np.full((len(self.limbs), width), -1, np.int32)
+        for number, limb in enumerate(self.limbs):
+            table[number, : len(limb.devices)] = limb.devices
+        rank: NDArray[np.int32] = np.zeros(len(self.limbs), np.int32)
+        for members in self.breeds:
+            rank[members] = np.arange(len(members))
+        return table, rank
 
     def path(self, number: int) -> str:
         """Return a device's name."""

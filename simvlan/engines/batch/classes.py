@@ -9,11 +9,9 @@ by limb.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from simvlan.engines.batch.probe import COUNTERS, Place, Recording
+from simvlan.engines.batch.probe import Recording
 from simvlan.frame import mac_text
 from simvlan.verdict import Drop
 
@@ -65,6 +63,7 @@ class Answer(NamedTuple):
     standing, variable: the source's standing afterwards, and the variable that holds its limb (KEEP: unchanged).
     changes: whether the source's standing or limb is another than before.
     heard: the (bridge, vid) whose entry of the source was refreshed.
+    bound: the variables that hold a limb, each limb once, with its breed.
     """
 
     fates: tuple[Fate, ...]
@@ -74,6 +73,7 @@ class Answer(NamedTuple):
     changes: bool
     heard: tuple[tuple[int, int], ...]
     crossed: tuple[Crossed, ...]
+    bound: tuple[tuple[int, int], ...]
 
 
 class Situation(NamedTuple):
@@ -126,6 +126,7 @@ class Classes:
             tuple(
                 Crossed(self._role(c.device, limbs), c.size - len(situation.frame), c.after) for c in record.crossings
             ),
+            self._bound(limbs),
         )
 
     def _probe(self, situation: Situation, frame: Frame) -> Recording:
@@ -147,6 +148,11 @@ class Classes:
         if limb in limbs:
             return Role(LIMB, _variable(limbs, limb), place)
         return Role(OTHERS, int(self.anatomy.breed_of[limb]), place)
+
+    def _bound(self, limbs: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """Return the variables that hold a limb, and its breed; one variable for each limb."""
+        distinct = {limb: _variable(limbs, limb) for limb in limbs if limb >= 0}
+        return tuple((variable, int(self.anatomy.breed_of[limb])) for limb, variable in distinct.items())
 
     def _others(self, breed: int, limbs: tuple[int, ...]) -> int:
         """How many limbs of a breed are in no variable."""
@@ -258,11 +264,3 @@ def _lines(
             raise AssertionError("a counter does not grow evenly with the length")
         lines.append((value - per_octet * length, per_octet))
     return tuple(lines)
-
-
-def counter_table(rows: Any) -> dict[str, Any]:
-    """Return counters by name."""
-    return {name: np.asarray(rows)[:, column] for column, name in enumerate(COUNTERS)}
-
-
-__all__ = ["Answer", "Classes", "Fate", "NotAlike", "Place", "Role", "Situation"]

@@ -85,15 +85,25 @@ class Contents:
 
     def uniform(self, batch: FrameBatch) -> int | None:
         """Return the kind that all frames are of, where a glance shows it; else None."""
+        if self.deep:
+            return None
         words, lengths = batch.head.view(np.uint64), batch.length
         types = (words[:, 1] >> np.uint64(32)).astype(np.uint16)
         if not ((types == types[0]).all() and (lengths == lengths[0]).all()):
             return None
         kind = int(self.ether_kind[types[0]])
         ip = 2 <= kind <= 4
-        if kind <= 1 or (ip and (self.deep or (self.snooped and (batch.head[:, 0] & 1).any()))):
+        if kind <= 1 or (ip and self.snooped and (batch.head[:, 0] & 1).any()):
             return None
         return int(self._untagged(np.array([kind]), self.length_kind[lengths[:1]])[0])
+
+    def whatever(self, kind: int) -> bool:
+        """Whether a kind holds for group frames too: then ethertype and length alone decide it."""
+        return not self.snooped or self._plain_type(kind) not in (2, 4)
+
+    def _plain_type(self, kind: int) -> int:
+        """Return the kind of ethertype of plain frames."""
+        return int(self.kinds.keys[kind]) & 0xFF
 
     def _looked_at(self, types: Any, tagged: Any, group: Any) -> NDArray[np.bool_]:
         """Whether a rule may look behind the ethertype."""

@@ -5,16 +5,15 @@ Counters cost one count per class and limb; copies are written out only for who 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Fate, Role
+from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Answer, Fate, Role
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.frame import PType
 from simvlan.table import Table
@@ -25,126 +24,57 @@ if TYPE_CHECKING:
     from simvlan.engines.batch.pipeline import Pipeline
 
 I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
 
-COPIES = 1 << 16
-"""Copies written at a time: they stay in the second-level cache."""
-WIDE = 8
-"""Copies of a frame from which on rows of copies are made once and repeated."""
-FEW = 8
-"""Classes up to which each is looked for by itself; more are sorted."""
-
-
-class Copies:
-    """Where copies ended, one row each, by frame; row r of a frame's copies is `first[frame] + r`.
-
-    Attributes:
-        first: int64 (n + 1), where each frame's copies begin, and where the last end.
-        device: int32 (copies), index into `Outcome.devices`.
-    Worked out when asked for, int32 (copies):
-        frame: index into the batch.
-        drop: index into `DROPS`, -1 for a copy handed to the device's namespace.
-        form: how its octets differ from those sent (`Outcome.octets`).
-        ptype: a `PType`.
-    """
-
-    def __init__(self, outcome: Outcome) -> None:
-        self._outcome = outcome
-        answers = outcome.pipeline.answers
-        self._width = np.zeros(len(answers), np.int64)
-        for part in outcome.parts():
-            self._width[part.number] = outcome.width(part)
-        self.first: NDArray[np.int64] = np.zeros(len(outcome) + 1, np.int64)
-        np.cumsum(self._width[outcome.classes], out=self.first[1:])
-        self.device: I32 = np.empty(int(self.first[-1]), np.int32)
-        for part in outcome.parts():
-            self._write(part)
-
-    def __len__(self) -> int:
-        return len(self.device)
-
-    def __iter__(self) -> Iterator[I32]:
-        return iter((self.frame, self.device, self.drop, self.form, self.ptype))
-
-    def _write(self, part: Part) -> None:
-        """Write the devices of the frames of one class, many copies at a time."""
-        width = int(self._width[part.number])
-        rows = self._rows(part, width)
-        step = max(COPIES // max(width, 1), 1)
-        for first in range(0, part.count if width else 0, step):
-            which = part.some(first, first + step)
-            block = rows(which)
-            if part.all:
-                self.device[first * width : first * width + block.size] = block.reshape(-1)
-            elif width == 1:
-                self.device[self.first[which]] = block[:, 0]
-            else:
-                places = as_strided(self.device, (len(self.device) - width + 1, width), (4, 4))
-                places[self.first[which]] = block
-
-    def _rows(self, part: Part, width: int) -> Callable[[Any], I32]:
-        """Return what gives the rows of some frames of a class.
-
-        Floods depend on one limb only: then each limb's row is made once.
-        """
-        outcome = self._outcome
-        variables = outcome.variables(part)
-        if width < WIDE or len(variables) != 1:
-            return lambda which: outcome.ends_of(part, which, width)
-        limbs = outcome.places[variables[0]]
-        example = np.full(len(outcome.anatomy.limbs) + 1, -1)
-        example[limbs[part.which]] = part.which
-        known = np.flatnonzero(example >= 0)
-        table = outcome.ends_of(part, example[known], width)
-        row = np.zeros(len(example), np.intp)
-        row[known] = np.arange(len(known))
-        return lambda which: table.take(row[limbs[which]], axis=0)
-
-    @cached_property
-    def frame(self) -> I32:
-        """Return the frame of every copy."""
-        return np.repeat(np.arange(len(self._outcome), dtype=np.int32), np.diff(self.first))
-
-    @property
-    def drop(self) -> I32:
-        """Return the reason of every copy's end."""
-        return self._column("drop")
-
-    @property
-    def form(self) -> I32:
-        """Return the form of every copy."""
-        return self._column("form")
-
-    @property
-    def ptype(self) -> I32:
-        """Return the packet type of every copy."""
-        return self._column("ptype")
-
-    def _column(self, name: str) -> I32:
-        """Return what a class says of its copies, copy by copy."""
-        out: I32 = np.empty(len(self.device), np.int32)
-        for part in self._outcome.parts():
-            value = [getattr(fate, name) for fate, width in self._outcome.fates(part) for _ in range(width)]
-            for row, each in enumerate(value):
-                out[self.first[part.which] + row] = each
-        return out
+CHUNK = 16_384
+"""Frames taken at a time where temporaries should stay in the cache."""
+TALLIED = 1 << 23
+"""Frames that the compiled count can take at once: 24 bits of frames, 40 of octets."""
+ROWS_LIMIT = 1 << 22
+"""Entries of a table of "all members but one"."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """The frames of one class: their numbers; all: whether these are all frames of the batch."""
+class Copies:
+    """Where copies ended, one row each.
 
-    number: int
-    which: NDArray[np.int64]
-    all: bool
+    Attributes:
+        frame: int32 (copies), index into the batch.
+        device: int32 (copies), index into `Outcome.devices`.
+        fate: int32 (copies), index into fates.
+        fates: how a copy may end.
+    """
+
+    frame: I32
+    device: I32
+    fate: I32
+    fates: tuple[Fate, ...]
+
+    def __len__(self) -> int:
+        return len(self.frame)
 
     @property
-    def count(self) -> int:
-        """Return how many frames there are."""
-        return len(self.which)
+    def drop(self) -> I32:
+        """Why, int32 (copies): index into `classes.DROPS`, -1 for a copy handed to the device's namespace."""
+        return self._told("drop")
 
-    def some(self, first: int, last: int) -> Any:
-        """Return some of the frames, to index columns with."""
-        return slice(first, min(last, len(self.which))) if self.all else self.which[first:last]
+    @property
+    def form(self) -> I32:
+        """How the octets differ from those sent, int32 (copies): see `Outcome.octets`."""
+        return self._told("form")
+
+    @property
+    def ptype(self) -> I32:
+        """Whom the frame was for, int32 (copies): a `PType`."""
+        return self._told("ptype")
+
+    def _told(self, what: str) -> I32:
+        return np.array([getattr(fate, what) for fate in self.fates], np.int32).take(self.fate)
+
+    def in_order(self) -> Copies:
+        """Return the same in the order of frames."""
+        order = np.argsort(self.frame, kind="stable")
+        return Copies(self.frame[order], self.device[order], self.fate[order], self.fates)
 
 
 class Outcome:
@@ -152,96 +82,117 @@ class Outcome:
 
     Attributes:
         devices: the paths that device numbers stand for.
-        classes: int32 (n), each frame's class; `answers[class]` says what became of it.
+        classes: int32 (n), each frame's class: `pipeline.answers[class]` says what became of it.
         places: int32 (3 or 5, n), the limbs a class speaks of.
     """
 
-    def __init__(self, pipeline: Pipeline, batch: FrameBatch, classes: I32, limbs: NDArray[np.int32]) -> None:
+    def __init__(self, pipeline: Pipeline, batch: FrameBatch, classes: I32, places: I32) -> None:
         self.pipeline = pipeline
         self.batch = batch
         self.classes = classes
-        self.places = limbs
+        self.places = places
         self.anatomy = pipeline.anatomy
-        self._parts: list[Part] | None = None
-
-    @cached_property
-    def devices(self) -> tuple[str, ...]:
-        """Return the paths that device numbers stand for."""
-        return tuple(dev.path for dev in self.anatomy.devices)
+        self.devices = tuple(dev.path for dev in pipeline.anatomy.devices)
 
     @classmethod
     def empty(cls, pipeline: Pipeline, batch: FrameBatch) -> Outcome:
         """Return an answer to be filled."""
         variables = 3 if pipeline.addresses is None else 5
-        limbs: NDArray[np.int32] = np.empty((variables, len(batch)), np.int32)
+        limbs: I32 = np.empty((variables, len(batch)), np.int32)
         return cls(pipeline, batch, np.empty(len(batch), np.int32), limbs)
 
     def __len__(self) -> int:
         return len(self.classes)
 
+    @cached_property
+    def _frames(self) -> I64:
+        """How many frames each class has, int64 (classes)."""
+        return np.bincount(self.classes, minlength=len(self.pipeline.answers))
+
+    def _present(self) -> Iterator[tuple[int, Answer]]:
+        """Yield (class, answer) of the classes that occur."""
+        for number in np.flatnonzero(self._frames).tolist():
+            yield number, self.pipeline.answers[number]
+
     # -- copies -----------------------------------------------------------------------------------------------------
 
     def copies(self) -> Copies:
-        """Write out the end of every copy of every frame, in the order of frames."""
-        return Copies(self)
+        """Write out the end of every copy of every frame; in no particular order (`Copies.in_order`)."""
+        one = self._one_end_each()
+        return one if one is not None else self._all_copies()
 
-    def parts(self) -> list[Part]:
-        """Return the frames of each class."""
-        if self._parts is None:
-            self._parts = _parts(self.classes)
-        return self._parts
+    def _one_end_each(self) -> Copies | None:
+        """Write out the ends where every frame has exactly one, at a device that a gather finds."""
+        roles = np.zeros((len(self.pipeline.answers), 3), np.int64)
+        fates: list[Fate] = []
+        index = np.zeros(len(roles), np.int32)
+        for number, answer in self._present():
+            if len(answer.fates) != 1 or answer.fates[0].role.how == OTHERS:
+                return None
+            roles[number] = answer.fates[0].role
+            index[number] = len(fates)
+            fates.append(answer.fates[0])
+        device: I32 = np.empty(len(self), np.int32)
+        if self.pipeline.compiled is not None:
+            self.pipeline.compiled.kernels.where(self.classes, self.places, roles, self.anatomy.table, device)
+        else:
+            for first in range(0, len(self), CHUNK):
+                self._where(slice(first, first + CHUNK), roles, device)
+        return Copies(np.arange(len(self), dtype=np.int32), device, index.take(self.classes), tuple(fates))
 
-    def fates(self, part: Part) -> list[tuple[Fate, int]]:
-        """Return the ends of a class's copies, and at how many devices each is met."""
-        return [(fate, self._width(fate.role, part)) for fate in self.pipeline.answers[part.number].fates]
+    def _where(self, at: slice, roles: I64, device: I32) -> None:
+        """Find the devices of some frames: those in the roles their classes have."""
+        classes, places, table = self.classes[at], self.places[:, at], self.anatomy.table
+        fixed = roles[:, 0] == DEVICE
+        if fixed[self._frames > 0].all():
+            device[at] = roles[:, 1].take(classes)
+            return
+        variable = np.where(fixed, 0, roles[:, 1]).take(classes)
+        limb = places[variable, np.arange(len(classes))]
+        cells = limb * np.int64(table.shape[1])
+        cells += np.where(fixed, 0, roles[:, 2]).take(classes)
+        found = table.reshape(-1).take(cells, mode="clip")
+        device[at] = np.where(fixed.take(classes), roles[:, 1].take(classes), found)
 
-    def variables(self, part: Part) -> list[int]:
-        """Return the variables on which the devices of a class depend."""
-        found: set[int] = set()
-        for fate in self.pipeline.answers[part.number].fates:
-            if fate.role.how == LIMB:
-                found.add(fate.role.a)
-            elif fate.role.how == OTHERS:
-                found.update(self._bound(fate.role.a, part))
-        return sorted(found)
+    def _all_copies(self) -> Copies:
+        frames: list[I32] = []
+        devices: list[I32] = []
+        numbers: list[I32] = []
+        fates: list[Fate] = []
+        for number, which in self._by_class():
+            for end in self.pipeline.answers[number].fates:
+                whose, where = self._at(end.role, self.pipeline.answers[number], which)
+                frames.append(whose)
+                devices.append(where)
+                numbers.append(np.full(len(whose), len(fates), np.int32))
+                fates.append(end)
+        nothing = np.zeros(0, np.int32)
+        frame, device, fate = (np.concatenate(parts or [nothing]) for parts in (frames, devices, numbers))
+        return Copies(frame, device, fate, tuple(fates))
 
-    def width(self, part: Part) -> int:
-        """Return how many copies a frame of a class ends in."""
-        return sum(width for _, width in self.fates(part))
+    def _by_class(self) -> Iterator[tuple[int, I32]]:
+        """Yield (class, its frames)."""
+        present = np.flatnonzero(self._frames)
+        if len(present) == 1:
+            yield int(present[0]), np.arange(len(self), dtype=np.int32)
+            return
+        order = np.argsort(
+            self.classes.astype(np.uint16) if len(self._frames) < 1 << 16 else self.classes, kind="stable"
+        )
+        ends = np.cumsum(self._frames[present]).tolist()
+        for number, first, last in zip(present.tolist(), (0, *ends), ends, strict=False):
+            yield number, order[first:last].astype(np.int32)
 
-    def _width(self, role: Role, part: Part) -> int:
-        """Return how many devices a role names."""
-        return len(self.anatomy.breeds[role.a]) - len(self._bound(role.a, part)) if role.how == OTHERS else 1
-
-    def _bound(self, breed: int, part: Part) -> list[int]:
-        """Return the variables that name different limbs of a breed; they are the same for all frames of a class."""
-        limbs = self.places[:, part.which[0]].tolist()
-        rank = self.pipeline.spread.ranks(breed)
-        mine = [v for v, limb in enumerate(limbs) if rank[limb] < len(self.anatomy.breeds[breed])]
-        return [v for v in mine if limbs.index(limbs[v]) == v]
-
-    def ends_of(self, part: Part, which: Any, width: int) -> I32:
-        """Return the devices at which copies of some frames of a class end, int32 (frames, width)."""
-        fates = self.fates(part)
-        if len(fates) == 1 and fates[0][0].role.how != DEVICE:
-            return self._at(fates[0][0].role, part, which)
-        count = which.stop - which.start if isinstance(which, slice) else len(which)
-        block: I32 = np.empty((count, width), np.int32)
-        column = 0
-        for fate, wide in fates:
-            block[:, column : column + wide] = self._at(fate.role, part, which)
-            column += wide
-        return block
-
-    def _at(self, role: Role, part: Part, which: Any) -> I32:
-        """Return the devices of a role for some frames, int32 (frames or 1, devices)."""
-        spread = self.pipeline.spread
+    def _at(self, role: Role, answer: Answer, which: I32) -> tuple[I32, I32]:
+        """Return (frames, devices) of one end of some frames of a class."""
+        anatomy = self.anatomy
         if role.how == DEVICE:
-            return np.full((1, 1), role.a, np.int32)
+            return which, np.full(len(which), role.a, np.int32)
         if role.how == LIMB:
-            devices: I32 = spread.of_limb(role.b).take(self.places[role.a, which])
-            return devices[:, None]
-        return spread.all_but(role.a, role.b, self.places[self._bound(role.a, part)][:, which])
+            return which, anatomy.table[self.places[role.a, which], role.b]
+        members = anatomy.table[anatomy.breeds[role.a], role.b]
+        skipped = [anatomy.rank_of[self.places[v, which]] for v, breed in answer.bound if breed == role.a]
+        return _all_but(which, members, skipped)
 
     # -- counters ---------------------------------------------------------------------------------------------------
 
@@ -250,28 +201,84 @@ class Outcome:
         totals = self.totals()
         return {
             self.devices[number]: {name: int(v) for name, v in zip(COUNTERS, totals[number], strict=True) if v}
-            for number in np.flatnonzero(totals.any(axis=1))
+            for number in np.flatnonzero(totals.any(axis=1)).tolist()
         }
 
-    def totals(self) -> NDArray[np.int64]:
+    def totals(self) -> I64:
         """Return what every counter gained, int64 (devices, COUNTERS)."""
-        totals = np.zeros((len(self.anatomy.devices), len(COUNTERS)), np.int64)
-        gained = Gained(self)
-        for part in self.parts():
-            for role, lines in self.pipeline.answers[part.number].counts:
-                devices, frames, octets = gained.at(role, part)
-                line = np.array(lines, np.int64)
-                totals[devices] += frames[:, None] * line[:, 0] + octets[:, None] * line[:, 1]
+        totals: I64 = np.zeros((len(self.devices), len(COUNTERS)), np.int64)
+        tallies: dict[int, tuple[I64, I64]] = {}
+        for number, answer in self._present():
+            for role, lines in answer.counts:
+                for variable in _needed(role, answer):
+                    if variable not in tallies:
+                        tallies[variable] = self._tally(variable)
+                self._count(totals, role, np.array(lines, np.int64), number, answer, tallies)
         return totals
+
+    def _tally(self, variable: int) -> tuple[I64, I64]:
+        """Count frames and octets by class and limb in a variable, int64 (classes, 1 + limbs); limb -1 comes first."""
+        width = len(self.anatomy.limbs) + 1
+        size = len(self.pipeline.answers) * width
+        lengths = self.batch.length
+        if self.pipeline.compiled is not None:
+            return self._tallied(variable, width, size)
+        cells = self.classes * np.int64(width)
+        cells += self.places[variable]
+        cells += 1
+        frames = np.bincount(cells, minlength=size).reshape(-1, width)
+        if (lengths == lengths[0]).all():
+            return frames, frames * int(lengths[0])
+        return frames, np.bincount(cells, lengths, minlength=size).astype(np.int64).reshape(-1, width)
+
+    def _tallied(self, variable: int, width: int, size: int) -> tuple[I64, I64]:
+        """Do the same in the compiled loop."""
+        frames, octets = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        for first in range(0, len(self), TALLIED):
+            cells, at = np.zeros(size, np.int64), slice(first, first + TALLIED)
+            self.pipeline.compiled.kernels.tally(
+                self.classes[at], self.places[variable, at], self.batch.length[at], cells, width
+            )
+            frames += cells >> 40
+            octets += cells & (1 << 40) - 1
+        return frames.reshape(-1, width), octets.reshape(-1, width)
+
+    def _count(
+        self, totals: I64, role: Role, line: I64, number: int, answer: Answer, tallies: dict[int, tuple[I64, I64]]
+    ) -> None:
+        """Add one role's part of one class."""
+        anatomy = self.anatomy
+        if role.how == LIMB:
+            frames, octets = (tally[number, 1:] for tally in tallies[role.a])
+            used = np.flatnonzero(frames)
+            totals[anatomy.table[used, role.b]] += _gain(frames[used], octets[used], line)
+            return
+        frames, octets = (tally[number].sum() for tally in tallies[0])
+        if role.how == DEVICE:
+            totals[role.a] += _gain(frames, octets, line)
+            return
+        members = anatomy.breeds[role.a]
+        for variable, breed in answer.bound:
+            if breed == role.a:
+                mine = tallies[variable]
+                frames, octets = frames - mine[0][number, 1:][members], octets - mine[1][number, 1:][members]
+        totals[anatomy.table[members, role.b]] += _gain(frames, octets, line)
 
     def drops(self) -> dict[str, int]:
         """Return how many copies ended by each reason; `delivered` for those that arrived."""
         counted: dict[str, int] = {}
-        for part in self.parts():
-            for fate, width in self.fates(part):
+        for number, answer in self._present():
+            for fate in answer.fates:
                 name = "delivered" if fate.drop == DELIVERED else DROPS[fate.drop].name
-                counted[name] = counted.get(name, 0) + part.count * width
+                copies = int(self._frames[number]) * self._width(fate.role, answer)
+                counted[name] = counted.get(name, 0) + copies
         return counted
+
+    def _width(self, role: Role, answer: Answer) -> int:
+        """Return at how many devices a role is."""
+        if role.how != OTHERS:
+            return 1
+        return len(self.anatomy.breeds[role.a]) - sum(breed == role.a for _, breed in answer.bound)
 
     # -- one frame --------------------------------------------------------------------------------------------------
 
@@ -283,11 +290,11 @@ class Outcome:
 
     def ends(self, frame: int) -> list[tuple[str, Drop | None, bytes, PType]]:
         """Return where the copies of one frame ended: (device, drop or None, octets, packet type), by device."""
-        part = Part(int(self.classes[frame]), np.array([frame]), False)
+        answer = self.pipeline.answers[int(self.classes[frame])]
         found = []
-        for fate, _ in self.fates(part):
+        for fate in answer.fates:
             drop = None if fate.drop == DELIVERED else DROPS[fate.drop]
-            for device in self._at(fate.role, part, part.which)[0].tolist():
+            for device in self._at(fate.role, answer, np.array([frame], np.int32))[1].tolist():
                 found.append((self.devices[device], drop, self.octets(frame, fate.form), PType(fate.ptype)))
         return sorted(found, key=lambda end: (end[0], str(end[1]), end[2]))
 
@@ -304,79 +311,30 @@ class Outcome:
         return f"<Outcome of {len(self):,} frames: {told or 'nothing'}>"
 
 
-class Gained:
-    """How many frames and octets named each limb, by class and variable: one count for all classes together."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.spread = outcome.pipeline.spread
-        self.row = {part.number: row for row, part in enumerate(outcome.parts())}
-        self._counted: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-        self._lengths = outcome.batch.length
-        self._length = _same(self._lengths)
-        """The length of all frames, 0 when they differ."""
-
-    def at(self, role: Role, part: Part) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
-        """Return (devices, frames, octets) of a role in a class."""
-        if role.how == DEVICE:
-            return np.array([role.a]), np.array([part.count]), np.array([self._octets(part)])
-        if role.how == LIMB:
-            frames, octets = self._of(role.a, part)
-            used = np.flatnonzero(frames)
-            return self.spread.of_limb(role.b)[used], frames[used], octets[used]
-        members = np.array(self.outcome.anatomy.breeds[role.a], np.intp)
-        frames, octets = np.full(len(members), part.count), np.full(len(members), self._octets(part))
-        for variable in self.outcome._bound(role.a, part):
-            mine, sizes = self._of(variable, part)
-            frames -= mine[members]
-            octets -= sizes[members]
-        return self.spread.members(role.a, role.b), frames, octets
-
-    def _octets(self, part: Part) -> int:
-        if self._length:
-            return self._length * part.count
-        return int(self._lengths[part.which].sum(dtype=np.int64))
-
-    def _of(self, variable: int, part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return frames and octets of every limb in a variable, for one class."""
-        if variable not in self._counted:
-            self._counted[variable] = self._count(variable)
-        frames, octets = self._counted[variable]
-        row = self.row[part.number]
-        return frames[row], octets[row]
-
-    def _count(self, variable: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Count one variable for all classes, int64 (classes, limbs + 1); the last for no limb."""
-        limbs = len(self.outcome.anatomy.limbs) + 1
-        rows = len(self.row)
-        keys = self.outcome.places[variable].astype(np.int64)
-        keys[keys < 0] = limbs - 1
-        if rows > 1:
-            start = np.zeros(len(self.outcome.pipeline.answers), np.int64)
-            start[list(self.row)] = limbs * np.arange(rows)
-            keys += start[self.outcome.classes]
-        frames = np.bincount(keys, minlength=rows * limbs).reshape(rows, limbs)
-        if self._length:
-            return frames, frames * self._length
-        octets = np.bincount(keys, self._lengths, minlength=rows * limbs).astype(np.int64)
-        return frames, octets.reshape(rows, limbs)
+def _needed(role: Role, answer: Answer) -> tuple[int, ...]:
+    """Return by which variables frames must be counted for a role."""
+    if role.how == LIMB:
+        return (role.a,)
+    return (0, *(variable for variable, breed in answer.bound if role.how == OTHERS and breed == role.a))
 
 
-def _same(values: NDArray[Any]) -> int:
-    """Return the value of all, 0 when they differ or there are none."""
-    return int(values[0]) if len(values) and values.min() == values.max() else 0
+def _gain(frames: Any, octets: Any, line: I64) -> Any:
+    """Return what counters gain by so many frames with so many octets."""
+    return np.asarray(frames)[..., None] * line[:, 0] + np.asarray(octets)[..., None] * line[:, 1]
 
 
-def _parts(classes: I32) -> list[Part]:
-    """Return the frames of each class, in order."""
-    if not len(classes):
-        return []
-    used = np.flatnonzero(np.bincount(classes)).tolist()
-    if len(used) == 1:
-        return [Part(used[0], np.arange(len(classes)), True)]
-    if len(used) <= FEW:
-        return [Part(number, np.flatnonzero(classes == number), False) for number in used]
-    narrow = classes.astype(np.uint16) if used[-1] < 1 << 16 else classes  # sixteen bits are sorted by radix
-    order = np.argsort(narrow, kind="stable")
-    starts = np.searchsorted(classes[order], [*used, used[-1] + 1])
-    return [Part(number, order[a:b], False) for number, a, b in zip(used, starts, starts[1:], strict=False)]
+def _all_but(which: I32, members: I32, skipped: list[NDArray[Any]]) -> tuple[I32, I32]:
+    """Return (frames, devices): every member for every frame, but for the members at the ranks each frame skips."""
+    left = len(members) - len(skipped)
+    frames = np.repeat(which, left)
+    if not skipped:
+        return frames, np.tile(members, len(which))
+    at = np.arange(left, dtype=np.int32)
+    if len(skipped) == 1 and len(members) * left <= ROWS_LIMIT:
+        rows = members[at + (at >= np.arange(len(members))[:, None])]
+        return frames, rows.take(skipped[0], axis=0).reshape(-1)
+    ranks = np.sort(np.stack(skipped), axis=0)
+    places = np.broadcast_to(at, (len(which), left)).copy()
+    for row in ranks:
+        places += places >= row[:, None]
+    return frames, members[places.reshape(-1)]

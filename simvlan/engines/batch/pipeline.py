@@ -8,6 +8,7 @@ runs when due (`ageing`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,31 @@ WORD32 = np.uint64(0xFFFF_FFFF)
 SENDER_SHIFT, KIND_SHIFT = np.uint64(44), np.uint64(24)
 
 
+def _compiled(engine: str) -> Any:
+    """Return the module of compiled loops, or None for array operations.
+
+    Raises:
+        Unsupported: Numba was asked for and is not installed.
+        ValueError: no such engine.
+    """
+    if engine not in ("auto", "numpy", "numba"):
+        raise ValueError(f"engine={engine!r}: auto, numpy or numba is expected")
+    if engine == "numpy":
+        return None
+    try:
+        from simvlan.engines.batch import compiled
+    except ImportError:
+        if engine == "numba":
+            raise Unsupported("compiled loops need Numba: pip install 'simvlan[fast]', or engine='numpy'") from None
+        return None
+    return compiled
+
+
+def _in_order(times: NDArray[np.int64]) -> bool:
+    """Whether times never run back."""
+    return not (times[1:] < times[:-1]).any()
+
+
 class Pipeline:
     """A network as tables. It keeps its own forwarding databases; the lab it came from does not change.
 
@@ -51,8 +77,10 @@ class Pipeline:
         now: until when frames have been forwarded, ns from the start.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, engine: str = "auto", threads: int | None = None) -> None:
         check(network)
+        self.compiled = _compiled(engine)
+        self.threads = threads or os.cpu_count() or 1
         self.network = network
         self.start_ns = network.now
         self.now = 0
@@ -97,8 +125,11 @@ class Pipeline:
         outcome = Outcome.empty(self, batch)
         try:
             with ExitStack() as self._borrowed:
-                for first, last in self._chunks(batch):
-                    self._forward(batch[first:last], roles, limbs, outcome, slice(first, last))
+                if self.compiled is None:
+                    for first, last in self._chunks(batch):
+                        self._forward(batch[first:last], roles, limbs, outcome, slice(first, last))
+                else:
+                    self.compiled.forward(self, batch, roles, limbs, outcome)
         except BaseException:
             self._recall(kept)
             raise
@@ -128,18 +159,17 @@ class Pipeline:
         by, to = self.stations.ids(source), self.stations.ids(first & MAC48)
         places = outcome.places[:, at]
         limbs.take(part.ingress, out=places[0], mode="clip")
-        context = self._context(part, roles, places)
-        self.tables.make_room(len(self._contexts), len(self.stations.standings))
+        context = self.context(part, roles, places)
+        self.make_room()
         run = Run(self, part, context, by, to, places, outcome.classes[at])
         settle(run)
-        self._stamp(part, by, run.chosen)
+        self.stamp(part, by, run.chosen)
 
-    def _context(self, part: FrameBatch, roles: NDArray[np.uint64], places: NDArray[np.int32]) -> NDArray[np.int64]:
+    def context(self, part: FrameBatch, roles: NDArray[np.uint64], places: NDArray[np.int32]) -> NDArray[np.int64]:
         """Return a number for where and what each frame is, its MACs aside."""
         kind = self.contents.uniform(part)
-        if kind is not None and self.addresses is None:
-            ids = self._contexts.intern(roles | np.uint64(kind) << KIND_SHIFT)
-            return ids.view(np.int64).take(part.ingress, mode="clip")
+        if kind is not None:
+            return self.contexts_of(kind, roles).take(part.ingress, mode="clip")
         group = (part.head[:, 0] & 1).astype(bool)
         keys = roles.take(part.ingress, mode="clip")
         keys |= self.contents.of(part, group).astype(np.uint64) << KIND_SHIFT
@@ -148,11 +178,15 @@ class Pipeline:
             keys |= inside
         return self._contexts.intern(keys).view(np.int64)
 
+    def contexts_of(self, kind: int, roles: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the context of frames of one kind, by device."""
+        return self._contexts.intern(roles | np.uint64(kind) << KIND_SHIFT).view(np.int64)
+
     def kind_of_context(self, context: int) -> int:
         """Return the kind of content in a context."""
         return int(self._contexts.keys[context]) >> int(KIND_SHIFT) & 0xFFFFF
 
-    def _stamp(self, part: FrameBatch, source: NDArray[np.int64], chosen: NDArray[np.int32]) -> None:
+    def stamp(self, part: FrameBatch, source: NDArray[np.int64], chosen: NDArray[np.int32]) -> None:
         """Note when sources were last heard, bridge by bridge (the last frame wins)."""
         numbers = self.tables.heard.take(chosen)
         sets = self.tables.heard_sets
@@ -197,11 +231,15 @@ class Pipeline:
         self.answers.append(answer)
         return len(self.answers) - 1
 
+    def make_room(self) -> None:
+        """Let the tables have an entry for everything met so far."""
+        self.tables.make_room(len(self._contexts), len(self.stations.standings))
+
     def _take_in(self) -> None:
         """Let the tables know of new answers."""
         fresh = self.answers[len(self.tables.standing) :]
         self.tables.take_in(fresh, [tuple(self.stations.slot(*slot) for slot in answer.heard) for answer in fresh])
-        self.tables.make_room(len(self._contexts), len(self.stations.standings))
+        self.make_room()
 
     def _borrow(self) -> None:
         """Borrow the network for the rest of this batch, if it is still the one compiled."""
@@ -244,13 +282,14 @@ class Pipeline:
             return
         if not batch.devices:
             raise ValueError("the batch says no device to send on: use batch.sent_on(...)")
-        back = batch.time[1:] < batch.time[:-1]
-        if back.any():
-            at = int(np.argmax(back))
+        if not (self.compiled.kernels.in_order(batch.time) if self.compiled else _in_order(batch.time)):
+            at = int(np.argmax(batch.time[1:] < batch.time[:-1]))
             raise ValueError(f"frame {at + 1} is sent before frame {at}: sort the batch by time")
         if batch.time[0] < self.now:
             raise ValueError(f"frame 0 is sent at {batch.time[0]} ns, but frames until {self.now} ns were forwarded")
-        short = (batch.captured < batch.length) & (batch.captured < 64)
+        short = (
+            batch.captured < np.minimum(batch.length, 64) if batch.captured is not batch.length else np.zeros(0, bool)
+        )
         if short.any():
             at = int(np.argmax(short))
             raise ValueError(f"frame {at}: only {batch.captured[at]} octets were captured, 64 are needed")

@@ -1,0 +1,158 @@
+"""Driving the compiled loop: long stretches at a time, asking the rules where it stops, in parallel where it can.
+
+The answers are those of the array engine, bit for bit. Threads take consecutive parts of a stretch; that is right as
+long as no frame changes where a station is, so the first that would ends the parallel part.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simvlan.engines.batch import kernels
+from simvlan.engines.batch.run import Run
+
+if TYPE_CHECKING:
+    from simvlan.engines.batch.frames import FrameBatch
+    from simvlan.engines.batch.outcome import Outcome
+    from simvlan.engines.batch.pipeline import Pipeline
+
+CHUNK = 65_536
+"""Frames whose content or MACs are looked at together."""
+PARALLEL = 1 << 18
+"""Frames that make threads worth while."""
+NO_CONTEXT: NDArray[np.int64] = np.zeros(0, np.int64)
+MAC48, WORD32 = np.uint64((1 << 48) - 1), np.uint64(0xFFFF_FFFF)
+
+
+def forward(
+    pipeline: Pipeline, batch: FrameBatch, roles: NDArray[np.uint64], limbs: NDArray[np.int32], outcome: Outcome
+) -> None:
+    """Forward a batch; arguments as `Pipeline.forward` has them."""
+    work = _Work(pipeline, batch, roles, limbs, outcome)
+    first = 0
+    while first < len(batch):
+        due = pipeline.ageing.run_until(int(batch.time[first]))
+        last = len(batch)
+        if due <= int(batch.time[-1]):
+            last = first + int(np.searchsorted(batch.time[first:], due, "left"))
+        work.run(first, last)
+        first = last
+
+
+class _Work:
+    """One batch; frames are numbers from its start."""
+
+    def __init__(
+        self, pipeline: Pipeline, batch: FrameBatch, roles: NDArray[np.uint64], limbs: NDArray[np.int32],
+        outcome: Outcome,
+    ) -> None:  # fmt: skip
+        self.pipeline, self.batch = pipeline, batch
+        self.roles, self.limbs = roles, limbs
+        self.places, self.chosen = outcome.places, outcome.classes
+        self.words = batch.head.view(np.uint64)
+
+    def run(self, at: int, last: int) -> None:
+        """Forward frames, those of one content as long as they last, others a chunk at a time."""
+        while at < last:
+            kind = self.pipeline.contents.uniform(self.batch[at : at + 1])
+            if kind is None or not self.pipeline.contents.whatever(kind):
+                at = self._mixed(at, min(at + CHUNK, last))
+                continue
+            stop = self._go(at, last, kind, NO_CONTEXT)
+            at = stop if stop > at else self._mixed(at, min(at + CHUNK, last))
+
+    def _mixed(self, first: int, last: int) -> int:
+        """Forward frames whose content is looked up one by one."""
+        context = np.zeros(last, np.int64)
+        context[first:] = self.pipeline.context(self.batch[first:last], self.roles, self.places[:, first:last])
+        return self._go(first, last, -1, context)
+
+    def _go(self, first: int, last: int, kind: int, context: NDArray[np.int64]) -> int:
+        """Let the loop run, answering its questions; returns where it ended: at *last*, or at other content."""
+        pipeline = self.pipeline
+        by_device = pipeline.contexts_of(kind, self.roles) if kind >= 0 else NO_CONTEXT
+        pipeline.make_room()
+        while first < last:
+            first, why = self._loop(first, last, kind, by_device, context)
+            if why == kernels.OTHER_CONTENT:
+                return first
+            if why == kernels.NEW_MAC:
+                self._meet(first, min(first + CHUNK, last))
+            elif why != kernels.DONE:
+                device = self.batch.ingress[first]
+                first = self._one(first, why, by_device[device] if kind >= 0 else context[first])
+        return last
+
+    def _loop(self, first: int, last: int, kind: int, by_device: Any, context: Any) -> tuple[int, int]:
+        """Run in parallel while nothing changes, else in order."""
+        pool = self.pipeline.threads
+        if pool > 1 and last - first >= PARALLEL:
+            first, why = self._parallel(first, last, kind, by_device, context, pool)
+            if why != kernels.CHANGES:
+                return first, why
+            last = min(last, first + PARALLEL)
+        stopped, why = self._kernel(first, last, kind, by_device, context, self.pipeline.stations.stamps, True)
+        return int(stopped), int(why)
+
+    def _parallel(
+        self, first: int, last: int, kind: int, by_device: Any, context: Any, threads: int
+    ) -> tuple[int, int]:
+        """Run equal parts side by side; what follows the first stop does not count."""
+        marks = np.linspace(first, last, threads + 1).astype(int).tolist()
+        stamps = self.pipeline.stations.stamps
+        private = [np.zeros_like(stamps) for _ in range(threads)]
+        with ThreadPoolExecutor(threads) as pool:
+            jobs = [
+                pool.submit(self._kernel, a, b, kind, by_device, context, own, False)
+                for a, b, own in zip(marks, marks[1:], private, strict=False)
+            ]
+            ends = [job.result() for job in jobs]
+        for (stopped, why), own in zip(ends, private, strict=True):
+            np.maximum(stamps, own, out=stamps)
+            if why != kernels.DONE:
+                return int(stopped), int(why)
+        return last, kernels.DONE
+
+    def _kernel(
+        self, first: int, last: int, kind: int, by_device: Any, context: Any, stamps: Any, may_change: bool
+    ) -> Any:
+        """Call the loop with everything it reads and writes."""
+        tables, stations = self.pipeline.tables, self.pipeline.stations
+        uniform = int(self.words[first, 1] >> np.uint64(32)) & 0xFFFF if kind >= 0 else -1
+        counts = np.array([0, *(len(rows) for rows in tables.heard_sets)])
+        starts = np.cumsum(counts)
+        rows = np.array([row for each in tables.heard_sets for row in each], np.int64)
+        batch = self.batch
+        return kernels.advance(
+            first, last, self.words, batch.length, batch.ingress, batch.time, self.pipeline.start_ns, uniform,
+            int(batch.length[first]), by_device, context, self.limbs, stations.macs.constants(), stations.code,
+            tables.flat, (*tables.numbers.constants(), tables.of_key), tables.shifts(), tables.standing,
+            tables.variable, tables.changes, tables.heard, starts, rows, stamps, may_change, self.chosen, self.places,
+        )  # fmt: skip
+
+    def _meet(self, first: int, last: int) -> None:
+        """Give ids to the MACs of the next frames."""
+        words = self.words[first:last]
+        source = words[:, 0] >> np.uint64(48) | (words[:, 1] & WORD32) << np.uint64(16)
+        self.pipeline.stations.ids(np.concatenate((source, words[:, 0] & MAC48)))
+
+    def _one(self, at: int, why: int, context: int) -> int:
+        """Let Python see to one frame; returns where to go on."""
+        pipeline, one = self.pipeline, slice(at, at + 1)
+        words = self.words[at]
+        source = int(words[0]) >> 48 | (int(words[1]) & 0xFFFF_FFFF) << 16
+        ids = pipeline.stations.ids(np.array([source, int(words[0]) & int(MAC48)], np.uint64))
+        self.places[0, at] = self.limbs[self.batch.ingress[at]]
+        run = Run(
+            pipeline, self.batch[one], np.array([context]), ids[:1], ids[1:], self.places[:, one], self.chosen[one]
+        )
+        if why == kernels.NEW_KEY:
+            run.classes(None)
+            return at
+        run.chosen[0] = run.alone(0)
+        pipeline.stamp(run.part, run.source, run.chosen)
+        return at + 1
