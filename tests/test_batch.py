@@ -17,14 +17,17 @@ from simvlan.engines.events import EventClock
 from simvlan.errors import Unsupported
 from simvlan.frame import BROADCAST, Frame
 from simvlan.lab import Lab
+from simvlan.links import Cable, CableOptions
 from simvlan.network import Network
 from simvlan.qdisc import Netem, NetemOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from tests.batch_networks import City
 from tests.batch_parity import Sent, Tally, batch_of, hold
+from tests.batch_times import Tree, hold_times
 from tests.networks import World
 
 SECOND = 1_000_000_000
+ENGINES = ("numpy", "numba")
 A, B, C = 0x02AA_0000_0001, 0x02AA_0000_0002, 0x02AA_0000_0003
 
 
@@ -52,7 +55,7 @@ def sent(port: int, dst: int, src: int, time: int = 0) -> Sent:
 def test_container_networks(seed: int) -> None:
     """Bridges, VLANs, macvlan, ipvlan, trunks; stations come, move and are forgotten."""
     city, tally = City(seed), Tally()
-    hold(city.net, city.traffic(100), Random(seed), tally)
+    hold(city.net, city.traffic(100), Random(seed), tally, engine=ENGINES[seed % 2])
     assert tally.frames or tally.refused
 
 
@@ -64,18 +67,19 @@ def test_anything_on_anything(seed: int) -> None:
     clock.advance(60 * SECOND)
     devices = world.devices()
     frames = [(world.rng.choice(devices).path, world.frame(), 1_000 * n) for n in range(60)] if devices else []
-    hold(world.net, frames, Random(seed), tally)
+    hold(world.net, frames, Random(seed), tally, engine=ENGINES[seed % 2])
     assert tally.frames or tally.refused or not devices
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("ageing", [0, 2, 300])
-def test_stations_that_move_with_every_frame(ageing: int) -> None:
+def test_stations_that_move_with_every_frame(ageing: int, engine: str) -> None:
     """The same MAC from another port each time, and others talking to it meanwhile."""
     net, rng = star(6), Random(ageing)
     net.device("root/br0").ageing_time = ageing * SECOND  # type: ignore[attr-defined]
     frames = [sent(rng.randrange(6), rng.choice((A, B, C)), rng.choice((A, B, C)), n * SECOND // 4) for n in range(300)]
     tally = Tally()
-    hold(net, frames, rng, tally)
+    hold(net, frames, rng, tally, engine=engine)
     assert (tally.drops.get("BRIDGE_SAME_PORT", 0) > 10) == (ageing > 0)
     assert tally.copies >= 300
 
@@ -198,3 +202,48 @@ def test_settling_is_in_order(seed: int) -> None:
         if changing[i]:
             waiting = before & early & ((destination == source[i]) | (source == source[i]))
             assert not waiting.any(), "an earlier frame still needs the old standing"
+
+
+# -- times ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_times_are_those_of_the_event_engine(seed: int) -> None:
+    """Bursts through trees of switches: every arrival and every drop at the same nanosecond."""
+    tree = Tree(seed)
+    ended = hold_times(tree, tree.traffic(250), engine=ENGINES[seed % 2])
+    assert ended.total() > 100
+
+
+def test_random_cables_and_unknown_stations_have_no_times() -> None:
+    net = star(3)
+    cable = Cable(net, net.device("c0/eth0"), CableOptions(delay_ns=5, loss=0.5))  # type: ignore[arg-type]
+    with pytest.raises(Unsupported, match="root/v0: its cable has loss"):
+        Pipeline(net).simulate(batch_of([sent(0, B, A)]))
+    cable.change(loss=0.0)
+    pipeline = Pipeline(net)
+    with pytest.raises(Unsupported, match="frame 0: a bridge learns"):
+        pipeline.simulate(batch_of([sent(0, B, A)]))
+    pipeline.forward(batch_of([sent(0, B, A)]))
+    times = pipeline.simulate(batch_of([sent(0, B, A, 7)]))
+    assert times.time.tolist() == [12, 12]
+    with pytest.raises(Unsupported, match="root/br0 may forget a station"):
+        pipeline.simulate(batch_of([sent(0, B, A, 300 * SECOND - 2)]))
+
+
+def test_traffic_that_is_not_feed_forward_is_refused() -> None:
+    """c0's packets cross the trunk twice: a macvlan in vepa mode and a port that reflects."""
+    net = star(2)
+    link_set(net, net.device("root/v0"), slave_info={"hairpin": 1})
+    near, lower = net.device("root/v0"), net.device("c0/eth0")
+    macs = []
+    for number in range(2):
+        child = link_add(net, net.add_netns(f"m{number}"), LinkSpec("macvlan", "m", link=lower, info={"mode": "vepa"}))
+        link_set(net, child, up=True)
+        macs.append(child.mac)
+    Cable(net, near, CableOptions(delay_ns=5))  # type: ignore[arg-type]
+    pipeline = Pipeline(net)
+    frames = [(f"m{n}/m", Frame(macs[1 - n], macs[n], 0x88B5, bytes(46)), n) for n in range(2)]
+    pipeline.forward(batch_of(frames))
+    times = pipeline.simulate(batch_of([(path, frame, time + 1) for path, frame, time in frames]))
+    assert times.time.tolist() == [11, 12], "a hairpin is feed-forward: up by one direction, down by the other"

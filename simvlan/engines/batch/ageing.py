@@ -43,6 +43,25 @@ class Ageing:
                 "or set mcast_snooping 0"
             )
 
+    def check_nothing_expires(self, until: int) -> None:
+        """Refuse a span in which a station might be forgotten (if it stayed silent).
+
+        Raises:
+            Unsupported: names the bridge.
+        """
+        stations = self.pipeline.stations
+        code = stations.code[: len(stations.macs)] & STANDING
+        for number, standing in enumerate(stations.standings):
+            for place in standing.places:
+                if place.static or place.bridge not in self.due:
+                    continue
+                heard = stations.stamps_of(place.bridge, place.vid)[: len(code)][code == number]
+                if len(heard) and int(heard.min()) + self.hold[place.bridge] - self.pipeline.start_ns <= until:
+                    raise Unsupported(
+                        f"{self.pipeline.paths[place.bridge]} may forget a station before {until} ns: "
+                        "send a shorter batch, or set a longer ageing_time"
+                    )
+
     def run_until(self, now: int) -> int:
         """Do all collections due at or before a time; returns when the next is."""
         while self.due:

@@ -49,7 +49,10 @@ class Fate(NamedTuple):
 
 
 class Crossed(NamedTuple):
-    """A cable crossed: by the device at its near end; *extra*: octets beyond the frame's own; after which crossing."""
+    """A cable crossed: from the device at its near end, with *extra* octets beyond those sent, after which crossing.
+
+    In every other limb of a breed it is one crossing; what follows it there is in the same limb.
+    """
 
     role: Role
     extra: int
@@ -116,16 +119,15 @@ class Classes:
             slope = self._probe(situation, _stretched(situation.frame, situation.stretch))
         source, variable = self._source(situation, record, limbs)
         kept = variable == KEEP or limb_in(variable, situation.limbs) == situation.limbs[1]
+        crossed, order = self._crossed(situation, record, limbs)
         return Answer(
-            self._fates(situation, record, limbs),
+            self._fates(situation, record, limbs, order),
             self._counts(situation, record, slope, limbs),
             source,
             variable,
             source != situation.standings[0] or not kept,
             tuple(record.heard),
-            tuple(
-                Crossed(self._role(c.device, limbs), c.size - len(situation.frame), c.after) for c in record.crossings
-            ),
+            crossed,
             self._bound(limbs),
         )
 
@@ -159,18 +161,37 @@ class Classes:
         bound = {limb for limb in limbs if limb >= 0 and self.anatomy.breed_of[limb] == breed}
         return len(self.anatomy.breeds[breed]) - len(bound)
 
-    def _fates(self, situation: Situation, record: Recording, limbs: tuple[int, ...]) -> tuple[Fate, ...]:
+    def _crossed(
+        self, situation: Situation, record: Recording, limbs: tuple[int, ...]
+    ) -> tuple[tuple[Crossed, ...], dict[int, int]]:
+        """Return the cables crossed, and which of them each recorded crossing is."""
+        kept: dict[Crossed, int] = {}
+        order = {-1: -1}
+        seen: dict[Crossed, int] = {}
+        for number, crossing in enumerate(record.crossings):
+            role = self._role(crossing.device, limbs)
+            each = Crossed(role, crossing.size - len(situation.frame), order[crossing.after])
+            order[number] = kept.setdefault(each, len(kept))
+            seen[each] = seen.get(each, 0) + 1
+        for each, times in seen.items():
+            if times != (self._others(each.role.a, limbs) if each.role.how == OTHERS else 1):
+                raise NotAlike
+        return tuple(kept), order
+
+    def _fates(
+        self, situation: Situation, record: Recording, limbs: tuple[int, ...], order: dict[int, int]
+    ) -> tuple[Fate, ...]:
         """Return the ends of all copies; equal ones at the other limbs of a breed are one."""
         fates: list[Fate] = []
         others: dict[Fate, set[int]] = {}
         for end in record.ends:
             role = self._role(end.device, limbs)
             drop = DELIVERED if end.drop is None else DROP_NUMBER[end.drop]
-            fate = Fate(role, drop, self._form(bytes(situation.frame), end.octets), end.ptype, end.after)
+            form = self._form(bytes(situation.frame), end.octets)
+            fate = Fate(role, drop, form, end.ptype, order[end.after])
             if role.how != OTHERS:
                 fates.append(fate)
                 continue
-            fate = fate._replace(after=-1)
             there = others.setdefault(fate, set())
             if end.device in there:
                 raise NotAlike

@@ -213,8 +213,8 @@ def advance(
             at = end
             continue
         stopped, why = _in_order(
-            at, end, words, lengths, ingress, times, epoch, uniform, length, context_of, context, limb_of, macs, code, flat,
-            wide, shifts, standing, variable, changes, heard, starts, rows, stamps, may_change, chosen, places,
+            at, end, words, lengths, ingress, times, epoch, uniform, length, context_of, context, limb_of, macs, code,
+            flat, wide, shifts, standing, variable, changes, heard, starts, rows, stamps, may_change, chosen, places,
         )  # fmt: skip
         if why != DONE:
             return stopped, why
@@ -246,3 +246,22 @@ def in_order(times: Any) -> bool:
     for i in range(1, len(times)):
         back |= times[i] < times[i - 1]
     return not back
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def drop_tail(arrival: Any, work: Any, den: int, limit: int, gone: Any, dropped: Any) -> None:
+    """Serve one queue frame by frame, dropping what finds it full; as `lindley.drop_tail`."""
+    sending = np.empty(len(arrival), np.int64)
+    head = tail = 0
+    free = np.int64(0)
+    for at in range(len(arrival)):
+        now = arrival[at]
+        while head < tail and sending[head] <= now:
+            head += 1
+        if tail - head >= limit:
+            dropped[at], gone[at] = True, now
+            continue
+        free = max(free, now * den) + work[at]
+        gone[at] = -(-free // den)
+        sending[tail] = gone[at]
+        tail += 1

@@ -9,6 +9,7 @@ from simvlan.errors import Unsupported
 from simvlan.vswitch import SwitchPort
 
 if TYPE_CHECKING:
+    from simvlan.engines.batch.pipeline import Pipeline
     from simvlan.network import Network
 
 
@@ -36,3 +37,22 @@ def _check_bridge(bridge: Bridge) -> None:
             f"{who.dev.path}: the bridge answers ARP by itself: bridge link set dev {who.dev.name} "
             "neigh_suppress off proxy_arp off proxy_arp_wifi off"
         )
+
+
+def check_cables(pipeline: Pipeline) -> None:
+    """Refuse cables whose times are random, or that are busy already.
+
+    Raises:
+        Unsupported: names the device at the cable's end.
+    """
+    for dev in pipeline.anatomy.devices:
+        wire = dev.wire
+        if wire is None:
+            continue
+        for flaw in ("jitter_ns", "loss", "duplicate", "reorder"):
+            if getattr(wire.options, flaw):
+                raise Unsupported(f"{dev.path}: its cable has {flaw.removesuffix('_ns')}: use the event engine")
+        if wire.queued(pipeline.start_ns):
+            raise Unsupported(
+                f"{dev.path}: frames are waiting for its cable: let them pass (lab.run) and compile again"
+            )

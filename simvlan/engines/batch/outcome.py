@@ -92,7 +92,7 @@ class Outcome:
         self.classes = classes
         self.places = places
         self.anatomy = pipeline.anatomy
-        self.devices = tuple(dev.path for dev in pipeline.anatomy.devices)
+        self.devices = pipeline.paths
 
     @classmethod
     def empty(cls, pipeline: Pipeline, batch: FrameBatch) -> Outcome:
@@ -159,9 +159,9 @@ class Outcome:
         devices: list[I32] = []
         numbers: list[I32] = []
         fates: list[Fate] = []
-        for number, which in self._by_class():
+        for number, which in self.by_class():
             for end in self.pipeline.answers[number].fates:
-                whose, where = self._at(end.role, self.pipeline.answers[number], which)
+                whose, where = self.at(end.role, self.pipeline.answers[number], which)
                 frames.append(whose)
                 devices.append(where)
                 numbers.append(np.full(len(whose), len(fates), np.int32))
@@ -170,7 +170,7 @@ class Outcome:
         frame, device, fate = (np.concatenate(parts or [nothing]) for parts in (frames, devices, numbers))
         return Copies(frame, device, fate, tuple(fates))
 
-    def _by_class(self) -> Iterator[tuple[int, I32]]:
+    def by_class(self) -> Iterator[tuple[int, I32]]:
         """Yield (class, its frames)."""
         present = np.flatnonzero(self._frames)
         if len(present) == 1:
@@ -183,7 +183,7 @@ class Outcome:
         for number, first, last in zip(present.tolist(), (0, *ends), ends, strict=False):
             yield number, order[first:last].astype(np.int32)
 
-    def _at(self, role: Role, answer: Answer, which: I32) -> tuple[I32, I32]:
+    def at(self, role: Role, answer: Answer, which: I32) -> tuple[I32, I32]:
         """Return (frames, devices) of one end of some frames of a class."""
         anatomy = self.anatomy
         if role.how == DEVICE:
@@ -294,7 +294,7 @@ class Outcome:
         found = []
         for fate in answer.fates:
             drop = None if fate.drop == DELIVERED else DROPS[fate.drop]
-            for device in self._at(fate.role, answer, np.array([frame], np.int32))[1].tolist():
+            for device in self.at(fate.role, answer, np.array([frame], np.int32))[1].tolist():
                 found.append((self.devices[device], drop, self.octets(frame, fate.form), PType(fate.ptype)))
         return sorted(found, key=lambda end: (end[0], str(end[1]), end[2]))
 

@@ -22,7 +22,7 @@ from simvlan.engines.batch.classes import Answer, Classes, NotAlike, Situation
 from simvlan.engines.batch.contents import Contents
 from simvlan.engines.batch.inside import Addresses
 from simvlan.engines.batch.interner import Interner
-from simvlan.engines.batch.limits import check
+from simvlan.engines.batch.limits import check, check_cables
 from simvlan.engines.batch.outcome import Outcome
 from simvlan.engines.batch.probe import Prober
 from simvlan.engines.batch.run import Run
@@ -30,6 +30,7 @@ from simvlan.engines.batch.settle import settle
 from simvlan.engines.batch.spread import Spread
 from simvlan.engines.batch.stations import Stations
 from simvlan.engines.batch.tables import ALONE, ClassTables
+from simvlan.engines.batch.times import Times, simulate
 from simvlan.errors import Unsupported
 from simvlan.table import Table
 
@@ -85,6 +86,7 @@ class Pipeline:
         self.start_ns = network.now
         self.now = 0
         self.anatomy = Anatomy(network)
+        self.paths = tuple(dev.path for dev in self.anatomy.devices)
         self.prober = Prober(network, self.anatomy)
         self.stations = Stations(self.anatomy, self.prober)
         self.contents = Contents(self.anatomy)
@@ -96,6 +98,8 @@ class Pipeline:
         self.tables = ClassTables(4 if self.addresses is None else 11)
         self.entry: NDArray[np.int64] = np.zeros(0, np.int64)
         """The device numbers of the devices of the batch being forwarded."""
+        self._devices: tuple[str, ...] = ()
+        self._roles: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self._borrowed: ExitStack | None = None
         self._contexts = Interner()
         self._one_by_one: dict[tuple[int, ...], int] = {}
@@ -135,6 +139,37 @@ class Pipeline:
             raise
         if len(batch):
             self.now = int(batch.time[-1])
+        return outcome
+
+    def simulate(self, batch: FrameBatch) -> Times:
+        """Say when every copy of every frame crosses which cable and arrives, exactly as the event engine would.
+
+        Stations must be known already: frames that would teach a bridge something have no fixed way while others are
+        under way. Nothing is learned here, and no time passes for `forward`. A frame sent at the nanosecond at which
+        another arrives somewhere is sent after that.
+
+        Raises:
+            Unsupported: a cable loses, delays or reorders at random; traffic that is not feed-forward; a source that is
+                new or moves; says which.
+        """
+        return simulate(self, batch)
+
+    def settled(self, batch: FrameBatch) -> Outcome:
+        """Return the classes of a batch that changes nothing; for `simulate`."""
+        check_cables(self)
+        kept, now = self._remember(), self.now
+        try:
+            outcome = self.forward(batch)
+        finally:
+            self._recall(kept)
+            self.now = now
+        changes = self.tables.changes[outcome.classes]
+        if changes.any():
+            at = int(np.argmax(changes))
+            raise Unsupported(
+                f"frame {at}: a bridge learns from it where its source is, so the ways of others depend on when it "
+                "gets there: forward() what makes the stations known first, or use the event engine"
+            )
         return outcome
 
     def _chunks(self, batch: FrameBatch) -> Iterator[tuple[int, int]]:
@@ -253,9 +288,11 @@ class Pipeline:
 
     def _senders_of(self, batch: FrameBatch) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
         """Return the role and the limb of every device the batch is sent on."""
-        self.entry = np.array([self._number(path) for path in batch.devices], np.int64)
-        roles = np.array([self._sender(n) for n in self.entry.tolist()], np.uint64) << SENDER_SHIFT
-        return roles, self.anatomy.limb_of[self.entry]
+        if batch.devices != self._devices:
+            self.entry = np.array([self._number(path) for path in batch.devices], np.int64)
+            self._roles = np.array([self._sender(n) for n in self.entry.tolist()], np.uint64) << SENDER_SHIFT
+            self._devices = batch.devices
+        return self._roles, self.anatomy.limb_of[self.entry]
 
     def _number(self, path: str) -> int:
         try:

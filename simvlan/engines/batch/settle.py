@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 12
 """Rounds of trying all at once before the rest is taken one by one."""
+SPARSE = 16
+"""MACs per frame beyond which those of a chunk are numbered anew."""
 LATER = np.int64(1 << 62)
 
 
@@ -55,9 +57,10 @@ def too_early(
     """
     n = len(source)
     order = np.arange(n)
-    _, both = np.unique(np.concatenate((source, destination)), return_inverse=True)
-    source, destination = both[:n], both[n:]
-    size = int(both.max()) + 1
+    size = int(max(source.max(), destination.max())) + 1
+    if size > SPARSE * n:
+        _, both = np.unique(np.concatenate((source, destination)), return_inverse=True)
+        source, destination, size = both[:n], both[n:], int(both.max()) + 1
     early = alone.copy()
     while True:
         first = _first(source, changing | early, order, size)

@@ -1,0 +1,112 @@
+"""First in, first out, in integers: when frames leave the senders of cables, and which find the queue full.
+
+The array counterpart of `links.Wire.admit` for a cable with a rate, a delay and a limited queue. The sender is free at
+max(free before, arrival) + size; without drops that is a running maximum (Lindley's recursion). Sizes are in units of
+1/den ns, so nothing is rounded but the last step, as there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simvlan.errors import Unsupported
+from simvlan.links import Wire
+
+I64 = NDArray[np.int64]
+LARGEST = (1 << 62) - 1
+
+
+def serve(wire: Wire, queue: I64, arrival: I64, size: I64, drop: Any) -> tuple[I64, NDArray[np.bool_]]:
+    """Return when the last bit of each frame has left (ns), and which frames were dropped.
+
+    Frames are grouped by *queue* and within it in order of *arrival* (ns); every cable is like *wire*. *drop* is
+    a compiled loop for queues that overflow, or None.
+
+    Raises:
+        Unsupported: times or rates whose exact arithmetic needs more than 63 bits.
+    """
+    options = wire.options
+    none: NDArray[np.bool_] = np.zeros(len(arrival), bool)
+    if not options.rate_bps or not len(arrival):
+        return arrival.copy(), none
+    num, den = wire._num, wire._den
+    work = (size + options.overhead) * num
+    _check(arrival, den, work)
+    starts = np.flatnonzero(np.concatenate(([True], queue[1:] != queue[:-1])))
+    gone = _departures(starts, arrival * den, work, den)
+    waiting = _waiting(starts, queue, arrival, gone)
+    if (waiting < options.limit).all():
+        return gone, none
+    full = np.add.reduceat(waiting >= options.limit, starts) > 0
+    ends = np.concatenate((starts[1:], [len(arrival)]))
+    for first, last in zip(starts[full].tolist(), ends[full].tolist(), strict=True):
+        part = slice(first, last)
+        (drop or drop_tail)(arrival[part], work[part], den, options.limit, gone[part], none[part])
+    return gone, none
+
+
+def _check(arrival: I64, den: int, work: I64) -> None:
+    """Refuse what 63 bits cannot hold."""
+    if int(arrival.max()) * den + int(work.sum(dtype=np.float64)) > LARGEST:
+        raise Unsupported("a cable's rate is too odd for exact times: use the event engine, or a rounder rate")
+
+
+def _departures(starts: I64, arrival: I64, work: I64, den: int) -> I64:
+    """Return when frames leave if none is dropped, ns. *arrival* and *work* in 1/den ns."""
+    done = np.cumsum(work)
+    before = done - work
+    sizes = np.diff(np.concatenate((starts, [len(work)])))
+    base = np.repeat(before[starts], sizes)
+    ahead = arrival - (before - base)
+    free = _running_maximum(ahead, sizes) + (done - base)
+    gone: I64 = -(-free // den) if den > 1 else free
+    return gone
+
+
+def _running_maximum(values: I64, sizes: I64) -> I64:
+    """Return the running maximum within groups of these sizes."""
+    low, high = int(values.min()), int(values.max())
+    if (high - low + 1) * len(sizes) < LARGEST:
+        lift = np.repeat(np.arange(len(sizes)) * (high - low + 1), sizes)
+        lifted = values - low + lift
+        np.maximum.accumulate(lifted, out=lifted)
+        lifted -= lift - low
+        return lifted
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return np.concatenate([np.maximum.accumulate(part) for part in parts])
+
+
+def _waiting(starts: I64, queue: I64, arrival: I64, gone: I64) -> I64:
+    """Return how many frames wait or are in transmission when each arrives."""
+    sizes = np.diff(np.concatenate((starts, [len(gone)])))
+    low, high = int(arrival.min()), int(gone.max()) + 1
+    rank = np.repeat(np.arange(len(sizes)), sizes)
+    if (high - low + 1) * len(sizes) < LARGEST:
+        lift = rank * (high - low + 1) - low
+        left = np.searchsorted(gone + lift, arrival + lift, "right")
+    else:
+        left = np.concatenate([
+            first + np.searchsorted(gone[first : first + size], arrival[first : first + size], "right")
+            for first, size in zip(starts.tolist(), sizes.tolist(), strict=True)
+        ])  # fmt: skip
+    waiting: I64 = np.arange(len(gone)) - np.minimum(left, np.arange(len(gone)))
+    return waiting
+
+
+def drop_tail(arrival: I64, work: I64, den: int, limit: int, gone: I64, dropped: NDArray[np.bool_]) -> None:
+    """Serve one queue frame by frame, dropping what finds it full; fills *gone* and *dropped*."""
+    free = 0
+    sending: list[int] = []
+    head = 0
+    for at, (now, cost) in enumerate(zip(arrival.tolist(), work.tolist(), strict=True)):
+        while head < len(sending) and sending[head] <= now:
+            head += 1
+        if len(sending) - head >= limit:
+            dropped[at], gone[at] = True, now
+            continue
+        free = max(free, now * den) + cost
+        gone[at] = -(-free // den)
+        sending.append(int(gone[at]))
