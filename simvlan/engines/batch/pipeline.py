@@ -27,7 +27,6 @@ from simvlan.engines.batch.outcome import Outcome
 from simvlan.engines.batch.probe import Prober
 from simvlan.engines.batch.run import Run
 from simvlan.engines.batch.settle import settle
-from simvlan.engines.batch.spread import Spread
 from simvlan.engines.batch.stations import Stations
 from simvlan.engines.batch.tables import ALONE, ClassTables
 from simvlan.engines.batch.times import Times, simulate
@@ -93,7 +92,6 @@ class Pipeline:
         self.addresses = Addresses(self.anatomy) if self.contents.deep else None
         self.ageing = Ageing(self)
         self.asker = Classes(self.anatomy, self.prober, self.stations)
-        self.spread = Spread(self.anatomy)
         self.answers: list[Answer] = []
         self.tables = ClassTables(4 if self.addresses is None else 11)
         self.entry: NDArray[np.int64] = np.zeros(0, np.int64)
