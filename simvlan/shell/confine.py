@@ -128,7 +128,7 @@ def build_view(spec: dict[str, Any], own_proc: bool) -> None:
     if os.path.isdir("/sys/class/net"):
         mount("tmpfs", "/sys/class/net", "tmpfs", MS_RDONLY)
     rebuild_run(directory)
-    for source, target in spec["covers"]:
+    for source, target in (*spec["kept"], *spec["covers"]):
         bind(source, target, deep=False)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ HERE = Path(__file__).parent
 STANDARD_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 MULTI_CALL = frozenset({"busybox", "toybox", "coreutils", "toolbox"})
 """One program under many names: covering it would take ordinary commands away."""
+REAL = ("docker", "docker-compose")
+"""Programs that talk to the simulator over a socket: the real ones serve, where they are installed."""
 START_PATIENCE_S = 20.0
 
 
@@ -54,6 +57,8 @@ class Sandbox:
         self.directory = self._scratch.path
         self.listener = self._listen()
         self.has_terminal = False
+        self.real: dict[str, str] = {}
+        """Where the script's processes find real programs that are covered: by name."""
         self._stand_ins()
 
     def __enter__(self) -> Sandbox:
@@ -98,6 +103,7 @@ class Sandbox:
         """Confine and start the shell; `Forbidden` where the machine does not let us."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         covers = list(self._covers(env.get("PATH", ""))) if self.confined else []
+        kept = list(self._keep_real(env.get("PATH", "")))
         self.has_terminal = not interactive and streams == OWN and _is_ours()
         spec = {
             "argv": list(argv),
@@ -105,6 +111,7 @@ class Sandbox:
             "directory": str(self.directory),
             "confined": self.confined,
             "covers": covers,
+            "kept": kept,
             "own_group": not interactive,
             "terminal": self.has_terminal,
         }
@@ -133,6 +140,20 @@ class Sandbox:
             if target not in done and os.path.basename(target) not in MULTI_CALL:
                 done.add(target)
                 yield shim, target
+
+    def _keep_real(self, path: str) -> Iterable[tuple[str, str]]:
+        """(program, file that shows it) for programs that run really, though with our word for them."""
+        for name in REAL:
+            found = shutil.which(name, path=path or None)
+            if found is None:
+                continue
+            self.real[name] = os.path.realpath(found)
+            if self.confined:
+                shown = self.directory / "real" / name
+                shown.parent.mkdir(exist_ok=True)
+                shown.touch()
+                yield self.real[name], str(shown)
+                self.real[name] = str(shown)
 
     def _full_paths(self, env: Mapping[str, str]) -> str:
         """Without mounts, functions catch commands that bash scripts call by full path."""

@@ -46,6 +46,8 @@ class Connection:
         wall: Callable[[], float],
     ) -> None:
         self.engine, self._route, self._wall = engine, route, wall
+        self.pid = 0
+        """The client's process."""
         self.exchange: Exchange | None = None
         self.closing = False
         """Close once everything is sent."""
@@ -252,6 +254,10 @@ class Connection:
         if self.exchange is not None:
             exchange, self.exchange = self.exchange, None
             exchange.leave()
+
+    def wall_ns(self) -> int:
+        """The time of day in ns."""
+        return int(self._wall() * 1e9)
 
     def _date(self) -> str:
         return email.utils.formatdate(self._wall(), usegmt=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simvlan.docker.errors import DockerError, invalid
+from simvlan.docker.http import system
 from simvlan.docker.http.exchange import Exchange, version
 from simvlan.docker.http.frames import framed
 from simvlan.docker.pending import Pending, Stream
@@ -21,6 +22,8 @@ def listing(exchange: Exchange) -> None:
     found = exchange.engine.container_list(
         all=request.flag("all"), limit=request.number("limit"), size=request.flag("size"), filters=request.filters()
     )
+    for each in found:
+        each["Created"] += exchange.ahead_ns // 1_000_000_000
     exchange.json(200, found)
 
 
@@ -203,12 +206,21 @@ def logs(exchange: Exchange) -> None:
         raise invalid("Bad parameters: you must choose at least one stream")
     stream = exchange.engine.container_logs(
         request.args[0], stdout=request.flag("stdout"), stderr=request.flag("stderr"), follow=request.flag("follow"),
-        timestamps=request.flag("timestamps"), since=request.query.get("since", ""),
-        until=request.query.get("until", ""), tail=request.query.get("tail", "") or "all",
+        timestamps=request.flag("timestamps"), since=_engine_time(exchange, "since"),
+        until=_engine_time(exchange, "until"), tail=request.query.get("tail", "") or "all",
     )  # fmt: skip
     exchange.waits = _container(exchange)
     exchange.begin(_kind(exchange, stream))
     _copy(exchange, stream)
+
+
+def _engine_time(exchange: Exchange, name: str) -> str:
+    """A moment of the query in the engine's time."""
+    text = exchange.request.query.get(name, "")
+    if not exchange.ahead_ns or text in ("", "0"):
+        return text
+    moment = max(0, (system.moment(text) or 0) - exchange.ahead_ns)
+    return f"{moment // 1_000_000_000}.{moment % 1_000_000_000:09}"
 
 
 def _kind(exchange: Exchange, stream: Stream) -> str:

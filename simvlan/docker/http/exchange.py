@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simvlan.docker.engine import Engine
     from simvlan.docker.http.connection import Connection
 
+TOLERATED_NS = 2_000_000_000
 Filters = dict[str, list[str]]
 
 
@@ -147,6 +148,15 @@ class Exchange:
         self.waits: Callable[[], bool] = lambda: False
         """Whether the client waits for virtual time to pass."""
         self._connection = connection
+
+    @property
+    def ahead_ns(self) -> int:
+        """How far the client's clock is ahead of the engine's, which may run on virtual time.
+
+        Clients compute ages, and times such as `--since 10s`, by their own clock.
+        """
+        ahead = self._connection.wall_ns() - self.engine.core.now()
+        return ahead if abs(ahead) > TOLERATED_NS else 0
 
     def json(self, status: int, value: Any) -> None:
         """Answer with JSON."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from simvlan.docker.errors import DockerError
 from simvlan.docker.http.exchange import Exchange
@@ -10,7 +11,14 @@ from simvlan.docker.http.exchange import Exchange
 
 def listing(exchange: Exchange) -> None:
     """GET /images/json."""
-    exchange.json(200, exchange.engine.image_list(exchange.request.filters()))
+    _aged(exchange, exchange.engine.image_list(exchange.request.filters()))
+
+
+def _aged(exchange: Exchange, found: list[dict[str, Any]]) -> None:
+    """Answer with images that are as old by the client's clock as they are by the engine's."""
+    for each in found:
+        each["Created"] += exchange.ahead_ns // 1_000_000_000
+    exchange.json(200, found)
 
 
 def create(exchange: Exchange) -> None:
@@ -32,7 +40,7 @@ def inspect(exchange: Exchange) -> None:
 
 def history(exchange: Exchange) -> None:
     """GET /images/{ref}/history."""
-    exchange.json(200, exchange.engine.image_history(exchange.request.args[0]))
+    _aged(exchange, exchange.engine.image_history(exchange.request.args[0]))
 
 
 def tag(exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.http.connection import Connection
 from simvlan.docker.http.router import route
@@ -45,6 +45,8 @@ class Sockets:
 
     def __init__(self, selector: selectors.BaseSelector, wall: Callable[[], float] = time.time) -> None:
         self._selector, self._wall = selector, wall
+        self.order: Callable[[int], Any] | None = None
+        """Sorts requests that are begun together, by the client's pid; None: as they came."""
         self.log: Callable[[str], None] | None = None
         """Told of each answer."""
         self._listeners: list[tuple[socket.socket, Path]] = []
@@ -86,6 +88,9 @@ class Sockets:
         sock.setblocking(False)
         client = Client(sock, Connection(engine, route, self._wall))
         connection = client.connection
+        connection.pid = CREDENTIALS.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        )[0]
         if self.log is not None:
             connection.log = self.log
         connection.on_request = lambda: self._asking.append(connection)
@@ -194,6 +199,9 @@ class Sockets:
     def begin(self) -> None:
         """Begin the requests that have come, in the order in which they came."""
         asking, self._asking = self._asking, []
+        order = self.order
+        if order is not None:
+            asking.sort(key=lambda connection: order(connection.pid))
         for connection in asking:
             connection.begin_pending()
 

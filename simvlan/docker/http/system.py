@@ -76,7 +76,7 @@ def events(exchange: Exchange) -> None:
     """GET /events: what has been since, then what happens until."""
     request, engine = exchange.request, exchange.engine
     filters, now = request.filters(), engine.core.now()
-    since, until = moment(request.query.get("since", ""), now), moment(request.query.get("until", ""), now)
+    since, until = (moment(request.query.get(name, ""), exchange.ahead_ns) for name in ("since", "until"))
     if since is not None and until is not None and since > until:
         raise invalid(
             f"`since` time ({request.query['since']}) cannot be after `until` time ({request.query['until']})"
@@ -103,11 +103,11 @@ def events(exchange: Exchange) -> None:
         exchange.on_gone.append(timer.cancel)
 
 
-def moment(text: str, _now: int) -> int | None:
-    """A time of the query (seconds, with a fraction) in ns; None when there is none. Raises DockerError."""
+def moment(text: str, ahead_ns: int = 0) -> int | None:
+    """A time of the query (seconds, with a fraction) in ns of the engine; None when there is none."""
     if not text:
         return None
     seconds, _, fraction = text.partition(".")
     if not seconds.lstrip("-").isdigit() or (fraction and not fraction.isdigit()) or len(text) > 40:
         raise invalid(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(seconds) * SECOND + int(fraction[:9].ljust(9, "0") or 0)
+    return int(seconds) * SECOND + int(fraction[:9].ljust(9, "0") or 0) - ahead_ns
