@@ -221,12 +221,13 @@ def sudo(proc: Process) -> int:
 
 
 def simvlan(proc: Process) -> int:
-    """simvlan inside a script: `send` only."""
-    from simvlan.shell.send import send
+    """simvlan inside a script: `send`, `trace` and `matrix`."""
+    from simvlan.shell.send import matrix, send, trace
 
     verb = proc.argv[1] if len(proc.argv) > 1 else ""
-    if verb == "send":
-        return send(proc)
+    verbs = {"send": send, "trace": trace, "matrix": matrix}
+    if verb in verbs:
+        return verbs[verb](proc)
     said = f"`{verb}`" if verb else "without `send`"
-    proc.write_err(f"simvlan: {said} cannot be used inside a script; only `simvlan send` can\n")
+    proc.write_err(f"simvlan: {said} cannot be used inside a script; only `simvlan send`, `trace` and `matrix` can\n")
     return 2

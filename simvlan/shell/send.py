@@ -1,4 +1,7 @@
-"""`simvlan send`: a frame through a packet socket on a device (AF_PACKET, SOCK_RAW), from hex or a scapy expression."""
+"""`simvlan send`, `trace` and `matrix` inside a script.
+
+`send`: a frame through a packet socket (AF_PACKET, SOCK_RAW), from hex or a scapy expression.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,35 @@ def send(proc: Process) -> int:
         proc.write_err(f"simvlan send: {netns or 'root'}/{options.device}: {_text(error)}\n")
         return 1
     return 0
+
+
+def trace(proc: Process) -> int:
+    """Print the walk of a frame as things are now; 0 when it is delivered somewhere, 1 when not, 2 for a bad line."""
+    made = _Parser(prog="simvlan trace", add_help=False)
+    made.add_argument("--from", dest="source", required=True)
+    made.add_argument("expression", nargs="?")
+    made.add_argument("--hex", dest="octets")
+    try:
+        options = made.parse_intermixed_args(proc.argv[2:])
+        walk = proc.lab.trace(options.source, frame_of(options.octets, options.expression))
+    except (UsageError, ValueError, OSError, KeyError, Unsupported) as error:
+        proc.write_err(f"simvlan trace: {_text(error)}\n")
+        return 2
+    proc.write(walk.to_text() + "\n")
+    return 0 if walk.deliveries else 1
+
+
+def matrix(proc: Process) -> int:
+    """Print who reaches whom as things are now, and why not; 0 when everybody reaches everybody."""
+    made = _Parser(prog="simvlan matrix", add_help=False)
+    made.add_argument("--between", nargs="+")
+    try:
+        found = proc.lab.matrix(made.parse_args(proc.argv[2:]).between)
+    except (UsageError, ValueError, KeyError, Unsupported) as error:
+        proc.write_err(f"simvlan matrix: {_text(error)}\n")
+        return 2
+    proc.write(found.to_text() + "\n")
+    return 0 if found.complete else 1
 
 
 def parse_line(words: list[str]) -> tuple[argparse.Namespace, Any]:
