@@ -14,15 +14,13 @@ from simvlan.docker.cluster import DIALECT_VARIABLE, cluster_of
 from simvlan.shell.processes import ancestry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from simvlan.tools.program import Process
 
 HIDDEN = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
 """Variables that would lead the real command elsewhere."""
 
 
-def docker(proc: Process) -> int | Generator[Any, Any, int]:
+def docker(proc: Process) -> int:
     """docker and docker-compose."""
     words = list(proc.argv[1:])
     try:
@@ -30,13 +28,12 @@ def docker(proc: Process) -> int | Generator[Any, Any, int]:
     except KeyError as error:
         proc.write_err(f"simvlan: {proc.name}: {error.args[0]}\n")
         return 125
-    engine = cluster_of(proc.lab).engine(node, proc.env.get(DIALECT_VARIABLE))
+    cluster_of(proc.lab).engine(node, proc.env.get(DIALECT_VARIABLE))
     server: Any = getattr(proc, "server", None)
     real = server.sandbox.real.get(proc.name) if server is not None else None
     if real is None:
-        from simvlan.docker.client.main import run
-
-        return run(proc, engine, words)
+        proc.write_err(f"simvlan: the {proc.name} command is not installed: only the real one can speak to the engine\n")
+        return 127
     env = {name: value for name, value in proc.env.items() if name not in HIDDEN}
     folder = server.sandbox.directory / "docker"
     env["DOCKER_HOST"] = f"unix://{socket_of(server, folder, node)}"
