@@ -107,3 +107,17 @@ def test_checksums_are_partial_until_the_offload_is_off() -> None:
         del probe["UDP"].chksum
         sums.append(given == type(probe)(bytes(probe))["UDP"].chksum)
     assert sums == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [("add", "Specified qdisc kind is unknown."), ("replace", "Specified qdisc kind is unknown."),
+     ("change", "Qdisc not found. To create specify NLM_F_CREATE flag.")],
+)  # fmt: skip
+def test_tc_without_a_kind_is_refused(verb: str, said: str) -> None:
+    """As Linux refuses it; with a kind it is taken."""
+    lab = Lab()
+    lab.command("ip", "link", "add", "d0", "type", "dummy")
+    done = lab.command("tc", "qdisc", verb, "dev", "d0", "root")
+    assert (done.exit, done.stderr) == (2, f"Error: {said}\n")
+    assert lab.command("tc", "qdisc", "add", "dev", "d0", "root", "netem", "delay", "1ms").exit == 0
