@@ -605,3 +605,66 @@ def test_27_reserves_hidden_gateways() -> None:
     assert node.endpoint("c1", "a")["IPAddress"] == "10.60.0.2"
     assert node.ip("c1", "route", "show", "default") == ""
     node.refuses(404, "network nosuch not found", start(node, "c9", "nosuch"))
+
+
+# -- published ports ---------------------------------------------------------------------------------------------------
+
+
+def published(port: str, inner: str = "80/tcp", **more: str) -> dict[str, Any]:
+    return {"PortBindings": {inner: [{"HostIp": "", "HostPort": port} | more]}}
+
+
+def test_published_ports_of_a_bridge(node: Node) -> None:
+    """A list and its clashes; nothing is forwarded."""
+    node.run("c1", host=published("8080"), ExposedPorts={"80/tcp": {}, "53/udp": {}})
+    both = [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}]
+    assert node.engine.container_inspect("c1")["NetworkSettings"]["Ports"] == {"53/udp": None, "80/tcp": both}
+    assert node.engine.container_list()[0]["Ports"] == [
+        {"PrivatePort": 53, "Type": "udp"},
+        {"IP": "0.0.0.0", "PublicPort": 8080, "PrivatePort": 80, "Type": "tcp"},
+        {"IP": "::", "PublicPort": 8080, "PrivatePort": 80, "Type": "tcp"},
+    ]
+    made = node.create("c2", host=published("8080"))
+    with pytest.raises(DockerError) as caught:
+        node.engine.container_start(made)
+    text = caught.value.message
+    assert text.startswith(f"{PREFIX}driver failed programming external connectivity on endpoint c2 (")
+    assert text.endswith("): Bind for 0.0.0.0:8080 failed: port is already allocated")
+    assert caught.value.status == 500
+    assert len(node.engine.network_inspect("bridge")["Containers"]) == 1
+    assert [name for name in node.links() if name.startswith("veth")] == [node.links()[-1]]
+    node.engine.container_kill("c1")
+    node.engine.container_start(made)
+    assert node.engine.container_inspect("c1")["NetworkSettings"]["Ports"] == {}
+
+
+def test_ports_nobody_chose_and_ranges(node: Node) -> None:
+    for name, text in (("c1", ""), ("c2", ""), ("c3", "9000-9001"), ("c4", "9000-9001")):
+        node.run(name, host=published(text))
+    got = [
+        node.engine.container_inspect(f"c{n}")["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"]
+        for n in (1, 2, 3, 4)
+    ]
+    assert got == ["32768", "32769", "9000", "9001"]
+    with pytest.raises(DockerError, match="all ports are allocated"):
+        node.run("c5", host=published("9000-9001"))
+    node.run("c6", host=published("9000", "80/udp"))  # another protocol
+    node.run("c7", host=published("7000", HostIp="10.0.2.15"))
+    node.run("c8", host=published("7000", HostIp="127.0.0.1"))
+    node.run("c9", host={"PublishAllPorts": True}, ExposedPorts={"443/tcp": {}})
+    assert node.engine.container_inspect("c9")["NetworkSettings"]["Ports"]["443/tcp"][0]["HostPort"] == "32770"
+
+
+def test_macvlan_publishes_nothing_until_the_container_joins_a_bridge(node: Node) -> None:
+    """As recorded: two such containers with one host port do not clash, until both join a bridge."""
+    node.network("m", "macvlan", "10.60.0.0/24", parent="eth1.60")
+    for name in ("cv", "cw"):
+        node.run(name, "m", host=published("8080"))
+        assert node.engine.container_inspect(name)["NetworkSettings"]["Ports"] == {}
+    node.engine.network_connect("bridge", {"Container": "cv"})
+    assert node.engine.container_inspect("cv")["NetworkSettings"]["Ports"]["80/tcp"]
+    with pytest.raises(DockerError, match=r"endpoint cw \([0-9a-f]{64}\): Bind for 0.0.0.0:8080 failed"):
+        node.engine.network_connect("bridge", {"Container": "cw"})
+    node.engine.network_disconnect("bridge", {"Container": "cv"})
+    assert node.engine.container_inspect("cv")["NetworkSettings"]["Ports"] == {}
+    node.engine.network_connect("bridge", {"Container": "cw"})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from simvlan.docker.errors import DockerError, forbidden, invalid
 from simvlan.docker.model import Container, Endpoint, Network
 from simvlan.docker.netconfig import joined, parse_address
+from simvlan.docker.ports import Ports
 from simvlan.frame import is_valid_ether_addr, parse_mac
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Endpoints:
     def __init__(self, core: Core, networks: Networks) -> None:
         self.core = core
         self.networks = networks
+        self.ports = Ports(core)
 
     def join(self, container: Container, sandbox: Sandbox, network: Network, wish: Json) -> Endpoint:
         """Give a running container a place on a network; a refusal leaves neither address nor device."""
@@ -37,7 +39,9 @@ class Endpoints:
             driver.create_endpoint(network, endpoint)
             driver.join(network, endpoint, sandbox.netns)
             sandbox.add(network, endpoint, driver.prefix)
+            self.ports.publish(container, network, endpoint)
         except DockerError:
+            sandbox.remove(endpoint)
             driver.leave(network, endpoint)
             self.networks.book.withdraw(network, endpoint)
             raise
@@ -49,6 +53,8 @@ class Endpoints:
     def leave(self, container: Container, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> None:
         """Take a container off a network."""
         sandbox.remove(endpoint)
+        if self.ports.publishes(container, endpoint):
+            self.ports.withdraw(container)
         self.networks.drivers[network.driver].leave(network, endpoint)
         self.networks.book.withdraw(network, endpoint)
         del network.endpoints[endpoint.id]

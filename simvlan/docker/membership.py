@@ -84,3 +84,5 @@ class Membership:
         if sandbox is None or found is None:
             raise internal(f"container {container.id} is not connected to network {network.name}")
         self.networking.endpoints.leave(container, sandbox, network, found)
+        for other, endpoint in sandbox.joined:
+            self.networking.endpoints.ports.publish(container, other, endpoint)

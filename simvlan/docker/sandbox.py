@@ -127,7 +127,9 @@ class Sandbox:
                 say()
 
     def remove(self, endpoint: Endpoint) -> None:
-        """Take an endpoint's device away and choose the default route anew."""
+        """Take an endpoint's device away, if it is here, and choose the default route anew."""
+        if not any(entry[1] is endpoint for entry in self.joined):
+            return
         dev = self.netns.devices.get(endpoint.ifname)
         if dev is not None:
             link_del(self.core.net, dev)

@@ -120,10 +120,7 @@ class Shapes:
 
     def _ports(self, container: Container) -> Json:
         """What a bridge publishes or exposes; macvlan and ipvlan do neither."""
-        if not any(network.driver == "bridge" for network, _ in self.lifecycle.networking.joined(container)):
-            return {}
-        exposed = dict.fromkeys(container.config.get("ExposedPorts") or {})
-        return dict(sorted(exposed.items()))
+        return self.lifecycle.networking.endpoints.ports.shown(container)
 
     def _networks(self, container: Container) -> Json:
         here = {network.name: (network, endpoint) for network, endpoint in self.lifecycle.networking.joined(container)}
@@ -229,10 +226,13 @@ class Shapes:
         return shown
 
     def _port_list(self, container: Container) -> list[Json]:
-        ports = []
-        for port in self._ports(container):
+        ports: list[Json] = []
+        for port, bindings in self._ports(container).items():
             number, _, proto = port.partition("/")
-            ports.append({"PrivatePort": int(number), "Type": proto or "tcp"})
+            inner = {"PrivatePort": int(number), "Type": proto or "tcp"}
+            for each in bindings or [{}]:
+                outer = {"IP": each["HostIp"], "PublicPort": int(each["HostPort"])} if each else {}
+                ports.append(outer | inner)
         return ports
 
     def status_text(self, container: Container) -> str:

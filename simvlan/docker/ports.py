@@ -1,0 +1,124 @@
+"""Published ports of containers on bridge networks: who has which port of the node. Mirrors libnetwork/portallocator.
+
+A list, no more: nothing is forwarded, for NAT is not simulated. macvlan and ipvlan publish nothing, as in Docker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simvlan.docker.errors import internal, invalid
+from simvlan.docker.model import Container, Endpoint, Network
+
+if TYPE_CHECKING:
+    from simvlan.docker.core import Core
+
+Bindings = dict[str, "list[dict[str, str]] | None"]
+FIRST, LAST = 32_768, 60_999
+"""net.ipv4.ip_local_port_range: where ports nobody chose come from."""
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+class Ports:
+    """The ports of one node."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._taken: dict[tuple[str, int, str], str] = {}
+        """(address, port, protocol) -> container."""
+        self._of: dict[str, tuple[str, Bindings]] = {}
+        """Container -> the endpoint that publishes, and what."""
+        self._next = FIRST
+
+    def shown(self, container: Container) -> Bindings:
+        """NetworkSettings.Ports: what is published; nothing unless the container is on a bridge."""
+        return dict(self._of.get(container.id, ("", {}))[1])
+
+    def publishes(self, container: Container, endpoint: Endpoint) -> bool:
+        """Whether this endpoint has the container's ports."""
+        return self._of.get(container.id, ("", {}))[0] == endpoint.id
+
+    def publish(self, container: Container, network: Network, endpoint: Endpoint) -> None:
+        """Take the container's ports for an endpoint on a bridge, unless another endpoint has them.
+
+        Raises:
+            DockerError: 500 `... port is already allocated`; none is then taken.
+        """
+        if network.driver != "bridge":
+            if container.host_config.get("PortBindings"):
+                self.core.note(f"container {container.name}: {network.driver} driver does not support port mappings")
+            return
+        if network.internal or container.id in self._of:
+            return
+        made: Bindings = {}
+        self._of[container.id] = (endpoint.id, made)
+        try:
+            for port, wishes in sorted(wanted(container).items()):
+                made[port] = [each for wish in wishes for each in self._bind(container, port, wish)] or None
+        except PortTaken as taken:
+            self.withdraw(container)
+            failed = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
+            raise internal(f"{failed}: {taken}") from None
+        if any(made.values()):
+            self.core.note(f"container {container.name}: its published ports are listed, but no NAT is simulated")
+
+    def _bind(self, container: Container, port: str, wish: dict[str, str]) -> list[dict[str, str]]:
+        proto = port.partition("/")[2] or "tcp"
+        addresses = EVERYWHERE if not wish.get("HostIp") else (wish["HostIp"],)
+        number = self._free(addresses, wish.get("HostPort") or "", proto)
+        for address in addresses:
+            self._taken[address, number, proto] = container.id
+        return [{"HostIp": address, "HostPort": str(number)} for address in addresses]
+
+    def _free(self, addresses: tuple[str, ...], text: str, proto: str) -> int:
+        """The port that is asked for, the first free of a range, or the next of the node's own range."""
+        if not text or text == "0":
+            return self._ephemeral(addresses, proto)
+        first, dash, last = text.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise invalid(f"invalid port specification: {text!r}")
+        for number in range(int(first), int(last or first) + 1):
+            if not self._clash(addresses, number, proto):
+                return number
+        if dash:
+            raise PortTaken("all ports are allocated")
+        raise PortTaken(f"Bind for {addresses[0]}:{first} failed: port is already allocated")
+
+    def _ephemeral(self, addresses: tuple[str, ...], proto: str) -> int:
+        for _ in range(FIRST, LAST + 1):
+            number, self._next = self._next, self._next + 1 if self._next < LAST else FIRST
+            if not self._clash(addresses, number, proto):
+                return number
+        raise PortTaken("all ports are allocated")
+
+    def _clash(self, addresses: tuple[str, ...], number: int, proto: str) -> bool:
+        """A port is taken for an address, or for all addresses of its family."""
+        for address, taken, other in self._taken:
+            if (taken, other) == (number, proto) and any(_same(address, each) for each in addresses):
+                return True
+        return False
+
+    def withdraw(self, container: Container) -> None:
+        """Give a container's ports back."""
+        self._of.pop(container.id, None)
+        self._taken = {key: owner for key, owner in self._taken.items() if owner != container.id}
+
+
+class PortTaken(Exception):  # noqa: N818 - an answer, worded as Docker words it
+    """No port to be had."""
+
+
+def _same(one: str, two: str) -> bool:
+    """Two addresses to bind to clash: equal, or one of them stands for all of its family."""
+    return one == two or ((":" in one) == (":" in two) and (one in EVERYWHERE or two in EVERYWHERE))
+
+
+def wanted(container: Container) -> dict[str, list[dict[str, str]]]:
+    """Every exposed or published port, with the bindings asked for."""
+    host, exposed = container.host_config, container.config.get("ExposedPorts") or {}
+    made: dict[str, list[Any]] = {port: [] for port in exposed}
+    for port, wishes in (host.get("PortBindings") or {}).items():
+        made[port] = list(wishes or [{}])
+    if host.get("PublishAllPorts"):
+        made = {port: wishes or [{}] for port, wishes in made.items()}
+    return made
