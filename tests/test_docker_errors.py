@@ -315,6 +315,25 @@ def test_exhausted(node: Node) -> None:
     node.run("outside", "t", ip="10.60.0.99")
 
 
+def test_a_refused_family_gives_the_other_back(node: Node) -> None:
+    node.network("t", "macvlan", "10.60.0.0/24", "2001:db8::/64", parent="eth1.60", ipv6=True)
+    node.run("c1", "t", ip6="2001:db8::77")
+    node.refuses(403, f"{PREFIX}Address already in use", start(node, "c2", "t", ip6="2001:db8::77"))
+    node.run("c3", "t")
+    assert node.endpoint("c3", "t")["IPAddress"] == "10.60.0.3"
+
+
+@pytest.mark.parametrize("driver", ["macvlan", "ipvlan", "bridge"])
+def test_an_address_of_no_subnet(node: Node, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cannot happen through the API; the driver checks all the same, and leaves no device behind."""
+    node.network("t", driver, "10.60.0.0/24", **({"parent": "eth1.60"} if driver != "bridge" else {}))
+    monkeypatch.setattr("simvlan.docker.drivers.driver.block_of", lambda *_: None)
+    before = node.links()
+    with pytest.raises(DockerError, match=f"^{PREFIX}could not find a valid ipv4 subnet for endpoint [0-9a-f]{{64}}$"):
+        start(node, "c1", "t")()
+    assert node.links() == before
+
+
 def test_network_that_is_not_there(node: Node) -> None:
     node.refuses(404, f"{PREFIX}network nosuch not found", start(node, "c1", "nosuch"))
     ident = node.network("t", "macvlan", "10.60.0.0/24")

@@ -269,6 +269,7 @@ def test_the_headline_network(either: Node) -> None:
     assert found == (["192.168.11.0", "192.168.11.1"] if newer else ["192.168.11.1", "192.168.11.2"])
     assert ("default via 192.168.11.0 dev eth0" in either.ip("c1", "route")) != newer
     assert either.ping("c1", found[1])
+    assert f"inet {found[0]}/16 brd 192.168.255.255 scope global eth0" in either.ip("c1", "addr")
 
 
 def test_across_nodes_and_vlans() -> None:

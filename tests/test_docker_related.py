@@ -159,14 +159,14 @@ def test_r7_gateway_selection(node: Node) -> None:
     """The way out moves with connect and disconnect; a network of one family does not take the other's."""
     node.network("four", "bridge", "10.4.0.0/24")
     node.network("six", "ipvlan", "2001:db8:6::/64", parent="di-dummy0", ipv4=False, ipv6=True)
-    node.network("both", "bridge", "10.5.0.0/24", "2001:db8:5::/64", ipv6=True)
+    node.network("zboth", "bridge", "10.5.0.0/24", "2001:db8:5::/64", ipv6=True)
     node.run("ctr", "six")
     assert default(node, "ctr") == ""
     connect(node, "four", "ctr")
     assert "via 10.4.0.1" in default(node, "ctr")
-    connect(node, "both", "ctr")  # both families before one
+    connect(node, "zboth", "ctr")  # both families before one
     assert "via 10.5.0.1" in default(node, "ctr")
-    disconnect(node, "both", "ctr")
+    disconnect(node, "zboth", "ctr")
     assert "via 10.4.0.1" in default(node, "ctr")
     disconnect(node, "four", "ctr")
     assert default(node, "ctr") == ""

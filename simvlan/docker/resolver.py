@@ -32,8 +32,6 @@ class EmbeddedResolver:
 
     @staticmethod
     def _on(network: Network, name: str) -> list[str]:
-        if not network.user_defined:
-            return []
         bare = name.removesuffix(f".{network.name}")
         wanted = {each.lower() for each in (name, bare)}
         return [
@@ -55,6 +53,6 @@ class EmbeddedResolver:
         """The name of an address on one of the container's networks, followed by the network's."""
         for network, _ in self._joined():
             for endpoint in network.endpoints.values():
-                if network.user_defined and address in (endpoint.ipv4, endpoint.ipv6) and endpoint.dns_names:
+                if address in (endpoint.ipv4, endpoint.ipv6) and endpoint.dns_names:
                     return f"{endpoint.dns_names[0]}.{network.name}"
         return None
