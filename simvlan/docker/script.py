@@ -32,7 +32,7 @@ def docker(proc: Process) -> int:
     server: Any = getattr(proc, "server", None)
     real = server.sandbox.real.get(proc.name) if server is not None else None
     if real is None:
-        proc.write_err(f"simvlan: the {proc.name} command is not installed: only the real one can speak to the engine\n")
+        proc.write_err(f"simvlan: the {proc.name} command is not installed: only the real one speaks to the engine\n")
         return 127
     env = {name: value for name, value in proc.env.items() if name not in HIDDEN}
     folder = server.sandbox.directory / "docker"
