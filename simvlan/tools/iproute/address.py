@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, EOPNOTSUPP
 from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError
+from simvlan.tools.iproute import keywords
 from simvlan.tools.iproute.address_show import FOREVER, flush, show
-from simvlan.tools.iproute.args import Args, Prefix, address, look_up, matches, need, prefix, table, u32
+from simvlan.tools.iproute.args import Args, Prefix, address, matches, need, prefix, table, u32
 from simvlan.tools.iproute.errors import (
-    USAGE,
-    Quit,
     duplicate,
     duplicate_or_garbage,
     invalid,
     missing,
     refuse,
 )
-from simvlan.tools.iproute.names import SCOPES, value_of
+from simvlan.tools.iproute.names import SCOPES
 from simvlan.tools.iproute.usage import usage
 
 if TYPE_CHECKING:
@@ -50,12 +48,7 @@ def do_address(ctx: Context, args: Args) -> None:
     if not args:
         show(ctx, args)
         return
-    word = args.take()
-    verb = look_up(_VERBS, word)
-    if verb is None:
-        raise Quit(USAGE, f'Command "{word}" is unknown, try "ip address help".\n')
-    if verb == "help":
-        raise usage("address")
+    verb = keywords.verb(args, _VERBS, "ip address")
     if verb in ("save", "showdump", "restore"):
         raise refuse(f"ip address {verb}")
     if verb == "show":
@@ -88,9 +81,6 @@ class AddressWords:
     noprefixroute: bool = False
 
 
-Rule = Callable[["Context", AddressWords, Args], None]
-
-
 def _peer(ctx: Context, words: AddressWords, args: Args) -> None:
     text = args.value()
     if words.peer is not None:
@@ -108,31 +98,7 @@ def _broadcast(ctx: Context, words: AddressWords, args: Args) -> None:
         words.family = "inet"
 
 
-def _refused(ctx: Context, words: AddressWords, args: Args) -> None:
-    raise refuse(f"the option {args.words[args.at - 1]} of ip address")
-
-
-def _scope(ctx: Context, words: AddressWords, args: Args) -> None:
-    text = args.value()
-    words.scope = value_of(SCOPES, text)
-    if words.scope is None:
-        raise invalid("invalid scope value.", text)
-
-
-def _dev(ctx: Context, words: AddressWords, args: Args) -> None:
-    words.dev = args.value()
-
-
-def _label(ctx: Context, words: AddressWords, args: Args) -> None:
-    words.label = args.value()
-
-
-def _metric(ctx: Context, words: AddressWords, args: Args) -> None:
-    text = args.value()
-    words.metric = need(u32, text, invalid('"metric" value is invalid\n', text))
-
-
-def _lifetime(key: str) -> Rule:
+def _lifetime(key: str) -> keywords.Rule[AddressWords]:
     def rule(ctx: Context, words: AddressWords, args: Args) -> None:
         if getattr(words, key) is not None:
             raise duplicate(key, args.words[args.at - 1])
@@ -143,10 +109,6 @@ def _lifetime(key: str) -> Rule:
     return rule
 
 
-def _noprefixroute(ctx: Context, words: AddressWords, args: Args) -> None:
-    words.noprefixroute = True
-
-
 def _readonly(ctx: Context, words: AddressWords, args: Args) -> None:
     ctx.warn(f"Warning: {args.words[args.at - 1]} option is not mutable from userspace\n")
 
@@ -155,42 +117,38 @@ def _ipv6_only(ctx: Context, words: AddressWords, args: Args) -> None:
     ctx.warn(f"Warning: {args.words[args.at - 1]} option can be set only for IPv6 addresses\n")
 
 
-_RULES: list[tuple[str, Rule]] = [
+_RULES: list[tuple[str, keywords.Rule[AddressWords]]] = [
     ("=peer|=remote", _peer),
     ("broadcast|=brd", _broadcast),
-    ("=anycast", _refused),
-    ("=scope", _scope),
-    ("=dev", _dev),
-    ("=label", _label),
-    ("metric|priority|preference", _metric),
+    ("=anycast", keywords.refused("ip address")),
+    ("=scope", keywords.named("scope", SCOPES, "invalid scope value.")),
+    ("=dev", keywords.text("dev")),
+    ("=label", keywords.text("label")),
+    ("metric|priority|preference", keywords.number("metric", '"metric" value is invalid\n')),
     ("valid_lft", _lifetime("valid_lft")),
     ("preferred_lft", _lifetime("preferred_lft")),
     ("=secondary|=temporary|=dadfailed|=deprecated|=tentative|=permanent|=stable-privacy", _readonly),
     ("=nodad|=optimistic|=home|=mngtmpaddr", _ipv6_only),
-    ("=noprefixroute", _noprefixroute),
-    ("=autojoin", _refused),
+    ("=noprefixroute", keywords.switch("noprefixroute")),
+    ("=autojoin", keywords.refused("ip address")),
 ]
 _WORDS = table(_RULES)
 
 
 def parse(ctx: Context, args: Args) -> AddressWords:
     """Read the words of a request."""
-    words = AddressWords(ctx.opt.family)
-    while args:
-        word = args.take()
-        rule = look_up(_WORDS, word)
-        if rule is not None:
-            rule(ctx, words, args)
-            continue
-        if word == "local":
-            word = args.value()
-        if matches(word, "help"):
-            raise usage("address")
-        if words.local is not None:
-            raise duplicate_or_garbage("local", word)
-        words.local, words.local_text = prefix(word, words.family), word
-        words.family = words.family or (None if words.local.unset else "inet")
-    return words
+    return keywords.read(ctx, args, _WORDS, AddressWords(ctx.opt.family), _local)
+
+
+def _local(ctx: Context, into: AddressWords, args: Args, word: str) -> None:
+    if word == "local":
+        word = args.value()
+    if matches(word, "help"):
+        raise usage("address")
+    if into.local is not None:
+        raise duplicate_or_garbage("local", word)
+    into.local, into.local_text = prefix(word, into.family), word
+    into.family = into.family or (None if into.local.unset else "inet")
 
 
 def modify(ctx: Context, args: Args, verb: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simvlan.frame import mac_text
+from simvlan.tools.iproute import keywords
 from simvlan.tools.iproute.args import Args, atoi, look_up, matches, table, u32
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import USAGE, Failed, Quit, duplicate, duplicate_or_garbage, invalid, refuse
@@ -39,12 +40,7 @@ def do_fdb(ctx: Context, args: Args) -> None:
     if not args:
         show(ctx, args)
         return
-    word = args.take()
-    verb = look_up(_VERBS, word)
-    if verb is None:
-        raise Quit(USAGE, f'Command "{word}" is unknown, try "bridge fdb help".\n')
-    if verb == "help":
-        raise usage("fdb")
+    verb = keywords.verb(args, _VERBS, "bridge fdb")
     if verb in ("show", "get"):
         (show if verb == "show" else get)(ctx, args)
     elif verb == "flush":
@@ -77,50 +73,44 @@ class FdbWords:
         return "dynamic" if "dynamic" in self.states else "static"
 
 
-_WORDS = table(
-    [
-        ("=dev", "dev"),
-        ("=dst|=nhid|=port|=vni|=src_vni|=via", "refused"),
-        ("=self", "self"),
-        ("master", "master"),
-        ("router", "refused"),
-        ("local|permanent", "permanent"),
-        ("temp|static", "static"),
-        ("dynamic", "dynamic"),
-        ("vlan", "vlan"),
-        ("use", "use"),
-        ("extern_learn", "refused"),
-        ("sticky", "sticky"),
-    ]
-)
+def _vlan(ctx: Context, into: FdbWords, args: Args) -> None:
+    if into.vlan is not None:
+        raise duplicate_or_garbage("vlan", args.words[args.at - 1])
+    into.vlan = atoi(args.value())
 
 
-def _parse(ctx: Context, args: Args) -> FdbWords:
-    words = FdbWords()
-    while args:
-        word = args.take()
-        key = look_up(_WORDS, word)
-        if key is None:
-            if word == "to":
-                word = args.value()
-            if matches(word, "help"):
-                raise usage("fdb")
-            if words.mac is not None:
-                raise duplicate_or_garbage("to", word)
-            words.mac = word
-        elif key == "refused":
-            raise refuse(f"the option {word} of bridge fdb")
-        elif key == "dev":
-            words.dev = args.value()
-        elif key == "vlan":
-            if words.vlan is not None:
-                raise duplicate_or_garbage("vlan", word)
-            words.vlan = atoi(args.value())
-        elif key in ("permanent", "static", "dynamic"):
-            words.states.add(key)
-        else:
-            setattr(words, {"self": "to_self", "master": "to_master"}.get(key, key), True)
-    return words
+def _state_word(state: str) -> keywords.Rule[FdbWords]:
+    def rule(ctx: Context, into: FdbWords, args: Args) -> None:
+        into.states.add(state)
+
+    return rule
+
+
+_RULES: list[tuple[str, keywords.Rule[FdbWords]]] = [
+    ("=dev", keywords.text("dev")),
+    ("=dst|=nhid|=port|=vni|=src_vni|=via", keywords.refused("bridge fdb")),
+    ("=self", keywords.switch("to_self")),
+    ("master", keywords.switch("to_master")),
+    ("router", keywords.refused("bridge fdb")),
+    ("local|permanent", _state_word("permanent")),
+    ("temp|static", _state_word("static")),
+    ("dynamic", _state_word("dynamic")),
+    ("vlan", _vlan),
+    ("use", keywords.switch("use")),
+    ("extern_learn", keywords.refused("bridge fdb")),
+    ("sticky", keywords.switch("sticky")),
+]
+_WORDS = table(_RULES)
+
+
+def _to(ctx: Context, into: FdbWords, args: Args, word: str) -> None:
+    if word == "to":
+        word = args.value()
+    if matches(word, "help"):
+        raise usage("fdb")
+    if into.mac is not None:
+        raise duplicate_or_garbage("to", word)
+    into.mac = word
 
 
 def read_mac(text: str) -> int:
@@ -135,7 +125,7 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     """Add, replace or delete an entry; `append` is refused by the kernel's own rules only."""
     from simvlan.rtnl.fdb import fdb_add, fdb_del
 
-    words = _parse(ctx, args)
+    words = keywords.read(ctx, args, _WORDS, FdbWords(), _to)
     if words.dev is None or words.mac is None:
         raise Failed(USAGE, "Device and address are required arguments.\n")
     mac = read_mac(words.mac)

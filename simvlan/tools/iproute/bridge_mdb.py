@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simvlan.frame import IPV4, IPV6, mac_text
-from simvlan.tools.iproute.args import Args, atoi, ip_text, lladdr, look_up, matches, table
+from simvlan.tools.iproute import keywords
+from simvlan.tools.iproute.args import Args, atoi, ip_text, lladdr, matches, table
 from simvlan.tools.iproute.context import Record
-from simvlan.tools.iproute.errors import USAGE, Failed, Quit, duplicate, refuse
+from simvlan.tools.iproute.errors import USAGE, Failed, duplicate, refuse
 from simvlan.tools.iproute.jsonout import dump
 from simvlan.tools.iproute.link_show import by_index
 from simvlan.tools.iproute.usage import usage
@@ -25,16 +27,36 @@ def do_mdb(ctx: Context, args: Args) -> None:
     if not args:
         show(ctx, args)
         return
-    word = args.take()
-    verb = look_up(_VERBS, word)
-    if verb is None:
-        raise Quit(USAGE, f'Command "{word}" is unknown, try "bridge mdb help".\n')
-    if verb == "help":
-        raise usage("mdb")
+    verb = keywords.verb(args, _VERBS, "bridge mdb")
     if verb == "show":
         show(ctx, args)
     else:
         modify(ctx, args, verb)
+
+
+@dataclass
+class MdbWords:
+    """A request as typed."""
+
+    dev: str | None = None
+    grp: str | None = None
+    port: str | None = None
+    vid: str = "0"
+    permanent: bool = False
+
+
+_RULES: list[tuple[str, keywords.Rule[MdbWords]]] = [
+    *((f"={key}", keywords.text(key)) for key in ("dev", "grp", "port", "vid")),
+    ("=src", keywords.refused("bridge mdb")),
+    ("=permanent", keywords.switch("permanent")),
+]
+_WORDS = table(_RULES)
+
+
+def _other(ctx: Context, into: MdbWords, args: Args, word: str) -> None:
+    """Pass over anything else: bridge does not look at it."""
+    if word != "temp" and matches(word, "help"):
+        raise usage("mdb")
 
 
 def modify(ctx: Context, args: Args, verb: str) -> None:
@@ -43,36 +65,20 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     from simvlan.errors import RtnlError
     from simvlan.rtnl.mdb import mdb_add, mdb_del
 
-    named, permanent = _parse(args)
-    if not all(key in named for key in ("dev", "grp", "port")):
+    words = keywords.read(ctx, args, _WORDS, MdbWords(), _other)
+    if words.dev is None or words.grp is None or words.port is None:
         raise Failed(USAGE, "Device, group address and port name are required arguments.\n")
-    bridge, port = ctx.need(named["dev"]), ctx.need(named["port"])
-    family, group = _group(named["grp"])
-    vid = atoi(named.get("vid", "0"))
+    bridge, port = ctx.need(words.dev), ctx.need(words.port)
+    family, group = _group(words.grp)
+    vid = atoi(words.vid)
     with ctx.kernel():
         if not isinstance(bridge, Bridge):
             raise RtnlError(95, "Device is not a bridge")
         if verb == "add":
-            mdb_add(ctx.net, bridge, port, family, group, vid, permanent)
+            mdb_add(ctx.net, bridge, port, family, group, vid, words.permanent)
         else:
             mdb_del(ctx.net, bridge, port, family, group, vid)
     ctx.net.drain()
-
-
-def _parse(args: Args) -> tuple[dict[str, str], bool]:
-    named: dict[str, str] = {}
-    permanent = False
-    while args:
-        word = args.take()
-        if word in ("dev", "grp", "port", "vid"):
-            named[word] = args.value()
-        elif word == "src":
-            raise refuse("the option src of bridge mdb")
-        elif word == "permanent":
-            permanent = True
-        elif word != "temp" and matches(word, "help"):
-            raise usage("mdb")
-    return named, permanent
 
 
 def _group(text: str) -> tuple[int, int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simvlan.tools.iproute.args import Args, atoi, look_up, matches, table
+from simvlan.tools.iproute import keywords
+from simvlan.tools.iproute.args import Args, atoi, matches, table
 from simvlan.tools.iproute.context import Record
-from simvlan.tools.iproute.errors import USAGE, Failed, Quit, duplicate, refuse
+from simvlan.tools.iproute.errors import USAGE, Failed, duplicate, refuse
 from simvlan.tools.iproute.link_show import by_index
-from simvlan.tools.iproute.usage import usage
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
@@ -36,12 +36,7 @@ def do_vlan(ctx: Context, args: Args) -> None:
     if not args:
         show(ctx, args)
         return
-    word = args.take()
-    verb = look_up(_VERBS, word)
-    if verb is None:
-        raise Quit(USAGE, f'Command "{word}" is unknown, try "bridge vlan help".\n')
-    if verb == "help":
-        raise usage("vlan")
+    verb = keywords.verb(args, _VERBS, "bridge vlan")
     if verb in ("tunnelshow", "set", "global"):
         raise refuse(f"bridge vlan {verb}")
     if verb == "show":
@@ -63,32 +58,35 @@ class VlanWords:
     untagged: bool = False
 
 
-def _parse(args: Args) -> VlanWords:
-    words = VlanWords()
-    while args:
-        word = args.take()
-        if word == "dev":
-            words.dev = args.value()
-        elif word == "vid":
-            first, dash, last = args.value().partition("-")
-            words.vid = atoi(first)
-            words.end = atoi(last) if dash else None
-        elif word in ("pvid", "untagged"):
-            setattr(words, word, True)
-        elif word in ("self", "master"):
-            setattr(words, f"to_{word}", True)
-        elif word == "tunnel_info":
-            raise refuse("the option tunnel_info of bridge vlan")
-        elif matches(word, "help"):
-            args.value()
-    return words
+def _vid(ctx: Context, into: VlanWords, args: Args) -> None:
+    first, dash, last = args.value().partition("-")
+    into.vid = atoi(first)
+    into.end = atoi(last) if dash else None
+
+
+_RULES: list[tuple[str, keywords.Rule[VlanWords]]] = [
+    ("=dev", keywords.text("dev")),
+    ("=vid", _vid),
+    ("=pvid", keywords.switch("pvid")),
+    ("=untagged", keywords.switch("untagged")),
+    ("=self", keywords.switch("to_self")),
+    ("=master", keywords.switch("to_master")),
+    ("=tunnel_info", keywords.refused("bridge vlan")),
+]
+_WORDS = table(_RULES)
+
+
+def _other(ctx: Context, into: VlanWords, args: Args, word: str) -> None:
+    """Pass over anything else: bridge does not look at it."""
+    if matches(word, "help"):
+        args.value()
 
 
 def modify(ctx: Context, args: Args, verb: str) -> None:
     """Put a port into VLANs or take it out."""
     from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del
 
-    words = _parse(args)
+    words = keywords.read(ctx, args, _WORDS, VlanWords(), _other)
     if words.dev is None or words.vid is None or words.vid == -1:
         raise Failed(USAGE, "Device and VLAN ID are required arguments.\n")
     dev = ctx.device(words.dev)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EINVAL
 from typing import TYPE_CHECKING, Any
 
 from simvlan.errors import RtnlError
 from simvlan.frame import mac_text
-from simvlan.tools.iproute.args import Args, Prefix, address, ip_text, lladdr, look_up, matches, number, prefix, table
+from simvlan.tools.iproute import keywords
+from simvlan.tools.iproute.args import Args, Prefix, address, ip_text, lladdr, matches, number, prefix, table
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import (
     REFUSED,
@@ -58,12 +58,7 @@ def do_neigh(ctx: Context, args: Args) -> None:
     if not args:
         show(ctx, args)
         return
-    word = args.take()
-    verb = look_up(_VERBS, word)
-    if verb is None:
-        raise Quit(USAGE, f'Command "{word}" is unknown, try "ip neigh help".\n')
-    if verb == "help":
-        raise usage("neigh")
+    verb = keywords.verb(args, _VERBS, "ip neigh")
     if verb in ("show", "get", "flush"):
         {"show": show, "get": get, "flush": flush}[verb](ctx, args)
     else:
@@ -99,16 +94,6 @@ class NeighWords:
     protocol: int = 0
 
 
-Rule = Callable[["Context", NeighWords, Args], None]
-
-
-def _lladdr(ctx: Context, words: NeighWords, args: Args) -> None:
-    text = args.value()
-    if words.lladdr is not None:
-        raise duplicate("lladdr", text)
-    words.lladdr = text
-
-
 def _nud(ctx: Context, words: NeighWords, args: Args) -> None:
     text = args.value()
     state = nud_state(text)
@@ -124,59 +109,33 @@ def _proxy(ctx: Context, words: NeighWords, args: Args) -> None:
     words.dst, words.proxy = address(text, ctx.opt.family), True
 
 
-def _dev(ctx: Context, words: NeighWords, args: Args) -> None:
-    words.dev = args.value()
-
-
-def _protocol(ctx: Context, words: NeighWords, args: Args) -> None:
-    text = args.value()
-    value = value_of(PROTOCOLS, text)
-    if value is None:
-        raise invalid('"protocol" value is invalid\n', text)
-    words.protocol = value
-
-
-def _set(key: str) -> Rule:
-    def rule(ctx: Context, words: NeighWords, args: Args) -> None:
-        setattr(words, key, True)
-
-    return rule
-
-
-def _refused(ctx: Context, words: NeighWords, args: Args) -> None:
-    raise refuse(f"the option {args.words[args.at - 1]} of ip neigh")
-
-
-_RULES: list[tuple[str, Rule]] = [
-    ("lladdr", _lladdr),
+_RULES: list[tuple[str, keywords.Rule[NeighWords]]] = [
+    ("lladdr", keywords.text("lladdr", once="lladdr")),
     ("=nud", _nud),
     ("proxy", _proxy),
-    ("=router", _set("router")),
-    ("=use", _set("use")),
-    ("=managed", _refused),
-    ("extern_learn", _set("extern_learn")),
-    ("=dev", _dev),
-    ("protocol", _protocol),
+    ("=router", keywords.switch("router")),
+    ("=use", keywords.switch("use")),
+    ("=managed", keywords.refused("ip neigh")),
+    ("extern_learn", keywords.switch("extern_learn")),
+    ("=dev", keywords.text("dev")),
+    ("protocol", keywords.named("protocol", PROTOCOLS, '"protocol" value is invalid\n')),
 ]
 _WORDS = table(_RULES)
 
 
 def _parse(ctx: Context, args: Args) -> NeighWords:
-    words = NeighWords()
-    while args:
-        word = args.take()
-        rule = look_up(_WORDS, word)
-        if rule is not None:
-            rule(ctx, words, args)
-            continue
-        if word == "to" or matches(word, "help"):
-            word = args.value()
-        if words.dst is not None:
-            raise duplicate_or_garbage("to", word)
-        words.dst = address(word, ctx.opt.family)
-    if words.dst is None or (words.dev is None and not words.proxy):
+    into = keywords.read(ctx, args, _WORDS, NeighWords(), _to)
+    if into.dst is None or (into.dev is None and not into.proxy):
         raise Quit(USAGE, "Device and destination are required arguments.\n")
-    return words
+    return into
+
+
+def _to(ctx: Context, into: NeighWords, args: Args, word: str) -> None:
+    if word == "to" or matches(word, "help"):
+        word = args.value()
+    if into.dst is not None:
+        raise duplicate_or_garbage("to", word)
+    into.dst = address(word, ctx.opt.family)
 
 
 def modify(ctx: Context, args: Args, verb: str) -> None:

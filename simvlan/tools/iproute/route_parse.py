@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from simvlan.tools.iproute.args import Args, Prefix, address, look_up, matches, need, prefix, refuse_ipv6, table, u32
-from simvlan.tools.iproute.errors import duplicate_or_garbage, invalid, refuse
+from simvlan.tools.iproute import keywords
+from simvlan.tools.iproute.args import Args, Prefix, address, matches, need, prefix, refuse_ipv6, table, u32
+from simvlan.tools.iproute.errors import duplicate_or_garbage, invalid
 from simvlan.tools.iproute.names import PROTOCOLS, SCOPES, TABLES, route_type, value_of
 from simvlan.tools.iproute.usage import usage
 
@@ -61,19 +61,9 @@ class RouteWords:
         return LOCAL_TABLE if self.type in ("local", "broadcast", "nat", "anycast") else MAIN_TABLE
 
 
-Rule = Callable[["Context", RouteWords, Args], None]
-
-
 def parse_route(ctx: Context, args: Args) -> RouteWords:
     """Read a route; one without a destination is asked for help."""
-    words = RouteWords(ctx.opt.family)
-    while args:
-        word = args.take()
-        rule = look_up(_WORDS, word)
-        if rule is not None:
-            rule(ctx, words, args)
-        else:
-            _destination(ctx, words, args, word)
+    words = keywords.read(ctx, args, _WORDS, RouteWords(ctx.opt.family), _destination)
     if words.dst is None:
         raise usage("route")
     return words
@@ -119,35 +109,12 @@ def _via(ctx: Context, words: RouteWords, args: Args) -> None:
     words.family = "inet"
 
 
-def _dev(ctx: Context, words: RouteWords, args: Args) -> None:
-    words.dev = args.value()
-
-
 def _tos(ctx: Context, words: RouteWords, args: Args) -> None:
     text = args.value()
     value = int(text, 16) if text[:2] != "0x" and all(c in "0123456789abcdefABCDEF" for c in text) else u32(text)
     if value is None or value > 255:
         raise invalid('"tos" value is invalid\n', text)
     words.tos = value
-
-
-def _metric(ctx: Context, words: RouteWords, args: Args) -> None:
-    text = args.value()
-    words.metric = need(u32, text, invalid('"metric" value is invalid\n', text))
-
-
-def _scope(ctx: Context, words: RouteWords, args: Args) -> None:
-    text = args.value()
-    words.scope = value_of(SCOPES, text)
-    if words.scope is None:
-        raise invalid('invalid "scope" value\n', text)
-
-
-def _proto(ctx: Context, words: RouteWords, args: Args) -> None:
-    text = args.value()
-    words.proto = value_of(PROTOCOLS, text)
-    if words.proto is None:
-        raise invalid('"protocol" value is invalid\n', text)
 
 
 def table_number(text: str) -> int | None:
@@ -162,11 +129,7 @@ def _table(ctx: Context, words: RouteWords, args: Args) -> None:
         raise invalid('"table" value is invalid\n', text)
 
 
-def _onlink(ctx: Context, words: RouteWords, args: Args) -> None:
-    words.onlink = True
-
-
-def _rtax(name: str, problem: str = "") -> Rule:
+def _rtax(name: str, problem: str = "") -> keywords.Rule[RouteWords]:
     """A metric of the route's packets; `lock` before the number makes it final."""
 
     def rule(ctx: Context, words: RouteWords, args: Args) -> None:
@@ -182,33 +145,29 @@ def _rtax(name: str, problem: str = "") -> Rule:
     return rule
 
 
-def _refused(ctx: Context, words: RouteWords, args: Args) -> None:
-    raise refuse(f"the option {args.words[args.at - 1]} of ip route")
-
-
-_RULES: list[tuple[str, Rule]] = [
+_RULES: list[tuple[str, keywords.Rule[RouteWords]]] = [
     ("=src", _src),
-    ("=as", _refused),
+    ("=as", keywords.refused("ip route")),
     ("=via", _via),
-    ("=from", _refused),
+    ("=from", keywords.refused("ip route")),
     ("=tos|dsfield", _tos),
-    ("=expires", _refused),
-    ("metric|priority|=preference", _metric),
-    ("=scope", _scope),
+    ("=expires", keywords.refused("ip route")),
+    ("metric|priority|=preference", keywords.number("metric", '"metric" value is invalid\n')),
+    ("=scope", keywords.named("scope", SCOPES, 'invalid "scope" value\n')),
     ("=mtu", _rtax("mtu")),
     ("=hoplimit", _rtax("hoplimit")),
     ("=advmss", _rtax("advmss", "mss")),
-    ("reordering", _refused),
-    ("=rtt|=rto_min", _refused),
+    ("reordering", keywords.refused("ip route")),
+    ("=rtt|=rto_min", keywords.refused("ip route")),
     ("window", _rtax("window")),
-    ("cwnd|initcwnd|initrwnd|features|quickack|congctl|rttvar|ssthresh|realms", _refused),
-    ("=onlink", _onlink),
-    ("=nexthop|=nhid", _refused),
-    ("protocol", _proto),
+    ("cwnd|initcwnd|initrwnd|features|quickack|congctl|rttvar|ssthresh|realms", keywords.refused("ip route")),
+    ("=onlink", keywords.switch("onlink")),
+    ("=nexthop|=nhid", keywords.refused("ip route")),
+    ("protocol", keywords.named("proto", PROTOCOLS, '"protocol" value is invalid\n')),
     ("table", _table),
-    ("vrf", _refused),
-    ("=dev|=oif", _dev),
-    ("pref", _refused),
-    ("=encap|=ttl-propagate|fastopen_no_cookie", _refused),
+    ("vrf", keywords.refused("ip route")),
+    ("=dev|=oif", keywords.text("dev")),
+    ("pref", keywords.refused("ip route")),
+    ("=encap|=ttl-propagate|fastopen_no_cookie", keywords.refused("ip route")),
 ]
 _WORDS = table(_RULES)
