@@ -82,9 +82,7 @@ def _run_parser(verbs: Any) -> None:
     _recordings(run)
     _world(run)
     run.add_argument("--on", choices=["sim", "host", "uml"], default="sim", help="which kernel (default: sim)")
-    run.add_argument(
-        "--timeout", type=seconds, metavar="S", help="on a kernel: end the script after S seconds (600)"
-    )
+    run.add_argument("--timeout", type=seconds, metavar="S", help="on a kernel: end the script after S seconds (600)")
     run.add_argument("script", metavar="SCRIPT", help="a file; - is standard input")
     run.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's own arguments")
     run.set_defaults(verb=run_verb)
@@ -167,6 +165,9 @@ def _fuzz_parser(verbs: Any) -> None:
     fuzz.add_argument("--jobs", type=_count, default=2, metavar="J", help="guests at a time (default: 2)")
     fuzz.add_argument("--out", metavar="DIR", help="state and scripts (default: fuzz-KERNEL-SEED)")
     fuzz.add_argument("--fresh", action="store_true", help="begin anew instead of going on")
+    fuzz.add_argument(
+        "--replay", action="store_true", help="compare again with what the kernel did, without running it"
+    )
     fuzz.add_argument("--time-limit", type=float, metavar="S", help="stop after so many seconds; go on another time")
     fuzz.add_argument(
         "--shrink-time", type=float, default=60.0, metavar="S", help="for each kind of disagreement; 0: no"

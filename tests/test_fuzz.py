@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,21 +128,23 @@ def test_the_hosts_kernel_gets_only_what_it_may_have():
 
 
 def test_no_filter_is_left_to_chance():
-    """A macvlan's hash may let any group through that differs from a joined one before its last octet."""
+    """A macvlan's hash lets any group in that it has not joined, one time in 256; unless its filter is open."""
     from random import Random
 
     sketch = Sketch(Random(0), host=False)
+    sketch.doubtful = False
     for line in (
         "ip netns add n1",
         "ip -n n1 link add v1 type veth peer name w1",
         "ip -n n1 link add link v1 name m1 type macvlan mode bridge",
+        "ip -n n1 link set v1 up",
         "ip -n n1 link set m1 up",
     ):
         sketch.do(line)
-    reserved, cousin = 0x0180_C200_000E, 0x0100_5E00_0081
+    joined, reserved = 0x0100_5E00_0001, 0x0180_C200_000E
     assert sketch.certain(BROADCAST)
     assert sketch.certain(0x02_00_00_00_00_01)
-    assert sketch.certain(cousin)
+    assert sketch.certain(joined)
     assert not sketch.certain(reserved)
     sketch.do("ip -n n1 link set m1 allmulticast on")
     assert sketch.certain(reserved)
@@ -274,6 +277,33 @@ def test_a_guest_that_hangs_is_replaced_and_the_culprit_found(monkeypatch):
     assert "did not come back" in verdicts[2].crash
     assert not any(verdicts[seed].crash for seed in (0, 1, 3))
     assert Stubborn.made == 3
+
+
+class Moody(Stubborn):
+    """A guest that says something else the first time."""
+
+    asked = 0
+
+    def take(self) -> dict[int, Answer]:
+        done = {}
+        for number in self._lines:
+            Moody.asked += 1
+            done[number] = Answer([(1 if Moody.asked == 1 else 0, "")], {}, 0.0, 0.0)
+        self._lines.clear()
+        self.pending.clear()
+        return done
+
+
+@pytest.mark.parametrize(("doubtful", "asked"), [(True, 2), (False, 1)])
+def test_what_chance_may_decide_counts_when_it_comes_twice(monkeypatch, doubtful, asked):
+    """A scenario in which no hash is in doubt gets no second try."""
+    monkeypatch.setattr(crew.farm, "start", Moody)
+    Moody.asked = 0
+    scenario = replace(follow(0, ["ip netns add n1"]), doubtful=doubtful)
+    with Crew("uml", 1) as crowd:
+        (verdict,) = crowd.run([scenario])
+    assert verdict.agrees == doubtful
+    assert Moody.asked == asked
 
 
 # -- recorded kernels ------------------------------------------------------------------------------------------------

@@ -269,4 +269,3 @@ class VlanTable(dict[int, Any]):
             self.gvrp.hear(frame.payload[3 : frame.proto])
             return True
         return False
-

@@ -53,6 +53,8 @@ def dummy(sketch: Sketch) -> None:
 def bridge(sketch: Sketch) -> None:
     """A bridge, where there are devices without a master, some of which become its ports."""
     options = "mcast_snooping 0"
+    if sketch.chance(0.1):
+        options += " group_fwd_mask 0x4108"
     if sketch.filtering and sketch.chance(0.7):
         options += " vlan_filtering 1"
         more = ("", "", "", " vlan_default_pvid 5", " vlan_default_pvid 0", " vlan_protocol 802.1ad")

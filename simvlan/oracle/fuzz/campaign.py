@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from simvlan import __version__
+from simvlan.oracle.fuzz import recording
 from simvlan.oracle.fuzz.crew import Crew
 from simvlan.oracle.fuzz.judge import Verdict
+from simvlan.oracle.fuzz.recording import Record
 from simvlan.oracle.fuzz.scenario import Scenario, generate
 from simvlan.oracle.fuzz.shrink import kinds, shrink
 from simvlan.oracle.fuzz.tally import Tally
@@ -89,7 +91,7 @@ class State:
 
 
 class Folder:
-    """Where a campaign lives: `state.json`, and a script for each disagreement."""
+    """Where a campaign lives: `state.json`, the kernel's answers, and a script for each disagreement."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -117,11 +119,23 @@ class Folder:
         partial.write_text(json.dumps(state.as_json(), indent=1) + "\n")
         os.replace(partial, self.path / "state.json")
 
-    def script(self, verdict: Verdict, kernel: str) -> str:
-        """Write a disagreement as a script; its name."""
-        name = f"{kernel}-{verdict.scenario.seed}.sh"
-        (self.path / name).write_text(script(verdict, kernel))
-        return name
+    @property
+    def recording(self) -> Path:
+        """What the kernel did with each scenario."""
+        return self.path / "recording.jsonl.gz"
+
+    def script(self, verdict: Verdict, kernel: str, *, smaller: bool = False) -> str:
+        """Write a disagreement as a script, once, and once more when it was shrunk; its name."""
+        file = self.path / f"{kernel}-{verdict.scenario.seed}.sh"
+        if smaller or not file.exists():
+            file.write_text(script(verdict, kernel))
+        return file.name
+
+    def clear(self) -> None:
+        """Forget everything of an earlier campaign."""
+        for pattern in ("state.json", "recording.jsonl.gz", "uml-*.sh", "host-*.sh"):
+            for file in self.path.glob(pattern):
+                file.unlink()
 
 
 def script(verdict: Verdict, kernel: str) -> str:
@@ -160,6 +174,9 @@ def _compare(
 
     for verdict in crew.run(scenarios()):
         state.seconds = before + time.monotonic() - began
+        if verdict.answer:
+            seed, lines = verdict.scenario.seed, verdict.scenario.lines
+            recording.append(folder.recording, Record(seed, crew.release, lines, verdict.answer))
         _record(state, folder, verdict)
         if not verdict.agrees:
             disagreeing[verdict.scenario.seed] = verdict
@@ -168,6 +185,24 @@ def _compare(
             saved = time.monotonic()
         watch(state)
     return disagreeing
+
+
+def replay(state: State, folder: Folder, watch: Callable[[State], None]) -> State:
+    """Hold the simulator as it is now against what the kernel did in a campaign, without the kernel.
+
+    Raises:
+        FileNotFoundError: nothing was recorded there.
+    """
+    again = State(state.plan, state.release, seconds=state.seconds)
+    for record in recording.read(folder.recording):
+        if record.seed not in again.done:
+            _record(again, folder, record.verdict())
+            watch(again)
+    for finding in again.found:
+        finding.shrunk = any(
+            old.shrunk and old.kinds == finding.kinds for old in state.found if old.seed == finding.seed
+        )
+    return again
 
 
 def _record(state: State, folder: Folder, verdict: Verdict) -> None:
@@ -189,7 +224,7 @@ def _shrink(state: State, folder: Folder, limits: Limits, crew: Crew, verdicts: 
         verdict = verdicts.get(finding.seed) or _again(state.plan, crew, finding.seed)
         small = shrink(crew, state.plan.kernel, verdict, limits.shrink_s)
         finding.text, finding.shrunk = small.text(), True
-        finding.script = folder.script(small, state.plan.kernel)
+        finding.script = folder.script(small, state.plan.kernel, smaller=True)
         folder.save(state)
 
 

@@ -72,13 +72,15 @@ def flags(sketch: Sketch) -> None:
 
 
 def port(sketch: Sketch) -> None:
-    """A bridge port's flags."""
-    if sketch.ports:
-        names = ("hairpin", "isolated", "learning", "flood", "mcast_flood", "bcast_flood")
-        sketch.set(
-            sketch.rng.choice(sketch.ports),
-            f"type bridge_slave {sketch.rng.choice(names)} {sketch.rng.choice(('on', 'off'))}",
-        )
+    """A bridge port's flags, mostly to what they are not by default; now and then those of all ports."""
+    if not sketch.ports:
+        return
+    flag, default = sketch.rng.choice(_PORT_FLAGS)
+    value = ("on" if default == "off" else "off") if sketch.chance(0.8) else default
+    one = sketch.rng.choice(sketch.ports)
+    for dev in sketch.ports:
+        if dev is one or (dev.master is one.master and sketch.chance(0.5)):
+            sketch.set(dev, f"type bridge_slave {flag} {value}")
 
 
 def mode(sketch: Sketch) -> None:
@@ -87,7 +89,10 @@ def mode(sketch: Sketch) -> None:
     if dev is None:
         return
     modes = ("private", "vepa", "bridge") if dev.kind == "macvlan" else ("l2", "l3", "l3s", "l2 private", "l2 vepa")
-    sketch.set(dev, f"type {dev.kind} mode {sketch.rng.choice(modes)}")
+    if dev.kind == "macvlan" and sketch.chance(0.3):
+        sketch.set(dev, f"type macvlan macaddr add {mac_text(_station(sketch))}")
+    else:
+        sketch.set(dev, f"type {dev.kind} mode {sketch.rng.choice(modes)}")
 
 
 def fdb(sketch: Sketch) -> None:
@@ -95,11 +100,20 @@ def fdb(sketch: Sketch) -> None:
     dev = sketch.pick("bridge") if sketch.chance(0.2) else sketch.rng.choice([*sketch.ports, None])
     if dev is None:
         return
-    mac = mac_text(sketch.rng.choice((NOBODY, NOBODY + 1, NOBODY + 2, sketch.rng.choice(sketch.devices).mac)))
+    mac = mac_text(_station(sketch))
     verb = sketch.rng.choice(("add", "add", "replace", "append", "del"))
-    kind = "" if verb == "del" else sketch.rng.choice((" static", " permanent", " dynamic", " static sticky"))
+    kind = (
+        ""
+        if verb == "del"
+        else sketch.rng.choice((" static", " static", " permanent", " dynamic", " static sticky", " static sticky"))
+    )
     vlan = sketch.rng.choice(("", "", " vlan 5")) if sketch.filtering else ""
     sketch.do(f"bridge {at(dev)} fdb {verb} {mac} dev {dev.name} {'master' if dev.master else 'self'}{kind}{vlan}")
+
+
+def _station(sketch: Sketch) -> int:
+    """An address that frames come from."""
+    return sketch.rng.choice((NOBODY + 1, NOBODY + 2, NOBODY + 3, sketch.rng.choice(sketch.devices).mac))
 
 
 def vlan(sketch: Sketch) -> None:
@@ -157,7 +171,13 @@ _NONSENSE = (
     "addr add 10.9.9.9/24 dev nobody",
 )
 
+_PORT_FLAGS = (
+    ("hairpin", "off"), ("isolated", "off"), ("learning", "on"), ("flood", "on"), ("mcast_flood", "on"),
+    ("bcast_flood", "on"),
+)  # fmt: skip
+
 _ANYWHERE: tuple[Step, ...] = (
-    updown, updown, mtu, address, move, delete, leave, enslave, flags, port, upper, rename, mode, refused,
+    updown, updown, mtu, address, move, delete, leave, enslave, flags, port, port, upper, rename,
+    mode, mode, refused,
 )  # fmt: skip
 _VLANS: tuple[Step, ...] = (vlan, vlan, vlan, filtering, refused_vlan)

@@ -15,6 +15,9 @@ from simvlan.oracle.kernels import Kernel
 WORKERS = {"uml": 8, "host": 4}
 """Scenarios a guest has under way: User Mode Linux mostly waits for linkwatch."""
 
+TRIES = 6
+"""How often a kernel is asked about a doubtful scenario at most."""
+
 LIMIT_S = 180.0
 """How long one may take before its guest is given up."""
 
@@ -29,6 +32,8 @@ class Crew:
         self._numbers = 0
         self._given: dict[int, Scenario] = {}
         self._suspects: list[Scenario] = []
+        self._answers: dict[int, list[Answer]] = {}
+        """What a kernel did with doubtful scenarios that disagree, until it has done something twice."""
         try:
             for _ in range(jobs):
                 self._guests.append(farm.start(kernel, self._workers, FOREIGN))
@@ -85,10 +90,22 @@ class Crew:
     def _collect(self) -> Iterator[Verdict]:
         for place, guest in enumerate(self._guests):
             for number, answer in guest.take().items():
-                yield judge(self._given.pop(number), answer, guest.release)
+                scenario = self._given.pop(number)
+                verdict = judge(scenario, answer, guest.release)
+                if verdict.agrees or not scenario.doubtful or self._twice(scenario, answer):
+                    yield verdict
+                else:
+                    self._give(guest, scenario)
             if self._hangs(guest):
                 self._suspects += [self._given.pop(number) for number in guest.pending]
                 self._guests[place] = self._replaced(guest)
+
+    def _twice(self, scenario: Scenario, answer: Answer) -> bool:
+        """Whether the kernel has answered like this before, or never will the same."""
+        before = self._answers.setdefault(id(scenario), [])
+        known = any(same(answer, other) for other in before)
+        before.append(answer)
+        return known or len(before) > TRIES
 
     def _hangs(self, guest: Guest) -> bool:
         oldest = min(guest.pending.values(), default=time.monotonic())
@@ -115,6 +132,15 @@ class Crew:
         complaint = guest.complaint()
         self._guests[0] = self._replaced(guest)
         return Answer([], {}, 0.0, 0.0, f"{HUNG}\n{complaint}")
+
+
+def same(one: Answer, other: Answer) -> bool:
+    """Whether a kernel did the same twice, times apart."""
+    return one.said == other.said and _frames(one) == _frames(other)
+
+
+def _frames(answer: Answer) -> dict[str, list[tuple[str, bytes]]]:
+    return {point: [(way, octets) for _, way, octets in frames] for point, frames in answer.captures.items()}
 
 
 def verdicts(crew: Crew, scenarios: Sequence[Scenario]) -> list[Verdict]:

@@ -10,7 +10,7 @@ from simvlan.oracle.fuzz.sketch import FOREIGN, Sketch
 
 NOBODY = 0x02_DE_AD_00_00_01
 JOINED = 0x0100_5E00_0001
-_VIDS = (0, 1, 5, 5, 5, 6, 7, 4094, 4095)
+_VIDS = (0, 0, 1, 5, 5, 5, 6, 7, 4094, 4095)
 
 
 def shoot(sketch: Sketch, count: int) -> None:

@@ -6,6 +6,7 @@ capture point as "in 0200..." or "out 0200...".
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from collections.abc import Iterable, Iterator
@@ -41,9 +42,15 @@ def write(path: Path, records: Iterable[Record]) -> int:
     return len(kept)
 
 
+def append(path: Path, record: Record) -> None:
+    """Add one to a file; gzip files may follow each other in one."""
+    with open(path, "ab") as file:
+        file.write(gzip.compress((json.dumps(_as_json(record), separators=(",", ":")) + "\n").encode(), mtime=0))
+
+
 def read(path: Path) -> Iterator[Record]:
-    """The records of a file."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
+    """The records of a file; one cut short by an interruption ends it."""
+    with gzip.open(path, "rt", encoding="utf-8") as file, contextlib.suppress(EOFError):
         for line in file:
             yield _record(json.loads(line))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from simvlan.oracle.fuzz.building import build
@@ -33,6 +33,8 @@ class Scenario:
     """Kind and mode of the device at each capture point."""
     routed: frozenset[str]
     """Capture points of ipvlans that sent by routes at some time."""
+    doubtful: bool = False
+    """Whether a macvlan's filter may decide by chance in it."""
 
 
 def generate(seed: int, kernel: Kernel, frames: int) -> Scenario:
@@ -53,7 +55,7 @@ def _draw(seed: int, rng: Random, kernel: Kernel, frames: int) -> Scenario:
         for _ in range(rng.randint(1, 4) if left > 1 else 0):
             change(sketch)
     _listings(sketch, kernel)
-    return _observed(seed, sketch.world, sketch.lines)
+    return replace(_observed(seed, sketch.world, sketch.lines), doubtful=sketch.doubtful)
 
 
 def _observed(seed: int, world: World, lines: list[str]) -> Scenario:
@@ -89,5 +91,5 @@ def shortened(scenario: Scenario, lines: Iterable[str], kernel: Kernel) -> Scena
     sketch = Sketch(Random(0), host=kernel == "host")
     with suppress(Storm):
         sketch.replay(lines)
-        return _observed(scenario.seed, sketch.world, sketch.lines)
+        return replace(_observed(scenario.seed, sketch.world, sketch.lines), doubtful=scenario.doubtful)
     return None

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from simvlan.oracle.fuzz.campaign import Folder, Limits, Plan, State, run
+from simvlan.oracle.fuzz.campaign import Folder, Limits, Plan, State, replay, run
 from simvlan.oracle.kernels import KernelUnavailable, available
 
 AGREED, DISAGREED, USAGE, NO_KERNEL = 0, 1, 2, 4
@@ -18,14 +18,18 @@ BAR = 24
 
 def fuzz(options: argparse.Namespace) -> int:
     """Run a campaign; options are those of cli.py."""
-    if why := available(options.kernel):
+    if not options.replay and (why := available(options.kernel)):
         return _complain(f"--kernel {options.kernel}: {why}", NO_KERNEL)
     plan = Plan(options.kernel, options.scenarios, options.frames, options.seed)
     try:
         folder = Folder(Path(options.out or f"fuzz-{plan.kernel}-{plan.seed}"))
-        state = State(plan) if options.fresh else folder.load(plan)
+        if options.fresh:
+            folder.clear()
+        state = folder.load(plan)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return _complain(f"fuzz: {error}", USAGE)
+    if options.replay:
+        return _replay(state, folder, options)
     limits = Limits(options.jobs, options.time_limit, options.shrink_time, 20 if options.shrink_time else 0)
     return _play(state, folder, limits, options)
 
@@ -46,6 +50,19 @@ def _play(state: State, folder: Folder, limits: Limits, options: argparse.Namesp
     progress.end()
     print(json.dumps(state.as_json(), indent=1) if options.json else report(state, folder))
     return DISAGREED if state.found else AGREED
+
+
+def _replay(state: State, folder: Folder, options: argparse.Namespace) -> int:
+    """The campaign's kernel answers against the simulator as it is now; the new result replaces the old."""
+    progress = Progress(state)
+    try:
+        again = replay(state, folder, progress.show)
+    except FileNotFoundError:
+        return _complain(f"fuzz: {folder.path} holds no campaign of this plan to replay", USAGE)
+    folder.save(again)
+    progress.end()
+    print(json.dumps(again.as_json(), indent=1) if options.json else report(again, folder))
+    return DISAGREED if again.found else AGREED
 
 
 def _complain(text: str, status: int) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.tools.iproute.context import Options
 
+
 def operstate(dev: Device) -> str:
     """Name the RFC 2863 state as rtnetlink reports it (rtnl_fill_ifinfo)."""
     return dev.operstate.value if dev.up else "DOWN"
