@@ -3,7 +3,7 @@ ip netns add h1
 ip link add eth0 address 02:00:00:00:00:11 netns h1 type veth peer name p1 address 02:00:00:00:00:01
 ip -n h1 link set eth0 up
 ip link set p1 up
-sleep 1.2
+sleep 3
 ip link add link p1 name v5 type vlan id 5 gvrp on
 ip link set v5 up
 sleep 4

@@ -4,7 +4,7 @@ ip netns add h1
 ip link add eth0 address 02:00:00:00:00:11 netns h1 type veth peer name p1 address 02:00:00:00:00:01
 ip -n h1 link set eth0 up
 ip link set p1 up
-sleep 1.2
+sleep 3
 ip link add link p1 name v9 type vlan id 9 mvrp on
 ip link set v9 up
 sleep 3.6

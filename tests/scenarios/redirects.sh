@@ -27,7 +27,7 @@ ip -n r1 neigh add 10.0.1.1 lladdr 02:00:00:00:00:11 dev eth0
 ip -n r1 neigh add 10.0.1.3 lladdr 02:00:00:00:00:13 dev eth0
 ip -n r2 neigh add 10.0.1.1 lladdr 02:00:00:00:00:11 dev eth0
 ip -n r2 neigh add 10.0.1.2 lladdr 02:00:00:00:00:12 dev eth0
-sleep 1.2
+sleep 3
 ip -n h1 route add default via 10.0.1.2
 ip -n r1 route add 10.0.5.0/24 via 10.0.1.3
 ip netns exec r1 sysctl -qw net.ipv4.ip_forward=1
