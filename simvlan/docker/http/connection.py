@@ -54,6 +54,12 @@ class Connection:
         self.broken = False
         """Close at once."""
         self.outgoing = bytearray()
+        self.alone = 0
+        """So many of the next octets are sent by themselves, and what follows a moment later.
+
+        Clients read the head of an answer through a buffer and the stream after it without: Python's docker package
+        loses what comes with the head.
+        """
         self.pending: list[Callable[[], None]] = []
         """Requests that have been read and wait to be begun."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
@@ -228,6 +234,7 @@ class Connection:
         lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgraded else []
         lines += [f"{name}: {value}" for name, value in headers]
         self.outgoing += (f"HTTP/1.1 {status}\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode()
+        self.alone = len(self.outgoing)
         trailing, _ = self._http.trailing_data
         self._raw = True
         self._early += trailing

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CREDENTIALS = struct.Struct("3i")
 PIECE = 1 << 18
 PATH_LIMIT = 107
+PAUSE_S = 0.002
 BACKLOG = 1 << 20
 """Octets waiting for a client beyond which time waits for it."""
 FLOOD = 64 << 20
@@ -38,6 +39,8 @@ class Client:
     def __init__(self, sock: socket.socket, connection: Connection) -> None:
         self.sock, self.connection = sock, connection
         self.reading = True
+        self.resumes = 0.0
+        """When sending goes on, by the wall's clock."""
 
 
 class Sockets:
@@ -53,6 +56,7 @@ class Sockets:
         self._clients: dict[int, Client] = {}
         self._asking: list[Connection] = []
         self._dirty: dict[int, Client] = {}
+        self._pausing: list[Client] = []
 
     # -- listening ---------------------------------------------------------------------------------------------------
 
@@ -135,19 +139,24 @@ class Sockets:
         if len(connection.outgoing) > FLOOD:
             connection.lost()
         if connection.broken or (connection.closing and not connection.outgoing):
+            if client in self._pausing:
+                self._pausing.remove(client)
             self._close(client)
             return
         events = selectors.EVENT_READ if client.reading else 0
-        events |= selectors.EVENT_WRITE if connection.outgoing else 0
+        events |= selectors.EVENT_WRITE if connection.outgoing and client not in self._pausing else 0
         self._watch(client, events)
 
-    @staticmethod
-    def _send(client: Client) -> None:
-        outgoing = client.connection.outgoing
+    def _send(self, client: Client) -> None:
+        connection, outgoing = client.connection, client.connection.outgoing
         try:
-            while outgoing:
-                sent = client.sock.send(memoryview(outgoing)[:PIECE])
+            while outgoing and client not in self._pausing:
+                sent = client.sock.send(memoryview(outgoing)[: connection.alone or PIECE])
                 del outgoing[:sent]
+                if connection.alone:
+                    connection.alone -= sent
+                    client.resumes = time.monotonic() + PAUSE_S
+                    self._pausing.append(client)
         except BlockingIOError:
             pass
         except OSError:
@@ -184,7 +193,15 @@ class Sockets:
     @property
     def unsent(self) -> bool:
         """Whether there is output that has not been offered to its client."""
-        return bool(self._dirty)
+        return bool(self._dirty) or any(client.connection.outgoing for client in self._pausing)
+
+    def pause(self) -> float | None:
+        """How long until something goes on by itself, in seconds of the wall's clock; what may, goes on."""
+        now = time.monotonic()
+        for client in [client for client in self._pausing if client.resumes <= now]:
+            self._pausing.remove(client)
+            self._settle(client)
+        return min((client.resumes - now for client in self._pausing), default=None)
 
     @property
     def held_up(self) -> bool:
@@ -212,7 +229,10 @@ class Sockets:
             self._settle(client)
 
     def flush_one(self) -> None:
-        """Send one client what there is for it, the first that has anything."""
+        """Send one client what there is for it, the first that has anything; everybody has read what came before."""
+        while self._pausing:
+            client = self._pausing.pop(0)
+            self._dirty.setdefault(client.sock.fileno(), client)
         for client in list(self._dirty.values())[:1]:
             self._settle(client)
 

@@ -70,7 +70,8 @@ class World:
         while not self.stopped:
             self._act()
             self.sockets.flush()
-            for key, mask in self.selector.select(self._patience()):
+            pause, patience = self.sockets.pause(), self._patience()
+            for key, mask in self.selector.select(patience if pause is None else min(patience, pause)):
                 key.data(mask)
             self.sockets.reap()
 
@@ -124,7 +125,7 @@ class World:
             print("simvlan: internal error, please report it", file=sys.stderr)
             traceback.print_exc()
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """How long to wait for a client: until the next event is due."""
         if self.sockets.asked:
             return 0.0

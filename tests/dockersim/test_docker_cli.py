@@ -1,0 +1,227 @@
+"""The real docker command against served engines: terminals, signals, streams, and clients that leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.dockersim.served import DOCKER, Served, serving, two_nodes
+
+pytestmark = pytest.mark.skipif(DOCKER is None, reason="the docker command is not installed")
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving(two_nodes(), ["node-1", "node-2"], speed=5.0) as made:
+        for node in made.engines.values():
+            made.do(lambda node=node: node.image_create("alpine", "latest"))
+        done = made.docker("network", "create", "-d", "macvlan", "--subnet=10.8.0.0/24", "-o", "parent=eth1.8", "lan")
+        assert done.exit == 0, done.err
+        yield made
+
+
+@pytest.fixture
+def box(served: Served) -> Iterator[str]:
+    """A container that idles, named `box`."""
+    assert served.docker("run", "-itd", "--net=lan", "--name", "box", "alpine", "/bin/sh").exit == 0
+    yield "box"
+    served.docker("rm", "-f", "box")
+
+
+def test_interactive_shell(served: Served) -> None:
+    terminal = served.terminal("run", "-it", "--rm", "--net=lan", "--name", "tty", "alpine", "/bin/sh")
+    terminal.expect("/ # ")
+    terminal.type("echo $((6*7)) | cat\r")
+    terminal.expect("\r\n42\r\n/ # ")
+    terminal.type("echo abcd\x7f\x7fx\r")  # backspace is the terminal's
+    terminal.expect("\r\nabx\r\n/ # ")
+    terminal.type("tty; stty size\r")
+    terminal.expect("/dev/pts/0\r\n24 80\r\n/ # ")
+    terminal.resize(40, 100)
+    time.sleep(0.5)
+    terminal.type("stty size\r")
+    terminal.expect("40 100\r\n/ # ")
+    terminal.type("exit 7\r")
+    assert terminal.wait() == 7
+    assert served.docker("inspect", "tty").exit == 1
+
+
+def test_control_c_ends_the_program_not_the_shell(served: Served, box: str) -> None:
+    terminal = served.terminal("exec", "-it", box, "sh")
+    terminal.expect("/ # ")
+    terminal.type("ping 127.0.0.1\r")
+    terminal.expect("seq=1 ")
+    terminal.type("\x03")
+    terminal.expect("packets transmitted")
+    terminal.expect("/ # ")
+    terminal.type("sleep 1000\r")
+    time.sleep(0.3)
+    terminal.type("\x03")
+    terminal.expect("/ # ")
+    terminal.type("echo $?\r")
+    terminal.expect("130\r\n")
+    terminal.type("\x04")
+    terminal.wait()
+
+
+def test_detach_and_attach_again(served: Served) -> None:
+    terminal = served.terminal("run", "-it", "--net=lan", "--name", "away", "alpine", "/bin/sh")
+    terminal.expect("/ # ")
+    terminal.type("x=kept\r")
+    terminal.expect("/ # ")
+    terminal.type("\x10\x11")
+    assert terminal.wait() == 0
+    assert served.docker("inspect", "-f", "{{.State.Running}}", "away").out == "true\n"
+    again = served.terminal("attach", "away")
+    again.type("echo $x\r")
+    again.expect("kept\r\n")
+    again.type("exit\r")
+    assert again.wait() == 0
+    assert served.docker("rm", "away").exit == 0
+
+
+def test_interrupt_without_a_terminal(served: Served) -> None:
+    process = served.start("run", "--rm", "--net=lan", "alpine", "ping", "127.0.0.1")
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert b"packets transmitted" in out
+    assert process.returncode == 0
+
+
+def test_ping_prints_a_line_a_second(served: Served, box: str) -> None:
+    """At five seconds of the lab in one of the wall's: five lines a second, each when its time comes."""
+    process = served.start("exec", box, "ping", "-c", "6", "127.0.0.1")
+    assert process.stdout is not None
+    lines = [time.monotonic() for line in process.stdout if b"seq=" in line]
+    assert process.wait() == 0
+    assert 0.6 < lines[-1] - lines[0] < 5
+
+
+def test_standard_streams_are_kept_apart(served: Served, box: str) -> None:
+    done = served.docker("exec", box, "sh", "-c", "echo out; echo err >&2; exit 5")
+    assert (done.out, done.err, done.exit) == ("out\n", "err\n", 5)
+
+
+def test_large_input_comes_back_whole(served: Served, box: str) -> None:
+    text = "".join(f"line {number}\n" for number in range(20_000))
+    done = served.docker("exec", "-i", box, "cat", stdin=text)
+    assert done.out == text
+    assert served.docker("run", "-i", "--rm", "--net=lan", "alpine", "wc", stdin=text).out.split() == [
+        "20000", "40000", str(len(text))
+    ]  # fmt: skip
+
+
+def test_a_client_that_is_killed_leaves_the_container_running(served: Served) -> None:
+    process = served.start(
+        "run", "--net=lan", "--name", "left", "alpine", "sh", "-c", "while true; do date; sleep 1; done"
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    time.sleep(0.5)
+    assert served.docker("inspect", "-f", "{{.State.Running}}", "left").out == "true\n"
+    assert served.docker("rm", "-f", "left").exit == 0
+    assert not any("left" in engine.core.log for engine in served.engines.values())
+
+
+def test_logs_follow_until_the_end(served: Served) -> None:
+    served.docker(
+        "run", "-d", "--net=lan", "--name", "talk", "alpine", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 1; done"
+    )
+    done = served.docker("logs", "-f", "talk")
+    assert done.out == "1\n2\n3\n"
+    assert served.docker("logs", "--tail", "1", "talk").out == "3\n"
+    served.docker("rm", "-f", "talk")
+
+
+def test_events_as_they_happen(served: Served) -> None:
+    with open(served.folder / "events", "w+b") as file:
+        process = served.start("events", "--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}", stdout=file)
+        time.sleep(0.5)
+        served.docker("run", "--rm", "--net=lan", "--name", "heard", "alpine", "true")
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+        file.seek(0)
+        lines = file.read().decode().splitlines()
+    assert lines == [
+        "container create heard", "container attach heard", "network connect lan", "container start heard",
+        "network disconnect lan", "container die heard", "container destroy heard",
+    ]  # fmt: skip
+
+
+def test_connect_disconnect_and_prune(served: Served, box: str) -> None:
+    for argv in (["network", "create", "-d", "bridge", "other"], ["network", "connect", "other", box]):
+        assert served.docker(*argv).exit == 0
+    assert "eth1" in served.docker("exec", box, "ip", "link").out
+    names = served.docker(
+        "inspect", "-f", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}", box
+    ).out.split()
+    assert names == ["lan", "other"]
+    assert served.docker("network", "disconnect", "other", box).exit == 0
+    assert "eth1" not in served.docker("exec", box, "ip", "link").out
+    assert served.docker("network", "prune", "-f").out == "Deleted Networks:\nother\n\n"
+
+
+def test_formats(served: Served, box: str) -> None:
+    assert served.docker("ps", "--format", "{{.Names}}|{{.Image}}|{{.Command}}").out == 'box|alpine|"/bin/sh"\n'
+    found = json.loads(served.docker("ps", "--format", "json").out)
+    assert (found["Names"], found["State"], found["Networks"]) == ("box", "running", "lan")
+    assert served.docker("port", box).out == ""
+
+
+def test_what_is_not_there(served: Served, box: str) -> None:
+    done = served.docker("exec", box, "apt-get", "update")
+    assert done.exit == 127
+    assert 'exec: "apt-get": executable file not found in $PATH' in done.out + done.err
+    done = served.docker("build", "-", stdin="FROM scratch\n")
+    assert done.exit != 0
+    assert served.docker("volume", "create", "v").err.startswith(
+        "Error response from daemon: POST /volumes/create: not sim"
+    )
+
+
+def test_a_container_cannot_change_its_network_unless_privileged(served: Served, box: str) -> None:
+    done = served.docker("exec", box, "ip", "addr", "add", "10.8.0.99/24", "dev", "eth0")
+    assert (done.exit, done.err) == (2, "ip: RTNETLINK answers: Operation not permitted\n")
+    script = "ip addr add 10.8.0.99/24 dev eth0; ip addr show eth0 | grep -c inet"
+    assert served.docker("run", "--rm", "--privileged", "--net=lan", "alpine", "sh", "-c", script).out == "2\n"
+
+
+def test_names_and_two_nodes(served: Served, box: str) -> None:
+    served.docker("run", "-itd", "--net=lan", "--name", "two", "alpine")
+    assert served.docker("exec", "two", "ping", "-c", "1", "-W", "1", box).exit == 0
+    assert served.docker("exec", "two", "nslookup", "nobody").exit == 1
+    create = (
+        "network",
+        "create",
+        "-d",
+        "macvlan",
+        "--subnet=10.8.0.0/24",
+        "--ip-range=10.8.0.64/26",
+        "-o",
+        "parent=eth1.8",
+    )
+    served.docker(*create, "lan", node="node-2")
+    served.docker("run", "-itd", "--net=lan", "--name", "far", "alpine", node="node-2")
+    address = served.docker(
+        "inspect", "-f", "{{.NetworkSettings.Networks.lan.IPAddress}}", "far", node="node-2"
+    ).out.strip()
+    assert served.docker("exec", "two", "ping", "-c", "1", "-W", "1", address).exit == 0
+    served.docker("rm", "-f", "two")
+    served.docker("rm", "-f", "far", node="node-2")
+
+
+def test_no_engine(served: Served) -> None:
+    env = {**served.environment(), "DOCKER_HOST": f"unix://{served.folder}/none.sock"}
+    done = subprocess.run([DOCKER or "", "ps"], env=env, capture_output=True, text=True, check=False)
+    assert "Cannot connect to the Docker daemon" in done.stderr
+    assert os.path.exists(served.socket())
