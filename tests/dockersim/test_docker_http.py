@@ -274,7 +274,8 @@ CONTAINER = st.fixed_dictionaries(
     {"Image": st.just("alpine") | VALUES},
     optional={
         "Cmd": st.lists(WORDS, max_size=3) | VALUES, "Entrypoint": VALUES, "Env": VALUES, "Tty": VALUES,
-        "Labels": VALUES, "Hostname": VALUES, "User": VALUES, "WorkingDir": VALUES, "OpenStdin": VALUES, "ExposedPorts": VALUES,
+        "Labels": VALUES, "Hostname": VALUES, "User": VALUES, "WorkingDir": VALUES, "OpenStdin": VALUES,
+        "ExposedPorts": VALUES,
         "HostConfig": st.fixed_dictionaries({}, optional={
             "NetworkMode": WORDS | VALUES, "AutoRemove": VALUES, "RestartPolicy": VALUES, "PortBindings": VALUES,
             "Dns": VALUES, "ExtraHosts": VALUES, "Privileged": VALUES, "ConsoleSize": VALUES, "Init": VALUES,
@@ -290,7 +291,8 @@ QUERY = st.dictionaries(
 PATHS = st.sampled_from(
     ["/networks", "/networks/{}", "/containers/json", "/containers/{}/json", "/containers/{}/top",
      "/containers/{}/start", "/containers/{}/stop", "/containers/{}/kill", "/containers/{}/pause",
-     "/containers/{}/rename", "/containers/{}/stats", "/containers/{}/update", "/containers/{}/resize", "/containers/{}/exec", "/exec/{}/json", "/images/json",
+     "/containers/{}/rename", "/containers/{}/stats", "/containers/{}/update", "/containers/{}/resize",
+     "/containers/{}/exec", "/exec/{}/json", "/images/json",
      "/images/{}/json", "/images/create", "/networks/prune", "/containers/prune", "/networks/{}/connect",
      "/networks/{}/disconnect", "/system/df", "/info"]
 )  # fmt: skip
@@ -300,8 +302,10 @@ QUIETLY = settings(
 KNOWN_500 = (
     "requested macvlan mode", "requested ipvlan mode", "loopback interface", "invalid subinterface vlan name",
     "required interface", "unable to parse a valid vlan id", "-o parent interface was not found", "vlan id must be",
-    "is already using parent", "failed to allocate gateway", "failed to allocate secondary", "no available IPv4", "failed to create",
-    "failed to enable", "is not connected", "failed to set up container networking", "could not find a valid", "is not paused",
+    "is already using parent", "failed to allocate gateway", "failed to allocate secondary",
+    "no available IPv4", "failed to create",
+    "failed to enable", "is not connected", "failed to set up container networking", "could not find a valid",
+    "is not paused",
     "cannot restart", "already paused", "failed to add interface",
 )  # fmt: skip
 
