@@ -265,14 +265,16 @@ class Replay:
 
     @staticmethod
     def _settle(terminal: Any) -> None:
-        """Wait until nothing has been printed for a while."""
-        quiet = time.monotonic()
-        while time.monotonic() - quiet < 0.4:
-            before = len(terminal.seen)
-            if not terminal.read(0.1):
+        """Wait for the next prompt; where none comes, until nothing has been printed for a while."""
+        start, quiet, before = time.monotonic(), time.monotonic(), len(terminal.seen)
+        while time.monotonic() - quiet < (0.2 if terminal.seen.rstrip("\x1b[J6n").endswith("/ # ") else 2.0):
+            length = len(terminal.seen)
+            if not terminal.read(0.05) or time.monotonic() - start > 30:
                 return
-            if len(terminal.seen) != before:
+            if len(terminal.seen) != length:
                 quiet = time.monotonic()
+            if len(terminal.seen) == before and time.monotonic() - start > 1.0:
+                return
 
     def _interrupted(self, record: Record, argv: list[str]) -> tuple[str, str, int]:
         process = self.served.start(*argv[1:], node=record["node"], stderr=subprocess.PIPE)
