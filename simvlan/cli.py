@@ -199,6 +199,9 @@ def _world(made: argparse.ArgumentParser) -> None:
 # -- verbs ---------------------------------------------------------------------------------------------------------
 
 
+COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+
+
 def run_verb(options: argparse.Namespace) -> int:
     """simvlan run."""
     if options.on != "sim":
@@ -207,7 +210,23 @@ def run_verb(options: argparse.Namespace) -> int:
         return complain("--timeout is for --on host|uml: on the simulator time is virtual")
     from simvlan.shell.run import run_script
 
+    if is_compose(options.script):
+        return _recorded(options, lambda lab: _compose(lab, options))
     return _recorded(options, lambda lab: run_script(lab, options.script, options.args, confined=_confined(options)))
+
+
+def is_compose(path: str) -> bool:
+    """Whether a file is docker compose's, by its name."""
+    return path.rpartition("/")[2] in COMPOSE_FILES
+
+
+def _compose(lab: Any, options: argparse.Namespace) -> int:
+    """Run `docker compose up` on a node with two NICs."""
+    from simvlan.docker.compose import UP, build_node
+    from simvlan.shell.run import run_text
+
+    build_node(lab)
+    return run_text(lab, UP, [options.script, *options.args], confined=_confined(options))
 
 
 def sh_verb(options: argparse.Namespace) -> int:
