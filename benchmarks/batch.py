@@ -30,6 +30,9 @@ SEED = 1
 OURS, NS3_FRAMES, NSPY_FRAMES, KERNEL_FRAMES = 1 << 20, 200_000, 40_000, 200_000
 """Frames a round forwards at least: peers get fewer, so that rounds stay short."""
 
+FLOODED = 4_096
+"""Broadcasts forwarded at a time when every copy is written out: so the memory for them is used again."""
+
 GIGABIT = CableOptions(delay_ns=1_000, rate_bps=1_000_000_000, limit=1000)
 
 
@@ -45,7 +48,7 @@ def implementations() -> list[str]:
 
 def compiled(lab: Lab, implementation: str) -> Pipeline:
     """Compile a lab for one of the implementations."""
-    return core.compile(lab)
+    return core.compile(lab, implementation.lower())
 
 
 def whole(pipeline: Pipeline, batch: FrameBatch) -> Callable[[], object]:
@@ -261,26 +264,28 @@ def _grown(group: str, what: str, name: str, bar: float, rounds: int, sizes: lis
 
 
 def flood(rounds: int) -> Iterator[Figure]:
-    """Broadcast through 64 ports: ns per copy, copies written out, and counters only."""
-    group = "Flooding: 64 ports, every frame a broadcast"
-    stations = star_stations(PORTS, MACS)
-    lessons = announce(stations)
-    batch = FrameBatch.concatenate([lessons] * 6)
-    for name in implementations():
-        pipeline = taught(star(PORTS), lessons, name)
-        copies = len(pipeline.forward(batch).copies().device)
-        assert copies >= len(batch) * (PORTS - 1), "63 hosts, and the bridge itself"
+    """Broadcasts: forwarded with every copy written out, ns per copy; and for the counters alone."""
+    group = "Flooding: every frame a broadcast, forwarded and told"
+    for ports in (PORTS, 512):
+        stations = star_stations(ports, MACS)
+        lessons = announce(stations)
+        batch = FrameBatch.concatenate([lessons] * (6 if ports == PORTS else 2))
+        for name in implementations():
+            pipeline = taught(star(ports), lessons, name)
+            copies = len(pipeline.forward(batch).copies().device)
+            assert copies >= len(batch) * (ports - 1), "every other host, and the bridge itself"
 
-        def written(pipeline: Pipeline = pipeline) -> object:
-            return pipeline.forward(batch).copies()
+            def written(pipeline: Pipeline = pipeline, batch: FrameBatch = batch) -> None:
+                for window in batch.windows(FLOODED):
+                    pipeline.forward(window).copies()
 
-        def counted(pipeline: Pipeline = pipeline) -> object:
-            return pipeline.forward(batch).totals()
+            def counted(pipeline: Pipeline = pipeline, batch: FrameBatch = batch) -> object:
+                return pipeline.forward(batch).totals()
 
-        cost = take_turns({"written": timed(written, copies), "counted": timed(counted, len(batch))}, rounds)
-        ns = {key: tuple(value * 1e9 for value in values) for key, values in cost.items()}
-        yield Figure(group, f"{name}: copies written out", ns["written"], "ns/copy", bar=1.0, at_least=False)
-        yield Figure(group, f"{name}: counters only", ns["counted"], "ns/frame", at_least=False)
+            cost = take_turns({"written": timed(written, copies), "counted": timed(counted, len(batch))}, rounds)
+            ns = {key: tuple(value * 1e9 for value in values) for key, values in cost.items()}
+            yield Figure(group, f"{name}, {ports} ports: every copy", ns["written"], "ns/copy", bar=1.0, at_least=False)
+            yield Figure(group, f"{name}, {ports} ports: counters", ns["counted"], "ns/frame", at_least=False)
 
 
 def memory(rounds: int) -> Iterator[Figure]:
@@ -356,6 +361,6 @@ def parse_rates(rounds: int) -> Iterator[Figure]:
 
 
 PARTS = {
-    "bridge": bridge, "macvlan": macvlan, "two-nodes": two_nodes, "growth": growth,
+    "bridge": bridge, "macvlan": macvlan, "two-nodes": two_nodes, "times": exact_times, "growth": growth,
     "flood": flood, "memory": memory, "starts": starts, "parse": parse_rates,
 }  # fmt: skip

@@ -62,7 +62,8 @@ def cpu(run: Callable[[], object]) -> float:
 
 
 def timed(work: Callable[[], object], items: int, at_least_s: float = 0.2) -> Run:
-    """Turn work in this process into a contender: repeated until it has taken `at_least_s` of CPU."""
+    """Turn work in this process into a contender, done once beforehand; repeated until it has taken so much CPU."""
+    work()
 
     def run() -> tuple[float, int]:
         used, count = 0.0, 0

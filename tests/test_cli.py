@@ -52,9 +52,9 @@ def test_help_names_the_verbs_and_is_quick():
         used = after.children_user - before.children_user + after.children_system - before.children_system
         quickest = min(quickest, used)
     assert done.returncode == 0
-    for verb in ("run", "sh", "send", "trace", "matrix", "fuzz"):
+    for verb in ("run", "sh", "send", "trace", "matrix", "fuzz", "bench"):
         assert f"    {verb} " in done.stdout
-    for verb in ("diff", "doctor", "live", "bench"):
+    for verb in ("diff", "doctor", "live"):
         assert f"    {verb} " not in done.stdout
     assert quickest < 0.3
 
@@ -80,7 +80,7 @@ def test_wrong_usage_is_2(words):
     assert "usage: simvlan" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["diff", "doctor", "live", "bench"])
+@pytest.mark.parametrize("verb", ["diff", "doctor", "live"])
 def test_verbs_that_are_not_built_are_refused_by_name(verb):
     done = simvlan(verb, "--anything")
     assert done.returncode == 2
@@ -277,3 +277,12 @@ def test_unconfined_is_said():
     done = simvlan("run", "--unconfined", "-", input="ip -br link show lo | cut -c1-2\n")
     assert (done.returncode, done.stdout) == (0, "lo\n")
     assert "unconfined" in done.stderr
+
+
+def test_bench_measures_every_engine():
+    done = simvlan("bench", "--json", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    names = [row["engine"] for row in rows]
+    assert names[:3] == ["walk", "events, 1 µs cables", "batch, numpy"]
+    assert all(row["frames/CPU s"] > 0 for row in rows)

@@ -97,6 +97,25 @@ def test_long_runs_and_single_sizes_are_found_alike(tmp_path: Path) -> None:
     assert list(itertools.chain.from_iterable(map(contents, parts))) == frames
 
 
+@pytest.mark.parametrize("payload", ["zeros", "records", "noise"])
+@pytest.mark.parametrize("suffix", ["pcap", "pcapng"])
+def test_long_mixed_files_are_followed(tmp_path: Path, payload: str, suffix: str) -> None:
+    """As dpkt finds the frames, one by one; also where the payload looks like records."""
+    rng = np.random.default_rng(5)
+    fake = np.frombuffer(classic([(7, bytes(60))] * 20, "<", "ns")[24:], np.uint8)
+    filling = {"zeros": np.zeros(1600, np.uint8), "records": fake, "noise": rng.integers(0, 256, 1600, np.uint8)}
+    sizes = rng.choice([60, 61, 590, 1514], 20_000, p=[0.4, 0.2, 0.2, 0.2])
+    octets = np.tile(filling[payload], 2)[:1600]
+    batch = FrameBatch.from_buffer(octets, rng.integers(0, 80, len(sizes)), sizes, time=np.arange(len(sizes)))
+    path = tmp_path / f"a.{suffix}"
+    (batch.to_pcap if suffix == "pcap" else batch.to_pcapng)(path)
+    with open(path, "rb") as file:
+        expected = [frame for _, frame in (dpkt.pcap if suffix == "pcap" else dpkt.pcapng).Reader(file)]
+    found = list(pcapfile.windows(path))
+    assert [part.octets(n) for part in found for n in range(len(part))] == expected
+    assert np.concatenate([part.time for part in found]).tolist() == list(range(len(sizes)))
+
+
 def test_only_the_heads_are_copied(tmp_path: Path) -> None:
     (tmp_path / "a.pcap").write_bytes(classic([(0, bytes(1500))] * 5000, "<", "ns"))
     batch = FrameBatch.concatenate(pcapfile.windows(tmp_path / "a.pcap", frames=1000))

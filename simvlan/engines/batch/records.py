@@ -17,7 +17,7 @@ from simvlan.engines.batch import octets
 from simvlan.engines.batch.parse import I64, U8
 from simvlan.frame import ETH_HLEN, MAX_SIZE
 
-ALIKE = 8
+ALIKE = 16
 """So many equal records in a row are taken for a run."""
 
 
