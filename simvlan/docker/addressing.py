@@ -68,8 +68,13 @@ class Addressing:
                 return str(pool.address(pool.lowest(sub)))
             pool.take(address)
         except DockerError as error:
-            raise internal(f"failed to allocate gateway ({wanted}): {error.message}") from None
+            raise internal(f"failed to allocate gateway ({wanted}): {self._worded(error)}") from None
         return str(address)
+
+    def _worded(self, error: DockerError) -> str:
+        """The text of an address that is not to be had; old releases began it with a capital."""
+        text = error.message
+        return text if self.core.dialect.validates else text[0].upper() + text[1:]
 
     def _take_aux(self, use: PoolUse, pool: Pool, name: str, text: str) -> None:
         address = parse_address(text)

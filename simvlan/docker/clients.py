@@ -193,7 +193,7 @@ class Execs:
 
     def _spec(self, run: Exec, body: Json) -> ProcessSpec:
         container, config, tty = run.container, run.container.config, bool(run.body.get("Tty"))
-        rows, columns = body.get("ConsoleSize") or run.body.get("ConsoleSize") or (24, 80)
+        rows, columns = body.get("ConsoleSize") or run.body.get("ConsoleSize") or (0, 0)
         given = [*(config.get("Env") or []), *(run.body.get("Env") or [])]
         return ProcessSpec(
             container=container.id,
@@ -211,8 +211,8 @@ class Execs:
             privileged=bool(run.body.get("Privileged")),
             files=partial(self.lifecycle.networking.files, container),
             resolver=self.lifecycle.networking.resolver(container),
-            rows=rows,
-            columns=columns,
+            rows=rows or 24,
+            columns=columns or 80,
         )
 
     def _exited(self, run: Exec, stream: Stream, code: int) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simvlan.docker.sandbox import Sandbox
 
 Json = dict[str, Any]
+PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 
 
 class Endpoints:
@@ -26,10 +27,14 @@ class Endpoints:
         self.networks = networks
         self.ports = Ports(core)
 
-    def join(self, container: Container, sandbox: Sandbox, network: Network, wish: Json) -> Endpoint:
+    def join(self, container: Container, sandbox: Sandbox, network: Network, wish: Json) -> None:
         """Give a running container a place on a network; a refusal leaves neither address nor device."""
         if any(e.container == container.id for e in network.endpoints.values()):
             raise forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
+        if network.config_only:
+            raise forbidden("cannot create endpoint on configuration-only network")
+        if network.driver in ("null", "host"):
+            return  # nothing to make, and nobody is counted
         driver = self.networks.drivers[network.driver]
         endpoint = Endpoint(self.core.new_id(), network.id, container.id, container.name, wish=wish)
         endpoint.mac = normal_mac(wish.get("MacAddress") or "")
@@ -38,7 +43,7 @@ class Endpoints:
         try:
             driver.create_endpoint(network, endpoint)
             driver.join(network, endpoint, sandbox.netns)
-            sandbox.add(network, endpoint, driver.prefix)
+            sandbox.add(network, endpoint, network.options.get(PREFIX_OPTION) or driver.prefix)
             self.ports.publish(container, network, endpoint)
         except DockerError:
             sandbox.remove(endpoint)
@@ -48,7 +53,6 @@ class Endpoints:
         endpoint.dns_names = dns_names(container, network, wish)
         network.endpoints[endpoint.id] = endpoint
         self._tell(network, container, "connect")
-        return endpoint
 
     def leave(self, container: Container, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> None:
         """Take a container off a network."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from simvlan.docker import bodies
 from simvlan.docker import images as image_shapes
 from simvlan.docker.clients import Clients, Execs
 from simvlan.docker.containers import Containers
@@ -149,6 +150,7 @@ class Engine:
 
     def network_create(self, body: Json, *, api: str | None = None) -> Json:
         """`POST /networks/create`: {"Id", "Warning"}."""
+        body = bodies.read(bodies.NETWORK, body, "CreateRequest")
         network = self.networks.create(body, self._api(api))
         return {"Id": network.id, "Warning": ""}
 
@@ -167,11 +169,11 @@ class Engine:
 
     def network_connect(self, ref: str, body: Json) -> None:
         """`POST /networks/{ref}/connect`: {"Container", "EndpointConfig"}."""
-        self.membership.connect(ref, body)
+        self.membership.connect(ref, bodies.read(bodies.CONNECT, body, "ConnectRequest"))
 
     def network_disconnect(self, ref: str, body: Json) -> None:
         """`POST /networks/{ref}/disconnect`: {"Container", "Force"}."""
-        self.membership.disconnect(ref, body)
+        self.membership.disconnect(ref, bodies.read(bodies.DISCONNECT, body, "DisconnectRequest"))
 
     def network_prune(self, filters: Filters = NONE) -> Json:
         """`POST /networks/prune`: {"NetworksDeleted": names or null}."""
@@ -181,6 +183,7 @@ class Engine:
 
     def container_create(self, body: Json, name: str = "", *, platform: str = "", api: str | None = None) -> Json:
         """`POST /containers/create`: {"Id", "Warnings"}."""
+        body = bodies.read(bodies.CONTAINER, body, "CreateRequest")
         container, warnings = self.containers.create(body, name, self._api(api))
         return {"Id": container.id, "Warnings": warnings}
 
@@ -255,7 +258,7 @@ class Engine:
 
     def container_update(self, ref: str, body: Json) -> Json:
         """`POST /containers/{ref}/update`: {"Warnings"}."""
-        return self.containers.update(self.containers.find(ref), body)
+        return self.containers.update(self.containers.find(ref), bodies.read(bodies.UPDATE, body, "UpdateConfig"))
 
     def container_resize(self, ref: str, h: int, w: int) -> None:
         """`POST /containers/{ref}/resize`."""
@@ -302,11 +305,12 @@ class Engine:
 
     def exec_create(self, ref: str, body: Json) -> Json:
         """`POST /containers/{ref}/exec`: {"Id"}."""
+        body = bodies.read(bodies.EXEC, body, "ExecOptions")
         return {"Id": self.execs.create(self.containers.find(ref), ref, body).id}
 
     def exec_start(self, ident: str, body: Json) -> Stream | None:
         """`POST /exec/{id}/start`; None when it is detached. What cannot be run is told in the stream."""
-        return self.execs.start(self.execs.find(ident), body)
+        return self.execs.start(self.execs.find(ident), bodies.read(bodies.EXEC_START, body, "ExecStartOptions"))
 
     def exec_inspect(self, ident: str) -> Json:
         """`GET /exec/{id}/json`."""

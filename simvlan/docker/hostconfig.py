@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from simvlan.docker.errors import DockerError, invalid
@@ -84,8 +85,25 @@ def check_restart_policy(policy: Json, auto_remove: bool) -> None:
         raise invalid("can't create 'AutoRemove' container with restart policy")
 
 
+_PORT = re.compile(r"(\d{1,5})(/(tcp|udp|sctp))?")
+
+
+def check_ports(config: Json, host: Json) -> None:
+    """Refuse what is no port."""
+    for port in (*(config.get("ExposedPorts") or {}), *(host.get("PortBindings") or {})):
+        found = _PORT.fullmatch(port)
+        if found is None or not 0 < int(found[1]) < 65_536:
+            raise invalid(f"invalid port specification: {port}")
+    for bindings in (host.get("PortBindings") or {}).values():
+        for binding in bindings or []:
+            numbers = (binding or {}).get("HostPort") or "0"
+            if not all(each.isascii() and each.isdigit() and int(each) < 65_536 for each in numbers.split("-", 1)):
+                raise invalid(f"invalid port specification: {numbers}")
+
+
 def check_host_config(config: Json, host: Json) -> None:
     """Refuse contradictions between the network mode and the rest."""
+    check_ports(config, host)
     mode = host["NetworkMode"]
     if mode.startswith("container:"):
         if config.get("Hostname"):

@@ -43,11 +43,12 @@ class NoAddressError(DockerError):
 class Pool:
     """One subnet: which of its addresses are taken, and the ip-ranges networks asked for."""
 
-    def __init__(self, subnet: Prefix) -> None:
+    def __init__(self, subnet: Prefix, strict: bool = False) -> None:
         self.subnet = subnet
+        self.reserved = _reserved(subnet, strict)
         self.base = int(subnet.network_address)
         self.size = subnet.num_addresses
-        self.taken: set[int] = set(_reserved(subnet))
+        self.taken: set[int] = set(self.reserved)
         """Offsets into the subnet."""
         self.users: dict[Prefix | None, int] = {}
         """How many networks hold the subnet itself (None) or an ip-range of it."""
@@ -85,7 +86,7 @@ class Pool:
     def give_back(self, address: Address) -> None:
         """Free an address; what the pool reserves for itself stays."""
         offset = int(address) - self.base
-        if offset not in self.taken or offset in _reserved(self.subnet):
+        if offset not in self.taken or offset in self.reserved:
             return
         self.taken.discard(offset)
         for sub, floor in self._floor.items():
@@ -105,11 +106,14 @@ class Pool:
         return len(self.taken), last - first + 1 - inside
 
 
-def _reserved(subnet: Prefix) -> tuple[int, ...]:
-    """What nobody gets: network and broadcast address in IPv4, the routers' anycast address in IPv6."""
+def _reserved(subnet: Prefix, strict: bool) -> tuple[int, ...]:
+    """What nobody gets: network and broadcast address in IPv4, the routers' anycast address in IPv6.
+
+    The smallest IPv4 subnets have neither; in old releases (*strict*) they had, and nothing was left to hand out.
+    """
     if subnet.version == 6:
         return (0,) if subnet.prefixlen < 127 else ()
-    return (0, subnet.num_addresses - 1) if subnet.prefixlen < 31 else ()
+    return (0, subnet.num_addresses - 1) if subnet.prefixlen < 31 or strict else ()
 
 
 class AddressSpace:
@@ -117,7 +121,7 @@ class AddressSpace:
 
     def __init__(self, shared: bool, predefined: Iterable[tuple[str, int]] = ()) -> None:
         self.shared = shared
-        """Dialect 1.12: an identical (subnet, ip-range) pair is used by a second network too."""
+        """Dialect 1.12: an identical (subnet, ip-range) pair is used by a second network too; a /31 holds nobody."""
         self.predefined = [(ip_network(block), length) for block, length in predefined]
         self.pools: dict[Prefix, Pool] = {}
 
@@ -135,7 +139,7 @@ class AddressSpace:
             raise forbidden(OVERLAP)
         if pool is not None and sub in pool.users:
             raise forbidden(OVERLAP)
-        pool = self.pools.setdefault(subnet, pool or Pool(subnet))
+        pool = self.pools.setdefault(subnet, pool or Pool(subnet, self.shared))
         pool.users[sub] = 1
         return pool
 

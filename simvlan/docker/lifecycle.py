@@ -107,6 +107,7 @@ class Lifecycle:
         live = self.live(container)
         started = partial(self._exited, container, live)
         try:
+            self.networking.apply_sysctls(container)
             live.handle = self._runtime().start(self._spec(container), live.output.write, started)
         except NotRunnable as refusal:
             self.networking.tear_down(container)

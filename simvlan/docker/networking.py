@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.containers import Containers
+from simvlan.docker.drivers.driver import go_errno
 from simvlan.docker.endpoints import Endpoints
 from simvlan.docker.errors import DockerError, conflict, not_found
 from simvlan.docker.files import made_files
 from simvlan.docker.model import Container, Endpoint, Network
 from simvlan.docker.resolver import EmbeddedResolver
+from simvlan.docker.runtime import NotRunnable
 from simvlan.docker.sandbox import Sandbox
+from simvlan.errors import RtnlError, Unsupported
 from simvlan.rtnl.sysctl import sysctl_set
 
 if TYPE_CHECKING:
@@ -72,7 +75,6 @@ class Networking:
             return
         sandbox = self._own[container.id] = Sandbox(self.core, container.name, self.core.new_id())
         try:
-            self._apply_sysctls(container, sandbox)
             for name, wish in container.networks.items():
                 self._join(container, sandbox, name, wish)
         except DockerError:
@@ -110,10 +112,7 @@ class Networking:
         if known and network is None:
             raise not_found(f"network {known} not found")
         network = network or self._network(name)
-        if network.config_only:
-            raise not_found(f"network {network.name} is a configuration network and cannot be used")
-        if network.driver not in ("null", "host"):
-            self.endpoints.join(container, sandbox, network, wish)
+        self.endpoints.join(container, sandbox, network, wish)
         container.network_ids[name] = network.id
 
     def _shared(self, ref: str) -> str:
@@ -122,10 +121,20 @@ class Networking:
             raise conflict(f"cannot join network namespace of a non running container: {other.id}")
         return self.netns(other).name
 
-    def _apply_sysctls(self, container: Container, sandbox: Sandbox) -> None:
+    def apply_sysctls(self, container: Container) -> None:
+        """Set `--sysctl net.*` in the namespace, as runc does before the process is run.
+
+        Raises:
+            NotRunnable: there is no such key, or no such value.
+        """
+        sandbox = self.sandbox(container)
         for key, value in (container.host_config.get("Sysctls") or {}).items():
-            if key.startswith("net."):
-                sysctl_set(self.core.net, sandbox.netns, key, str(value))
+            if sandbox is not None and key.startswith("net."):
+                try:
+                    sysctl_set(self.core.net, sandbox.netns, key, value)
+                except (RtnlError, Unsupported) as error:
+                    why = go_errno(error) if isinstance(error, RtnlError) else str(error)
+                    raise NotRunnable(f"open /proc/sys/{key.replace('.', '/')}: {why}", 128) from None
 
     # -- files and names --------------------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ class EmbeddedResolver:
     def lookup(self, name: str) -> list[str] | None:
         """IPv4 addresses of a name: [] when there is no such name, None when nobody can say (SERVFAIL)."""
         name = name.rstrip(".")
-        for network, _ in sorted(self._joined(), key=lambda entry: entry[0].name):
-            found = self._on(network, name)
+        for network, own in sorted(self._joined(), key=lambda entry: entry[0].name):
+            found = self._on(network, linked(own, name))
             if found:
                 return found
         return self._outside(name)
@@ -56,3 +56,12 @@ class EmbeddedResolver:
                 if address in (endpoint.ipv4, endpoint.ipv6) and endpoint.dns_names:
                     return f"{endpoint.dns_names[0]}.{network.name}"
         return None
+
+
+def linked(own: Endpoint, name: str) -> str:
+    """The container that `--link CONTAINER:ALIAS` calls by this name, else the name itself."""
+    for link in own.wish.get("Links") or []:
+        target, _, alias = link.partition(":")
+        if alias == name:
+            return str(target)
+    return name

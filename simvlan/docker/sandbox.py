@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from simvlan.docker.drivers.driver import go_errno
 from simvlan.docker.errors import DockerError, internal
 from simvlan.docker.model import Endpoint, Network
-from simvlan.errors import RtnlError
+from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import parse_mac
 from simvlan.rtnl import link_del, link_set
 from simvlan.rtnl.address import address_add
@@ -109,9 +109,13 @@ class Sandbox:
             raise internal(f"{what}: {go_errno(error)}") from None
 
     def _set_sysctls(self, text: str, ifname: str) -> None:
-        for setting in filter(None, text.split(",")):
+        for setting in (each.strip() for each in text.split(",") if each.strip()):
             key, _, value = setting.replace("IFNAME", ifname).partition("=")
-            sysctl_set(self.core.net, self.netns, key, value)
+            try:
+                sysctl_set(self.core.net, self.netns, key, value)
+            except (RtnlError, Unsupported) as error:
+                why = go_errno(error) if isinstance(error, RtnlError) else str(error)
+                raise internal(f"failed to set sysctl {key}={value}: {why}") from None
 
     def _announce(self, dev: Device, network: Network, endpoint: Endpoint) -> None:
         """Gratuitous ARP when the link is up, then again, a second apart (since 28)."""

@@ -32,9 +32,9 @@ class Idler:
         if word == "echo":
             later(net, 0, partial(self._say, " ".join(args)))
         elif word in ("true", "false", "exit"):
-            later(net, 0, partial(self.end, {"true": 0, "false": 1}.get(word, int(args[0]) if args else 0)))
+            later(net, 0, partial(self.end, {"true": 0, "false": 1}.get(word, _number(args))))
         elif word == "sleep":
-            later(net, round(float(args[0]) * SECOND), partial(self.end, 0))
+            later(net, round(_number(args) * SECOND), partial(self.end, 0))
 
     def _say(self, text: str) -> None:
         self._output(1, text.encode() + b"\n")
@@ -66,6 +66,14 @@ class Idler:
 
     def processes(self) -> list[tuple[int, int, str]]:
         return [(self.pid, 1, " ".join(self.spec.argv))]
+
+
+def _number(args: list[str]) -> Any:
+    """The first argument as a number; 0 where it is none."""
+    try:
+        return float(args[0]) if "." in args[0] else int(args[0])
+    except (IndexError, ValueError):
+        return 0
 
 
 class Idlers:

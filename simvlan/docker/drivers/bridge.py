@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from simvlan.docker.drivers.driver import choose_mac, device_name, gateway_of, go_errno, require_pools
-from simvlan.docker.errors import DockerError, forbidden, internal, invalid
+from simvlan.docker.errors import DockerError, forbidden, internal, invalid, not_implemented
 from simvlan.docker.model import Endpoint, Network
 from simvlan.errors import RtnlError
 from simvlan.frame import parse_mac
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.address import address_add
-from simvlan.rtnl.sysctl import sysctl_set
+from simvlan.rtnl.sysctl import sysctl_get, sysctl_set
 from simvlan.stack.ipaddr import UNIVERSE, Ifaddr, parse_ip
 
 if TYPE_CHECKING:
@@ -52,9 +52,15 @@ class BridgeDriver:
                 raise invalid(f"unknown gateway mode {mode}")
             if mode == "isolated" and not network.internal:
                 raise invalid("gateway mode 'isolated' can only be used for an internal network")
+        if options.get("com.docker.network.bridge.enable_icc", "true").lower() in ("false", "0", "f"):
+            raise not_implemented(
+                "com.docker.network.bridge.enable_icc=false: packet filters are not simulated; "
+                "give the containers networks of their own"
+            )
         name = options.get(NAME_OPTION) or f"br-{network.id[:12]}"
         isolated = options.get("com.docker.network.bridge.gateway_mode_ipv4") == "isolated"
         network.state.update(bridge=name, made=False, inward=network.internal, isolated=isolated)
+        network.state["routed"] = options.get("com.docker.network.bridge.gateway_mode_ipv4") == "routed"
 
     def wants_gateway(self, network: Network) -> bool:
         """The bridge itself is the gateway; an isolated one has no address."""
@@ -81,13 +87,33 @@ class BridgeDriver:
                 network.state["made"] = True
             elif dev.kind != "bridge":
                 raise invalid(f"{name} is not a bridge")
-            for use in network.of(4):
+            inhibited = network.options.get("com.docker.network.bridge.inhibit_ipv4", "").lower() in ("true", "1", "t")
+            for use in () if inhibited else network.of(4):
                 self._address(network, name, use.gateway, use.prefix.prefixlen)
             link_set(core.net, dev, up=True)
         except RtnlError as error:
             raise internal(f"failed to create bridge {name}: {go_errno(error)}") from None
-        if not network.internal:
+        self._forward(network, name)
+
+    def _forward(self, network: Network, name: str) -> None:
+        """Let the node route, but not for this bridge unless its mode is routed.
+
+        Docker's filters keep networks apart and its NAT lets containers out; without either, a container on a bridge
+        reaches its siblings and its node.
+        """
+        core = self.core
+        if not network.internal and sysctl_get(core.net, core.host, "net.ipv4.ip_forward") != "1":
             sysctl_set(core.net, core.host, "net.ipv4.ip_forward", "1")
+            for other in self._networks():
+                if other.driver == "bridge" and other.id != network.id:
+                    self._set_forwarding(other)
+        self._set_forwarding(network)
+
+    def _set_forwarding(self, network: Network) -> None:
+        name = network.state["bridge"]
+        if name in self.core.host.devices:
+            value = "1" if network.state["routed"] and not network.internal else "0"
+            sysctl_set(self.core.net, self.core.host, f"net.ipv4.conf.{name.replace('.', '/')}.forwarding", value)
 
     def _address(self, network: Network, name: str, gateway: str, plen: int) -> None:
         dev = self.core.host.devices[name]

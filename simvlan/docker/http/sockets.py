@@ -92,9 +92,7 @@ class Sockets:
         sock.setblocking(False)
         client = Client(sock, Connection(engine, route, self._wall))
         connection = client.connection
-        connection.pid = CREDENTIALS.unpack(
-            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-        )[0]
+        connection.pid = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))[0]
         if self.log is not None:
             connection.log = self.log
         connection.on_request = lambda: self._asking.append(connection)
