@@ -617,6 +617,124 @@ def test_1_12_shares_an_identical_pool_and_has_no_prefixes() -> None:
     assert node.endpoint("c2-200", "macvlan200")["IPAddress"] == "192.168.11.0"  # the first network's gateway is free
 
 
+def test_1_12_checks_addresses_late() -> None:
+    """No validation of the shape: the address manager refuses, clamps or takes host bits away."""
+    node = Node(dialect="1.12")
+    node.refuses(400, "Invalid Address Pool", node.network, "t", "macvlan", "bad")
+    block = {"Subnet": "10.1.0.0/16", "IPRange": "10.2.0.0/24"}
+    node.refuses(400, "Invalid Address SubPool", node.network, "t", "macvlan", block)
+    aux = {"Subnet": "10.1.0.0/16", "AuxiliaryAddresses": {"r": "10.2.0.1"}}
+    text = "auxiliary address: (r:10.2.0.1) must belong to the master pool: 10.1.0.0/16"
+    node.refuses(403, text, node.network, "t", "macvlan", aux)
+    block = {"Subnet": "10.1.0.0/16", "Gateway": "bad"}
+    node.refuses(400, "invalid gateway address bad in Ipam configuration", node.network, "t", "macvlan", block)
+    text = "failed to allocate gateway (): No available addresses on this pool"
+    node.refuses(500, text, node.network, "t", "macvlan", "10.1.0.0/31")
+    block = {"Subnet": "10.1.0.0/16", "Gateway": "10.2.0.1"}
+    text = "failed to allocate gateway (10.2.0.1): Requested address is out of range"
+    node.refuses(500, text, node.network, "t", "macvlan", block)
+    node.network("t", "macvlan", {"Subnet": "10.1.0.5/16", "IPRange": "10.0.0.0/8"})
+    made = node.create("c1", "t", ip="10.9.0.9")
+    text = "Invalid address 10.9.0.9: It does not belong to any of this network's subnets"
+    node.refuses(400, text, node.engine.container_start, made)
+    node.run("c2", "t")
+    assert node.endpoint("c2", "t")["IPAddress"] == "10.1.0.2"
+
+
+def test_an_address_wished_for_before_the_network_was_there(node: Node) -> None:
+    made = node.create("c1", "t", ip="10.9.0.9")
+    node.network("t", "macvlan", "10.1.0.0/16")
+    text = f"{PREFIX}invalid address 10.9.0.9: It does not belong to any of this network's subnets"
+    node.refuses(400, text, node.engine.container_start, made)
+
+
+def test_bodies_of_other_types(node: Node) -> None:
+    head = "invalid JSON: json: cannot unmarshal"
+    for body, text in (
+        ({"Name": 5}, "number into Go struct field CreateRequest.Name of type string"),
+        ({"Labels": ["a"]}, "array into Go struct field CreateRequest.Labels of type map[string]string"),
+        ({"IPAM": {"Config": "x"}}, "string into Go struct field CreateRequest.IPAM.Config of type []struct"),
+        ({"Internal": "yes"}, "string into Go struct field CreateRequest.Internal of type bool"),
+    ):
+        node.refuses(400, f"{head} {text}", node.engine.network_create, {"Name": "x"} | body)
+    body = {"Image": "alpine", "StopTimeout": 1.5}
+    text = "number 1.5 into Go struct field CreateRequest.StopTimeout of type int"
+    node.refuses(400, f"{head} {text}", node.engine.container_create, body)
+    node.engine.network_create({"name": "lower", "DRIVER": "macvlan", "Unknown": 5, "Labels": None})
+    assert node.engine.network_inspect("lower")["Driver"] == "macvlan"  # names match whatever their case
+    node.engine.container_create({"Image": "alpine", "Cmd": "one"}, "words")
+    assert node.engine.container_inspect("words")["Config"]["Cmd"] == ["one"]
+
+
+def test_what_would_need_packet_filters_is_refused(node: Node) -> None:
+    with pytest.raises(DockerError, match="packet filters are not simulated") as caught:
+        node.network("t", "bridge", **{"com.docker.network.bridge.enable_icc": "false"})
+    assert caught.value.status == 501
+
+
+def test_sysctls(node: Node) -> None:
+    node.run("c1", host={"Sysctls": {"net.ipv4.ip_forward": "1"}})
+    assert node.lab.command("sysctl", "-n", "net.ipv4.ip_forward", netns="c1").stdout == "1\n"
+    with pytest.raises(DockerError, match=r"open /proc/sys/net/ipv4/nosuch: no such file or directory$"):
+        node.run("c2", host={"Sysctls": {"net.ipv4.nosuch": "1"}})
+    assert "c2" not in node.lab.network.netns
+    options = {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.arp_ignore=2"}
+    node.run("c3", DriverOpts=options)
+    assert node.lab.command("sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore", netns="c3").stdout == "2\n"
+    bad = {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.nosuch=2"}
+    with pytest.raises(DockerError, match=r"failed to add interface veth\w+ to sandbox: failed to set sysctl net.ipv4"):
+        node.run("c4", DriverOpts=bad)
+    assert len(node.engine.network_inspect("bridge")["Containers"]) == 2
+
+
+def test_bridge_networks_are_apart_and_the_node_does_not_route_for_them(node: Node) -> None:
+    """Docker's filters and its NAT are not simulated: what they part stays apart, what it lets out stays in."""
+    node.network("b1", "bridge", "10.81.0.0/24")
+    node.network("b2", "bridge", "10.82.0.0/24")
+    node.network("r1", "bridge", "10.83.0.0/24", **{"com.docker.network.bridge.gateway_mode_ipv4": "routed"})
+    for name, network in (("c1", "b1"), ("c2", "b1"), ("c3", "b2"), ("c4", "r1")):
+        node.run(name, network)
+    assert node.ping("c1", "10.81.0.3")
+    assert node.ping("c1", "10.81.0.1")  # the node
+    assert node.ping("c1", "10.0.2.15")  # by any of its addresses
+    assert not node.ping("c1", "10.82.0.2")
+    assert not node.ping("c3", "10.81.0.2")
+    other = Node(lab=node.lab, name="node-2")
+    other.host("ip addr add 192.168.99.2/24 dev eth1")
+    other.host("ip route add 10.83.0.0/24 via 192.168.99.1")
+    other.host("ip route add 10.81.0.0/24 via 192.168.99.1")
+    node.host("ip addr add 192.168.99.1/24 dev eth1")
+    assert node.ping("c4", "192.168.99.2")  # routed: others have a route back
+    assert not node.ping("c1", "192.168.99.2")
+    assert node.engine.info()["IPv4Forwarding"]
+
+
+def test_links_are_names(node: Node) -> None:
+    node.network("m", "macvlan", "10.60.0.0/24")
+    node.run("db", "m")
+    made = node.engine.container_create(
+        {
+            "Image": "alpine",
+            "Cmd": ["sleep", "9"],
+            "HostConfig": {"NetworkMode": "m"},
+            "NetworkingConfig": {"EndpointsConfig": {"m": {"Links": ["db:store"]}}},
+        },
+        "web",
+    )
+    node.engine.container_start(made["Id"])
+    resolver = node.runtime.started[-1].spec.resolver
+    assert resolver is not None
+    assert resolver.lookup("store") == ["10.60.0.1"]  # no parent: no gateway was taken
+
+
+@pytest.mark.parametrize("ports", [{"ExposedPorts": {"http": {}}}, {"ExposedPorts": {"70000/tcp": {}}},
+                                   {"host": {"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}}])  # fmt: skip
+def test_what_is_no_port(node: Node, ports: dict[str, Any]) -> None:
+    with pytest.raises(DockerError, match=r"^invalid port specification: ") as caught:
+        node.create("c1", **ports)
+    assert caught.value.status == 400
+
+
 def test_27_reserves_hidden_gateways() -> None:
     node = Node(dialect="27")
     node.network("a", "macvlan", "10.60.0.0/24", internal=True)

@@ -52,8 +52,7 @@ class Addressing:
         space = self.ipam.space(version)
         if not block.get("Subnet"):
             return space.request_predefined(self.reserved_networks()), None
-        subnet = ip_network(block["Subnet"], strict=False)
-        sub = ip_network(block["IPRange"], strict=False) if block.get("IPRange") else None
+        subnet, sub = prefixes(block)
         try:
             return space.request(subnet, sub), sub
         except DockerError as error:
@@ -190,3 +189,21 @@ def block_of(network: Network, version: int, text: str, plen: int) -> PoolUse | 
 def _version(block: dict[str, Any]) -> int:
     parsed = parse_prefix(block.get("Subnet") or "")
     return parsed[1].version if parsed else 4
+
+
+def prefixes(block: dict[str, Any]) -> tuple[Prefix, Prefix | None]:
+    """Subnet and ip-range of a block. The newer releases have validated it; the older ones refuse it here, or clamp.
+
+    Raises:
+        DockerError: 400 `Invalid Address Pool` or `Invalid Address SubPool`.
+    """
+    parsed, text = parse_prefix(block["Subnet"]), block.get("IPRange") or ""
+    if parsed is None:
+        raise invalid("Invalid Address Pool")
+    subnet = parsed[1]
+    if not text:
+        return subnet, None
+    inner = parse_prefix(text)
+    if inner is None or inner[1].version != subnet.version or not inner[1].overlaps(subnet):
+        raise invalid("Invalid Address SubPool")
+    return subnet, inner[1] if inner[1].prefixlen >= subnet.prefixlen else subnet
