@@ -658,7 +658,7 @@ def test_bodies_of_other_types(node: Node) -> None:
     ):
         node.refuses(400, f"{head} {text}", node.engine.network_create, {"Name": "x"} | body)
     body = {"Image": "alpine", "StopTimeout": 1.5}
-    text = "number 1.5 into Go struct field CreateRequest.StopTimeout of type int"
+    text = "number 1.5 into Go struct field CreateRequest.StopTimeout of type int64"
     node.refuses(400, f"{head} {text}", node.engine.container_create, body)
     node.engine.network_create({"name": "lower", "DRIVER": "macvlan", "Unknown": 5, "Labels": None})
     assert node.engine.network_inspect("lower")["Driver"] == "macvlan"  # names match whatever their case

@@ -27,7 +27,7 @@ class MapOf:
 TEXTS = MapOf("string")
 ENDPOINT: Schema = {
     "IPAMConfig": {"IPv4Address": "string", "IPv6Address": "string", "LinkLocalIPs": ["string"]},
-    "Links": ["string"], "Aliases": ["string"], "MacAddress": "string", "DriverOpts": TEXTS, "GwPriority": "int",
+    "Links": ["string"], "Aliases": ["string"], "MacAddress": "string", "DriverOpts": TEXTS, "GwPriority": "int64",
 }  # fmt: skip
 NETWORK: Schema = {
     "Name": "string", "Driver": "string", "Scope": "string", "EnableIPv4": "bool", "EnableIPv6": "bool",
@@ -38,20 +38,27 @@ NETWORK: Schema = {
         "Config": [{"Subnet": "string", "IPRange": "string", "Gateway": "string", "AuxiliaryAddresses": TEXTS}],
     },
 }  # fmt: skip
-RESTART: Schema = {"Name": "string", "MaximumRetryCount": "int"}
-HOST: Schema = dict.fromkeys((*HOST_DEFAULTS, *OPTIONAL), "any") | {
+RESTART: Schema = {"Name": "string", "MaximumRetryCount": "int64"}
+_LISTS = "Binds Dns DnsSearch DnsOptions ExtraHosts Links CapAdd CapDrop GroupAdd SecurityOpt VolumesFrom MaskedPaths"
+_WORDS = "IpcMode PidMode UTSMode UsernsMode CgroupnsMode Isolation Runtime VolumeDriver ContainerIDFile CgroupParent"
+_NUMBERS = "Memory MemorySwap MemoryReservation NanoCpus CpuShares PidsLimit ShmSize OomScoreAdj MemorySwappiness"
+HOST: Schema = {
+    **dict.fromkeys((*HOST_DEFAULTS, *OPTIONAL), "any"),
+    **{key: ["string"] for key in _LISTS.split()},
+    **dict.fromkeys(_WORDS.split(), "string"),
+    **dict.fromkeys(_NUMBERS.split(), "int64"),
     "NetworkMode": "string", "AutoRemove": "bool", "RestartPolicy": RESTART, "PublishAllPorts": "bool",
-    "PortBindings": MapOf([{"HostIp": "string", "HostPort": "string"}]), "Dns": ["string"], "DnsSearch": ["string"],
-    "DnsOptions": ["string"], "ExtraHosts": ["string"], "Links": ["string"], "Privileged": "bool", "Sysctls": TEXTS,
-    "ConsoleSize": "pair", "LogConfig": {"Type": "string", "Config": TEXTS}, "Init": "bool", "Memory": "int",
-    "ReadonlyRootfs": "bool",
+    "PortBindings": MapOf([{"HostIp": "string", "HostPort": "string"}]), "Privileged": "bool", "Init": "bool",
+    "ReadonlyRootfs": "bool", "OomKillDisable": "bool", "Sysctls": TEXTS, "Annotations": TEXTS, "Tmpfs": TEXTS,
+    "ConsoleSize": "pair", "LogConfig": {"Type": "string", "Config": TEXTS}, "Mounts": [MapOf("any")],
+    "ReadonlyPaths": ["string"],
 }  # fmt: skip
 CONTAINER: Schema = {
     "Hostname": "string", "Domainname": "string", "User": "string", "AttachStdin": "bool", "AttachStdout": "bool",
     "AttachStderr": "bool", "Tty": "bool", "OpenStdin": "bool", "StdinOnce": "bool", "Env": ["string"],
     "Cmd": "words", "Entrypoint": "words", "Image": "string", "WorkingDir": "string", "Labels": TEXTS,
-    "MacAddress": "string", "StopSignal": "string", "StopTimeout": "int", "ExposedPorts": MapOf("any"),
-    "Volumes": MapOf("any"), "Healthcheck": "any", "Shell": "words", "OnBuild": ["string"],
+    "MacAddress": "string", "StopSignal": "string", "StopTimeout": "int64", "ExposedPorts": MapOf({}),
+    "Volumes": MapOf({}), "Healthcheck": "any", "Shell": "words", "OnBuild": ["string"],
     "NetworkDisabled": "bool", "HostConfig": HOST, "NetworkingConfig": {"EndpointsConfig": MapOf(ENDPOINT)},
 }  # fmt: skip
 CONNECT: Schema = {"Container": "string", "EndpointConfig": ENDPOINT}
@@ -62,7 +69,7 @@ EXEC: Schema = {
     "WorkingDir": "string", "Cmd": ["string"], "Detach": "bool",
 }  # fmt: skip
 EXEC_START: Schema = {"Detach": "bool", "Tty": "bool", "ConsoleSize": "pair"}
-UPDATE: Schema = dict.fromkeys(HOST_DEFAULTS, "any") | {"RestartPolicy": RESTART, "Memory": "int", "NanoCpus": "int"}
+UPDATE: Schema = HOST
 
 
 def read(schema: Schema, body: Any, root: str) -> dict[str, Any]:
@@ -83,24 +90,33 @@ def _read(schema: Any, value: Any, where: str) -> Any:
     if isinstance(schema, list):
         if not isinstance(value, list):
             raise _wrong(value, where, schema)
-        return [_read(schema[0], each, where) for each in value]
+        return [_element(schema[0], each, where) for each in value]
     if not isinstance(value, dict):
         raise _wrong(value, where, schema)
     if isinstance(schema, MapOf):
-        return {str(key): _read(schema.value, each, f"{where}.{key}") for key, each in value.items()}
+        return {key: _element(schema.value, each, where) for key, each in value.items()}
     names = {name.lower(): name for name in schema}
     known = ((names[key.lower()], each) for key, each in value.items() if key.lower() in names)
     return {name: _read(schema[name], each, f"{where}.{name}") for name, each in known}
 
 
+def _element(schema: Any, value: Any, where: str) -> Any:
+    """An element of a list or map: null is there as Go's zero value."""
+    if value is not None:
+        return _read(schema, value, where)
+    if isinstance(schema, str):
+        return {"string": "", "bool": False, "int64": 0}.get(schema)
+    return [] if isinstance(schema, list) else {}
+
+
 def _scalar(schema: str, value: Any, where: str) -> Any:
     if schema == "pair":  # [2]uint: what is missing is 0, what is too much goes
-        return [*_read(["int"], value, where), 0, 0][:2]
+        return [*_read(["int64"], value, where), 0, 0][:2]
     if schema == "words":
         return [value] if isinstance(value, str) else _read(["string"], value, where)
-    kinds = {"string": str, "bool": bool, "int": int}
+    kinds = {"string": str, "bool": bool, "int64": int}
     right = isinstance(value, kinds[schema]) and (schema == "bool" or not isinstance(value, bool))
-    if not right or (schema == "int" and not -(1 << 63) <= value < 1 << 63):
+    if not right or (schema == "int64" and not -(1 << 63) <= value < 1 << 63):
         raise _wrong(value, where, schema)
     return value
 
@@ -109,7 +125,7 @@ def _wrong(value: Any, where: str, schema: Any) -> Exception:
     names = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
     kind = names.get(type(value), "value")
     if kind == "number":
-        kind = f"number {value}" if schema == "int" else "number"
+        kind = f"number {value}" if schema == "int64" else "number"
     return invalid(f"invalid JSON: json: cannot unmarshal {kind} into Go struct field {where} of type {_go(schema)}")
 
 

@@ -169,11 +169,11 @@ class Engine:
 
     def network_connect(self, ref: str, body: Json) -> None:
         """`POST /networks/{ref}/connect`: {"Container", "EndpointConfig"}."""
-        self.membership.connect(ref, bodies.read(bodies.CONNECT, body, "ConnectRequest"))
+        self.membership.connect(ref, bodies.read(bodies.CONNECT, body, "ConnectOptions"))
 
     def network_disconnect(self, ref: str, body: Json) -> None:
         """`POST /networks/{ref}/disconnect`: {"Container", "Force"}."""
-        self.membership.disconnect(ref, bodies.read(bodies.DISCONNECT, body, "DisconnectRequest"))
+        self.membership.disconnect(ref, bodies.read(bodies.DISCONNECT, body, "DisconnectOptions"))
 
     def network_prune(self, filters: Filters = NONE) -> Json:
         """`POST /networks/prune`: {"NetworksDeleted": names or null}."""

@@ -10,7 +10,6 @@ from simvlan.docker.errors import DockerError, invalid
 from simvlan.docker.http import system
 from simvlan.docker.http.exchange import Exchange, version
 from simvlan.docker.http.frames import framed
-from simvlan.docker.http.schema import CONTAINER, EXEC, EXEC_START, UPDATE
 from simvlan.docker.pending import Pending, Stream
 
 RAW = "application/vnd.docker.raw-stream"
@@ -34,7 +33,7 @@ def create(exchange: Exchange) -> None:
     if not request.body.strip():
         raise invalid("config cannot be empty in order to create a container")
     made = exchange.engine.container_create(
-        request.json(CONTAINER, "CreateRequest"),
+        request.json(),
         request.query.get("name", ""),
         platform=request.query.get("platform", ""),
         api=request.api,
@@ -134,7 +133,7 @@ def rename(exchange: Exchange) -> None:
 
 def update(exchange: Exchange) -> None:
     """POST /containers/{ref}/update."""
-    body = exchange.request.json(UPDATE, "UpdateConfig")
+    body = exchange.request.json()
     exchange.json(200, exchange.engine.container_update(exchange.request.args[0], body))
 
 
@@ -270,14 +269,14 @@ def _both_ways(exchange: Exchange, stream: Stream, stdin: bool) -> None:
 
 def exec_create(exchange: Exchange) -> None:
     """POST /containers/{ref}/exec."""
-    body = exchange.request.json(EXEC, "ExecOptions")
+    body = exchange.request.json()
     exchange.json(201, exchange.engine.exec_create(exchange.request.args[0], body))
 
 
 def exec_start(exchange: Exchange) -> None:
     """POST /exec/{id}/start."""
     request, engine = exchange.request, exchange.engine
-    ident, body = request.args[0], request.json(EXEC_START, "ExecStartOptions")
+    ident, body = request.args[0], request.json()
     details = engine.exec_inspect(ident)
     stream = engine.exec_start(ident, body)
     if stream is None:

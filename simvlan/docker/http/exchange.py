@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from simvlan.docker.errors import DockerError, invalid
-from simvlan.docker.http.schema import Shape, checked
 
 if TYPE_CHECKING:
     from simvlan.docker.engine import Engine
@@ -63,15 +62,14 @@ class Request:
             raise invalid("invalid filter")
         return {str(key): _values(value) for key, value in found.items()}
 
-    def json(self, shape: Shape = "any", name: str = "") -> dict[str, Any]:
-        """The body as an object of a shape; an empty one is {}. Raises DockerError."""
+    def json(self) -> dict[str, Any]:
+        """The body as an object; an empty one is {}. Raises DockerError."""
         if not self.body.strip():
             return {}
         kind = self.headers.get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "application/json":
             raise invalid(f"unsupported Content-Type header ({kind}): must be 'application/json'")
-        value = decoded(self.body)
-        return value if shape == "any" else checked(value, shape, name)
+        return decoded(self.body)
 
     @property
     def upgrades(self) -> bool:

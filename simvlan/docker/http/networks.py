@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from simvlan.docker.http.exchange import Exchange
-from simvlan.docker.http.schema import CONNECT, DISCONNECT, NETWORK
 
 
 def listing(exchange: Exchange) -> None:
@@ -15,7 +14,7 @@ def listing(exchange: Exchange) -> None:
 def create(exchange: Exchange) -> None:
     """POST /networks/create."""
     request = exchange.request
-    exchange.json(201, exchange.engine.network_create(request.json(NETWORK, "CreateRequest"), api=request.api))
+    exchange.json(201, exchange.engine.network_create(request.json(), api=request.api))
 
 
 def inspect(exchange: Exchange) -> None:
@@ -35,13 +34,13 @@ def remove(exchange: Exchange) -> None:
 
 def connect(exchange: Exchange) -> None:
     """POST /networks/{ref}/connect."""
-    exchange.engine.network_connect(exchange.request.args[0], exchange.request.json(CONNECT, "ConnectOptions"))
+    exchange.engine.network_connect(exchange.request.args[0], exchange.request.json())
     exchange.empty(200)
 
 
 def disconnect(exchange: Exchange) -> None:
     """POST /networks/{ref}/disconnect."""
-    exchange.engine.network_disconnect(exchange.request.args[0], exchange.request.json(DISCONNECT, "DisconnectOptions"))
+    exchange.engine.network_disconnect(exchange.request.args[0], exchange.request.json())
     exchange.empty(200)
 
 
