@@ -30,22 +30,22 @@ LEAST_S = 0.3
 """CPU seconds for which each engine is measured at least."""
 
 
-def table(seed: int = 0, least_s: float = LEAST_S) -> Table:
+def table(seed: int = 0) -> Table:
     """Measure every engine there is; a row each."""
     return Table(
         {"engine": name, "frames/CPU s": round(rate), "ns/frame": round(1e9 / rate, 1)}
-        for name, rate in _rates(seed, least_s)
+        for name, rate in _rates(seed)
     )
 
 
-def _rates(seed: int, least_s: float) -> Iterator[tuple[str, float]]:
+def _rates(seed: int) -> Iterator[tuple[str, float]]:
     stations = Stations.on([f"c{number}/eth0" for number in range(PORTS)], MACS // PORTS)
     lessons, frames = announce(stations), _traffic(stations, AT_ONCE, np.random.default_rng(seed))
     few = [(frames.devices[frames.ingress[n]], frames[n]) for n in range(ONE_BY_ONE)]
-    yield "walk", _rate(_one_by_one(star(), lessons, few), ONE_BY_ONE, least_s)
-    yield "events, 1 µs cables", _rate(_one_by_one(star(cabled=True), lessons, few), ONE_BY_ONE, least_s)
+    yield "walk", _rate(_one_by_one(star(), lessons, few), ONE_BY_ONE)
+    yield "events, 1 µs cables", _rate(_one_by_one(star(cabled=True), lessons, few), ONE_BY_ONE)
     for engine in ("numpy", "numba") if find_spec("numba") else ("numpy",):
-        yield f"batch, {engine}", _rate(_at_once(lessons, frames, engine), AT_ONCE, least_s)
+        yield f"batch, {engine}", _rate(_at_once(lessons, frames, engine), AT_ONCE)
 
 
 def star(cabled: bool = False) -> Lab:
@@ -101,11 +101,11 @@ def _at_once(lessons: FrameBatch, frames: FrameBatch, engine: str) -> Callable[[
     return run
 
 
-def _rate(work: Callable[[], object], frames: int, least_s: float) -> float:
+def _rate(work: Callable[[], object], frames: int) -> float:
     """Frames a CPU second; once beforehand for what is only done once."""
     work()
     used, done = 0.0, 0
-    while used < least_s:
+    while used < LEAST_S:
         start = process_time()
         work()
         used += process_time() - start
