@@ -45,7 +45,8 @@ def main(folder: str) -> None:
             if job["scapy"]:
                 _load_scapy()
             _run_isolated(out, job, virtual_machine=bool(module_base))
-            (out / "ended").touch()
+            with contextlib.suppress(FileNotFoundError):  # made, seen and removed before the guest has opened it
+                (out / "ended").touch()
     except BaseException:
         (home / "crash").write_text(traceback.format_exc())
     finally:
