@@ -20,6 +20,7 @@ ip -n h3 route add default via 10.0.20.254
 
 check yes h1 10.0.10.2 "h1 -> h2, both access ports of VLAN 10"
 check no h1 10.0.20.3 "h1 -> h3, VLAN 20, no router yet"
+sleep 4 # let the unanswered ARP entries fail, so that the next ping asks afresh
 
 node router
 cable router eth0 sw p4
@@ -32,6 +33,5 @@ for vlan in 10 20; do
     ip -n router link set eth0.$vlan up
 done
 ip netns exec router sysctl -q -w net.ipv4.ip_forward=1
-sleep 4 # let the unanswered ARP entries fail, so that the next ping asks afresh
 check yes h1 10.0.20.3 "h1 -> h3, through the router on the trunk port"
 exit $failed

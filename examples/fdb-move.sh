@@ -8,7 +8,7 @@ for h in 1 2 3; do
     node h$h
     cable h$h eth0 sw p$h
 done
-where() { bridge -n sw fdb show br br0 | grep '^02:00:00:00:00:aa ' | grep -o '^.*dev p[0-9]'; }
+where() { bridge -n sw fdb show br br0 | grep '^02:00:00:00:00:aa ' | grep -o '^.*dev p[0-9]' | sort -u; }
 
 ip netns exec h1 simvlan send eth0 --hex ffffffffffff0200000000aa88b500000000
 where

@@ -16,8 +16,8 @@ done
 
 check no c1 10.0.0.2 "c1 -> c2, hairpin off"
 check no c1 10.0.0.100 "c1 -> host, hairpin off"
-bridge -n sw link set dev p1 hairpin on
 sleep 4 # let the unanswered ARP entries fail, so that the next ping asks afresh
+bridge -n sw link set dev p1 hairpin on
 check yes c1 10.0.0.2 "c1 -> c2, hairpin on"
 check yes c1 10.0.0.100 "c1 -> host, hairpin on"
 exit $failed

@@ -17,8 +17,6 @@ from simvlan import __version__
 
 FAILED, USAGE, WARNED, NO_KERNEL = 1, 2, 3, 4
 NOT_BUILT = {
-    "diff": "a comparison with a real kernel",
-    "doctor": "what this machine can do",
     "live": "wall-clock runs with TAP devices",
 }
 """Verbs of later versions: refused by name, not listed."""
@@ -67,8 +65,10 @@ def parser() -> argparse.ArgumentParser:
     _trace_parser(verbs)
     _matrix_parser(verbs)
     _serve_parser(verbs)
+    _diff_parser(verbs)
     _fuzz_parser(verbs)
     _bench_parser(verbs)
+    _doctor_parser(verbs)
     return top
 
 
@@ -159,6 +159,36 @@ def _serve_parser(verbs: Any) -> None:
     serve.add_argument("--fast", action="store_true", help="virtual time instead of the wall's")
     serve.add_argument("--dialect", default="28", choices=["1.12", "27", "28", "29"], help="the release of Docker")
     serve.set_defaults(verb=serve_verb)
+
+
+def _doctor_parser(verbs: Any) -> None:
+    doctor = verbs.add_parser(
+        "doctor",
+        help="what this machine's kernels and tools can do, and how to get what is missing",
+        description="Exit status 0: all is there; 3: something is missing; 1: the simulator does not run; 4: the kernel"
+        " asked for is not there.",
+    )
+    doctor.add_argument("--kernel", choices=("uml", "host"), help="look at this kernel only")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(verb=doctor_verb)
+
+
+def _diff_parser(verbs: Any) -> None:
+    diff = verbs.add_parser(
+        "diff",
+        help="the same script on the simulator and on a kernel: do they agree?",
+        description="Run a script on the simulator and on a real Linux kernel and compare every frame at every device,"
+        " the exit status, the listings of ip and bridge with their counters, and the output. Exit status 0: they"
+        " agree; 1: they do not; 4: no such kernel here.",
+    )
+    _world(diff)
+    diff.add_argument("--kernel", choices=("uml", "host"), required=True, help="User Mode Linux, or the host's (root)")
+    diff.add_argument("--json", action="store_true", help="print JSON")
+    diff.add_argument("--timeout", type=seconds, metavar="S", help="end the script after S seconds (600)")
+    diff.add_argument("--tries", type=_count, default=3, metavar="N", help="what disagrees must do so N times (3)")
+    diff.add_argument("script", metavar="SCRIPT", help="a file; - is standard input")
+    diff.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's own arguments")
+    diff.set_defaults(verb=diff_verb)
 
 
 def _fuzz_parser(verbs: Any) -> None:
@@ -334,6 +364,20 @@ def fuzz_verb(options: argparse.Namespace) -> int:
     from simvlan.oracle.fuzz.verb import fuzz
 
     return fuzz(options)
+
+
+def doctor_verb(options: argparse.Namespace) -> int:
+    """simvlan doctor."""
+    from simvlan.oracle import doctor
+
+    return doctor.run(options)
+
+
+def diff_verb(options: argparse.Namespace) -> int:
+    """simvlan diff."""
+    from simvlan.oracle import verb
+
+    return verb.run(options)
 
 
 def run_on_kernel(options: argparse.Namespace) -> int:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
-import pytest
-
 from simvlan.oracle import available
 from simvlan.oracle.kernels import Kernel
+from simvlan.pytest_plugin import missing_kernel
 
 
 def require(kernel: Kernel) -> None:
-    """Go on only with this kernel. In CI it must be there; the host's own still needs root, which CI may lack."""
-    why = available(kernel)
-    if why is None:
-        return
-    if os.environ.get("CI", "").lower() in ("1", "true", "yes") and kernel == "uml":
-        pytest.fail(f"{kernel}: {why}", pytrace=False)
-    pytest.skip(f"{kernel}: {why}")
+    """Go on only with this kernel. In CI it must be there."""
+    if why := available(kernel):
+        missing_kernel(kernel, why)

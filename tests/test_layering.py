@@ -26,7 +26,7 @@ LAYERS = [
     {"diagnose", "explain", "fill", "matrix", "plot", "lab"},
     {"docker"},
     {"oracle", "bench"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "pytest_plugin"},
 ]
 """Lower layers first; a module may import its own layer and those above it in this list."""
 

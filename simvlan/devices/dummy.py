@@ -42,7 +42,8 @@ class Loopback(Device):
         self.multicast_flag = False
 
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
-        """Receive the frame on the same device; its counters count both directions."""
+        """Receive the frame on the same device; both directions are counted once its header is off."""
         self.rx_packets += 1
-        self.rx_bytes += 14 + len(frame.payload)
+        self.rx_bytes += len(frame.payload)
+        self.tx_bytes -= 14  # who called us counts the header too
         return ((Way.BACKLOG, self, frame.received_by(self.mac)),)

@@ -8,6 +8,7 @@ difference that a newer kernel makes by a rule of its own is still returned, wit
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -30,6 +31,7 @@ class Difference:
         index: number of the frame, line or answer, from 0.
         ours, theirs: (way, octets) of a frame, else text, number or parsed JSON; None where a side has nothing.
         time_ns: when our frame was seen.
+        their_ns: when their frame was seen, else the last one before it there (0: none): sorts differences in time.
         known: why a newer kernel differs here by its own rule; "" for a disagreement.
     """
 
@@ -40,6 +42,7 @@ class Difference:
     theirs: Any
     time_ns: int | None = None
     known: str = ""
+    their_ns: int = 0
 
     def __str__(self) -> str:
         name = f"{self.where} frame {self.index}" if self.what in ("frame", "order") else f"{self.what} {self.where}"
@@ -85,7 +88,7 @@ def compare(ours: Observation, theirs: Observation, rules: Rules = DEFAULT) -> l
         *_listings(ours, theirs),
         *_outputs(ours, theirs),
     ]
-    return [replace(each, known=known.reason(theirs.release, each.where, each.ours, each.theirs)) for each in found]
+    return [replace(each, known=known.reason(theirs, each.where, each.ours, each.theirs)) for each in found]
 
 
 def disagreements(found: Iterable[Difference]) -> list[Difference]:
@@ -103,20 +106,27 @@ def _exits(ours: Observation, theirs: Observation) -> Iterator[Difference]:
 
 def _frames(ours: Observation, theirs: Observation, rules: Rules) -> list[Difference]:
     rewritten = ipvlan_l3(ours) | ipvlan_l3(theirs)
-    return compare_captures(ours.captures, theirs.captures, rules, rewritten)
+    return compare_captures(ours.captures, theirs.captures, rules, rewritten, ours.tail)
 
 
 def compare_captures(
-    ours: Captures, theirs: Captures, rules: Rules = EXACT, rewritten: frozenset[str] = frozenset()
+    ours: Captures,
+    theirs: Captures,
+    rules: Rules = EXACT,
+    rewritten: frozenset[str] = frozenset(),
+    tail: Captures | None = None,
 ) -> list[Difference]:
     """The first difference of every capture point that has one; a point missing on one side counts as empty.
 
     `rewritten`: points whose outgoing headers Linux rewrites under the capture (ipvlan in mode l3 or l3s).
+    `tail`: what ours would show further on; theirs may have gone any part of that way.
     """
-    found = []
+    found, later = [], tail or {}
     for point in sorted({*ours, *theirs}):
         mine, its = ours.get(point, ()), theirs.get(point, ())
-        if not _same(mine, its) and (parted := _parted(point, mine, its, rules, point in rewritten)):
+        if not _same(mine, its) and (
+            parted := _parted(point, (mine, later.get(point, ())), its, rules, point in rewritten)
+        ):
             found.append(parted)
     return found
 
@@ -126,15 +136,21 @@ def _same(mine: Sequence[Any], its: Sequence[Any]) -> bool:
     return len(mine) == len(its) and all(a[1:] == b[1:] for a, b in zip(mine, its, strict=True))
 
 
-def _parted(point: str, mine: Sequence[Any], its: Sequence[Any], rules: Rules, rewritten: bool) -> Difference | None:
-    left, right = (_shown(seen, rules, rewritten) for seen in (mine, its))
+def _parted(
+    point: str, mine: tuple[Sequence[Any], Sequence[Any]], its: Sequence[Any], rules: Rules, rewritten: bool
+) -> Difference | None:
+    left, right = (_shown(seen, rules, rewritten) for seen in (mine[0], its))
+    if mine[1] and len(right) > len(left):
+        left = _shown([*mine[0], *mine[1]], rules, rewritten)[: len(right)]
     at = order.first_mismatch(left, right, rules.overtake_ns)
     if at is None:
         return None
     one, other = _at(left, at.ours), _at(right, at.theirs)
     index = at.ours if at.ours is not None else at.theirs or 0
     time_ns = left[at.ours][0] if at.ours is not None else None
-    return Difference("order" if at.order_only else "frame", point, index, one, other, time_ns)
+    before = right[: index if at.theirs is None else at.theirs + 1]
+    their_ns = before[-1][0] if before else 0
+    return Difference("order" if at.order_only else "frame", point, index, one, other, time_ns, their_ns=their_ns)
 
 
 def _at(shown: Sequence[order.Shown], at: int | None) -> Frame | None:
@@ -215,12 +231,18 @@ def _first_line(stream: str, ours: str, theirs: str) -> Difference | None:
 
 
 def _listings(ours: Observation, theirs: Observation) -> Iterator[Difference]:
-    """Every differing value; counters only of devices at which both sides saw as many frames."""
+    """Every differing value; counters only of devices at which both sides saw as many frames each way."""
     if not ours.listings or not theirs.listings:
         return
+    unfiltered = known.lacks_filtering(theirs)
     for key in sorted({*ours.listings, *theirs.listings}):
         netns, subject = key
         mine, its = ours.listings.get(key), theirs.listings.get(key)
+        if unfiltered and subject == "fdb" and mine != (plain := known.without_vlans(mine)):
+            yield Difference("listing", f"{netns} fdb: vlan", 0, mine, None)
+            mine = plain
+        if later := ours.later.get(key):
+            mine = listings.at_some_time(mine, later, its)
         for index, each in enumerate(listings.differences(subject, mine, its)):
             if listings.COUNTERS not in each.path or _as_many(ours, theirs, netns, each.path):
                 yield Difference("listing", f"{netns} {subject}: {each.path}", index, each.ours, each.theirs)
@@ -231,4 +253,5 @@ def _as_many(ours: Observation, theirs: Observation, netns: str, path: str) -> b
     point = f"{netns}.{path.partition(']')[0].lstrip('[')}"
     if not ours.captures or not theirs.captures:
         return True
-    return len(ours.captures.get(point, ())) == len(theirs.captures.get(point, ()))
+    mine, its = (Counter(way for _, way, _ in side.captures.get(point, ())) for side in (ours, theirs))
+    return mine == its

@@ -219,7 +219,7 @@ class _Follower:
 def _write_plan(folder: Path, kernel: Kernel) -> None:
     plan = {
         "module_base": link_modules(folder) if kernel == "uml" else None,
-        "python_path": [path for path in sys.path if path],
+        "python_path": [str(Path(__file__).parents[2]), *filter(None, sys.path)],
     }
     (folder / "plan.json").write_text(json.dumps(plan))
 

@@ -1,10 +1,12 @@
-"""Differences that a kernel newer than the 6.1 we follow makes by a rule of its own, with the reason."""
+"""Differences that a kernel other than the 6.1 we follow makes by a rule or a build of its own, with the reason."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from simvlan.oracle.observation import Observation
 
 FOLLOWED = (6, 1)
 
@@ -51,14 +53,35 @@ def release(text: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def reason(text: str, where: str, ours: Any, theirs: Any) -> str:
-    """Why the kernel of that release differs at a place; "" when no rule of its own says so."""
-    if (theirs_is := release(text)) <= FOLLOWED:
+def reason(kernel: Observation, where: str, ours: Any, theirs: Any) -> str:
+    """Why that kernel differs at a place; "" when no rule of its own says so."""
+    if theirs is None and _FILTERING.search(where) and lacks_filtering(kernel):
+        return "this kernel is built without VLAN filtering in bridges (CONFIG_BRIDGE_VLAN_FILTERING)"
+    if (theirs_is := release(kernel.release)) <= FOLLOWED:
         return ""
     for rule in RULES:
         if theirs_is >= rule.since and _fits(rule, where, ours, theirs):
             return f"Linux {theirs_is[0]}.{theirs_is[1]} {rule.why}"
     return ""
+
+
+_FILTERING = re.compile(r"\.vlan_\w+$| vlan: | fdb: vlan$")
+
+
+def without_vlans(fdb: Any) -> Any:
+    """An FDB as a kernel without VLAN filtering has it."""
+    return [row for row in fdb if "vlan" not in row] if isinstance(fdb, list) else fdb
+
+
+def lacks_filtering(kernel: Observation) -> bool:
+    """Whether a kernel shows a bridge, and shows it without what VLAN filtering would add."""
+    shown = [
+        row["linkinfo"].get("info_data", {})
+        for (_, subject), rows in kernel.listings.items()
+        for row in (rows if subject == "link" and isinstance(rows, list) else ())
+        if row.get("linkinfo", {}).get("info_kind") == "bridge"
+    ]
+    return bool(shown) and not any("vlan_default_pvid" in data for data in shown)
 
 
 def _fits(rule: Newer, where: str, ours: Any, theirs: Any) -> bool:

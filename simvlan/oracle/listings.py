@@ -1,17 +1,18 @@
 """Listings of `ip -j` and `bridge -j` compared: what is left out of them, and which order means nothing.
 
-Left out is what a clock or chance decides: timers, the state of a neighbour that is known (reachable time is drawn at
-random), the order of hash tables (FDB, neighbours), multicast FDB entries of IPv6. Interfaces are matched by name.
+Left out is what a clock, chance or the hardware decides: timers, the state of a neighbour that is known (reachable time
+is drawn at random), the order of hash tables (FDB, neighbours), multicast FDB entries of IPv6, the number of queues (as
+many as CPUs). Intervals are compared to a tick of the kernel's HZ. Interfaces are matched by name.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-IGNORED_KEYS = frozenset({"used", "updated", "inet6_addr_gen_mode"})
+IGNORED_KEYS = frozenset({"used", "updated", "inet6_addr_gen_mode", "num_tx_queues", "num_rx_queues"})
 KNOWN_STATES = {"REACHABLE", "STALE", "DELAY", "PROBE"}
 UNKNOWN_STATES = {"INCOMPLETE", "FAILED"}
 COUNTERS = "stats64"
@@ -46,6 +47,20 @@ def _neighbour(entry: Any) -> Any:
     return {**entry, "state": sorted(words)}
 
 
+def at_some_time(mine: Any, later: Sequence[Any], its: Any) -> Any:
+    """Our neighbours, each as it is now or as timers make it further on, whichever the other side has."""
+    if not isinstance(mine, list) or not isinstance(its, list):
+        return mine
+    there = {_text(_neighbour(row)): row for row in its}
+    now = {(row.get("dst"), row.get("dev")): row for row in mine}
+    for rows in later:
+        for row in rows:
+            key = row.get("dst"), row.get("dev")
+            if key in now and _text(_neighbour(now[key])) not in there and _text(_neighbour(row)) in there:
+                now[key] = row
+    return list(now.values())
+
+
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
@@ -77,8 +92,13 @@ def walk(path: str, left: Any, right: Any) -> Iterator[Unlike]:
             yield from walk(f"{path}.{key}", left.get(key), right.get(key))
     elif isinstance(left, list) and isinstance(right, list):
         yield from _rows(path, left, right)
-    elif left != right:
+    elif left != right and not _within_a_tick(path, left, right):
         yield Unlike(path.lstrip("."), left, right)
+
+
+def _within_a_tick(path: str, left: Any, right: Any) -> bool:
+    """Bridges tell intervals in hundredths of a second, whatever HZ they keep them in."""
+    return path.endswith(("_intvl", "_interval")) and None not in (left, right) and abs(left - right) <= 1
 
 
 def _rows(path: str, left: list[Any], right: list[Any]) -> Iterator[Unlike]:

@@ -34,17 +34,21 @@ class Observation:
 
     Attributes:
         captures: frames by capture point; a device without any frame has an empty list.
+        tail: what timers would still show after the end: the other side's clock may have gone so far.
         exit_code: the script's.
         stdout, stderr: what the script wrote.
         answers: single commands with their status and text, where they were run one by one.
         listings: (netns, subject of LISTINGS) -> the parsed JSON.
+        later: the same listings as timers change them further on, where that was asked.
         release: `uname -r`; "" for the simulator, which is Linux 6.1.
     """
 
     captures: Captures = field(default_factory=dict)
+    tail: Captures = field(default_factory=dict)
     exit_code: int | None = None
     stdout: str | None = None
     stderr: str | None = None
     answers: Sequence[Answer] = ()
     listings: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    later: Mapping[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
     release: str = ""

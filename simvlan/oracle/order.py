@@ -1,12 +1,14 @@
 """In which order, and how often, two kernels must show the same frames at one capture point.
 
-Linux repeats some frames on a clock of its own (ARP questions, BPDUs, IGMP reports), and brings received broadcasts to
-macvlans and ipvlans from a work queue, where a later unicast may overtake them (macvlan_process_broadcast,
-ipvlan_process_multicast). Everything else must come in the same order.
+Linux repeats some frames on a clock of its own (ARP questions, BPDUs, IGMP reports), asks a neighbour in use whether it
+is still there some seconds later (neigh_timer_handler), and brings received broadcasts to macvlans and ipvlans from a
+work queue, where a later unicast may overtake them (macvlan_process_broadcast, ipvlan_process_multicast). Everything
+else must come in the same order.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,9 @@ Shown = tuple[int, str, bytes]
 
 OVERTAKE_NS = 50_000_000
 """How far apart two frames may be that overtook each other: the work queue's delay on a busy machine."""
+
+PROBE_NS = 2_000_000_000
+"""How far a neighbour's probe, and its answer, may be from where the other side has them: commands take time there."""
 
 _REPORTS = (bytes.fromhex("01005e000016"), bytes.fromhex("01005e00006a"))
 _BPDU = bytes.fromhex("0180c2000000")
@@ -30,15 +35,39 @@ def without_reports(seen: Iterable[Shown]) -> Iterator[Shown]:
     return (frame for frame in seen if frame[2][:6] not in _REPORTS)
 
 
+@dataclass(frozen=True)
+class _Arp:
+    """An ARP packet for IPv4, wherever it begins."""
+
+    question: bool
+    probe: bool
+    """A question to one station: whether a neighbour in use is still there."""
+    about: bytes
+    """Who asks and who is asked, the same for a question and its answer."""
+
+
+def _arp(octets: bytes) -> _Arp | None:
+    at = 12
+    while octets[at : at + 2] in (b"\x81\0", b"\x88\xa8"):
+        at += 4
+    if octets[at : at + 2] != b"\x08\x06" or len(octets) < at + 30:
+        return None
+    question = octets[at + 8 : at + 10] == b"\0\1"
+    sender, target = octets[at + 16 : at + 20], octets[at + 26 : at + 30]
+    return _Arp(question, question and not octets[0] & 1, sender + target if question else target + sender)
+
+
 def asked_once(seen: Iterable[Shown]) -> Iterator[Shown]:
-    """Each ARP question taken once per way: kernels repeat them on a coarse clock (neigh_timer_handler)."""
-    asked: set[tuple[str, bytes]] = set()
+    """Each ARP question taken once per way, and its answer: kernels repeat them on a coarse clock."""
+    known: set[tuple[str, bytes]] = set()
+    repeated: Counter[bytes] = Counter()
     for when, way, octets in seen:
-        question = octets[12:14] == b"\x08\x06" and octets[20:22] == b"\0\1"
-        if not (question and (way, octets) in asked):
-            yield when, way, octets
-        if question:
-            asked.add((way, octets))
+        if arp := _arp(octets):
+            if (way, octets) in known and (arp.question or repeated[arp.about]):
+                repeated[arp.about] += 1 if arp.question else -1
+                continue
+            known.add((way, octets))
+        yield when, way, octets
 
 
 def bpdus_once(seen: Iterable[Shown]) -> Iterator[Shown]:
@@ -63,18 +92,19 @@ class Mismatch:
 
 
 def first_mismatch(ours: Sequence[Shown], theirs: Sequence[Shown], overtake_ns: int = OVERTAKE_NS) -> Mismatch | None:
-    """Where the sequences part; None when they agree, group and unicast frames close in time having overtaken or not.
+    """Where the sequences part; None when they agree but for frames that may have overtaken each other.
 
-    `theirs` has the real times: two frames may have overtaken each other when one of them is addressed to a group, the
-    other is not, and they lie within `overtake_ns` there. 0 asks for the same order.
+    `theirs` has the real times. There, a group frame and another may be `overtake_ns` apart, a neighbour's probe and
+    another PROBE_NS. 0 asks for the same order.
     """
     first = _parting(ours, theirs)
     if first is None or not overtake_ns or len(ours) != len(theirs):
         return first
-    places = _places(ours, theirs)
+    left, right = _classes(ours), _classes(theirs)
+    places = _places(ours, theirs, left, right)
     if places is None:
-        return _class_mismatch(ours, theirs) or first
-    return _unlawful(ours, theirs, places, overtake_ns)
+        return _class_mismatch(ours, theirs, left, right) or first
+    return _unlawful(theirs, right, places, overtake_ns)
 
 
 def _parting(ours: Sequence[Shown], theirs: Sequence[Shown]) -> Mismatch | None:
@@ -88,57 +118,87 @@ def _parting(ours: Sequence[Shown], theirs: Sequence[Shown]) -> Mismatch | None:
     return Mismatch(both if both < len(ours) else None, both if both < len(theirs) else None)
 
 
-def _class(frame: Shown) -> tuple[str, bool]:
-    """Frames of one class keep their order: those of one way that are, or are not, addressed to a group."""
-    return frame[1], bool(frame[2][:1]) and bool(frame[2][0] & 1)
+Kind = tuple[str, str, bytes]
+"""Frames of one kind keep their order: "in" or "out"; unicast, group or probe; which neighbour's probe."""
 
 
-def _positions(seen: Sequence[Shown]) -> dict[tuple[str, bool], list[int]]:
-    found: dict[tuple[str, bool], list[int]] = {}
-    for at, frame in enumerate(seen):
-        found.setdefault(_class(frame), []).append(at)
+def _classes(seen: Sequence[Shown]) -> list[Kind]:
+    """The kind of each frame: an ARP question sent to one station is a probe, and so is the answer to it."""
+    kinds: list[Kind] = []
+    probed: dict[bytes, bool] = {}
+    for _, way, octets in seen:
+        kind = "group" if octets[:1] and octets[0] & 1 else "unicast"
+        arp = _arp(octets)
+        if arp and arp.question:
+            probed[arp.about] = arp.probe
+        if arp and probed.get(arp.about):
+            kinds.append((way, "probe", arp.about))
+        else:
+            kinds.append((way, kind, b""))
+    return kinds
+
+
+def _positions(kinds: Sequence[Kind]) -> dict[Kind, list[int]]:
+    found: dict[Kind, list[int]] = {}
+    for at, kind in enumerate(kinds):
+        found.setdefault(kind, []).append(at)
     return found
 
 
-def _places(ours: Sequence[Shown], theirs: Sequence[Shown]) -> list[int] | None:
-    """For each of our frames its position there, when every class has the same frames in the same order."""
-    left, right = _positions(ours), _positions(theirs)
-    if {kind: len(at) for kind, at in left.items()} != {kind: len(at) for kind, at in right.items()}:
+def _places(
+    ours: Sequence[Shown], theirs: Sequence[Shown], left: Sequence[Kind], right: Sequence[Kind]
+) -> list[int] | None:
+    """For each of our frames its position there, when every kind has the same frames in the same order."""
+    mine, its = _positions(left), _positions(right)
+    if {kind: len(at) for kind, at in mine.items()} != {kind: len(at) for kind, at in its.items()}:
         return None
     places = [0] * len(ours)
-    for kind, mine in left.items():
-        for here, there in zip(mine, right[kind], strict=True):
+    for kind, at in mine.items():
+        for here, there in zip(at, its[kind], strict=True):
             if ours[here][1:] != theirs[there][1:]:
                 return None
             places[here] = there
     return places
 
 
-def _class_mismatch(ours: Sequence[Shown], theirs: Sequence[Shown]) -> Mismatch | None:
-    """The earliest frame that its class does not have at the same place on the other side."""
-    left, right, found = _positions(ours), _positions(theirs), []
-    for kind in {*left, *right}:
-        mine, its = left.get(kind, []), right.get(kind, [])
-        differing = [n for n, (a, b) in enumerate(zip(mine, its, strict=False)) if ours[a][1:] != theirs[b][1:]]
-        n = differing[0] if differing else min(len(mine), len(its))
-        if differing or len(mine) != len(its):
-            found.append(Mismatch(mine[n] if n < len(mine) else None, its[n] if n < len(its) else None))
-    return min(found, key=lambda m: m.ours if m.ours is not None else m.theirs or 0, default=None)
+def _class_mismatch(
+    ours: Sequence[Shown], theirs: Sequence[Shown], left: Sequence[Kind], right: Sequence[Kind]
+) -> Mismatch | None:
+    """The earliest frame that its kind does not have at the same place on the other side."""
+    mine, its = _positions(left), _positions(right)
+    found = [_part(ours, theirs, mine.get(kind, []), its.get(kind, [])) for kind in {*mine, *its}]
+    return min(filter(None, found), key=lambda m: m.ours if m.ours is not None else m.theirs or 0, default=None)
 
 
-def _unlawful(ours: Sequence[Shown], theirs: Sequence[Shown], places: list[int], overtake_ns: int) -> Mismatch | None:
+def _part(ours: Sequence[Shown], theirs: Sequence[Shown], mine: list[int], its: list[int]) -> Mismatch | None:
+    """The first place where the frames at these positions differ."""
+    for here, there in zip(mine, its, strict=False):
+        if ours[here][1:] != theirs[there][1:]:
+            return Mismatch(here, there)
+    both = min(len(mine), len(its))
+    if len(mine) == len(its):
+        return None
+    return Mismatch(mine[both] if both < len(mine) else None, its[both] if both < len(its) else None)
+
+
+def _unlawful(theirs: Sequence[Shown], kinds: Sequence[Kind], places: list[int], overtake_ns: int) -> Mismatch | None:
     """The first pair in another order that may not be: places sorted by insertion, so each exchange is looked at."""
     order = list(range(len(places)))
     for end in range(1, len(order)):
         at = end
         while at and places[order[at - 1]] > places[order[at]]:
             earlier, later = order[at - 1], order[at]
-            if not _may_overtake(theirs[places[earlier]], theirs[places[later]], overtake_ns):
+            there = places[earlier], places[later]
+            apart = abs(theirs[there[0]][0] - theirs[there[1]][0])
+            if apart > _allowed(kinds[there[0]], kinds[there[1]], overtake_ns):
                 return Mismatch(earlier, places[later], order_only=True)
             order[at - 1], order[at] = later, earlier
             at -= 1
     return None
 
 
-def _may_overtake(one: Shown, other: Shown, overtake_ns: int) -> bool:
-    return _class(one)[1] != _class(other)[1] and abs(one[0] - other[0]) <= overtake_ns
+def _allowed(one: Kind, other: Kind, overtake_ns: int) -> int:
+    """How far apart in time two frames of these kinds may have overtaken each other; -1: not at all."""
+    if one[1:] == other[1:]:
+        return -1
+    return PROBE_NS if "probe" in (one[1], other[1]) else overtake_ns

@@ -62,23 +62,23 @@ def run_on_kernel(
     try:
         job = job_of(script, args, timeout_s=timeout_s, capture=pcap is not None)
     except UnreadableScriptError as error:
-        return _complain(str(error), 2)
+        return complain(str(error), 2)
     try:
         with noting_signals() as stop, Guest(kernel, stop) as guest:
             done = guest.run(job, _sink(sys.stdout.buffer), _sink(sys.stderr.buffer))
     except KernelUnavailable as error:
-        return _complain(f"--on {error}", NO_KERNEL)
+        return complain(f"--on {error}", NO_KERNEL)
     except Interrupted as interrupted:
-        return _complain(f"{script}: ended by {interrupted}", 128 + interrupted.number)
+        return complain(f"{script}: ended by {interrupted}", 128 + interrupted.number)
     except BrokenPipeError:
         return 128 + signal.SIGPIPE
     for warning in warnings(done, script, timeout_s):
-        _complain(warning)
+        complain(warning)
     if pcap is not None:
         try:
             write_captures(pcap, done.captures)
         except OSError as error:
-            return _complain(f"{error.filename or pcap}: {error.strerror}", 1)
+            return complain(f"{error.filename or pcap}: {error.strerror}", 1)
     return done.exit_code
 
 
@@ -110,6 +110,7 @@ def _sink(stream: BinaryIO) -> Sink:
     return take
 
 
-def _complain(text: str, status: int = 0) -> int:
+def complain(text: str, status: int = 0) -> int:
+    """Say what is wrong and give the status back."""
     print(f"simvlan: {text}", file=sys.stderr)
     return status

@@ -52,7 +52,7 @@ class Igmp:
         """A device goes down: filters are taken back, memberships stay (ip_mc_down)."""
         indev = self.stack.indev(dev)
         for group in indev.groups:
-            self.stack.kernel.mc_del(dev, multicast_mac(group))
+            self._unfilter(dev, group)
         self._changes.pop(dev, None)
         for timers in (self._timers, self._answers):
             timer = timers.pop(dev, None)
@@ -75,12 +75,21 @@ class Igmp:
         if not indev.groups[group]:
             del indev.groups[group]
             if dev.up:
-                self.stack.kernel.mc_del(dev, multicast_mac(group))
+                self._unfilter(dev, group)
                 self._changed(dev, group, TO_IN)
 
     def _added(self, dev: Device, group: int) -> None:
-        self.stack.kernel.mc_add(dev, multicast_mac(group))
+        self._filter(dev, group)
         self._changed(dev, group, TO_EX)
+
+    def _filter(self, dev: Device, group: int) -> None:
+        """Hear the group's MAC (ip_mc_filter_add); a loopback device has no such mapping (arp_mc_map)."""
+        if dev.kind:
+            self.stack.kernel.mc_add(dev, multicast_mac(group))
+
+    def _unfilter(self, dev: Device, group: int) -> None:
+        if dev.kind:
+            self.stack.kernel.mc_del(dev, multicast_mac(group))
 
     # -- reports ----------------------------------------------------------------------------------------------------
 

@@ -264,7 +264,7 @@ def neigh_record(ctx: Context, entry: Any, hide_dev: bool) -> Record:
     record: Record = {"dst": ip_text(entry.ip)}
     if not hide_dev:
         record["dev"] = entry.dev.name
-    if entry.mac or entry.state & ~(0x01 | FAILED):
+    if entry.valid:  # neigh_fill_info
         record["lladdr"] = mac_text(entry.mac)
     if ctx.opt.brief:
         return record
