@@ -66,7 +66,7 @@ class City:
             info["no_linklocal_learn"] = 1
         bridge = link_add(self.net, ns, LinkSpec("bridge", "br0", info=info))
         link_set(self.net, bridge, up=True)
-        bridge.ageing_time = rng.choice((0, 2, 20, 300, 300)) * SECOND  # type: ignore[attr-defined]
+        bridge.ageing_time = rng.choice((0, 2, 2, 20, 20, 300, 300, 300, 300)) * SECOND  # type: ignore[attr-defined]
         for _ in range(rng.randint(0, 3)):
             self.group_of_ports(ns, bridge)
         for _ in range(rng.randint(0, 2)):

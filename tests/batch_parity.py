@@ -142,7 +142,7 @@ def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, **option
 
 def check_copies(outcome: Any) -> None:
     """The copies written out at once are those of the frames one by one."""
-    copies = outcome.copies().in_order()
+    copies = outcome.copies()
     assert (copies.frame[1:] >= copies.frame[:-1]).all()
     columns = (copies.frame, copies.device, copies.drop, copies.form, copies.ptype)
     rows = zip(*(column.tolist() for column in columns), strict=True)

@@ -247,3 +247,16 @@ def test_traffic_that_is_not_feed_forward_is_refused() -> None:
     pipeline.forward(batch_of(frames))
     times = pipeline.simulate(batch_of([(path, frame, time + 1) for path, frame, time in frames]))
     assert times.time.tolist() == [11, 12], "a hairpin is feed-forward: up by one direction, down by the other"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_other_content_after_a_frame_settled_by_itself(engine: str) -> None:
+    """Frames of 64, then of 60 octets, where every frame is settled by itself: each is counted with its own length."""
+    net, tally = star(4), Tally()
+    odd = 0x02AA_0000_0009
+    frames = [sent(0, odd, A), sent(1, A, odd)]
+    for size in (50, 46, 50, 46):
+        frames += [(f"c{n}/eth0", Frame(odd, A, 0x88B5, bytes(size)), 1) for n in (1, 2, 0, 3)]
+    hold(net, frames, Random(1), tally, engine=engine)
+    city = City(100_073)
+    hold(city.net, city.traffic(220), Random(100_073), tally, engine=engine)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.engines.batch.copies import Copies
 from simvlan.engines.batch.frames import FrameBatch
-from simvlan.engines.batch.outcome import Copies, Outcome
+from simvlan.engines.batch.outcome import Outcome
 from simvlan.engines.batch.pipeline import Pipeline
 
 if TYPE_CHECKING:

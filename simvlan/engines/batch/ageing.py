@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simvlan.engines.batch.pipeline import Pipeline
 
 NEVER = 1 << 62
+NOBODY = np.zeros(0, np.int64)
 
 
 class Ageing:
@@ -29,6 +30,8 @@ class Ageing:
         bridges = pipeline.prober.bridges
         self.due = {n: b.fdb.sweep_at - start for n, b in bridges.items() if b.fdb.timer is not None}
         self.hold = {n: b.fdb.hold_time for n, b in bridges.items()}
+        self._seen: dict[int, tuple[int, list[tuple[int, int]]]] = {}
+        """By bridge, how many standings were looked at, and what `_ageing_at` found."""
         self.horizon, self.what = _horizon(pipeline)
 
     def check_horizon(self, until: int) -> None:
@@ -66,28 +69,39 @@ class Ageing:
         """Do all collections due at or before a time; returns when the next is."""
         while self.due:
             bridge = min(self.due, key=self.due.__getitem__)
-            if self.due[bridge] > now:
-                return self.due[bridge]
-            self.due[bridge] += self._collect(bridge, self.due[bridge])
+            due = self.due[bridge]
+            if due > now:
+                return due
+            wait, anybody = self._collect(bridge, due)
+            self.due[bridge] = due + wait if anybody else due + wait * ((now - due) // wait + 1)
         return NEVER
 
-    def _collect(self, bridge: int, now: int) -> int:
-        """Forget who is due at one bridge; returns after how long to come back."""
+    def _collect(self, bridge: int, now: int) -> tuple[int, bool]:
+        """Forget who is due at one bridge; returns after how long to come back, and whether anybody may age there."""
         stations, hold = self.pipeline.stations, self.hold[bridge]
         now += self.pipeline.start_ns
-        wait = hold
-        count = len(stations.macs)
-        for number, standing in enumerate(list(stations.standings)):
-            vids = [p.vid for p in standing.places if p.bridge == bridge and not p.static]
-            if not vids:
+        wait, anybody = hold, False
+        mine = self._ageing_at(bridge)
+        standing = stations.code[: len(stations.macs)] & STANDING if mine else NOBODY
+        for number, vid in mine:
+            those = np.flatnonzero(standing == number)
+            if not len(those):
                 continue
-            those = np.flatnonzero(stations.code[:count] & STANDING == number)
-            for vid in vids if len(those) else ():
-                left = stations.stamps_of(bridge, vid)[those] + (hold - now)
-                gone = left <= 0
-                wait = min(wait, int(left[~gone].min(initial=wait)))
-                self._forget(those[gone], bridge, vid)
-        return max(wait, MIN_SWEEP)
+            anybody = True
+            left = stations.stamps_of(bridge, vid)[those] + (hold - now)
+            gone = left <= 0
+            wait = min(wait, int(left[~gone].min(initial=wait)))
+            self._forget(those[gone], bridge, vid)
+        return max(wait, MIN_SWEEP), anybody
+
+    def _ageing_at(self, bridge: int) -> list[tuple[int, int]]:
+        """Return the standings that have an entry there that ages, with its VLAN."""
+        known = self.pipeline.stations.standings
+        first, mine = self._seen.get(bridge, (0, []))
+        for number in range(first, len(known)):
+            mine += [(number, p.vid) for p in known[number].places if p.bridge == bridge and not p.static]
+        self._seen[bridge] = (len(known), mine)
+        return list(mine)
 
     def _forget(self, macs: Any, bridge: int, vid: int) -> None:
         """Take one entry out of the standing of each of these MACs."""

@@ -7,7 +7,7 @@ long as no frame changes where a station is, so the first that would ends the pa
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ CHUNK = 65_536
 PARALLEL = 1 << 18
 """Frames that make threads worth while."""
 NO_CONTEXT: NDArray[np.int64] = np.zeros(0, np.int64)
+Content: TypeAlias = "tuple[int, int, NDArray[np.int64], NDArray[np.int64]]"
+"""What frames carry: ethertype octets and length of all, with contexts by device; or -1, and contexts by frame."""
 MAC48, WORD32 = np.uint64((1 << 48) - 1), np.uint64(0xFFFF_FFFF)
 
 
@@ -76,8 +78,10 @@ class _Work:
         pipeline = self.pipeline
         by_device = pipeline.contexts_of(kind, self.roles) if kind >= 0 else NO_CONTEXT
         pipeline.make_room()
+        uniform = int(self.words[first, 1] >> np.uint64(32)) & 0xFFFF if kind >= 0 else -1
+        content = (uniform, int(self.batch.length[first]), by_device, context)
         while first < last:
-            first, why = self._loop(first, last, kind, by_device, context)
+            first, why = self._loop(first, last, content)
             if why == kernels.OTHER_CONTENT:
                 return first
             if why == kernels.NEW_MAC:
@@ -87,27 +91,25 @@ class _Work:
                 first = self._one(first, why, by_device[device] if kind >= 0 else context[first])
         return last
 
-    def _loop(self, first: int, last: int, kind: int, by_device: Any, context: Any) -> tuple[int, int]:
+    def _loop(self, first: int, last: int, content: Content) -> tuple[int, int]:
         """Run in parallel while nothing changes, else in order."""
-        pool = self.pipeline.threads
-        if pool > 1 and last - first >= PARALLEL:
-            first, why = self._parallel(first, last, kind, by_device, context, pool)
+        threads = self.pipeline.threads
+        if threads > 1 and last - first >= PARALLEL:
+            first, why = self._parallel(first, last, content, threads)
             if why != kernels.CHANGES:
                 return first, why
             last = min(last, first + PARALLEL)
-        stopped, why = self._kernel(first, last, kind, by_device, context, self.pipeline.stations.stamps, True)
+        stopped, why = self._kernel(first, last, content, self.pipeline.stations.stamps, True)
         return int(stopped), int(why)
 
-    def _parallel(
-        self, first: int, last: int, kind: int, by_device: Any, context: Any, threads: int
-    ) -> tuple[int, int]:
+    def _parallel(self, first: int, last: int, content: Content, threads: int) -> tuple[int, int]:
         """Run equal parts side by side; what follows the first stop does not count."""
         marks = np.linspace(first, last, threads + 1).astype(int).tolist()
         stamps = self.pipeline.stations.stamps
         private = [np.zeros_like(stamps) for _ in range(threads)]
         with ThreadPoolExecutor(threads) as pool:
             jobs = [
-                pool.submit(self._kernel, a, b, kind, by_device, context, own, False)
+                pool.submit(self._kernel, a, b, content, own, False)
                 for a, b, own in zip(marks, marks[1:], private, strict=False)
             ]
             ends = [job.result() for job in jobs]
@@ -117,21 +119,17 @@ class _Work:
                 return int(stopped), int(why)
         return last, kernels.DONE
 
-    def _kernel(
-        self, first: int, last: int, kind: int, by_device: Any, context: Any, stamps: Any, may_change: bool
-    ) -> Any:
+    def _kernel(self, first: int, last: int, content: Content, stamps: NDArray[np.int64], may_change: bool) -> Any:
         """Call the loop with everything it reads and writes."""
-        tables, stations = self.pipeline.tables, self.pipeline.stations
-        uniform = int(self.words[first, 1] >> np.uint64(32)) & 0xFFFF if kind >= 0 else -1
-        counts = np.array([0, *(len(rows) for rows in tables.heard_sets)])
-        starts = np.cumsum(counts)
+        tables, stations, batch = self.pipeline.tables, self.pipeline.stations, self.batch
+        uniform, length, by_device, context = content
+        starts = np.cumsum(np.array([0, *(len(rows) for rows in tables.heard_sets)]))
         rows = np.array([row for each in tables.heard_sets for row in each], np.int64)
-        batch = self.batch
         return kernels.advance(
-            first, last, self.words, batch.length, batch.ingress, batch.time, self.pipeline.start_ns, uniform,
-            int(batch.length[first]), by_device, context, self.limbs, stations.macs.constants(), stations.code,
-            tables.flat, (*tables.numbers.constants(), tables.of_key), tables.shifts(), tables.standing,
-            tables.variable, tables.changes, tables.heard, starts, rows, stamps, may_change, self.chosen, self.places,
+            first, last, self.words, batch.length, batch.ingress, batch.time, self.pipeline.start_ns, uniform, length,
+            by_device, context, self.limbs, stations.macs.constants(), stations.code, tables.flat,
+            (*tables.numbers.constants(), tables.of_key), tables.shifts(), tables.standing, tables.variable,
+            tables.changes, tables.heard, starts, rows, stamps, may_change, self.chosen, self.places,
         )  # fmt: skip
 
     def _meet(self, first: int, last: int) -> None:

@@ -23,8 +23,8 @@ FACTORS = (
 """Odd multipliers, one per choice."""
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 SMALLEST_BITS = 10
-FULL = 0.6
-"""Keys per slot of one side before the table grows (the two sides together are then 0.3 full)."""
+FULL = 0.8
+"""Keys per slot of one side before the table grows (the two sides together are then 0.4 full)."""
 PATIENCE = 100
 
 

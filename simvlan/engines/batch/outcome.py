@@ -6,14 +6,14 @@ Counters cost one count per class and limb; copies are written out only for who 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Answer, Fate, Role
+from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Answer, Role
+from simvlan.engines.batch.copies import Copies, all_but
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.frame import PType
 from simvlan.table import Table
@@ -26,55 +26,8 @@ if TYPE_CHECKING:
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
-CHUNK = 16_384
-"""Frames taken at a time where temporaries should stay in the cache."""
 TALLIED = 1 << 23
 """Frames that the compiled count can take at once: 24 bits of frames, 40 of octets."""
-ROWS_LIMIT = 1 << 22
-"""Entries of a table of "all members but one"."""
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Where copies ended, one row each.
-
-    Attributes:
-        frame: int32 (copies), index into the batch.
-        device: int32 (copies), index into `Outcome.devices`.
-        fate: int32 (copies), index into fates.
-        fates: how a copy may end.
-    """
-
-    frame: I32
-    device: I32
-    fate: I32
-    fates: tuple[Fate, ...]
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    @property
-    def drop(self) -> I32:
-        """Why, int32 (copies): index into `classes.DROPS`, -1 for a copy handed to the device's namespace."""
-        return self._told("drop")
-
-    @property
-    def form(self) -> I32:
-        """How the octets differ from those sent, int32 (copies): see `Outcome.octets`."""
-        return self._told("form")
-
-    @property
-    def ptype(self) -> I32:
-        """Whom the frame was for, int32 (copies): a `PType`."""
-        return self._told("ptype")
-
-    def _told(self, what: str) -> I32:
-        return np.array([getattr(fate, what) for fate in self.fates], np.int32).take(self.fate)
-
-    def in_order(self) -> Copies:
-        """Return the same in the order of frames."""
-        order = np.argsort(self.frame, kind="stable")
-        return Copies(self.frame[order], self.device[order], self.fate[order], self.fates)
 
 
 class Outcome:
@@ -105,94 +58,55 @@ class Outcome:
         return len(self.classes)
 
     @cached_property
-    def _frames(self) -> I64:
+    def frames_of_class(self) -> I64:
         """How many frames each class has, int64 (classes)."""
-        return np.bincount(self.classes, minlength=len(self.pipeline.answers))
+        frames: I64 = np.bincount(self.classes, minlength=len(self.pipeline.answers))
+        return frames
 
-    def _present(self) -> Iterator[tuple[int, Answer]]:
+    def present(self) -> Iterator[tuple[int, Answer]]:
         """Yield (class, answer) of the classes that occur."""
-        for number in np.flatnonzero(self._frames).tolist():
+        for number in np.flatnonzero(self.frames_of_class).tolist():
             yield number, self.pipeline.answers[number]
 
     # -- copies -----------------------------------------------------------------------------------------------------
 
     def copies(self) -> Copies:
-        """Write out the end of every copy of every frame; in no particular order (`Copies.in_order`)."""
-        one = self._one_end_each()
-        return one if one is not None else self._all_copies()
-
-    def _one_end_each(self) -> Copies | None:
-        """Write out the ends where every frame has exactly one, at a device that a gather finds."""
-        roles = np.zeros((len(self.pipeline.answers), 3), np.int64)
-        fates: list[Fate] = []
-        index = np.zeros(len(roles), np.int32)
-        for number, answer in self._present():
-            if len(answer.fates) != 1 or answer.fates[0].role.how == OTHERS:
-                return None
-            roles[number] = answer.fates[0].role
-            index[number] = len(fates)
-            fates.append(answer.fates[0])
-        device: I32 = np.empty(len(self), np.int32)
-        if self.pipeline.compiled is not None:
-            self.pipeline.compiled.kernels.where(self.classes, self.places, roles, self.anatomy.table, device)
-        else:
-            for first in range(0, len(self), CHUNK):
-                self._where(slice(first, first + CHUNK), roles, device)
-        return Copies(np.arange(len(self), dtype=np.int32), device, index.take(self.classes), tuple(fates))
-
-    def _where(self, at: slice, roles: I64, device: I32) -> None:
-        """Find the devices of some frames: those in the roles their classes have."""
-        classes, places, table = self.classes[at], self.places[:, at], self.anatomy.table
-        fixed = roles[:, 0] == DEVICE
-        if fixed[self._frames > 0].all():
-            device[at] = roles[:, 1].take(classes)
-            return
-        variable = np.where(fixed, 0, roles[:, 1]).take(classes)
-        limb = places[variable, np.arange(len(classes))]
-        cells = limb * np.int64(table.shape[1])
-        cells += np.where(fixed, 0, roles[:, 2]).take(classes)
-        found = table.reshape(-1).take(cells, mode="clip")
-        device[at] = np.where(fixed.take(classes), roles[:, 1].take(classes), found)
-
-    def _all_copies(self) -> Copies:
-        frames: list[I32] = []
-        devices: list[I32] = []
-        numbers: list[I32] = []
-        fates: list[Fate] = []
-        for number, which in self.by_class():
-            for end in self.pipeline.answers[number].fates:
-                whose, where = self.at(end.role, self.pipeline.answers[number], which)
-                frames.append(whose)
-                devices.append(where)
-                numbers.append(np.full(len(whose), len(fates), np.int32))
-                fates.append(end)
-        nothing = np.zeros(0, np.int32)
-        frame, device, fate = (np.concatenate(parts or [nothing]) for parts in (frames, devices, numbers))
-        return Copies(frame, device, fate, tuple(fates))
+        """Write out the end of every copy of every frame, in the order of frames."""
+        return Copies(self)
 
     def by_class(self) -> Iterator[tuple[int, I32]]:
         """Yield (class, its frames)."""
-        present = np.flatnonzero(self._frames)
+        present = np.flatnonzero(self.frames_of_class)
         if len(present) == 1:
             yield int(present[0]), np.arange(len(self), dtype=np.int32)
             return
         order = np.argsort(
-            self.classes.astype(np.uint16) if len(self._frames) < 1 << 16 else self.classes, kind="stable"
+            self.classes.astype(np.uint16) if len(self.frames_of_class) < 1 << 16 else self.classes, kind="stable"
         )
-        ends = np.cumsum(self._frames[present]).tolist()
+        ends = np.cumsum(self.frames_of_class[present]).tolist()
         for number, first, last in zip(present.tolist(), (0, *ends), ends, strict=False):
             yield number, order[first:last].astype(np.int32)
 
     def at(self, role: Role, answer: Answer, which: I32) -> tuple[I32, I32]:
         """Return (frames, devices) of one end of some frames of a class."""
+        devices = self.devices_of(role, answer, which)
+        return np.repeat(which, devices.shape[1]), np.ascontiguousarray(devices).reshape(-1)
+
+    def devices_of(self, role: Role, answer: Answer, which: I32) -> I32:
+        """Return the devices of a role for some frames of a class, int32 (frames, devices)."""
         anatomy = self.anatomy
         if role.how == DEVICE:
-            return which, np.full(len(which), role.a, np.int32)
+            return np.full((len(which), 1), role.a, np.int32)
         if role.how == LIMB:
-            return which, anatomy.table[self.places[role.a, which], role.b]
+            found: I32 = anatomy.table[self.places[role.a, which], role.b][:, None]
+            return found
         members = anatomy.table[anatomy.breeds[role.a], role.b]
         skipped = [anatomy.rank_of[self.places[v, which]] for v, breed in answer.bound if breed == role.a]
-        return _all_but(which, members, skipped)
+        return all_but(members, skipped, len(which))
+
+    def width(self, answer: Answer) -> int:
+        """Return in how many copies a frame of a class ends."""
+        return sum(self.width_of(fate.role, answer) for fate in answer.fates)
 
     # -- counters ---------------------------------------------------------------------------------------------------
 
@@ -208,7 +122,7 @@ class Outcome:
         """Return what every counter gained, int64 (devices, COUNTERS)."""
         totals: I64 = np.zeros((len(self.devices), len(COUNTERS)), np.int64)
         tallies: dict[int, tuple[I64, I64]] = {}
-        for number, answer in self._present():
+        for number, answer in self.present():
             for role, lines in answer.counts:
                 for variable in _needed(role, answer):
                     if variable not in tallies:
@@ -267,14 +181,14 @@ class Outcome:
     def drops(self) -> dict[str, int]:
         """Return how many copies ended by each reason; `delivered` for those that arrived."""
         counted: dict[str, int] = {}
-        for number, answer in self._present():
+        for number, answer in self.present():
             for fate in answer.fates:
                 name = "delivered" if fate.drop == DELIVERED else DROPS[fate.drop].name
-                copies = int(self._frames[number]) * self._width(fate.role, answer)
+                copies = int(self.frames_of_class[number]) * self.width_of(fate.role, answer)
                 counted[name] = counted.get(name, 0) + copies
         return counted
 
-    def _width(self, role: Role, answer: Answer) -> int:
+    def width_of(self, role: Role, answer: Answer) -> int:
         """Return at how many devices a role is."""
         if role.how != OTHERS:
             return 1
@@ -321,20 +235,3 @@ def _needed(role: Role, answer: Answer) -> tuple[int, ...]:
 def _gain(frames: Any, octets: Any, line: I64) -> Any:
     """Return what counters gain by so many frames with so many octets."""
     return np.asarray(frames)[..., None] * line[:, 0] + np.asarray(octets)[..., None] * line[:, 1]
-
-
-def _all_but(which: I32, members: I32, skipped: list[NDArray[Any]]) -> tuple[I32, I32]:
-    """Return (frames, devices): every member for every frame, but for the members at the ranks each frame skips."""
-    left = len(members) - len(skipped)
-    frames = np.repeat(which, left)
-    if not skipped:
-        return frames, np.tile(members, len(which))
-    at = np.arange(left, dtype=np.int32)
-    if len(skipped) == 1 and len(members) * left <= ROWS_LIMIT:
-        rows = members[at + (at >= np.arange(len(members))[:, None])]
-        return frames, rows.take(skipped[0], axis=0).reshape(-1)
-    ranks = np.sort(np.stack(skipped), axis=0)
-    places = np.broadcast_to(at, (len(which), left)).copy()
-    for row in ranks:
-        places += places >= row[:, None]
-    return frames, members[places.reshape(-1)]
