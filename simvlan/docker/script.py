@@ -14,13 +14,16 @@ from simvlan.docker.cluster import DIALECT_VARIABLE, cluster_of
 from simvlan.shell.processes import ancestry
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from simvlan.docker.engine import Engine
     from simvlan.tools.program import Process
 
 HIDDEN = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
 """Variables that would lead the real command elsewhere."""
 
 
-def docker(proc: Process) -> int:
+def docker(proc: Process) -> int | Generator[Any, Any, int]:
     """docker and docker-compose."""
     words = list(proc.argv[1:])
     try:
@@ -28,17 +31,26 @@ def docker(proc: Process) -> int:
     except KeyError as error:
         proc.write_err(f"simvlan: {proc.name}: {error.args[0]}\n")
         return 125
-    cluster_of(proc.lab).engine(node, proc.env.get(DIALECT_VARIABLE))
+    engine = cluster_of(proc.lab).engine(node, proc.env.get(DIALECT_VARIABLE))
     server: Any = getattr(proc, "server", None)
     real = server.sandbox.real.get(proc.name) if server is not None else None
     if real is None:
-        proc.write_err(f"simvlan: the {proc.name} command is not installed: only the real one speaks to the engine\n")
-        return 127
+        return _without(proc, engine, words)
     env = {name: value for name, value in proc.env.items() if name not in HIDDEN}
     folder = server.sandbox.directory / "docker"
     env["DOCKER_HOST"] = f"unix://{socket_of(server, folder, node)}"
     env["DOCKER_CONFIG"] = str(_config(folder, proc.env.get("HOME", "")))
     return proc.execute([real, *words], env=env)
+
+
+def _without(proc: Process, engine: Engine, words: list[str]) -> int | Generator[Any, Any, int]:
+    """Do without the real command."""
+    if proc.name != "docker":
+        proc.write_err(f"simvlan: {proc.name} is not installed; only the real one can do this\n")
+        return 127
+    from simvlan.docker.client.main import run
+
+    return run(proc, engine, words)
 
 
 def host_option(words: list[str]) -> str:
