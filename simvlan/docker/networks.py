@@ -347,8 +347,6 @@ class Networks:
             "Options": network.options,
             "Labels": network.labels,
         }
-        if api < (1, 48):
-            del shown["EnableIPv4"]
         if containers and api >= (1, 52) and self.core.dialect.ipam_status:
             shown["Status"] = {"IPAM": {"Subnets": self.book.status(network)}}
         return shown
