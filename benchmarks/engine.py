@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Figure, Run, cpu, take_turns, times_faster
-from benchmarks.switches import ETHERTYPE, PAYLOAD, bare_simpy_switch, ns_py_switch, simvlan_switch, station
+from benchmarks.switches import ETHERTYPE, PAYLOAD, bare_simpy_switch, ns_py_switch, settle, simvlan_switch, station
 from simvlan.frame import Frame
 
 PORTS, FRAMES, SEED = 64, 20_000, 1
@@ -89,6 +89,9 @@ def demux(kind: str, size: int, frames: int = 20_000) -> Any:
             link_set(net, far, up=True)
             link_set(net, far.peer, master=bridge, up=True)
             targets.append(far)
+    settle(net)
+    if kind != "macvlan":
+        for number, far in enumerate(targets):
             net.send(far, Frame((1 << 48) - 1, station(number), ETHERTYPE, PAYLOAD))
     work = [Frame(station(n * 7919 % size), station(9999), ETHERTYPE, PAYLOAD) for n in range(frames)]
     before = sum(t.rx_packets for t in targets)
@@ -130,6 +133,7 @@ def chain(bridges: int, frames: int) -> Any:
             link_set(net, dev, master=master, up=True)
         ends += [near, near.peer]
     first, last = ends[0], ends[-1]
+    settle(net)
     net.send(last, Frame((1 << 48) - 1, last.mac, ETHERTYPE, PAYLOAD))
     clock.run(clock.now + 1_000_000)
     frame = Frame(last.mac, first.mac, ETHERTYPE, PAYLOAD)

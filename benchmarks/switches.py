@@ -38,6 +38,11 @@ def station(number: int) -> int:
     return 0x0200_0000_0000 + number
 
 
+def settle(net: Any) -> None:
+    """Let the time pass after which every device has heard of every carrier (linkwatch)."""
+    net.clock.advance(net.clock.now + 2_000_000_000)
+
+
 def simvlan_switch(ports: int, frames: int, seed: int) -> Run:
     """simvlan: namespaces, veth pairs, a learning Linux bridge, the SimPy event engine, a cable on either side."""
     from simvlan.engines.events import EventClock
@@ -61,6 +66,7 @@ def simvlan_switch(ports: int, frames: int, seed: int) -> Run:
         link_set(net, host, up=True)
         link_set(net, host.peer, master=bridge, up=True)
         hosts.append(host)
+    settle(net)
     for number, host in enumerate(hosts):
         net.send(host, Frame((1 << 48) - 1, station(number), ETHERTYPE, PAYLOAD))
     clock.run(clock.now + 1_000_000)
