@@ -6,6 +6,7 @@ import itertools
 import shutil
 import struct
 import subprocess
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,17 @@ def test_only_the_heads_are_copied(tmp_path: Path) -> None:
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base
     assert isinstance(base, np.memmap)
+
+
+def test_a_stream_needs_memory_for_its_window_only(tmp_path: Path) -> None:
+    """30 MB of file, a window of 1,000 frames at a time: their heads and columns, and no more."""
+    FrameBatch.from_octets(np.zeros((20_000, 1500), np.uint8)).to_pcap(tmp_path / "a.pcap")
+    tracemalloc.start()
+    count = sum(len(part.dst) for part in pcapfile.windows(tmp_path / "a.pcap", frames=1000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 20_000
+    assert peak < 1_000_000
 
 
 def test_a_truncated_capture_keeps_both_sizes(tmp_path: Path) -> None:
