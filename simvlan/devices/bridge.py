@@ -44,11 +44,11 @@ class Bridge(Device):
         "ageing_time",
         "answers_arp",
         "fdb",
+        "features",
         "group_address",
         "group_address_by_user",
         "group_fwd_mask",
         "group_fwd_mask_required",
-        "gso_robust",
         "kernel",
         "mcast",
         "mtu_by_user",
@@ -69,8 +69,8 @@ class Bridge(Device):
     def __init__(self, name: str, netns: object, kernel: Kernel, mac: int, mtu: int = 1500) -> None:
         super().__init__(name, netns, mac, mtu)
         self.kernel = kernel
-        self.gso_robust = True
-        """Whether tx-gso-robust is among its features, the one that ports can take away (br_features_recompute)."""
+        self.features = (True, True)
+        """Whether tx-gso-robust and tx-fcoe-segmentation are among its features: ports can take them away."""
         self.mtu_by_user = False
         """An MTU set by hand no longer follows the ports (BROPT_MTU_SET_BY_USER)."""
         self.ports: list[BridgePort] = []
@@ -98,6 +98,11 @@ class Bridge(Device):
         self.stp = Stp(self)
         self.mcast = Snooping(self)
         self.fdb.add_local(None, mac, 0)
+
+    @property
+    def fcoe(self) -> bool:
+        """Whether its features hold tx-fcoe-segmentation."""
+        return self.features[1]
 
     # -- received by a port (br_handle_frame) -----------------------------------------------------------------------
 

@@ -162,10 +162,12 @@ def limit_segments(bridge: Bridge) -> None:
 
 
 def update_features(bridge: Bridge) -> None:
-    """Offer tx-gso-robust while no port or a macvlan is there, and tell of a change (netdev_update_features)."""
-    robust = not bridge.ports or any(p.dev.kind == "macvlan" for p in bridge.ports)
-    if robust != bridge.gso_robust:
-        bridge.gso_robust = robust
+    """Offer tx-gso-robust if one port does, tx-fcoe-segmentation if all do (br_features_recompute)."""
+    devices = [port.dev for port in bridge.ports]
+    robust = not devices or any(dev.kind == "macvlan" for dev in devices)
+    features = robust, all(dev.fcoe for dev in devices)
+    if features != bridge.features:
+        bridge.features = features
         bridge.kernel.notify(bridge, Event.FEATURES)
 
 
@@ -176,6 +178,8 @@ def on_port_event(bridge: Bridge, port: BridgePort, event: Event) -> None:
     """React to a change of a port's device (br_device_event)."""
     if event is Event.UNREGISTER or event is Event.MOVED:
         remove(bridge, port)
+    elif event is Event.FEATURES:
+        update_features(bridge)
     elif event is Event.MTU:
         adjust_mtu(bridge)
     elif event is Event.MAC:

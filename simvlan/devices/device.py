@@ -270,6 +270,11 @@ class Device:
         return self.link is not None and self.link.ifindex != self.ifindex
 
     @property
+    def fcoe(self) -> bool:
+        """Whether tx-fcoe-segmentation is among its features."""
+        return False
+
+    @property
     def running(self) -> bool:
         """Whether the device is up and its operational state lets it run (netif_running, netif_oper_up)."""
         return self.up and (self.operstate is Operstate.UP or self.operstate is Operstate.UNKNOWN)

@@ -11,7 +11,6 @@ class Dummy(Device):
     """Counts what it is given and forgets it (dummy_xmit)."""
 
     kind = "dummy"
-    vlan_offload = True
     min_mtu = 0
     max_mtu = 0
     __slots__ = ()
@@ -30,7 +29,6 @@ class Loopback(Device):
     """What it sends it receives (loopback_xmit)."""
 
     kind = ""
-    vlan_offload = True
     netns_local = True
     min_mtu = 0
     max_mtu = 0xFFFF_FFFF

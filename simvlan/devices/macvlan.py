@@ -38,6 +38,11 @@ class Macvlan(Device):
         """Source MACs of source mode, oldest first."""
 
     @property
+    def max_mtu(self) -> int:  # type: ignore[override]
+        """The lower device's when this one was made (macvlan_common_newlink)."""
+        return self.lower.max_mtu
+
+    @property
     def mode_name(self) -> str:
         """The mode as iproute2 spells it."""
         return MODE_NAMES[self.mode]

@@ -65,6 +65,7 @@ class Vlan(Device):
         "bridge_binding",
         "egress",
         "gvrp",
+        "had_fcoe",
         "ingress",
         "loose_binding",
         "lower_mac",
@@ -83,6 +84,8 @@ class Vlan(Device):
         self.proto = proto
         self.vid = vid
         self.tag = proto << 16 | vid
+        self.had_fcoe = self.fcoe
+        """The feature when last told of."""
         self.reorder_hdr = True
         self.gvrp = self.mvrp = self.loose_binding = self.bridge_binding = False
         self.binds = False
@@ -100,6 +103,11 @@ class Vlan(Device):
     def hard_header_len(self) -> int:
         """Room for a tag besides, where the lower device cannot carry it aside (vlan_dev_init)."""
         return self.lower.hard_header_len + (0 if self.lower.vlan_offload else 4)
+
+    @property
+    def fcoe(self) -> bool:
+        """Taken from a bridge that has it; nobody else passes it to his VLANs (vlan_dev_fix_features)."""
+        return self.lower.kind == "bridge" and self.lower.fcoe
 
     # -- rules ------------------------------------------------------------------------------------------------------
 
@@ -279,8 +287,11 @@ class Vlan(Device):
         return True
 
     def _lower_features(self, kernel: Kernel) -> None:
-        """Take over the largest segmentation size (vlan_transfer_features)."""
+        """Take over the largest segmentation size, and tell of other features of its own (vlan_transfer_features)."""
         self.tso_max_size = self.lower.tso_max_size
+        if self.had_fcoe != self.fcoe:
+            self.had_fcoe = self.fcoe
+            kernel.notify(self, Event.FEATURES)
 
     def _lower_gone(self, kernel: Kernel) -> None:
         kernel.unregister(self)
