@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     _trace_parser(verbs)
     _matrix_parser(verbs)
     _serve_parser(verbs)
+    _exec_parser(verbs)
     _diff_parser(verbs)
     _fuzz_parser(verbs)
     _bench_parser(verbs)
@@ -189,6 +190,19 @@ def _diff_parser(verbs: Any) -> None:
     diff.add_argument("script", metavar="SCRIPT", help="a file; - is standard input")
     diff.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="the script's own arguments")
     diff.set_defaults(verb=diff_verb)
+
+
+def _exec_parser(verbs: Any) -> None:
+    inside = verbs.add_parser(
+        "exec",
+        help="a simulated command in a lab that is served",
+        description="Run ip, bridge, ping, tcpdump, `simvlan trace` ... in a network namespace of a lab that"
+        " `simvlan serve` serves. The exit status is the command's.",
+    )
+    inside.add_argument("--sockets", metavar="DIR", help="as given to serve")
+    inside.add_argument("--netns", metavar="NS", default="", help="the namespace (default: the initial one)")
+    inside.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
+    inside.set_defaults(verb=exec_verb)
 
 
 def _fuzz_parser(verbs: Any) -> None:
@@ -357,6 +371,20 @@ def serve_verb(options: argparse.Namespace) -> int:
     if unknown:
         return complain(f"serve: no network namespace {unknown[0]!r} in {options.script}")
     return serve(cluster, options.node or nodes, options)
+
+
+def exec_verb(options: argparse.Namespace) -> int:
+    """simvlan exec: a command in a served lab."""
+    from simvlan.docker.control import execute
+    from simvlan.docker.serve import CONTROL, socket_folder
+
+    if not options.command:
+        return complain("exec: which command?")
+    path = socket_folder(options.sockets) / CONTROL
+    try:
+        return execute(path, options.netns, options.command)
+    except OSError as error:
+        return complain(f"exec: {path}: {error.strerror}: is `simvlan serve` running?")
 
 
 def fuzz_verb(options: argparse.Namespace) -> int:

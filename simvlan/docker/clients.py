@@ -160,6 +160,7 @@ class Execs:
             self._run(run, stream, frozenset() if detached else frozenset(wanted), body)
         except NotRunnable as refusal:
             run.exit_code = refusal.code
+            self.core.note(f"container {run.container.name}: {refusal.message}{refusal.instead}")
             stream.push(STDOUT, f"{OCI_EXEC}{refusal.message}\r\n".encode())
             stream.end()
         return None if detached else stream

@@ -42,6 +42,8 @@ class Core:
         self.now: Callable[[], int] = now or self._virtual_now
         """The time in ns since 1970."""
         self.events = EventLog(lambda: self.now())
+        self.on_note: Callable[[str], object] = lambda _text: None
+        """Told of each note as well: a server prints them."""
         self.log: list[str] = []
         """What a daemon would write to its log: notes on what was ignored or is not simulated."""
         self.kernel = KERNEL
@@ -74,6 +76,7 @@ class Core:
     def note(self, text: str) -> None:
         """Write to the engine's log."""
         self.log.append(text)
+        self.on_note(text)
 
 
 def short(ident: str) -> str:

@@ -112,6 +112,7 @@ class Lifecycle:
         except NotRunnable as refusal:
             self.networking.tear_down(container)
             container.exit_code = refusal.code
+            self.core.note(f"container {container.name}: {refusal.message}{refusal.instead}")
             raise invalid(OCI_CREATE + refusal.message) from None
         container.status, container.exit_code, container.error = "running", 0, ""
         container.started_ns, container.pid = self.core.now(), live.handle.pid

@@ -65,8 +65,10 @@ class ProcessSpec:
 class NotRunnable(Exception):  # noqa: N818 - an answer, not a fault
     """The command cannot be run: `exec: "x": executable file not found in $PATH` (127), `permission denied` (126)."""
 
-    def __init__(self, message: str, code: int) -> None:
+    def __init__(self, message: str, code: int, instead: str = "") -> None:
         self.message, self.code = message, code
+        self.instead = instead
+        """What there is, for the engine's log."""
         super().__init__(message)
 
 

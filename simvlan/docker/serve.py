@@ -10,10 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from simvlan.docker.cluster import Cluster
+from simvlan.docker.control import Control
 from simvlan.docker.http.sockets import SocketTaken
 from simvlan.docker.http.world import World
 from simvlan.docker.store import StateInUse
@@ -43,6 +45,10 @@ def one_node(lab: Any) -> list[str]:
     return ["node-1"]
 
 
+CONTROL = "control.sock"
+"""Beside the engines' sockets: simvlan's own commands in the lab's namespaces."""
+
+
 def new_cluster(lab: Any, options: argparse.Namespace) -> Cluster:
     """The engines of a lab that is to be served: on the wall's time, in the dialect and folder asked for."""
     began = time.time_ns() - lab.now
@@ -56,9 +62,12 @@ def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> in
     try:
         for node in nodes:
             engine = cluster.engine(node)
+            engine.core.on_note = partial(_say, node or "node")
             path = folder / f"{node or 'node'}.sock"
             world.sockets.listen(path, engine)
             print(f"{node or 'node'}  unix://{path}", flush=True)
+        control = Control(world, folder / CONTROL)
+        world.closing.append(control.close)
         print(f"try: docker -H unix://{path} network ls    (Ctrl-C stops the server)", flush=True)
         with stopping(world):
             world.run()
@@ -68,6 +77,11 @@ def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> in
     finally:
         world.close()
     return 0
+
+
+def _say(node: str, text: str) -> None:
+    """One line of an engine's log."""
+    print(f"{node}: {text}", file=sys.stderr, flush=True)
 
 
 def socket_folder(given: str | None) -> Path:

@@ -64,7 +64,7 @@ class Sockets:
         """Serve an engine on a socket that only its owner may open. Raises SocketTaken."""
         if len(os.fsencode(path)) > PATH_LIMIT:
             raise SocketTaken(f"{path}: too long for a socket's name ({PATH_LIMIT} octets at most)")
-        _clear(path)
+        clear(path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
@@ -83,7 +83,7 @@ class Sockets:
         with contextlib.suppress(BlockingIOError):
             while True:
                 sock, _ = listener.accept()
-                if _allowed(sock):
+                if may_speak(sock):
                     self._admit(sock, engine)
                 else:
                     sock.close()
@@ -253,7 +253,7 @@ class Sockets:
         self._listeners.clear()
 
 
-def _allowed(sock: socket.socket) -> bool:
+def may_speak(sock: socket.socket) -> bool:
     """Only the owner of the process, and root, may talk to an engine."""
     _, uid, _ = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
     return uid in (0, os.geteuid())
@@ -266,7 +266,7 @@ def _hung_up(sock: socket.socket) -> bool:
     return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
 
 
-def _clear(path: Path) -> None:
+def clear(path: Path) -> None:
     """Take a socket away that nobody serves any more. Raises SocketTaken."""
     if not path.is_socket():
         if path.exists():

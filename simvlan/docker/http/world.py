@@ -40,6 +40,10 @@ class World:
         self.selector = selectors.DefaultSelector()
         self.sockets = Sockets(self.selector)
         self.stopped = False
+        self.tasks: set[object] = set()
+        """What else waits for time to pass: commands of the control socket."""
+        self.closing: list[Callable[[], None]] = []
+        """What else is to be closed with it."""
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self.selector.register(self._woken, selectors.EVENT_READ, lambda _mask: self._woken.recv(4096))
@@ -77,6 +81,8 @@ class World:
 
     def close(self) -> None:
         """Let go of everything."""
+        while self.closing:
+            self.closing.pop()()
         self.sockets.close()
         self.selector.close()
         self._woken.close()
@@ -112,7 +118,7 @@ class World:
         end = time.monotonic() + SLICE_S
         while time.monotonic() < end and not self.sockets.asked:
             moment = next_event(self.lab)
-            if moment == FOREVER or not self.sockets.waiting or self.sockets.held_up:
+            if moment == FOREVER or not (self.sockets.waiting or self.tasks) or self.sockets.held_up:
                 return
             while next_event(self.lab) <= moment:
                 self._step()
@@ -131,7 +137,8 @@ class World:
             return 0.0
         moment = next_event(self.lab)
         if self.fast:
-            return REAP_S if moment == FOREVER or not self.sockets.waiting or self.sockets.held_up else 0.0
+            idle = moment == FOREVER or not (self.sockets.waiting or self.tasks) or self.sockets.held_up
+            return REAP_S if idle else 0.0
         if moment == FOREVER:
             return REAP_S
         return min(REAP_S, max(0.0, (moment - self._due()) / 1e9 / self.speed))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from simvlan.docker.programs.images import programs_of
+from simvlan.docker.programs.images import commands, programs_of
 from simvlan.docker.programs.process import SEARCHED, Container, Proc, Streams, World
 from simvlan.docker.programs.streams import Pipe, Source, To
 from simvlan.docker.programs.terminal import Terminal
@@ -33,9 +33,10 @@ class Simulated:
         container = self._container(spec)
         try:
             program = find(container, spec.argv, dict(spec.env))
-        except NotRunnable:
+        except NotRunnable as refusal:
             if spec.init:
                 del self._containers[spec.container]
+            refusal.instead = f"; simulated are: {', '.join(sorted(commands(spec.image)))}"
             raise
         job = Job(self, spec, container, output, on_exit)
         job.begin(program)
