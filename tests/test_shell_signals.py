@@ -95,8 +95,10 @@ def test_process_substitution_drains_before_the_end(stage):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_script_and_all(stage, number):
-    process = stage.start("ping FAR & sleep infinity & python3 -c 'import time; time.sleep(99)'")
-    time.sleep(1.5)
+    waits = "import time; print(1, flush=True); time.sleep(99)"
+    process = stage.start(f"ping FAR > /dev/null & sleep infinity & python3 -c '{waits}'")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "1\n"  # Python is up: before that it swallows a signal
     process.send_signal(number)
     process.communicate(timeout=10)
     assert process.returncode == 128 + number
