@@ -14,7 +14,8 @@ def build(sketch: Sketch) -> None:
     for space in sketch.spaces:
         sketch.do(f"ip netns add {space}")
         if sketch.addressed:
-            sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.icmp_ratelimit=0")
+            for knob in ("icmp_ratelimit=0", "ipfrag_time=600"):
+                sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.{knob}")
             if sketch.chance(0.3):
                 sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.ip_forward=1")
                 sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.conf.all.send_redirects=0")

@@ -14,8 +14,8 @@ from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, mac_text
 from simvlan.oracle.fuzz.world import World
 
-SETTLE = "sleep 1.2"
-"""Linux looks at changes of carrier at most once a second."""
+SETTLE = "sleep 3.2"
+"""Linux looks at changes of carrier at most once a second, and what it does then may be such a change for another."""
 
 FOREIGN = (0x0100_5E00_0081, 0x0180_C200_0000, 0x0180_C200_0001, 0x0180_C200_0003, 0x0180_C200_0008, 0x0180_C200_000E)
 """Groups nobody joins. A guest whose ipvlan filters confuse one of them with a joined one is replaced (luck.py)."""
