@@ -106,6 +106,18 @@ def test_libraries_stay_in_their_place(library: str, homes: set[str]) -> None:
         assert not uses or part(dotted(path)) in homes, dotted(path)
 
 
+RULES = ("devices", "stack", "network", "rtnl", "lifecycle", "transmission", "qdisc", "links", "verdict")
+SEEN_FROM_OUTSIDE = {"simvlan.devices.device"}
+"""What a generator of scenarios may look at: the devices there are."""
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if part(dotted(p)) == "oracle"], ids=dotted)
+def test_the_oracle_knows_no_rule(path: Path) -> None:
+    """A second opinion that shares code with the first is none; it drives a lab as any user does."""
+    for module in imports(path) - SEEN_FROM_OUTSIDE:
+        assert not (module.startswith("simvlan.") and part(module) in RULES), module
+
+
 def test_the_layer_check_bites(tmp_path: Path) -> None:
     """A rule that is not a test is a wish: an upward import is seen."""
     bad = tmp_path / "bad.py"

@@ -9,7 +9,7 @@ from simvlan.oracle.fuzz.scenario import generate
 from simvlan.oracle.kernels import Kernel
 from tests.kernels import require
 
-SCENARIOS: dict[Kernel, int] = {"uml": 60, "host": 240}
+SCENARIOS: dict[Kernel, int] = {"uml": 100, "host": 300}
 FRAMES = 60
 SEED = 5000
 
