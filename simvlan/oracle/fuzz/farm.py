@@ -59,24 +59,27 @@ class Guest:
         self._folder = Path(tempfile.mkdtemp(prefix="simvlan-fuzz-"))
         for name in ("todo", "taken", "done"):
             (self._folder / name).mkdir()
+        self._pulsed = 0.0
+        self._pulse()
         virtual = kernel == "uml"
         base = guests.link_modules(self._folder) if virtual else None
         plan: dict[str, Any] = {"virtual_machine": virtual, "module_base": base, "workers": workers}
         plan["groups"] = [f"{group:012x}" for group in groups]
         (self._folder / "plan.json").write_text(json.dumps(plan))
         self._process = guests.start(guests.command(self._folder, kernel, "farm"), self._folder)
-        self.release = self._await_release()
+        try:
+            self.release = self._await_release()
+        except BaseException:
+            self.close()
+            raise
 
     def _await_release(self) -> str:
         path, end = self._folder / "release", time.monotonic() + _BOOT_S
         while not path.exists() or not path.read_text():
             if (self._folder / "unlucky").exists():
-                self.close()
                 raise Unlucky
             if self._process.poll() is not None or time.monotonic() > end:
-                why = self.complaint()
-                self.close()
-                raise KernelUnavailable(f"the guest did not start:\n{why}")
+                raise KernelUnavailable(f"the guest did not start:\n{self.complaint()}")
             time.sleep(0.02)
         return path.read_text()
 
@@ -88,7 +91,8 @@ class Guest:
         self.pending[number] = time.monotonic()
 
     def take(self) -> dict[int, Answer]:
-        """Whatever is done by now."""
+        """Whatever is done by now. To be asked often: a guest that nobody asks ends."""
+        self._pulse()
         found = {}
         for name in os.listdir(self._folder / "done"):
             path = self._folder / "done" / name
@@ -97,6 +101,12 @@ class Guest:
             (self._folder / "taken" / name).unlink(missing_ok=True)
             self.pending.pop(int(name), None)
         return found
+
+    def _pulse(self) -> None:
+        """Show the guest that somebody is there."""
+        if time.monotonic() - self._pulsed > 1.0:
+            (self._folder / "pulse").touch()
+            self._pulsed = time.monotonic()
 
     @property
     def alive(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ def fuzz(options: argparse.Namespace) -> int:
 
 def _play(state: State, folder: Folder, limits: Limits, options: argparse.Namespace) -> int:
     progress = Progress(state)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if not state.complete or (limits.shrinks and any(not each.shrunk for each in state.found)):
             run(state, folder, limits, progress.show)
@@ -50,6 +52,11 @@ def _play(state: State, folder: Folder, limits: Limits, options: argparse.Namesp
     progress.end()
     print(json.dumps(state.as_json(), indent=1) if options.json else report(state, folder))
     return DISAGREED if state.found else AGREED
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Being ended is being interrupted: nothing is left running."""
+    raise KeyboardInterrupt
 
 
 def _replay(state: State, folder: Folder, options: argparse.Namespace) -> int:

@@ -24,10 +24,12 @@ from .main import boot
 from .settle import Marker
 
 _IDLE_S = 0.005
+_FORSAKEN_S = 120.0
+"""Who gave the work is gone when it has not asked for so long: killed, perhaps."""
 
 
 def main(folder: str) -> None:
-    """Serve until the file `stop` appears; in a virtual machine, then switch it off."""
+    """Serve until nobody asks any more; in a virtual machine, then switch it off."""
     plan = json.loads(Path(folder, "plan.json").read_text())
     try:
         if plan["virtual_machine"]:
@@ -51,7 +53,7 @@ def _serve(folder: Path, count: int, plain: bool) -> None:
     by_fd = {worker.answers: worker for worker in workers}
     for fd in by_fd:
         poll.register(fd, select.POLLIN)
-    while not (folder / "stop").exists():
+    while time.time() - (folder / "pulse").stat().st_mtime < _FORSAKEN_S:
         for name in sorted(os.listdir(folder / "todo"), key=int) if idle else ():
             if not idle:
                 break
