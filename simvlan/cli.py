@@ -223,6 +223,9 @@ def _fuzz_parser(verbs: Any) -> None:
     fuzz.add_argument(
         "--replay", action="store_true", help="compare again with what the kernel did, without running it"
     )
+    fuzz.add_argument(
+        "--reuse", metavar="FILE", help="a recording: what the kernel did with scenarios that are the same"
+    )
     fuzz.add_argument("--time-limit", type=float, metavar="S", help="stop after so many seconds; go on another time")
     fuzz.add_argument(
         "--shrink-time", type=float, default=60.0, metavar="S", help="for each kind of disagreement; 0: no"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simvlan.devices.device import Device
-from simvlan.oracle.fuzz.sketch import NEIGHBOUR, Sketch, Step, at
+from simvlan.oracle.fuzz.sketch import Sketch, Step, at
 
 _MACVLAN_MODES = ("bridge", "bridge", "bridge", "private", "vepa", "passthru", "source")
 
@@ -29,6 +29,7 @@ def build(sketch: Sketch) -> None:
     for dev in sketch.devices:
         if not dev.up and sketch.chance(0.93):
             sketch.set(dev, "up")
+    sketch.quieten()
     if sketch.addressed:
         _addresses(sketch)
 
@@ -119,8 +120,6 @@ def _addresses(sketch: Sketch) -> None:
         if sketch.chance(0.5):
             network = sketch.rng.randint(0, 1)
             sketch.do(f"ip {at(dev)} addr add 10.0.{network}.{number}/24 dev {dev.name}")
-            for knob in NEIGHBOUR:
-                sketch.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv4.neigh.{dev.name}.{knob}")
 
 
 _GROWTH: tuple[Step, ...] = (upper, upper, upper, upper, enslave, enslave, bridge, veth, dummy)

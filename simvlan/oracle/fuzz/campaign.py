@@ -13,7 +13,7 @@ from typing import Any
 from simvlan import __version__
 from simvlan.oracle.fuzz import recording
 from simvlan.oracle.fuzz.crew import Crew
-from simvlan.oracle.fuzz.judge import Verdict
+from simvlan.oracle.fuzz.judge import Verdict, judge
 from simvlan.oracle.fuzz.recording import Record
 from simvlan.oracle.fuzz.scenario import Scenario, generate
 from simvlan.oracle.fuzz.shrink import kinds, shrink
@@ -41,6 +41,8 @@ class Limits:
     seconds: float | None = None
     shrink_s: float = 60.0
     shrinks: int = 20
+    reuse: Path | None = None
+    """A recording of the same kernel: a scenario that is in it, line by line, is not run again."""
 
 
 @dataclass
@@ -163,16 +165,29 @@ def _compare(
     """Run the scenarios; those that disagree, by seed."""
     before, began = state.seconds, time.monotonic()
     saved, disagreeing = began, {}
+    known = _recorded(limits.reuse, crew.release)
+    ready: list[Verdict] = []
 
     def scenarios() -> Iterator[Scenario]:
         plan = state.plan
         for seed in range(plan.seed, plan.seed + plan.scenarios):
             if limits.seconds is not None and time.monotonic() - began > limits.seconds:
                 return
-            if seed not in state.done:
-                yield generate(seed, plan.kernel, plan.frames)
+            if seed in state.done:
+                continue
+            scenario = generate(seed, plan.kernel, plan.frames)
+            if (record := known.get(seed)) and record.lines == scenario.lines:
+                ready.append(judge(scenario, record.answer, record.release))
+            else:
+                yield scenario
 
-    for verdict in crew.run(scenarios()):
+    def done() -> Iterator[Verdict]:
+        for verdict in crew.run(scenarios()):
+            yield from _taken(ready)
+            yield verdict
+        yield from _taken(ready)
+
+    for verdict in done():
         state.seconds = before + time.monotonic() - began
         if verdict.answer:
             seed, lines = verdict.scenario.seed, verdict.scenario.lines
@@ -185,6 +200,18 @@ def _compare(
             saved = time.monotonic()
         watch(state)
     return disagreeing
+
+
+def _recorded(path: Path | None, release: str) -> dict[int, Record]:
+    """What this kernel is known to do, by seed."""
+    if path is None:
+        return {}
+    return {record.seed: record for record in recording.read(path) if record.release == release}
+
+
+def _taken(ready: list[Verdict]) -> Iterator[Verdict]:
+    while ready:
+        yield ready.pop(0)
 
 
 def replay(state: State, folder: Folder, watch: Callable[[State], None]) -> State:

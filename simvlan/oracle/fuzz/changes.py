@@ -17,6 +17,7 @@ def change(sketch: Sketch) -> None:
         for dev in sketch.devices:
             if not dev.up and sketch.chance(0.7):
                 sketch.set(dev, "up")
+    sketch.quieten()
 
 
 def updown(sketch: Sketch) -> None:

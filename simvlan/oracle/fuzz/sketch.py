@@ -24,6 +24,10 @@ NEIGHBOUR = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "locktime=3
 """Questions are repeated, entries probed and replaced after these times; a scenario is over long before."""
 
 
+COPIES = 150
+"""How often one frame may be seen before its network is taken to hold a loop: one that adds a tag each time ends."""
+
+
 class Storm(Exception):  # noqa: N818 - a finding, not an error
     """The network holds a loop: frames would circle for ever on a kernel too."""
 
@@ -50,6 +54,7 @@ class Sketch:
         self.unsettled = False
         self._names = 0
         self._without_carrier: set[str] = set()
+        self._quiet: set[tuple[str, int]] = set()
 
     # -- lines --------------------------------------------------------------------------------------------------------
 
@@ -57,7 +62,7 @@ class Sketch:
         """Give a line to the simulator and keep it for the kernel; whether it succeeded."""
         self.lines.append(line)
         done = self.world.do(line)
-        if self.world.net.storms:
+        if self.world.net.storms or self.world.copies > COPIES:
             raise Storm
         if not line.startswith("simvlan"):
             self.unsettled = True
@@ -89,6 +94,14 @@ class Sketch:
                 self.settle()
             if line != SETTLE:
                 self.do(line)
+
+    def quieten(self) -> None:
+        """Put neighbour timers out of the way at every device that is new where it is."""
+        for dev in self.devices if self.addressed else ():
+            if (dev.path, dev.ifindex) not in self._quiet:
+                self._quiet.add((dev.path, dev.ifindex))
+                for knob in NEIGHBOUR:
+                    self.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv4.neigh.{dev.name}.{knob}")
 
     def set(self, dev: Device, what: str) -> bool:
         """`ip link set`."""

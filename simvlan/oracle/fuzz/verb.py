@@ -31,7 +31,9 @@ def fuzz(options: argparse.Namespace) -> int:
         return _complain(f"fuzz: {error}", USAGE)
     if options.replay:
         return _replay(state, folder, options)
-    limits = Limits(options.jobs, options.time_limit, options.shrink_time, 20 if options.shrink_time else 0)
+    limits = Limits(
+        options.jobs, options.time_limit, options.shrink_time, 20 if options.shrink_time else 0, _path(options.reuse)
+    )
     return _play(state, folder, limits, options)
 
 
@@ -57,6 +59,10 @@ def _play(state: State, folder: Folder, limits: Limits, options: argparse.Namesp
 def _interrupt(_number: int, _frame: object) -> None:
     """Being ended is being interrupted: nothing is left running."""
     raise KeyboardInterrupt
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
 
 
 def _replay(state: State, folder: Folder, options: argparse.Namespace) -> int:

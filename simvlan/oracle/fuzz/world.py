@@ -35,6 +35,8 @@ class World:
         self.captures: dict[str, list[Captured]] = {}
         self.labels: dict[str, str] = {}
         """Kind and mode of each device that saw a frame."""
+        self.copies = 0
+        """How often frames were seen since the last line began."""
         self.routed: set[str] = set()
         """Points at which an ipvlan sent by routes: Linux rewrites such frames while a capture's clone waits."""
         for dev in self.net.devices():
@@ -48,6 +50,7 @@ class World:
                 dev.taps.append(self._tap)
 
     def _tap(self, now: int, dev: Device, frame: Frame, out: bool) -> None:
+        self.copies += 1
         point = _point(dev)
         if point not in self.labels:
             self.labels[point] = label(dev)
@@ -57,7 +60,7 @@ class World:
 
     def do(self, line: str) -> bool:
         """Run one line; whether it succeeded."""
-        argv = words(line)
+        argv, self.copies = words(line), 0
         answer = self._send(argv) if argv[:2] == ["simvlan", "send"] else self._command(argv)
         self.answers.append(answer)
         return answer[0] == 0
