@@ -199,6 +199,8 @@ class Server:
         """Begin what was asked for, or let time pass until somebody is told something."""
         self._talked = self._interrupted = False
         self.sysctls.collect(self.warn)
+        if self.guests is not None:
+            self.guests.reap()
         self._run_due()
         if self._talked or self._guests("unsent"):
             pass  # somebody may want to answer first
@@ -215,7 +217,6 @@ class Server:
         for client in begin:
             self._begin(client)
         if self.guests is not None:
-            self.guests.reap()
             self.guests.begin()
         self._run_due()
 
@@ -265,7 +266,7 @@ class Server:
             if not self._noted_stuck and time.monotonic() - start > STUCK_S:
                 self._noted_stuck = True
                 waiting = [c.process.argv for c in self._by_pid() if c.running is not None and c.process is not None]
-                names = ", ".join(f"`{' '.join(argv)}`" for argv in waiting[:3])
+                names = ", ".join(f"`{' '.join(argv)}`" for argv in waiting[:3]) or "a client of a container"
                 self.warn(f"nothing more can happen in the network; still waiting: {names}")
 
     def _by_pid(self) -> list[Client]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -21,7 +22,18 @@ from simvlan.docker.http.world import World
 from simvlan.docker.programs.runtime import Simulated
 from simvlan.lab import Lab
 
-DOCKER = shutil.which("docker")
+
+def _docker() -> str | None:
+    """The docker command, if it is one whose texts are those that were recorded (28 or later)."""
+    found = shutil.which("docker")
+    if found is None:
+        return None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"version (\d+)\.", said)
+    return found if version is not None and int(version[1]) >= 28 else None
+
+
+DOCKER = _docker()
 TWO_NODES = """
 ip netns add switch
 ip -n switch link add br0 type bridge

@@ -13,7 +13,7 @@ import pytest
 
 from tests.dockersim.served import DOCKER, Served, serving, two_nodes
 
-pytestmark = pytest.mark.skipif(DOCKER is None, reason="the docker command is not installed")
+pytestmark = pytest.mark.skipif(DOCKER is None, reason="no docker command of version 28 or later is installed")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.dockersim.served import DOCKER
 
-pytestmark = pytest.mark.skipif(DOCKER is None, reason="the docker command is not installed")
+pytestmark = pytest.mark.skipif(DOCKER is None, reason="no docker command of version 28 or later is installed")
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SIMVLAN = Path(sys.executable).parent / "simvlan"

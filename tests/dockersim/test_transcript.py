@@ -10,7 +10,7 @@ import pytest
 from tests.dockersim.served import DOCKER, Served, serving, two_nodes
 from tests.dockersim.transcript import LEFT_OUT, Outcome, Record, Replay, masked, records, same
 
-pytestmark = pytest.mark.skipif(DOCKER is None, reason="the docker command is not installed")
+pytestmark = pytest.mark.skipif(DOCKER is None, reason="no docker command of version 28 or later is installed")
 
 RECORDS = records()
 COMPARED = [record for record in RECORDS if record["kind"] in ("docker", "api")]
