@@ -54,6 +54,7 @@ def diff(guest: Guest, job: Job, *, seed: int = 0, tries: int = TRIES, confined:
         KernelUnavailable, Interrupted: the guest's; and what running the script on the simulator raises.
     """
     ours = simulate(job, seed=seed, confined=confined)
+    guest.stop.heed()
     made = Comparison(guest.kernel, guest.release, ours, None)
     if ours.storms:
         made.obstacle = f"frames go in a circle on {', '.join(ours.storms)}: a kernel would flood (enable STP there)"

@@ -263,7 +263,7 @@ def start(argv: list[str], folder: Path) -> subprocess.Popen[bytes]:
             stdout=console,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ},
+            env={"PATH": os.environ.get("PATH", "")},  # no TMPDIR: a virtual machine would put its memory there
         )
 
 

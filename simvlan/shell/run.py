@@ -143,7 +143,10 @@ def letting_signals_through() -> Iterator[None]:
 
 @contextlib.contextmanager
 def passing_signals_on(server: Server) -> Iterator[None]:
-    """Ctrl-C and its like go to the script, and wake the server wherever it waits."""
+    """Ctrl-C and its like go to the script, and wake the server wherever it waits.
+
+    Whoever had a handler of his own before hears of them when the script is over.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -151,7 +154,13 @@ def passing_signals_on(server: Server) -> Iterator[None]:
     for end in (woken, waker):
         end.setblocking(False)
     server.wake_on(woken)
-    before = {n: signal.signal(n, lambda number, _: server.signalled.append(number)) for n in PASSED_ON}
+    told: list[int] = []
+
+    def tell(number: int, _frame: object) -> None:
+        server.signalled.append(number)
+        told.append(number)
+
+    before = {n: signal.signal(n, tell) for n in PASSED_ON}
     previous = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     try:
         yield
@@ -161,3 +170,7 @@ def passing_signals_on(server: Server) -> Iterator[None]:
             signal.signal(number, handler)
         woken.close()
         waker.close()
+        for number in told:
+            own = before[number]
+            if callable(own) and own is not signal.default_int_handler:
+                own(number, None)
