@@ -127,6 +127,9 @@ def test_a_newer_kernels_own_rule_is_named_not_hidden() -> None:
     assert listed(theirs, ours, "6.18.44") == [("n link: [d].stats64.tx.dropped", False)]
     assert listed(link(), link(allmulti=0), "6.18.44") == [("n link: [d].allmulti", True)]
     assert listed(link(allmulti=0), link(), "6.18.44") == [("n link: [d].allmulti", False)]
+    another = {("n", "link"): [{"ifname": "d", "mtu": 1500}, {"ifname": "e", "mtu": 1500}]}
+    assert listed(link(), another, "6.18.44") == [("n link: [e]", False)]  # a device is no attribute
+    assert listed(link(), {**link(), ("m", "link"): []}, "6.18.44") == [("m link: ", False)]
     assert disagreements(compare(Observation(listings=ours), Observation(listings=theirs, release="6.18.44"))) == []
 
 

@@ -11,13 +11,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from simvlan import __version__
 from simvlan.oracle.availability import KERNELS, Kernel, KernelUnavailable, available, which
-from simvlan.oracle.guests import Guest, noting_signals
-from simvlan.oracle.runs import Job
+from simvlan.oracle.judge import Judge
 
 State = Literal["ok", "missing", "broken"]
 
@@ -65,9 +65,9 @@ def probe_script() -> str:
     return "\n".join([*lines, ""])
 
 
-def kinds_of(guest: Guest) -> dict[str, bool]:
-    """Which of KINDS a booted kernel has."""
-    done = guest.run(Job(probe_script(), env=dict(os.environ), capture=False))
+def kinds_of(kernel: Judge) -> dict[str, bool]:
+    """Which of KINDS a kernel has."""
+    done = kernel.run(probe_script())
     return {kind: answer == "yes" for kind, _, answer in (line.partition("=") for line in done.stdout.splitlines())}
 
 
@@ -111,9 +111,8 @@ def _kernel(kernel: Kernel) -> Finding:
         text, _, remedy = why.partition(" (")
         return Finding(name, "missing", text, remedy.rstrip(")"))
     try:
-        with noting_signals() as stop, Guest(kernel, stop) as guest:
-            kinds = kinds_of(guest)
-            release = guest.release
+        with closing(Judge(kernel)) as judge:
+            kinds, release = kinds_of(judge), judge.release
     except KernelUnavailable as error:
         space = (
             f"; {shutil.disk_usage('/dev/shm').free >> 20} MiB free in /dev/shm" if os.path.isdir("/dev/shm") else ""

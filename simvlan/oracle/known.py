@@ -39,7 +39,7 @@ RULES = (
     ),
     Newer(
         (6, 2),
-        re.compile(r" (link|addr|vlan|route): "),
+        re.compile(r" (link|addr|vlan|route): \[[^\]]+\]\."),
         re.compile("None"),
         re.compile(r"(?!None)"),
         "has attributes that 6.1 has not",

@@ -170,7 +170,7 @@ def passing_signals_on(server: Server) -> Iterator[None]:
             signal.signal(number, handler)
         woken.close()
         waker.close()
-        for number in told:
-            own = before[number]
+        for each in told:
+            own = before[signal.Signals(each)]
             if callable(own) and own is not signal.default_int_handler:
-                own(number, None)
+                own(each, None)
