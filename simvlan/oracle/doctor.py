@@ -5,6 +5,7 @@ What a kernel can do is asked of the kernel: a guest tries to make each kind of 
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 from simvlan import __version__
 from simvlan.oracle.availability import KERNELS, Kernel, KernelUnavailable, available, which
+from simvlan.oracle.guests import Interrupted, noting_signals
 from simvlan.oracle.judge import Judge
 
 State = Literal["ok", "missing", "broken"]
@@ -111,7 +113,7 @@ def _kernel(kernel: Kernel) -> Finding:
         text, _, remedy = why.partition(" (")
         return Finding(name, "missing", text, remedy.rstrip(")"))
     try:
-        with closing(Judge(kernel)) as judge:
+        with noting_signals() as stop, closing(Judge(kernel, stop=stop)) as judge:
             kinds, release = kinds_of(judge), judge.release
     except KernelUnavailable as error:
         space = (
@@ -153,15 +155,19 @@ def status(findings: list[Finding], asked: str | None) -> int:
 
 def run(options: Any) -> int:
     """simvlan doctor."""
-    import json
-
     kernels: tuple[Kernel, ...] = (options.kernel,) if options.kernel else KERNELS
-    findings = []
-    for finding in examine(kernels):
-        findings.append(finding)
-        if sys.stderr.isatty():
-            print(f"\r{finding.what:<20}", end="", file=sys.stderr, flush=True)
+    try:
+        findings = [_noted(finding) for finding in examine(kernels)]
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
     if sys.stderr.isatty():
-        print("\r" + " " * 20 + "\r", end="", file=sys.stderr, flush=True)
+        print("\r" + " " * 24 + "\r", end="", file=sys.stderr, flush=True)
     print(json.dumps(as_dicts(findings), indent=1) if options.json else as_text(findings))
     return status(findings, options.kernel)
+
+
+def _noted(finding: Finding) -> Finding:
+    """Show on a terminal that something happens."""
+    if sys.stderr.isatty():
+        print(f"\r{finding.what:<24}", end="", file=sys.stderr, flush=True)
+    return finding

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simvlan.oracle.availability import Kernel
 from simvlan.oracle.diff import TRIES, Comparison, diff
-from simvlan.oracle.guests import Guest
+from simvlan.oracle.guests import Guest, Stop
 from simvlan.oracle.report import text
 from simvlan.oracle.runs import Job, KernelRun
 
@@ -16,14 +16,15 @@ from simvlan.oracle.runs import Job, KernelRun
 class _Booted:
     """The guest of one kernel, shared by its judges."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, stop: Stop | None) -> None:
         self.kernel = kernel
-        self._guest: Guest | None = Guest(kernel)
+        self._stop = stop
+        self._guest: Guest | None = Guest(kernel, stop)
 
     def guest(self) -> Guest:
         if self._guest is None or not self._guest.alive:
             self.close()
-            self._guest = Guest(self.kernel)
+            self._guest = Guest(self.kernel, self._stop)
         return self._guest
 
     def close(self) -> None:
@@ -33,16 +34,18 @@ class _Booted:
 
 
 class Judge:
-    """A real Linux kernel.
+    """A real Linux kernel. `stop` ends it and raises Interrupted where it is waited for.
 
     Raises:
         KernelUnavailable: this machine does not have it.
     """
 
-    def __init__(self, kernel: Kernel, folder: Path | None = None, booted: _Booted | None = None) -> None:
+    def __init__(
+        self, kernel: Kernel, folder: Path | None = None, booted: _Booted | None = None, stop: Stop | None = None
+    ) -> None:
         self.name = kernel
         self.folder = folder or Path.cwd()
-        self._booted = booted or _Booted(kernel)
+        self._booted = booted or _Booted(kernel, stop)
 
     def at(self, folder: Path) -> Judge:
         """The same kernel, with scripts relative to another folder."""
