@@ -405,6 +405,19 @@ def test_a_failed_start_with_rm_removes_and_answers_the_wait(node: Node) -> None
     node.refuses(404, "No such container: c1", node.engine.container_inspect, "c1")
 
 
+def test_the_network_of_another_container(node: Node) -> None:
+    node.run("c1")
+    node.run("guest", "container:c1")
+    text = "joining network namespace of container: No such container: nosuch"
+    node.refuses(500, PREFIX + text, start(node, "c2", "container:nosuch"))
+    node.refuses(500, f"{PREFIX}cannot join own network namespace", start(node, "c3", "container:c3"))
+    node.create("idle")
+    text = "cannot join network namespace of a non running container: container idle is created"
+    node.refuses(409, PREFIX + text, start(node, "c4", "container:idle"))
+    text = "conflicting options: hostname and the network mode"
+    node.refuses(400, text, node.create, "c5", "container:c1", Hostname="x")
+
+
 # -- container create -------------------------------------------------------------------------------------------------
 
 INVALID = "invalid config for network {}: invalid endpoint settings:\n"
@@ -608,8 +621,10 @@ def test_1_12_shares_an_identical_pool_and_has_no_prefixes() -> None:
     first = node.engine.network_inspect("macvlan100")["Id"]
     text = f"network dm-{first[:12]} is already using parent interface eth1.100"
     node.refuses(500, text, node.network, "t", "macvlan", "10.9.0.0/24", parent="eth1.100")
-    text = f"error while removing network: network macvlan100 id {first} has active endpoints"
-    node.refuses(403, text, node.engine.network_remove, "macvlan100")
+    node.refuses(403, "network macvlan100 has active endpoints", node.engine.network_remove, "macvlan100")
+    node.refuses(403, "host is a pre-defined network and cannot be created", node.network, "host")
+    text = "-o parent interface does was not found on the host: ethX"
+    node.refuses(500, text, node.network, "t", "macvlan", "10.9.0.0/24", parent="ethX.10")
     node.refuses(404, "network nosuch not found", start(node, "c9", "nosuch"))
     node.engine.container_remove("c1-100", force=True)
     node.engine.network_remove("macvlan100")
@@ -624,7 +639,7 @@ def test_1_12_checks_addresses_late() -> None:
     block = {"Subnet": "10.1.0.0/16", "IPRange": "10.2.0.0/24"}
     node.refuses(400, "Invalid Address SubPool", node.network, "t", "macvlan", block)
     aux = {"Subnet": "10.1.0.0/16", "AuxiliaryAddresses": {"r": "10.2.0.1"}}
-    text = "auxiliary address: (r:10.2.0.1) must belong to the master pool: 10.1.0.0/16"
+    text = "auxilairy address: (r:10.2.0.1) must belong to the master pool: 10.1.0.0/16"
     node.refuses(403, text, node.network, "t", "macvlan", aux)
     block = {"Subnet": "10.1.0.0/16", "Gateway": "bad"}
     node.refuses(400, "invalid gateway address bad in Ipam configuration", node.network, "t", "macvlan", block)
@@ -742,6 +757,11 @@ def test_27_reserves_hidden_gateways() -> None:
     assert node.endpoint("c1", "a")["IPAddress"] == "10.60.0.2"
     assert node.ip("c1", "route", "show", "default") == ""
     node.refuses(404, "network nosuch not found", start(node, "c9", "nosuch"))
+    ident = node.engine.network_inspect("a")["Id"]
+    text = f"error while removing network: network a id {ident} has active endpoints"
+    node.refuses(403, text, node.engine.network_remove, "a")
+    empty = {"Name": "x", "Driver": "macvlan", "IPAM": {"Driver": "null"}}
+    node.refuses(500, "ipv4 pool is empty", node.engine.network_create, empty)
 
 
 # -- published ports ---------------------------------------------------------------------------------------------------

@@ -80,7 +80,8 @@ class Addressing:
         if address is None:
             raise invalid(f"non parsable secondary ip address ({name}:{text})")
         if address not in pool.subnet:
-            raise forbidden(f"auxiliary address: ({name}:{text}) must belong to the master pool: {pool.subnet}")
+            outside = self.core.dialect.aux_outside
+            raise forbidden(outside.format(name=name, address=text, subnet=pool.subnet))
         try:
             pool.take(address)
         except DockerError as error:

@@ -1,6 +1,6 @@
 """What differs between Docker releases, as data: the rules of the engine ask these switches and nothing else.
 
-Source: moby at the tags v1.12.0 (libnetwork of its time), v27.5.1, v28.5.2 and v29.0.0.
+Source: moby at the tags v1.12.6 (with the libnetwork in it), v27.5.1, v28.5.2 and v29.0.0.
 """
 
 from __future__ import annotations
@@ -44,36 +44,63 @@ class Dialect:
     """A driver's options are read after its addresses are reserved (all but 28)."""
     ipvlan_flag: bool
     """`ipvlan_flag` and mode `l3s` exist (23.0, 22.06)."""
-    endpoint_text: bool
-    """"has active endpoints" lists them (27.0); before, it names the network's id."""
+    busy: str
+    """Why a network with endpoints is not removed; {name}, {id}, {endpoints}."""
+    predefined: str
+    """Why a network is not to be called so; {name}."""
+    parent_missing: str
+    """What is said when `X` of `X.N` is not there; {parent}."""
+    empty_pool_status: int
+    """The status of `ipv4 pool is empty`: 400 since 28.0."""
+    aux_outside: str
+    """An auxiliary address of another subnet; {name}, {address}, {subnet}."""
 
 
 DIALECT_28 = Dialect(
     name="28", version="28.5.2", api="1.51", min_api="1.24", random_mac=True, announce=True, shared_parent=True,
     shared_pool=False, guessed_gateway=True, hidden_gateway=False, optional_ipv4=True,
     start_prefix="failed to set up container networking: ", pool_prefix="invalid pool request: ", validates=True,
-    nil_parent_internal=True, ipam_status=False, options_late=False, ipvlan_flag=True, endpoint_text=True,
+    nil_parent_internal=True, ipam_status=False, options_late=False, ipvlan_flag=True,
+    busy="error while removing network: network {name} has active endpoints ({endpoints})",
+    predefined="operation is not permitted on predefined {name} network ",
+    parent_missing="-o parent interface was not found on the host: {parent}",
+    empty_pool_status=400,
+    aux_outside="auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}",
 )  # fmt: skip
 
 DIALECT_27 = Dialect(
     name="27", version="27.5.1", api="1.47", min_api="1.24", random_mac=False, announce=False, shared_parent=True,
     shared_pool=False, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="",
     pool_prefix="invalid pool request: ", validates=True, nil_parent_internal=True, ipam_status=False,
-    options_late=True, ipvlan_flag=True, endpoint_text=True,
+    options_late=True, ipvlan_flag=True,
+    busy="error while removing network: network {name} id {id} has active endpoints",
+    predefined="operation is not permitted on predefined {name} network ",
+    parent_missing="-o parent interface was not found on the host: {parent}",
+    empty_pool_status=500,
+    aux_outside="auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}",
 )  # fmt: skip
 
 DIALECT_29 = Dialect(
     name="29", version="29.0.0", api="1.52", min_api="1.44", random_mac=True, announce=True, shared_parent=True,
     shared_pool=False, guessed_gateway=False, hidden_gateway=False, optional_ipv4=True,
     start_prefix="failed to set up container networking: ", pool_prefix="invalid pool request: ", validates=True,
-    nil_parent_internal=True, ipam_status=True, options_late=True, ipvlan_flag=True, endpoint_text=True,
+    nil_parent_internal=True, ipam_status=True, options_late=True, ipvlan_flag=True,
+    busy="error while removing network: network {name} has active endpoints ({endpoints})",
+    predefined="operation is not permitted on predefined {name} network ",
+    parent_missing="-o parent interface was not found on the host: {parent}",
+    empty_pool_status=400,
+    aux_outside="auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}",
 )  # fmt: skip
 
 DIALECT_1_12 = Dialect(
     name="1.12", version="1.12.6", api="1.24", min_api="1.12", random_mac=False, announce=False, shared_parent=False,
     shared_pool=True, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="", pool_prefix="",
     validates=False, nil_parent_internal=False, ipam_status=False, options_late=True, ipvlan_flag=False,
-    endpoint_text=False,
+    busy="network {name} has active endpoints",
+    predefined="{name} is a pre-defined network and cannot be created",
+    parent_missing="-o parent interface does was not found on the host: {parent}",
+    empty_pool_status=500,
+    aux_outside="auxilairy address: ({name}:{address}) must belong to the master pool: {subnet}",
 )  # fmt: skip
 
 DIALECTS = {each.name: each for each in (DIALECT_1_12, DIALECT_27, DIALECT_28, DIALECT_29)}

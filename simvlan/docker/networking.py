@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simvlan.docker.containers import Containers
 from simvlan.docker.drivers.driver import go_errno
 from simvlan.docker.endpoints import Endpoints
-from simvlan.docker.errors import DockerError, conflict, not_found
+from simvlan.docker.errors import DockerError, conflict, internal, not_found
 from simvlan.docker.files import made_files
 from simvlan.docker.model import Container, Endpoint, Network
 from simvlan.docker.resolver import EmbeddedResolver
@@ -67,7 +67,7 @@ class Networking:
         """Make the namespace and join the networks; a refusal leaves nothing."""
         mode = container.network_mode
         if mode.startswith("container:"):
-            self._borrowed[container.id] = self._shared(mode.partition(":")[2])
+            self._borrowed[container.id] = self._shared(container, mode.partition(":")[2])
             return
         if mode == "host":
             self._borrowed[container.id] = self.core.node
@@ -115,10 +115,20 @@ class Networking:
         self.endpoints.join(container, sandbox, network, wish)
         container.network_ids[name] = network.id
 
-    def _shared(self, ref: str) -> str:
-        other = self.containers.find(ref)
+    def _shared(self, container: Container, ref: str) -> str:
+        """The namespace of another container that runs (getNetworkedContainer)."""
+        try:
+            other = self.containers.find(ref)
+        except DockerError as error:
+            raise internal(f"joining network namespace of container: {error.message}") from None
+        if other is container:
+            raise internal("cannot join own network namespace")
+        if other.status == "restarting":
+            what = f"Container {ref} is restarting, wait until the container is running"
+            raise conflict(f"cannot join network namespace of container: {what}")
         if not other.running:
-            raise conflict(f"cannot join network namespace of a non running container: {other.id}")
+            state = f"container {other.name} is {other.status}"
+            raise conflict(f"cannot join network namespace of a non running container: {state}")
         return self.netns(other).name
 
     def apply_sysctls(self, container: Container) -> None:

@@ -124,7 +124,7 @@ class Networks:
         """Create a network as a request says."""
         name = body.get("Name") or ""
         if name in (*PREDEFINED, "default"):
-            raise forbidden(f"operation is not permitted on predefined {name} network ")
+            raise forbidden(self.core.dialect.predefined.format(name=name))
         if body.get("Driver") == "overlay":
             raise forbidden(SWARM)
         network = self._described(body, api)
@@ -263,7 +263,7 @@ class Networks:
         if network.config_only and any(other.config_from == network.name for other in self.all.values()):
             raise forbidden(f'configuration network "{network.name}" is in use')
         if network.endpoints:
-            raise forbidden(f"error while removing network: {self._busy(network)}")
+            raise forbidden(self._busy(network))
         self.core.store.drop("network", network.id)
         if not network.config_only:
             self.drivers[network.driver].delete(network)
@@ -272,10 +272,8 @@ class Networks:
         self._tell(network, "destroy")
 
     def _busy(self, network: Network) -> str:
-        if not self.core.dialect.endpoint_text:
-            return f"network {network.name} id {network.id} has active endpoints"
         there = ", ".join(f'name:"{e.name}" id:"{e.id[:12]}"' for e in network.endpoints.values())
-        return f"network {network.name} has active endpoints ({there})"
+        return self.core.dialect.busy.format(name=network.name, id=network.id, endpoints=there)
 
     def prune(self, filters: Filters) -> list[str]:
         """Remove every network without endpoints; returns their names."""

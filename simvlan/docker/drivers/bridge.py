@@ -68,7 +68,7 @@ class BridgeDriver:
 
     def create(self, network: Network) -> None:
         """Make the bridge, or take one that is there, and give it the gateway's address."""
-        require_pools(network)
+        require_pools(self.core, network)
         name = network.state["bridge"]
         for other in self._networks():
             if other.driver == "bridge" and other.id != network.id and other.state.get("bridge") == name:

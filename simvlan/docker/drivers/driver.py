@@ -104,9 +104,9 @@ def go_errno(error: RtnlError) -> str:
 _GO: Mapping[int, str] = {errno.EOPNOTSUPP: "operation not supported"}
 
 
-def require_pools(network: Network) -> None:
+def require_pools(core: Core, network: Network) -> None:
     """Refuse a network whose pool is everything or nothing (`ipv4 pool is empty`)."""
     for version, on, everything in ((4, network.enable_ipv4, "0.0.0.0/0"), (6, network.enable_ipv6, "::/0")):
         pools = network.of(version)
         if on and (not pools or pools[0].subnet == everything):
-            raise DockerError(400, f"ipv{version} pool is empty")
+            raise DockerError(core.dialect.empty_pool_status, f"ipv{version} pool is empty")

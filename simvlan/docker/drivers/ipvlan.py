@@ -45,7 +45,7 @@ class IpvlanDriver(ParentDriver):
     def create(self, network: Network) -> None:
         """Refuse a parent another ipvlan network has, then make it if need be."""
         self._check_kernel()
-        require_pools(network)
+        require_pools(self.core, network)
         for other in self.peers(network):
             parent = network.state["parent"]
             raise internal(f"network {self.dummy(other)} is already using parent interface {parent}")

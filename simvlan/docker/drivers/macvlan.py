@@ -109,7 +109,7 @@ class MacvlanDriver(ParentDriver):
 
     def create(self, network: Network) -> None:
         """Check who else uses the parent, then make it if need be."""
-        require_pools(network)
+        require_pools(self.core, network)
         self._check_sharing(network)
         if ensure_parent(self.core, network, self.dummy(network), self.name):
             network.state["made"] = True

@@ -61,7 +61,7 @@ def _make_vlan(core: Core, name: str, word: str) -> None:
     """Make a VLAN sub-interface and bring it up; one that cannot come up is left behind, as Docker leaves it."""
     below, vid = parse_vlan(name)
     if below not in core.host.devices:
-        raise internal(f"-o parent interface was not found on the host: {below}")
+        raise internal(core.dialect.parent_missing.format(parent=below))
     if not 1 <= vid <= 4094:
         raise internal(f"vlan id must be between 1-4094, received: {vid}")
     try:
