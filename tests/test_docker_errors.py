@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from errno import EBUSY, EOPNOTSUPP
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from simvlan.docker.errors import DockerError
+from simvlan.errors import RtnlError
 from tests.dockersim.world import Node
 
 PREFIX = "failed to set up container networking: "
@@ -825,3 +829,40 @@ def test_macvlan_publishes_nothing_until_the_container_joins_a_bridge(node: Node
     node.engine.network_disconnect("bridge", {"Container": "cv"})
     assert node.engine.container_inspect("cv")["NetworkSettings"]["Ports"] == {}
     node.engine.network_connect("bridge", {"Container": "cw"})
+
+
+# -- refusals that this kernel does not make ---------------------------------------------------------------------------
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, where: str, number: int, when: Callable[..., bool]) -> None:
+    """Let an rtnl operation be refused, as an older or smaller kernel would."""
+    module, _, name = where.rpartition(".")
+    real = getattr(import_module(module), name)
+
+    def operation(*args: Any, **kwargs: Any) -> Any:
+        if when(*args, **kwargs):
+            raise RtnlError(number)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(where, operation)
+
+
+def test_a_duplicate_mac_on_an_older_kernel(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was found out when the link came up (libnetwork#2273), not when the MAC was set."""
+    node.network("t", "macvlan", "10.60.0.0/24", parent="eth1.60")
+    refusing(monkeypatch, "simvlan.docker.sandbox.link_set", EBUSY,
+             lambda net, dev, **changes: changes.get("up") and dev.name == "eth0")  # fmt: skip
+    with pytest.raises(DockerError) as caught:
+        node.run("c1", "t")
+    text = r"failed to add interface veth[0-9a-f]{7} to sandbox: failed to set link up: device or resource busy"
+    assert re.fullmatch(PREFIX + text, caught.value.message)
+    assert node.engine.network_inspect("t")["Containers"] == {}
+
+
+@pytest.mark.parametrize("driver", ["macvlan", "ipvlan"])
+def test_a_kernel_without_the_driver(node: Node, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.network("t", driver, "10.60.0.0/24", parent="eth1.60")
+    refusing(monkeypatch, "simvlan.docker.drivers.macvlan.link_add", EOPNOTSUPP,
+             lambda net, ns, spec: spec.kind == driver)  # fmt: skip
+    text = f"{PREFIX}failed to create the {driver} port: operation not supported"
+    node.refuses(500, text, start(node, "c1", "t"))
