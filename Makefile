@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench bench-peers mutants examples packages conformance fuzz-mutants clean
+.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance fuzz-mutants clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -30,6 +30,11 @@ bench-peers: $(READY)
 	mkdir -p $(PEERS)
 	g++ -O3 -DNDEBUG -o $(PEERS)/ns3_bridge benchmarks/peers/ns3_bridge.cc -lns3-bridge -lns3-network -lns3-core
 	gcc -O3 -Wall -Wextra -o $(PEERS)/packet_sender benchmarks/peers/packet_sender.c
+
+# Thousands of random networks, the batch engine against the walk and the event engine; the totals go to results/parity.
+PARITY_NETWORKS ?= 5000
+parity: $(READY)
+	$(BIN)/python tests/batch_campaign.py --networks $(PARITY_NETWORKS)
 
 mutants: $(READY)
 	$(BIN)/python tests/mutants.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -260,3 +261,12 @@ def test_other_content_after_a_frame_settled_by_itself(engine: str) -> None:
     hold(net, frames, Random(1), tally, engine=engine)
     city = City(100_073)
     hold(city.net, city.traffic(220), Random(100_073), tally, engine=engine)
+
+
+def test_the_documents_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/batch.md: the first frame is flooded, the others too, for c2 never speaks."""
+    text = (Path(__file__).parents[1] / "docs" / "batch.md").read_text()
+    exec(text.split("```python\n")[1].split("```")[0], {})
+    told = capsys.readouterr().out
+    assert told.startswith("<Outcome of 1,000 frames: 2,000 UNHANDLED_PROTO>\n")
+    assert "'rx_packets': 1000, 'rx_bytes': 64000, 'rx_dropped': 1000" in told

@@ -249,19 +249,21 @@ def in_order(times: Any) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def drop_tail(arrival: Any, work: Any, den: int, limit: int, gone: Any, dropped: Any) -> None:
-    """Serve one queue frame by frame, dropping what finds it full; as `lindley.drop_tail`."""
-    sending = np.empty(len(arrival), np.int64)
-    head = tail = 0
-    free = np.int64(0)
-    for at in range(len(arrival)):
-        now = arrival[at]
-        while head < tail and sending[head] <= now:
-            head += 1
-        if tail - head >= limit:
-            dropped[at], gone[at] = True, now
+def serve(
+    order: Any, device: Any, entered: Any, size: Any, start: int, num: int, den: int, overhead: int, limit: int,
+    delay: int, left: Any, arrived: Any,
+) -> None:  # fmt: skip
+    """Serve queues frame by frame, as `lindley.serve`; rows in *order* lie by device and time. Fills left, arrived."""
+    sending = np.empty(len(order), np.int64)
+    queue, count, free = np.int64(-1), 0, np.int64(0)
+    for at in order:
+        if device[at] != queue:
+            queue, count, free = np.int64(device[at]), 0, np.int64(0)
+        now = entered[at] + start
+        if count >= limit and sending[count - limit] > now:
             continue
-        free = max(free, now * den) + work[at]
-        gone[at] = -(-free // den)
-        sending[tail] = gone[at]
-        tail += 1
+        free = max(free, now * den) + (np.int64(size[at]) + overhead) * num
+        gone = -(-free // den)
+        sending[count] = gone
+        count += 1
+        left[at], arrived[at] = gone - start, gone - start + delay

@@ -19,11 +19,10 @@ I64 = NDArray[np.int64]
 LARGEST = (1 << 62) - 1
 
 
-def serve(wire: Wire, queue: I64, arrival: I64, size: I64, drop: Any) -> tuple[I64, NDArray[np.bool_]]:
+def serve(wire: Wire, queue: NDArray[Any], arrival: I64, size: I64) -> tuple[I64, NDArray[np.bool_]]:
     """Return when the last bit of each frame has left (ns), and which frames were dropped.
 
-    Frames are grouped by *queue* and within it in order of *arrival* (ns); every cable is like *wire*. *drop* is
-    a compiled loop for queues that overflow, or None.
+    Frames are grouped by *queue* and within it in order of *arrival* (ns); every cable is like *wire*.
 
     Raises:
         Unsupported: times or rates whose exact arithmetic needs more than 63 bits.
@@ -34,21 +33,20 @@ def serve(wire: Wire, queue: I64, arrival: I64, size: I64, drop: Any) -> tuple[I
         return arrival.copy(), none
     num, den = wire._num, wire._den
     work = (size + options.overhead) * num
-    _check(arrival, den, work)
+    check_exact(arrival, den, work)
     starts = np.flatnonzero(np.concatenate(([True], queue[1:] != queue[:-1])))
     gone = _departures(starts, arrival * den, work, den)
-    waiting = _waiting(starts, queue, arrival, gone)
-    if (waiting < options.limit).all():
+    full = _overflows(starts, queue, arrival, gone, options.limit)
+    if not full.any():
         return gone, none
-    full = np.add.reduceat(waiting >= options.limit, starts) > 0
     ends = np.concatenate((starts[1:], [len(arrival)]))
     for first, last in zip(starts[full].tolist(), ends[full].tolist(), strict=True):
         part = slice(first, last)
-        (drop or drop_tail)(arrival[part], work[part], den, options.limit, gone[part], none[part])
+        drop_tail(arrival[part], work[part], den, options.limit, gone[part], none[part])
     return gone, none
 
 
-def _check(arrival: I64, den: int, work: I64) -> None:
+def check_exact(arrival: I64, den: int, work: NDArray[Any]) -> None:
     """Refuse what 63 bits cannot hold."""
     if int(arrival.max()) * den + int(work.sum(dtype=np.float64)) > LARGEST:
         raise Unsupported("a cable's rate is too odd for exact times: use the event engine, or a rounder rate")
@@ -79,21 +77,13 @@ def _running_maximum(values: I64, sizes: I64) -> I64:
     return np.concatenate([np.maximum.accumulate(part) for part in parts])
 
 
-def _waiting(starts: I64, queue: I64, arrival: I64, gone: I64) -> I64:
-    """Return how many frames wait or are in transmission when each arrives."""
-    sizes = np.diff(np.concatenate((starts, [len(gone)])))
-    low, high = int(arrival.min()), int(gone.max()) + 1
-    rank = np.repeat(np.arange(len(sizes)), sizes)
-    if (high - low + 1) * len(sizes) < LARGEST:
-        lift = rank * (high - low + 1) - low
-        left = np.searchsorted(gone + lift, arrival + lift, "right")
-    else:
-        left = np.concatenate([
-            first + np.searchsorted(gone[first : first + size], arrival[first : first + size], "right")
-            for first, size in zip(starts.tolist(), sizes.tolist(), strict=True)
-        ])  # fmt: skip
-    waiting: I64 = np.arange(len(gone)) - np.minimum(left, np.arange(len(gone)))
-    return waiting
+def _overflows(starts: I64, queue: NDArray[Any], arrival: I64, gone: I64, limit: int) -> NDArray[np.bool_]:
+    """Return for each queue whether it is ever full: a frame comes before the one *limit* ahead of it has left."""
+    if len(gone) <= limit:
+        return np.zeros(len(starts), bool)
+    full = np.zeros(len(gone), bool)
+    full[limit:] = (gone[:-limit] > arrival[limit:]) & (queue[:-limit] == queue[limit:])
+    return np.logical_or.reduceat(full, starts)
 
 
 def drop_tail(arrival: I64, work: I64, den: int, limit: int, gone: I64, dropped: NDArray[np.bool_]) -> None:
