@@ -8,13 +8,14 @@ simulator.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
 
 from simvlan.oracle.availability import Kernel, KernelUnavailable, available
-from simvlan.oracle.guests import Guest, Stop, noting_signals
+from simvlan.oracle.guests import Guest, Interrupted, Stop, noting_signals
 from simvlan.oracle.runs import Job, KernelRun
 
 __all__ = ["Job", "Kernel", "KernelRun", "KernelUnavailable", "Pool", "available", "run_jobs", "run_many", "run_script"]
@@ -91,10 +92,14 @@ def run_many(
 
 
 def run_jobs(kernel: Kernel, jobs: Sequence[Job], *, guests: int = 1) -> list[KernelRun]:
-    """The general form: jobs in order, one boot per guest."""
+    """The general form: jobs in order, one boot per guest. Ctrl-C ends the guests, then is KeyboardInterrupt as ever."""
     if not jobs:
         if why := available(kernel):
             raise KernelUnavailable(f"{kernel}: {why}")
         return []
-    with noting_signals() as stop, Pool(kernel, min(guests, len(jobs)), stop) as pool:
-        return [pool.run(job) for job in jobs] if guests == 1 else pool.map(jobs)
+    try:
+        with noting_signals() as stop, Pool(kernel, min(guests, len(jobs)), stop) as pool:
+            return [pool.run(job) for job in jobs] if guests == 1 else pool.map(jobs)
+    except Interrupted as interrupted:
+        signal.raise_signal(interrupted.number)
+        raise
