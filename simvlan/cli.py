@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in NOT_BUILT:
         return complain(f"`{words[0]}` ({NOT_BUILT[words[0]]}) is not built yet")
-    options = parse(words)
     try:
+        options = parse(words)
         status: int = options.verb(options)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

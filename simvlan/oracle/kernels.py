@@ -92,7 +92,7 @@ def run_many(
 
 
 def run_jobs(kernel: Kernel, jobs: Sequence[Job], *, guests: int = 1) -> list[KernelRun]:
-    """The general form: jobs in order, one boot per guest. Ctrl-C ends the guests, then is KeyboardInterrupt as ever."""
+    """The general form: jobs in order, one boot per guest. Ctrl-C ends the guests, then is what it always is."""
     if not jobs:
         if why := available(kernel):
             raise KernelUnavailable(f"{kernel}: {why}")

@@ -13,7 +13,8 @@ import pytest
 from simvlan.capture import read_pcap
 from simvlan.oracle import availability
 from simvlan.oracle.doctor import Finding, as_text, status
-from simvlan.oracle.kernels import Job, Kernel, Pool
+from simvlan.oracle.kernels import Job, Kernel, KernelRun, Pool
+from simvlan.oracle.run import warnings
 from tests.kernels import require
 
 SIMVLAN = Path(sys.executable).parent / "simvlan"
@@ -155,6 +156,14 @@ def test_a_kernel_that_is_not_there_is_4(verb: str, tmp_path: Path) -> None:
     done = simvlan(*words, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 4, done.stderr
     assert "apt install user-mode-linux" in done.stdout + done.stderr
+
+
+def test_frames_that_the_kernel_dropped_are_said_loudly() -> None:
+    lost = KernelRun(0, "", "", {}, "6.1", lost={"n1": 3})
+    assert warnings(lost, "s.sh", 9) == [
+        "the captures of n1 are INCOMPLETE: the kernel dropped 3 frames that came too fast"
+    ]
+    assert warnings(KernelRun(0, "", "", {}, "6.1"), "s.sh", 9) == []
 
 
 def test_doctor_statuses_and_text() -> None:
