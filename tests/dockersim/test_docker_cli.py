@@ -220,6 +220,22 @@ def test_names_and_two_nodes(served: Served, box: str) -> None:
     served.docker("rm", "-f", "far", node="node-2")
 
 
+def test_a_container_sees_and_touches_nothing_of_the_machine(served: Served, box: str) -> None:
+    """Its files are in memory, its processes are ours."""
+    name = f"/tmp/simvlan-{os.getpid()}"
+    script = f"echo x > {name}; cat {name}; tcpdump -c 1 -i lo -w {name}.pcap & "
+    script += "sleep 1; ping -c 1 127.0.0.1 > /dev/null; wait"
+    done = served.docker("exec", box, "sh", "-c", script)
+    assert done.out.startswith("x\n"), done
+    assert not os.path.exists(name)
+    assert not os.path.exists(f"{name}.pcap")
+    for path in ("/etc/shadow", "/proc/1/environ", str(served.socket()), __file__):
+        assert served.docker("exec", box, "cat", path).exit == 1
+    assert served.docker("run", "--rm", "-v", "/etc:/mnt", "alpine", "ls", "/mnt").out == ""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        assert file.read().split() == []
+
+
 def test_no_engine(served: Served) -> None:
     env = {**served.environment(), "DOCKER_HOST": f"unix://{served.folder}/none.sock"}
     done = subprocess.run([DOCKER or "", "ps"], env=env, capture_output=True, text=True, check=False)

@@ -8,7 +8,9 @@ import select
 import selectors
 import socket
 import struct
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,8 +109,13 @@ class Sockets:
     # -- clients -----------------------------------------------------------------------------------------------------
 
     def _ready(self, client: Client, mask: int) -> None:
-        if mask & selectors.EVENT_READ:
-            self._receive(client)
+        try:
+            if mask & selectors.EVENT_READ:
+                self._receive(client)
+        except Exception as error:  # one client's trouble must not end the others
+            print("simvlan: internal error, please report it", file=sys.stderr)
+            traceback.print_exception(error)
+            client.connection.lost()
         self._settle(client)
 
     def _receive(self, client: Client) -> None:
