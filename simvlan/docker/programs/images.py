@@ -13,18 +13,21 @@ if TYPE_CHECKING:
     from simvlan.docker.programs.process import Program, Programs
 
 HERE = "simvlan.docker.programs"
-TEXT = {
-    name: f"{HERE}.text:{function}"
-    for function, names in {
-        "echo": "echo", "printf": "printf", "true": "true", "false": "false", "test": "test [", "sleep": "sleep",
-        "cat": "cat", "head": "head tail", "wc": "wc", "grep": "grep egrep fgrep", "sort": "sort uniq", "seq": "seq",
-        "env": "env printenv",
-        "hostname": "hostname", "identity": "id whoami", "ps": "ps", "tty": "tty", "stty": "stty", "uname": "uname",
-        "listing": "ls", "touch": "touch rm mkdir", "date": "date",
-        "kill": "kill", "which": "which", "timeout": "timeout",
-    }.items()
-    for name in names.split()
+FUNCTIONS = {
+    "text": "echo printf test cat head wc grep sort seq listing touch",
+    "system": "true false sleep env hostname identity ps tty stty uname date kill which timeout",
+}
+ALIASES = {
+    "test": "test [", "head": "head tail", "grep": "grep egrep fgrep", "sort": "sort uniq", "listing": "ls",
+    "touch": "touch rm mkdir", "env": "env printenv", "identity": "id whoami",
 }  # fmt: skip
+"""Functions that stand for several commands, or for one of another name."""
+TEXT = {
+    name: f"{HERE}.{module}:{function}"
+    for module, functions in FUNCTIONS.items()
+    for function in functions.split()
+    for name in ALIASES.get(function, function).split()
+}
 
 COMMON = TEXT | {
     "nc": f"{HERE}.network_tools:nc",
@@ -41,7 +44,7 @@ BUSYBOX = COMMON | {
     "ip": f"{HERE}.busybox_ip:ip",
     "ping": f"{HERE}.busybox_ping:ping",
     "route": f"{HERE}.busybox_ip:route",
-    "top": f"{HERE}.text:idle",
+    "top": f"{HERE}.system:idle",
     "traceroute": f"{HERE}.busybox_ping:traceroute",
 }
 GNU = COMMON | {
@@ -56,9 +59,9 @@ GNU = COMMON | {
     "traceroute": "simvlan.tools.traceroute:main",
 }
 DISTRIBUTIONS = {"debian": GNU, "ubuntu": GNU, "fedora": GNU, "centos": GNU, "nicolaka/netshoot": GNU, "netshoot": GNU}
-SERVERS = {"nginx": {"nginx": f"{HERE}.text:idle", "/docker-entrypoint.sh": f"{HERE}.images:entrypoint"},
-           "httpd": {"httpd-foreground": f"{HERE}.text:idle"},
-           "redis": {"redis-server": f"{HERE}.text:idle"}}  # fmt: skip
+SERVERS = {"nginx": {"nginx": f"{HERE}.system:idle", "/docker-entrypoint.sh": f"{HERE}.images:entrypoint"},
+           "httpd": {"httpd-foreground": f"{HERE}.system:idle"},
+           "redis": {"redis-server": f"{HERE}.system:idle"}}  # fmt: skip
 
 
 def repository(image: str) -> str:
@@ -125,6 +128,6 @@ def busybox(proc: Any) -> Any:
 
 def entrypoint(proc: Any) -> Any:
     """A server image's entrypoint script: what it is given, in its own place."""
-    from simvlan.docker.programs.text import instead
+    from simvlan.docker.programs.system import instead
 
     return instead(proc, proc.argv[1:] or ["nginx"])

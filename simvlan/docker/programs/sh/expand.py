@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.programs.sh.arithmetic import evaluate
-from simvlan.docker.programs.sh.syntax import NAME, Parser, Part, Word
+from simvlan.docker.programs.sh.syntax import NAME, Parser
+from simvlan.docker.programs.sh.tree import Part, Word
 
 if TYPE_CHECKING:
     from simvlan.docker.programs.sh.shell import Shell

@@ -8,7 +8,7 @@ from typing import Any
 import simpy
 
 from simvlan.docker.programs.process import Proc
-from simvlan.docker.programs.sh import syntax
+from simvlan.docker.programs.sh import syntax, tree
 from simvlan.docker.programs.sh.shell import Jump, Leave, Shell, ending
 
 Running = Generator[Any, Any, int]
@@ -55,7 +55,7 @@ def _only(shell: Shell, text: str) -> Running:
     except syntax.SyntaxFault:
         script = []
     only = script[0].parts[0][1].commands if len(script) == 1 and len(script[0].parts) == 1 else []
-    plain = only[0] if len(only) == 1 and isinstance(only[0], syntax.Simple) and not script[0].background else None
+    plain = only[0] if len(only) == 1 and isinstance(only[0], tree.Simple) and not script[0].background else None
     name = plain.words[0][0] if plain is not None and plain.words and len(plain.words[0]) == 1 else None
     if plain is None or name is None or name.kind != "text" or name.text in BUILTINS or plain.assigns:
         return (yield from shell.run_text(text))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from simvlan.docker.programs.process import Proc, Streams
-from simvlan.docker.programs.sh import expand, syntax
+from simvlan.docker.programs.sh import expand, syntax, tree
 from simvlan.docker.programs.sh.arithmetic import ArithmeticFault
 from simvlan.docker.programs.streams import Into, Pipe, Sink, Source, To
 from simvlan.docker.runtime import NotRunnable
@@ -52,7 +52,7 @@ class Shell:
         self.args = list(args)
         self.variables: dict[str, str] = {"IFS": " \t\n", "PWD": proc.cwd, **proc.env}
         self.exported = {*proc.env, "PWD"}
-        self.functions: dict[str, syntax.Command] = {}
+        self.functions: dict[str, tree.Command] = {}
         self.options: defaultdict[str, bool] = defaultdict(bool)
         self.status = 0
         self.last_background = ""
@@ -113,7 +113,7 @@ class Shell:
             return 2
         return (yield from self.run(script))
 
-    def run(self, script: syntax.Script) -> Running:
+    def run(self, script: tree.Script) -> Running:
         """Run commands in order."""
         for item in script:
             if item.background:
@@ -123,7 +123,7 @@ class Shell:
             yield from self._run_traps()
         return self.status
 
-    def _item(self, item: syntax.Item) -> Running:
+    def _item(self, item: tree.Item) -> Running:
         for position, (op, pipeline) in enumerate(item.parts):
             if (op == "&&" and self.status) or (op == "||" and not self.status):
                 continue
@@ -137,8 +137,8 @@ class Shell:
                 raise Leave(self.status)
         return self.status
 
-    def _start_background(self, item: syntax.Item) -> None:
-        body = syntax.Item(item.parts)
+    def _start_background(self, item: tree.Item) -> None:
+        body = tree.Item(item.parts)
         proc = self._fork([body], self.streams.but(stdin=Source()))
         proc.background = True
         proc.shields |= {"SIGINT", "SIGQUIT"}
@@ -148,7 +148,7 @@ class Shell:
         if self.interactive:
             self.streams.stderr.write(f"[{len(self.jobs)}] {proc.pid}\n".encode())
 
-    def _fork(self, script: syntax.Script, streams: Streams, *own: Sink | Source) -> Proc:
+    def _fork(self, script: tree.Script, streams: Streams, *own: Sink | Source) -> Proc:
         """Run a script in a shell of its own."""
         if self.depth > DEEPEST:
             raise Fault("too many nested shells")
@@ -168,7 +168,7 @@ class Shell:
         """What a child process gets."""
         return {name: self.variables[name] for name in self.variables if name in self.exported}
 
-    def _pipeline(self, pipeline: syntax.Pipeline) -> Running:
+    def _pipeline(self, pipeline: tree.Pipeline) -> Running:
         if len(pipeline.commands) == 1:
             self._tested += pipeline.negated
             try:
@@ -179,11 +179,11 @@ class Shell:
             status = yield from self._piped(pipeline.commands)
         return int(not status) if pipeline.negated else status
 
-    def _piped(self, commands: list[syntax.Command]) -> Running:
+    def _piped(self, commands: list[tree.Command]) -> Running:
         procs: list[Proc] = []
         source: Source | None = None
         for position, command in enumerate(commands):
-            item = syntax.Item([("", syntax.Pipeline([command]))])
+            item = tree.Item([("", tree.Pipeline([command]))])
             own: list[Sink | Source] = [source] if source is not None else []
             streams = self.streams.but(stdin=source)
             if position < len(commands) - 1:
@@ -204,7 +204,7 @@ class Shell:
                 self._catch(str(interrupt.cause))
         return proc.exit_code
 
-    def substitute(self, script: syntax.Script) -> Generator[Any, Any, str]:
+    def substitute(self, script: tree.Script) -> Generator[Any, Any, str]:
         """What a script writes, without the last newlines."""
         found = bytearray()
         proc = self._fork(script, self.streams.but(stdout=To(found.extend)))
@@ -228,7 +228,7 @@ class Shell:
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
-    def command(self, command: syntax.Command) -> Running:
+    def command(self, command: tree.Command) -> Running:
         """Run one command with its redirections."""
         outer = self.streams
         try:
@@ -247,38 +247,38 @@ class Shell:
         finally:
             self.streams = outer
 
-    def _dispatch(self, command: syntax.Command) -> Running:
-        if isinstance(command, syntax.Simple):
+    def _dispatch(self, command: tree.Command) -> Running:
+        if isinstance(command, tree.Simple):
             return (yield from self._simple(command))
-        if isinstance(command, syntax.Group):
+        if isinstance(command, tree.Group):
             if command.subshell:
                 return (yield from self.wait_for(self._fork(command.body, self.streams)))
             return (yield from self.run(command.body))
-        if isinstance(command, syntax.If):
+        if isinstance(command, tree.If):
             return (yield from self._if(command))
-        if isinstance(command, syntax.While):
+        if isinstance(command, tree.While):
             return (yield from self._while(command))
-        if isinstance(command, syntax.For):
+        if isinstance(command, tree.For):
             return (yield from self._for(command))
-        if isinstance(command, syntax.Case):
+        if isinstance(command, tree.Case):
             return (yield from self._case(command))
         self.functions[command.name] = command.body
         return 0
 
-    def _condition(self, script: syntax.Script) -> Running:
+    def _condition(self, script: tree.Script) -> Running:
         self._tested += 1
         try:
             return (yield from self.run(script))
         finally:
             self._tested -= 1
 
-    def _if(self, command: syntax.If) -> Running:
+    def _if(self, command: tree.If) -> Running:
         for condition, body in command.branches:
             if condition is None or not (yield from self._condition(condition)):
                 return (yield from self.run(body))
         return 0
 
-    def _while(self, command: syntax.While) -> Running:
+    def _while(self, command: tree.While) -> Running:
         status = 0
         while bool((yield from self._condition(command.condition))) == command.until:
             yield self.proc.world.env.timeout(STEP_NS)
@@ -289,7 +289,7 @@ class Shell:
                     break
         return status
 
-    def _for(self, command: syntax.For) -> Running:
+    def _for(self, command: tree.For) -> Running:
         chosen = self.args if command.words is None else (yield from expand.words(self, command.words))
         self.status = 0
         for word in list(chosen):
@@ -310,7 +310,7 @@ class Shell:
             raise Jump(jump.kind, jump.count - 1)
         return jump.kind == "break"
 
-    def _case(self, command: syntax.Case) -> Running:
+    def _case(self, command: tree.Case) -> Running:
         from fnmatch import fnmatchcase
 
         word = yield from expand.single(self, command.word)
@@ -320,7 +320,7 @@ class Shell:
                     return (yield from self.run(body)) if body else 0
         return 0
 
-    def _simple(self, command: syntax.Simple) -> Running:
+    def _simple(self, command: tree.Simple) -> Running:
         from simvlan.docker.programs.sh.builtins import BUILTINS, SPECIAL
 
         self.substituted = 0
@@ -342,7 +342,7 @@ class Shell:
             return outcome if isinstance(outcome, int) else (yield from outcome)
         return (yield from self.external(argv, assigned))
 
-    def _call(self, body: syntax.Command, args: list[str], assigned: dict[str, str]) -> Running:
+    def _call(self, body: tree.Command, args: list[str], assigned: dict[str, str]) -> Running:
         if self.depth > DEEPEST:
             raise Fault("too many nested calls")
         outer, self.args = self.args, args
@@ -419,7 +419,7 @@ class Shell:
 
     # -- redirections ------------------------------------------------------------------------------------------------
 
-    def _redirected(self, redirects: list[syntax.Redirect]) -> Generator[Any, Any, Streams]:
+    def _redirected(self, redirects: list[tree.Redirect]) -> Generator[Any, Any, Streams]:
         made = self.streams.but()
         for redirect in redirects:
             target = yield from expand.single(self, redirect.target)
@@ -491,7 +491,7 @@ def _signal_text(name: str) -> str:
     return {"SIGKILL": "Killed", "SIGTERM": "Terminated", "SIGHUP": "Hangup"}.get(name, "")
 
 
-def guarded(shell: Shell, script: syntax.Script) -> Running:
+def guarded(shell: Shell, script: tree.Script) -> Running:
     """Run a script to the end of its shell; the shell's status."""
     try:
         status = yield from shell.run(script)
