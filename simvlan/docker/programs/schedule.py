@@ -145,6 +145,7 @@ class Task:
         self.env = env
         self.alive = True
         self.frozen = False
+        self._running = False
         self._program = program
         self._ended = ended
         self._awaited: Event | None = None
@@ -152,7 +153,10 @@ class Task:
         env.soon(lambda: self._run(lambda: program.send(None)))
 
     def interrupt(self, cause: str) -> None:
-        """Throw `simpy.Interrupt(cause)` into it, at once if it waits."""
+        """Throw `simpy.Interrupt(cause)` into it, at once if it waits; when it does, if it runs just now."""
+        if self._running:
+            self.env.soon(lambda: self.interrupt(cause))
+            return
         self._run(lambda: self._throw(cause))
 
     def _throw(self, cause: str) -> Any:
@@ -194,6 +198,7 @@ class Task:
         if self.frozen:
             self._held.append(step)
             return
+        self._running = True
         try:
             event = step()
         except StopIteration as stop:
@@ -204,6 +209,8 @@ class Task:
             if self.alive:
                 self._awaited = event
                 event.then(self._resume)
+        finally:
+            self._running = False
 
     def _end(self, outcome: int | BaseException) -> None:
         if self.alive:

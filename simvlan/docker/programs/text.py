@@ -184,6 +184,8 @@ def head(proc: Proc) -> Running:
     names: list[str] = []
     while words:
         word = words.pop(0)
+        if word == "-c" and words and words[0].isdigit():
+            return (yield from _octets(proc, int(words[0]), words[1:]))
         if word == "-n" and words:
             word = "-" + words.pop(0)
         if re.fullmatch(r"-n?[-+]?\d+", word):
@@ -203,6 +205,13 @@ def head(proc: Proc) -> Running:
         lines = data.splitlines(keepends=True)
         proc.write(f"==> {name} <==\n" if len(names) > 1 else "")
         proc.write(b"".join(lines[:count] if proc.name == "head" else lines[-count:] if count else []))
+    return int(proc.missing)
+
+
+def _octets(proc: Proc, count: int, names: list[str]) -> Running:
+    """head -c and tail -c."""
+    for _, data in (yield from _contents(proc, names)):
+        proc.write(data[:count] if proc.name == "head" else data[-count:] if count else b"")
     return int(proc.missing)
 
 

@@ -58,7 +58,7 @@ def cd(shell: Shell, argv: list[str]) -> int:
     path = posixpath.normpath(posixpath.join(shell.proc.cwd, target))
     if path not in shell.proc.container.directories:
         shell.complain(f"cd: can't cd to {target}: No such file or directory")
-        return 1
+        return 2
     shell.variables["OLDPWD"], shell.variables["PWD"] = shell.proc.cwd, path
     shell.proc.cwd = path
     return 0
@@ -269,7 +269,9 @@ def _kill_one(shell: Shell, word: str, name: str) -> int:
     if found is None:
         shell.complain(f"can't kill pid {word}: No such process")
         return 1
-    if name not in ("0", "SIGKILL") or found.pid != 1:
+    if found is shell.proc and name in shell.traps:
+        shell.caught.append(name)
+    elif name not in ("0", "SIGKILL") or found.pid != 1:
         found.signal(name) if name != "0" else None
     return 0
 

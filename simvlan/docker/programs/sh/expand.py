@@ -185,7 +185,7 @@ def _modified(shell: Shell, name: str, value: str | None, rest: str) -> Expansio
         return text
     if op and op in "%#" and not colon:
         twice = rest[1:2] == op
-        made = yield from pattern(shell, Parser(rest[1 + twice :]).quoted_text(""))
+        made = yield from pattern(shell, Parser(rest[1 + twice :]).loose())
         return _trimmed(value or "", made, op, twice)
     if colon:
         return _slice(shell, value or "", (yield from single(shell, Parser(rest[1:]).quoted_text(""))))

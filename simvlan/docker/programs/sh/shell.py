@@ -60,7 +60,8 @@ class Shell:
         self.traps: dict[str, str] = {}
         self.interactive = False
         self.depth = 0
-        self._caught: list[str] = []
+        self.caught: list[str] = []
+        """Signals whose trap has not run yet."""
         self._tested = 0
         """How deep in conditions, where `set -e` does not hold."""
 
@@ -215,14 +216,14 @@ class Shell:
 
     def _catch(self, name: str) -> None:
         if name in self.traps:
-            self._caught.append(name)
+            self.caught.append(name)
         elif name != "SIGINT" or not self.interactive:
             raise simpy.Interrupt(name)
 
     def _run_traps(self) -> Running:
-        while self._caught:
+        while self.caught:
             before = self.status
-            yield from self.run_text(self.traps.get(self._caught.pop(0), ""))
+            yield from self.run_text(self.traps.get(self.caught.pop(0), ""))
             self.status = before
         return self.status
 

@@ -339,6 +339,9 @@ class Parser:
     def word(self) -> Word:
         """One word, in parts."""
         self._blanks()
+        return self._parts()
+
+    def _parts(self) -> Word:
         parts: Word = []
         while self.at < len(self.text):
             here = self.text[self.at]
@@ -356,6 +359,17 @@ class Parser:
                 parts.append(self._dollar(False))
             else:
                 parts.append(self._plain())
+        return parts
+
+    def loose(self) -> Word:
+        """The rest of the text as one word, whatever blanks and operators are in it (the pattern of `${x%pattern}`)."""
+        parts: Word = []
+        while self.at < len(self.text):
+            before = self.at
+            parts += self._parts()
+            if self.at == before or self.at < len(self.text):
+                parts.append(Part("text", self.text[self.at]))
+                self.at += 1
         return parts
 
     def _plain(self) -> Part:
