@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from simvlan.oracle.availability import Kernel, KernelUnavailable, available
 from simvlan.oracle.observation import Captured
 
 _BOOT_S = 60.0
+_BEAT_S = 5.0
 
 
 class Unlucky(RuntimeError):  # noqa: N818 - nobody's mistake
@@ -59,14 +61,15 @@ class Guest:
         self._folder = Path(tempfile.mkdtemp(prefix="simvlan-fuzz-"))
         for name in ("todo", "taken", "done"):
             (self._folder / name).mkdir()
-        self._pulsed = 0.0
-        self._pulse()
+        (self._folder / "pulse").touch()
+        self._closed = threading.Event()
         virtual = kernel == "uml"
         base = guests.link_modules(self._folder) if virtual else None
         plan: dict[str, Any] = {"virtual_machine": virtual, "module_base": base, "workers": workers}
         plan["groups"] = [f"{group:012x}" for group in groups]
         (self._folder / "plan.json").write_text(json.dumps(plan))
         self._process = guests.start(guests.command(self._folder, kernel, "farm"), self._folder)
+        threading.Thread(target=self._beat, daemon=True).start()
         try:
             self.release = self._await_release()
         except BaseException:
@@ -91,8 +94,7 @@ class Guest:
         self.pending[number] = time.monotonic()
 
     def take(self) -> dict[int, Answer]:
-        """Whatever is done by now. To be asked often: a guest that nobody asks ends."""
-        self._pulse()
+        """Whatever is done by now."""
         found = {}
         for name in os.listdir(self._folder / "done"):
             path = self._folder / "done" / name
@@ -102,11 +104,11 @@ class Guest:
             self.pending.pop(int(name), None)
         return found
 
-    def _pulse(self) -> None:
-        """Show the guest that somebody is there."""
-        if time.monotonic() - self._pulsed > 1.0:
-            (self._folder / "pulse").touch()
-            self._pulsed = time.monotonic()
+    def _beat(self) -> None:
+        """Show the guest that somebody is there, until this process ends or the guest is closed."""
+        while not self._closed.wait(_BEAT_S):
+            with contextlib.suppress(OSError):
+                (self._folder / "pulse").touch()
 
     @property
     def alive(self) -> bool:
@@ -121,6 +123,7 @@ class Guest:
 
     def close(self) -> None:
         """End it and all it started."""
+        self._closed.set()
         guests.end_session(self._process)
         shutil.rmtree(self._folder, ignore_errors=True)
 

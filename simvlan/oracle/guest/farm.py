@@ -25,11 +25,11 @@ from .settle import Marker
 
 _IDLE_S = 0.005
 _FORSAKEN_S = 120.0
-"""Who gave the work is gone when it has not asked for so long: killed, perhaps."""
+"""Who gave the work is gone when its pulse is so old: killed, perhaps."""
 
 
 def main(folder: str) -> None:
-    """Serve until nobody asks any more; in a virtual machine, then switch it off."""
+    """Serve until nobody is there any more; in a virtual machine, then switch it off."""
     plan = json.loads(Path(folder, "plan.json").read_text())
     try:
         if plan["virtual_machine"]:
