@@ -13,7 +13,7 @@ SCENARIOS: dict[Kernel, int] = {"uml": 100, "host": 300}
 FRAMES = 60
 SEED = 1
 OPEN: dict[Kernel, dict[int, str]] = {
-    "uml": {seed: "a vlan or macvlan whose state Linux leaves UNKNOWN is shown as UP" for seed in (37, 97)},
+    "uml": dict.fromkeys((37, 97), "a vlan or macvlan whose state Linux leaves UNKNOWN is shown as UP"),
     "host": {},
 }
 """Disagreements that are known and not yet mended, by seed; results/conformance has them all."""
