@@ -107,8 +107,9 @@ def markdown(found: list[dict[str, Any]]) -> str:
         "Made by `python experiments/conformance/run.py`; seeds, versions and counts are in `manifest.json`.",
         "A scenario agrees when every frame at every capture point, every answer and error text, and every listing",
         "with its counters are the same. A case is one device in one scenario and one class of frame seen there.",
+        "Rates are those of the machine as it was: this one was shared and loaded.",
         "",
-        "| kernel | seed | scenarios | agreeing | commands (refused) | frames sent | captured | scenarios/s |",
+        "| kernel | seed | scenarios run | agreeing | commands (refused) | frames sent | captured | scenarios/s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for state in found:
@@ -137,7 +138,7 @@ def _section(kernel: str, found: list[dict[str, Any]]) -> list[str]:
         lines += [f"- {why} ({count} scenarios)" for why, count in sorted(known.items())]
     open_ones = [(state["plan"]["seed"], each) for state in found for each in state["found"]]
     if open_ones:
-        lines += ["", "Disagreements (each kept as a script in this folder):", ""]
+        lines += ["", "Disagreements, by seed (those made small are kept as scripts in this folder):", ""]
         lines += [f"- seed {each['seed']}: {', '.join(each['kinds'])}" for _, each in open_ones]
     return lines
 
