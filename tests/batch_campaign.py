@@ -96,7 +96,7 @@ def main() -> int:
                 print(wrong, flush=True)
             if number % 100 == 99 and sys.stderr.isatty():
                 print(f"{number + 1} of {len(seeds)} networks", end="\r", file=sys.stderr, flush=True)
-            if number % 250 == 249:
+            if number % 50 == 49:
                 write(options, total, failed, number + 1, time.monotonic() - begin)
     write(options, total, failed, len(seeds), time.monotonic() - begin)
     print(f"{len(seeds)} networks, {total.get('frames', 0):,} frames, {failed} disagree")
@@ -107,7 +107,7 @@ def write(options: Any, total: dict[str, Any], failed: int, networks: int, secon
     """Leave the totals and what made them."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     told = {
-        "command": f"make parity NETWORKS={options.networks} FRAMES={options.frames} SEED={options.seed}",
+        "command": f"python tests/batch_campaign.py --networks {options.networks} --frames {options.frames} --seed {options.seed}",
         "python": python_version(), "numpy": numpy.__version__, "numba": numba.__version__,
         "random_networks": networks, "disagree": failed, "seconds": round(seconds), "totals": total,
     }  # fmt: skip

@@ -208,7 +208,7 @@ def test_settling_is_in_order(seed: int) -> None:
 # -- times ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(20), 171, 172])
 def test_times_are_those_of_the_event_engine(seed: int) -> None:
     """Bursts through trees of switches: every arrival and every drop at the same nanosecond."""
     tree = Tree(seed)
