@@ -107,7 +107,7 @@ def write(options: Any, total: dict[str, Any], failed: int, networks: int, secon
     """Leave the totals and what made them."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     told = {
-        "command": f"python tests/batch_campaign.py --networks {options.networks} --frames {options.frames} --seed {options.seed}",
+        "command": " ".join(("python", "tests/batch_campaign.py", *sys.argv[1:])),
         "python": python_version(), "numpy": numpy.__version__, "numba": numba.__version__,
         "random_networks": networks, "disagree": failed, "seconds": round(seconds), "totals": total,
     }  # fmt: skip
