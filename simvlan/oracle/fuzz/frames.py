@@ -10,6 +10,9 @@ from simvlan.oracle.fuzz.sketch import FOREIGN, Sketch
 
 NOBODY = 0x02_DE_AD_00_00_01
 JOINED = 0x0100_5E00_0001
+LONGEST = 65_000
+"""A dummy may have an MTU beyond what a frame can have here."""
+
 _VIDS = (0, 0, 1, 5, 5, 5, 6, 7, 4094, 4095)
 
 
@@ -59,7 +62,7 @@ def _payload(sketch: Sketch, dev: Device, tags: int, src: int) -> bytes:
     if sketch.addressed and sketch.chance(0.5):
         return _arp(sketch, src) if sketch.chance(0.5) else _ipv4(sketch)
     size = rng.choice((0, 1, 2, 46, 46, 46, 500, 1300, dev.mtu - tags, dev.mtu - tags + 1, dev.mtu, dev.mtu + 4))
-    return rng.choice((0x88B5, 0x88B5, 0x88B5, 0x88B6, 0x8808)).to_bytes(2, "big") + bytes(max(0, size))
+    return rng.choice((0x88B5, 0x88B5, 0x88B5, 0x88B6, 0x8808)).to_bytes(2, "big") + bytes(max(0, min(size, LONGEST)))
 
 
 def _ip(sketch: Sketch) -> bytes:
