@@ -22,6 +22,7 @@ from .tap import Tap, within
 
 _NETNS = Path("/run/netns")
 _COMMAND_LIMIT_S = 20.0
+_LINKWATCH_S = 1.1  # a new device's first state comes so late, and no flag shows that it is to come (Linux 6.1)
 Said = tuple[int, str]
 
 
@@ -66,6 +67,7 @@ class Machine:
         self._memory = Memory()
         self._said: list[Said] = []
         self._waited_s = 0.0
+        self._made_at = 0.0
         self._flags = _listing_flags(self._lines)
         self._spaces: dict[str, Space] = {}
         self._poll = select.poll()
@@ -105,6 +107,8 @@ class Machine:
     # -- lines ------------------------------------------------------------------------------------------------------
 
     def _do(self, text: str, words: list[str]) -> Said:
+        if "link" in words and ("add" in words or "netns" in words):
+            self._made_at = time.monotonic()
         if words[:2] == ["simvlan", "send"]:
             return self._send(words[2:])
         if words[0] == "sleep":
@@ -145,6 +149,9 @@ class Machine:
         """As long as it takes: linkwatch and the work queues are what scenarios sleep for."""
         began = time.monotonic()
         self._pump()
+        while self._plain and time.monotonic() < self._made_at + _LINKWATCH_S:
+            time.sleep(0.05)
+            self._pump()
         wait_for_carrier(self._devices, self._pump)
         self._settle()
         self._waited_s += time.monotonic() - began
