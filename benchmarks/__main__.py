@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
+from dataclasses import asdict
+from pathlib import Path
 
 from benchmarks import batch, engine, report
 from benchmarks.measure import Figure
+
+KEPT = Path("build/benchmarks")
+"""Where the parts of a run lie until it is complete."""
 
 PARTS = {**batch.PARTS, "engine": engine.figures}
 
@@ -20,14 +26,11 @@ def main() -> int:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     made.add_argument("part", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; default: all")
     made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
     options = made.parse_args()
     if unknown := set(options.part) - set(PARTS):
         made.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    figures: list[Figure] = []
-    for name in options.part or PARTS:
-        begin = time.monotonic()
-        figures += PARTS[name](options.rounds)
-        print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
+    figures = [figure for name in options.part or PARTS for figure in measured(name, options.rounds, options.resume)]
     print(report.text(figures))
     if not options.part:
         report.write(figures, report.manifest("make bench", batch.SEED, options.rounds))
@@ -35,6 +38,18 @@ def main() -> int:
     if missed:
         print(f"\n{len(missed)} of the bars not met: {'; '.join(missed)}", file=sys.stderr)
     return 1 if missed else 0
+
+
+def measured(name: str, rounds: int, resume: bool) -> list[Figure]:
+    """Measure one part, or take it from the run that was interrupted."""
+    kept = KEPT / f"{name}.json"
+    if not (resume and kept.exists()):
+        begin = time.monotonic()
+        figures = list(PARTS[name](rounds))
+        KEPT.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps([asdict(figure) for figure in figures]))
+        print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
+    return [Figure(**row) for row in json.loads(kept.read_text())]
 
 
 if __name__ == "__main__":
