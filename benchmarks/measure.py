@@ -51,25 +51,26 @@ class Figure:
 
 def cpu(run: Callable[[], object]) -> float:
     """CPU seconds of one call, all threads, the cyclic collector out of the way."""
-    gc.collect()
-    gc.disable()
-    start = process_time()
-    try:
-        run()
-    finally:
-        gc.enable()
-    return process_time() - start
+    return timed(run, 1, at_least_s=0.0, warm=False)()[0]
 
 
-def timed(work: Callable[[], object], items: int, at_least_s: float = 0.2) -> Run:
-    """Turn work in this process into a contender, done once beforehand; repeated until it has taken so much CPU."""
-    work()
+def timed(work: Callable[[], object], items: int, at_least_s: float = 0.2, warm: bool = True) -> Run:
+    """Turn work in this process into a contender: done once beforehand, repeated until it has taken so much CPU."""
+    if warm:
+        work()
 
     def run() -> tuple[float, int]:
         used, count = 0.0, 0
-        while used < at_least_s:
-            used += cpu(work)
-            count += items
+        gc.collect()
+        gc.disable()
+        try:
+            while count == 0 or used < at_least_s:
+                start = process_time()
+                work()
+                used += process_time() - start
+                count += items
+        finally:
+            gc.enable()
         return used, count
 
     return run
