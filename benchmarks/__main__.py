@@ -33,7 +33,8 @@ def main() -> int:
     figures = [figure for name in options.part or PARTS for figure in measured(name, options.rounds, options.resume)]
     print(report.text(figures))
     if not options.part:
-        report.write(figures, report.manifest(" ".join(["python -m benchmarks", *sys.argv[1:]]), batch.SEED, options.rounds))
+        command = " ".join(["python -m benchmarks", *sys.argv[1:]])
+        report.write(figures, report.manifest(command, batch.SEED, options.rounds))
     missed = [figure.name for figure in figures if not figure.met]
     if missed:
         print(f"\n{len(missed)} of the bars not met: {'; '.join(missed)}", file=sys.stderr)
