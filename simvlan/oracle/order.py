@@ -18,7 +18,7 @@ Shown = tuple[int, str, bytes]
 OVERTAKE_NS = 50_000_000
 """How far apart two frames may be that overtook each other: the work queue's delay on a busy machine."""
 
-PROBE_NS = 2_000_000_000
+PROBE_NS = 10_000_000_000
 """How far a neighbour's probe, and its answer, may be from where the other side has them: commands take time there."""
 
 _REPORTS = (bytes.fromhex("01005e000016"), bytes.fromhex("01005e00006a"))
