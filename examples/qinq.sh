@@ -24,6 +24,7 @@ ip -n h3 link add link eth0 name eth0.10 type vlan id 10
 ip -n h3 address add 10.0.10.3/24 dev eth0.10
 ip -n h3 link set eth0.10 up
 check no h1 10.0.10.3 "h1 -> h3, the same customer VLAN 10 in another S-VLAN"
+sleep 4 # let the unanswered ARP entries fail, so that they do not reach core
 
 node core
 cable core eth0 sw p4

@@ -231,7 +231,7 @@ def _first_line(stream: str, ours: str, theirs: str) -> Difference | None:
 
 
 def _listings(ours: Observation, theirs: Observation) -> Iterator[Difference]:
-    """Every differing value; counters only of devices at which both sides saw as many frames each way."""
+    """Every differing value; counters only where a namespace showed both sides as many frames each way."""
     if not ours.listings or not theirs.listings:
         return
     unfiltered = known.lacks_filtering(theirs)
@@ -244,14 +244,23 @@ def _listings(ours: Observation, theirs: Observation) -> Iterator[Difference]:
         if later := ours.later.get(key):
             mine = listings.at_some_time(mine, later, its)
         for index, each in enumerate(listings.differences(subject, mine, its)):
-            if listings.COUNTERS not in each.path or _as_many(ours, theirs, netns, each.path):
+            if listings.COUNTERS not in each.path or _as_many(ours, theirs, netns):
                 yield Difference("listing", f"{netns} {subject}: {each.path}", index, each.ours, each.theirs)
 
 
-def _as_many(ours: Observation, theirs: Observation, netns: str, path: str) -> bool:
-    """Whether a device showed both sides the same number of frames: repeated questions (order.once) are counted too."""
-    point = f"{netns}.{path.partition(']')[0].lstrip('[')}"
+def _as_many(ours: Observation, theirs: Observation, netns: str) -> bool:
+    """Whether both sides saw as many frames each way at every device of a namespace.
+
+    Repeated questions (order.once) are counted too, and by a bridge that is down although it shows no frame.
+    """
     if not ours.captures or not theirs.captures:
         return True
-    mine, its = (Counter(way for _, way, _ in side.captures.get(point, ())) for side in (ours, theirs))
+    mine, its = (
+        {
+            point: Counter(way for _, way, _ in seen)
+            for point, seen in side.captures.items()
+            if seen and point.partition(".")[0] == netns
+        }
+        for side in (ours, theirs)
+    )
     return mine == its
