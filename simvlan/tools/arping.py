@@ -9,7 +9,7 @@ from typing import Any
 import simpy
 
 from simvlan.frame import ARP, BROADCAST, OTHERHOST, Frame
-from simvlan.tools.common import SECOND, Waiter, dotted, permute, resolve
+from simvlan.tools.common import SECOND, Waiter, dotted, find, permute
 from simvlan.tools.ping_options import VERSION
 from simvlan.tools.program import Process
 
@@ -60,9 +60,9 @@ class Arping:
         return int(value)
 
     def _address(self, text: str) -> int:
-        address = resolve(text)
-        if address is None:
-            raise Refused(f"arping: {text}: Temporary failure in name resolution\n")
+        address = find(self.proc, text)
+        if isinstance(address, str):
+            raise Refused(f"arping: {text}: {address}\n")
         return address
 
     def _device(self) -> Any:

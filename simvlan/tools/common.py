@@ -27,6 +27,17 @@ def resolve(name: str) -> int | None:
         return None
 
 
+def find(proc: Process, name: str) -> int | str:
+    """The address of a name, asking the process's resolver where it has one; else what getaddrinfo complains of."""
+    number = resolve(name)
+    if number is not None:
+        return number
+    found = proc.lookup(name)
+    if found:
+        return int(ipaddress.IPv4Address(found[0]))
+    return "Temporary failure in name resolution" if found is None else "Name or service not known"
+
+
 class Waiter:
     """Wakes a tool when a socket has something, or when a moment comes, whichever is first."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import MILLISECOND, SECOND, Waiter, dotted, resolve
+from simvlan.tools.common import MILLISECOND, SECOND, Waiter, dotted, find, resolve
 from simvlan.tools.ping_options import VERSION, Options, Refused, parse
 from simvlan.tools.program import Process
 
@@ -46,11 +46,11 @@ class Ping:
         self.proc, self.options = proc, options
         self.stack: Any = proc.lab.network.netns[proc.netns].stack
         self.waiter = Waiter(proc)
-        address = resolve(options.target)
-        if address is None:
+        address = find(proc, options.target)
+        if isinstance(address, str):
             if ":" in options.target:
                 raise Refused(f"simvlan: ping {options.target}: IPv6 is not modelled\n")
-            raise Refused(f"ping: {options.target}: Temporary failure in name resolution\n")
+            raise Refused(f"ping: {options.target}: {address}\n")
         self.address = address or 0x7F00_0001  # 0.0.0.0 is this host
         self.numeric = options.numeric or options.target != "localhost"
         self.sock: Any = self.stack.open_ping()

@@ -106,6 +106,10 @@ class Process:
             raise OSError(code, os.strerror(code), path)
         return data
 
+    def lookup(self, name: str) -> list[str] | None:
+        """The addresses of a name: [] where there is none, None where nobody can be asked, as in a bare namespace."""
+        return None
+
     def path(self, name: str) -> str:
         """A file name as the client means it: relative to the client's directory."""
         return os.path.join(self.cwd, name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import SECOND, Waiter, dotted, permute, resolve
+from simvlan.tools.common import SECOND, Waiter, dotted, find, permute, resolve
 from simvlan.tools.program import Process
 
 SPEC = "46dFITnreAUDVf:g:i:m:N:p:t:l:w:q:s:z:M:O:P:"
@@ -62,10 +62,10 @@ class Traceroute:
         self.first, self.together = self._number("f", 1), self._number("N", 16)
         self.wait_ns = round(float(given.get("w", "5").split(",")[0]) * SECOND)
         self.size = max(int(rest[1]) if len(rest) > 1 else 60, 28)
-        address = resolve(self.name)
-        if address is None:
+        address = find(proc, self.name)
+        if isinstance(address, str):
             raise Refused(
-                f"{self.name}: Temporary failure in name resolution\n"
+                f"{self.name}: {address}\n"
                 f'Cannot handle "host" cmdline arg `{self.name}\' on position 1 (argc {len(proc.argv) - 1})\n'
             )
         self.address = address

@@ -245,3 +245,16 @@ def test_no_engine(served: Served) -> None:
     done = subprocess.run([DOCKER or "", "ps"], env=env, capture_output=True, text=True, check=False)
     assert "Cannot connect to the Docker daemon" in done.stderr
     assert os.path.exists(served.socket())
+
+
+@pytest.mark.parametrize("argv", [("ping", "-c1"), ("arping", "-c1"), ("traceroute",)], ids=lambda argv: argv[0])
+def test_tools_of_a_debian_image_ask_docker_s_name_server(served: Served, box: str, argv: tuple[str, ...]) -> None:
+    served.do(lambda: served.engines["node-1"].image_create("debian", "latest"))
+    address = served.docker("inspect", "-f", "{{.NetworkSettings.Networks.lan.IPAddress}}", box).out.strip()
+    done = served.docker("run", "--rm", "--net=lan", "debian", *argv, box)
+    assert done.exit == 0, done
+    assert address in done.out
+    lost = served.docker("run", "--rm", "--net=lan", "debian", *argv, "nobody")
+    assert lost.exit == 2, lost
+    assert "nobody: " in lost.err
+    assert "nobody: Name or service not known" in lost.err or "failure in name resolution" in lost.err
