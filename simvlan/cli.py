@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(words)
         status: int = options.verb(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has gone (`simvlan matrix ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return status

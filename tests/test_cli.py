@@ -242,6 +242,18 @@ def test_a_picture_that_cannot_be_saved_is_2(pair, picture, why):
 
 
 @needs_namespaces
+@pytest.mark.parametrize("verb", [["matrix"], ["trace", "--from", "a/eth0", "Ether()"]])
+def test_a_reader_that_goes_away_is_no_traceback(pair, verb):
+    from_, to = os.pipe()
+    os.close(from_)
+    words = [sys.executable, "-m", "simvlan.cli", verb[0], pair, *verb[1:]]
+    done = subprocess.run(words, stdout=to, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(to)
+    assert (done.returncode, done.stderr) == (128 + 13, "")
+
+
+
+@needs_namespaces
 def test_matrix_refuses_unknown_namespaces(pair):
     done = simvlan("matrix", pair, "--between", "a", "nosuch")
     assert done.returncode == 2

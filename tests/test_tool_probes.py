@@ -121,3 +121,56 @@ def test_tc_without_a_kind_is_refused(verb: str, said: str) -> None:
     done = lab.command("tc", "qdisc", verb, "dev", "d0", "root")
     assert (done.exit, done.stderr) == (2, f"Error: {said}\n")
     assert lab.command("tc", "qdisc", "add", "dev", "d0", "root", "netem", "delay", "1ms").exit == 0
+
+
+def test_tc_goes_on_in_the_namespace_named() -> None:
+    lab = pair()
+    assert lab.command("tc", "-n", "a", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "40ms").exit == 0
+    assert "time=40.0 ms" in lab.ping("a", "192.0.2.2", 2).text
+    shown = "qdisc netem 8001: root refcnt 2 limit 1000 delay 40ms\n"
+    assert lab.command("tc", "-netns", "a", "qdisc", "show", "dev", "eth0").stdout == shown
+    assert "noqueue" in lab.command("tc", "-n", "b", "qdisc", "show", "dev", "eth0").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-n nosuch qdisc", 'Cannot open network namespace "nosuch": No such file or directory'),
+        ("-n", 'Cannot open network namespace "(null)": No such file or directory'),
+        ("-foo qdisc", 'Option "-foo" is unknown, try "tc -help".'),
+        ("qdisc show dev lo -s", 'What is "-s"? Try "tc qdisc help".'),
+        ("qdisc show dev lo foo", 'What is "foo"? Try "tc qdisc help".'),
+    ],
+)
+def test_tc_says_what_it_does_not_understand(words: str, said: str) -> None:
+    """As tc of iproute2 6.1 said it."""
+    done = Lab().command("tc", *words.split())
+    assert (done.exit, done.stderr) == (255, said + "\n")
+
+
+@pytest.mark.parametrize(("words", "said"), [("-q -p ff", False), ("-p ff -q", False), ("-p ff", True)])
+def test_ping_names_its_pattern_unless_it_is_quiet(words: str, said: bool) -> None:
+    """As ping of iputils 20221126 showed."""
+    done = pair().command("ping", "-c", "1", *words.split(), "192.0.2.2", netns="a")
+    assert done.exit == 0
+    assert ("PATTERN" in done.stdout) is said
+
+
+def test_a_root_qdisc_of_another_handle_is_overridden_by_replace_only() -> None:
+    """As Linux 6.1 answered."""
+    lab = pair()
+    tbf = "dev eth0 root handle 1: tbf rate 1mbit burst 1540 limit 3000".split()
+    assert lab.command("tc", "-n", "a", "qdisc", "add", "dev", "eth0", "root", "netem").exit == 0
+    for verb in ("add", "change"):
+        done = lab.command("tc", "-n", "a", "qdisc", verb, *tbf)
+        assert (done.exit, done.stderr) == (2, "Error: NLM_F_REPLACE needed to override.\n")
+    assert lab.command("tc", "-n", "a", "qdisc", "replace", *tbf).exit == 0
+    assert lab.command("tc", "-n", "a", "qdisc").stdout.startswith("qdisc tbf 1: dev eth0 root refcnt 2 rate 1Mbit")
+
+
+def test_reordering_without_a_gap_is_a_gap_of_one() -> None:
+    """tc sets it, so the kernel shows it."""
+    lab = pair()
+    lab.command("tc", "-n", "a", *"qdisc add dev eth0 root netem delay 100ms reorder 25% 50%".split())
+    shown = "qdisc netem 8001: root refcnt 2 limit 1000 delay 100ms reorder 25% 50% gap 1\n"
+    assert lab.command("tc", "-n", "a", "qdisc", "show", "dev", "eth0").stdout == shown

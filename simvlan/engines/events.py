@@ -164,6 +164,9 @@ class Snapshot:
     def __init__(self, network: Network) -> None:
         self._frozen = network
 
+    def __repr__(self) -> str:
+        return f"<Snapshot: {len(self._frozen.netns) - 1} namespaces, t = {self._frozen.now / 1e9:g} s>"
+
 
 def snapshot(network: Network) -> Snapshot:
     """Copy everything a network is; observers (captures, tracer, watchers) are shared, not copied.

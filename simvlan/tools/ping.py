@@ -84,7 +84,7 @@ class Ping:
             self._error(f"Warning: source address might be selected on device other than: {options.interface}.")
         sock.errors_reported = True
         sock.on_receive = self.raw.on_receive = self._hear
-        if options.pattern:
+        if options.pattern and not options.quiet:
             self.proc.write(f"PATTERN: 0x{options.pattern.hex()}\n")
         origin = f"from {dotted(source)} {options.interface if named else ''}: " if options.interface else ""
         sizes = f"{options.size}({options.size + 28}) bytes of data."

@@ -107,13 +107,16 @@ class Request:
         if self.parent and (dev.qdisc is None or dev.qdisc.handle != self.parent):
             raise kernel("Failed to find specified qdisc.")
         there = self._there()
+        other = self.root and there is not None and bool(self.handle) and self.handle != there.handle
+        if other and verb != "replace":
+            raise kernel("NLM_F_REPLACE needed to override.")
         if there is None and verb == "change":
             raise kernel("Qdisc not found. To create specify NLM_F_CREATE flag.")
         if there is not None and verb == "add":
             raise kernel("Exclusivity flag on, cannot modify.")
         if not self.kind:
             raise kernel("Specified qdisc kind is unknown.")
-        if there is not None and there.kind == self.kind:
+        if there is not None and there.kind == self.kind and not other:
             DISCIPLINES[self.kind].alter(there, options, self.net.now)
             return
         self._install(dev, self._make(dev, options))
@@ -149,7 +152,10 @@ class Request:
     def show(self, statistics: bool, as_json: bool) -> None:
         """List the disciplines of a device, or of all."""
         self.parse()
-        chosen = [self.dev] if self.dev is not None else [d for d in self.devices.values() if d.up or d.qdisc]
+        if self.kind:
+            raise Refused(f'What is "{self.kind}"? Try "tc qdisc help".\n', 255)
+        asked = [self.dev] if self.dev is not None else list(self.devices.values())
+        chosen = [dev for dev in asked if dev.opened or dev.qdisc]  # what was never up has the noop discipline
         rows = [row for dev in chosen for row in self._rows(dev)]
         if as_json:
             documents = [self._document(dev, link, parent, statistics) for dev, link, parent in rows]
@@ -201,28 +207,45 @@ def _counters_text(link: Any, now: int) -> str:
     )
 
 
+PLAIN_FLAGS = frozenset(["-j", "-json", "-p", "-pretty", "-d", "-details"])
 VERBS = {"add": "add", "change": "change", "replace": "replace", "link": "replace", "delete": "del", "del": "del"}
 
 
 def main(proc: Process) -> int:
     """Configure queueing disciplines."""
-    flags = [word for word in proc.argv[1:] if word.startswith("-")]
-    words = Words([word for word in proc.argv[1:] if not word.startswith("-")])
-    if any(flag in ("-V", "-Version") for flag in flags):
-        proc.write("tc utility, iproute2-6.1.0, libbpf 1.1.2\n")
-        return 0
+    words = Words(proc.argv[1:])
     try:
-        _dispatch(proc, words, flags)
+        _dispatch(proc, words, _options(proc, words))
     except Refused as refused:
         proc.write_err(refused.text)
         return refused.status
     return 0
 
 
-def _dispatch(proc: Process, words: Words, flags: list[str]) -> None:
-    for flag in flags:
-        if not "-statistics".startswith(flag) and flag not in ("-j", "-json", "-p", "-pretty", "-d", "-details"):
+def _options(proc: Process, words: Words) -> list[str]:
+    """Take the options, which stand before the object; `-n NETNS` goes on in another namespace."""
+    flags = []
+    while words.peek().startswith("-"):
+        flag = words.take()
+        if flag in ("-V", "-Version"):
+            proc.write("tc utility, iproute2-6.1.0, libbpf 1.1.2\n")
+            raise Refused("", 0)
+        if "-netns".startswith(flag):
+            _switch(proc, words.take() if words else "(null)")
+        elif "-statistics".startswith(flag) or flag in PLAIN_FLAGS:
+            flags.append(flag)
+        else:
             raise Refused(f'Option "{flag}" is unknown, try "tc -help".\n', 255)
+    return flags
+
+
+def _switch(proc: Process, name: str) -> None:
+    if not name or name not in proc.lab.network.netns:
+        raise Refused(f'Cannot open network namespace "{name}": No such file or directory\n', 255)
+    proc.netns = name
+
+
+def _dispatch(proc: Process, words: Words, flags: list[str]) -> None:
     if not words or words.peek() == "help":
         raise Refused(USAGE, 0)
     noun = words.take()

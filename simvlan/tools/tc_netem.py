@@ -168,4 +168,4 @@ def as_text(options: NetemOptions) -> str:
         text += f" packetoverhead {options.packet_overhead}" if options.packet_overhead else ""
         text += f" cellsize {options.cell_size}" if options.cell_size else ""
         text += f" celloverhead {options.cell_overhead}" if options.cell_overhead else ""
-    return text + (f" gap {options.gap}" if options.gap and not (options.reorder and options.gap == 1) else "")
+    return text + (f" gap {options.gap}" if options.gap else "")
