@@ -252,7 +252,6 @@ def test_a_reader_that_goes_away_is_no_traceback(pair, verb):
     assert (done.returncode, done.stderr) == (128 + 13, "")
 
 
-
 @needs_namespaces
 def test_matrix_refuses_unknown_namespaces(pair):
     done = simvlan("matrix", pair, "--between", "a", "nosuch")

@@ -159,7 +159,7 @@ def test_ping_names_its_pattern_unless_it_is_quiet(words: str, said: bool) -> No
 def test_a_root_qdisc_of_another_handle_is_overridden_by_replace_only() -> None:
     """As Linux 6.1 answered."""
     lab = pair()
-    tbf = "dev eth0 root handle 1: tbf rate 1mbit burst 1540 limit 3000".split()
+    tbf = ["dev", "eth0", "root", "handle", "1:", "tbf", "rate", "1mbit", "burst", "1540", "limit", "3000"]
     assert lab.command("tc", "-n", "a", "qdisc", "add", "dev", "eth0", "root", "netem").exit == 0
     for verb in ("add", "change"):
         done = lab.command("tc", "-n", "a", "qdisc", verb, *tbf)
@@ -171,6 +171,8 @@ def test_a_root_qdisc_of_another_handle_is_overridden_by_replace_only() -> None:
 def test_reordering_without_a_gap_is_a_gap_of_one() -> None:
     """tc sets it, so the kernel shows it."""
     lab = pair()
-    lab.command("tc", "-n", "a", *"qdisc add dev eth0 root netem delay 100ms reorder 25% 50%".split())
+    lab.command(
+        "tc", "-n", "a", *["qdisc", "add", "dev", "eth0", "root", "netem", "delay", "100ms", "reorder", "25%", "50%"]
+    )
     shown = "qdisc netem 8001: root refcnt 2 limit 1000 delay 100ms reorder 25% 50% gap 1\n"
     assert lab.command("tc", "-n", "a", "qdisc", "show", "dev", "eth0").stdout == shown
