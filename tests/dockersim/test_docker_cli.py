@@ -258,3 +258,14 @@ def test_tools_of_a_debian_image_ask_docker_s_name_server(served: Served, box: s
     assert lost.exit == 2, lost
     assert "nobody: " in lost.err
     assert "nobody: Name or service not known" in lost.err or "failure in name resolution" in lost.err
+
+
+def test_stats_go_on_until_the_client_leaves(served: Served, box: str) -> None:
+    with served.start("stats", "--format", "{{.Name}} {{.NetIO}}", box) as client:
+        time.sleep(2)
+        assert client.poll() is None
+        client.kill()
+        out = client.communicate(timeout=20)[0].decode()
+    assert out.count(f"{box} ") >= 2, out
+    assert served.docker("stats", "nobody").exit == 1
+    assert not served.faults

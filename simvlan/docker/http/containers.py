@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.errors import DockerError, invalid
 from simvlan.docker.http import system
 from simvlan.docker.http.exchange import Exchange, version
 from simvlan.docker.http.frames import framed
 from simvlan.docker.pending import Pending, Stream
+from simvlan.docker.runtime import later
+
+if TYPE_CHECKING:
+    from simvlan.clock import Timer
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
@@ -59,8 +63,30 @@ def top(exchange: Exchange) -> None:
 
 
 def stats(exchange: Exchange) -> None:
-    """GET /containers/{ref}/stats: one sample, also for those who want a stream of them."""
-    exchange.json(200, exchange.engine.container_stats(exchange.request.args[0]))
+    """GET /containers/{ref}/stats: one sample, or one a second for as long as the container is there."""
+    engine, ref = exchange.engine, exchange.request.args[0]
+    if not exchange.request.flag("stream", default=True):
+        exchange.json(200, engine.container_stats(ref))
+        return
+    ident = engine.container_inspect(ref)["Id"]
+    pending: list[Timer] = []
+
+    def sample() -> None:
+        try:
+            told = engine.container_stats(ident)
+        except DockerError:
+            exchange.finish()
+            return
+        exchange.write(json.dumps(told, separators=(",", ":")).encode() + b"\n")
+        pending[:] = [later(engine.core.net, 1_000_000_000, sample)]
+
+    def stop() -> None:
+        for timer in pending:
+            timer.cancel()
+
+    exchange.on_gone.append(stop)
+    exchange.begin("application/json")
+    sample()
 
 
 def changes(exchange: Exchange) -> None:
