@@ -176,3 +176,16 @@ def test_reordering_without_a_gap_is_a_gap_of_one() -> None:
     )
     shown = "qdisc netem 8001: root refcnt 2 limit 1000 delay 100ms reorder 25% 50% gap 1\n"
     assert lab.command("tc", "-n", "a", "qdisc", "show", "dev", "eth0").stdout == shown
+
+
+def test_an_ipvlan_whose_parent_changed_its_address_shows_the_one_it_was_made_with() -> None:
+    """As ip on Linux 6.1 showed: between the broadcast address and the namespace of the link."""
+    lab = pair()
+    made = "ip -n a link add iv0 link eth0 netns b type ipvlan mode l2"
+    first = "ip -n a link set eth0 address 02:00:00:00:00:02"
+    for line in (first, made):
+        assert lab.command(*line.split()).exit == 0
+    assert "permaddr" not in lab.command("ip", "-n", "b", "link", "show", "iv0").stdout
+    assert lab.command(*first.replace("02:00:00:00:00:02", "02:00:00:00:00:98").split()).exit == 0
+    said = "link/ether 02:00:00:00:00:98 brd ff:ff:ff:ff:ff:ff permaddr 02:00:00:00:00:02 link-netns a"
+    assert said in lab.command("ip", "-n", "b", "link", "show", "iv0").stdout

@@ -60,7 +60,8 @@ def flags_text(record: Record) -> str:
 def _addresses(record: Record, opt: Options) -> str:
     if "link_type" not in record:
         return ""
-    return f"{opt.line}    link/{record['link_type']} {record['address']} brd {record['broadcast']}"
+    permanent = f" permaddr {record['permaddr']}" if "permaddr" in record else ""
+    return f"{opt.line}    link/{record['link_type']} {record['address']} brd {record['broadcast']}{permanent}"
 
 
 def _netns(record: Record, name_of_nsid: Callable[[int], str | None]) -> str:
