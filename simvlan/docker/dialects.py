@@ -54,6 +54,8 @@ class Dialect:
     """The status of `ipv4 pool is empty`: 400 since 28.0."""
     aux_outside: str
     """An auxiliary address of another subnet; {name}, {address}, {subnet}."""
+    failed_start_dies: bool = False
+    """A start that fails is told as `die` (until 1.12); clients with `--rm` wait for that."""
 
 
 DIALECT_28 = Dialect(
@@ -96,7 +98,7 @@ DIALECT_1_12 = Dialect(
     name="1.12", version="1.12.6", api="1.24", min_api="1.12", random_mac=False, announce=False, shared_parent=False,
     shared_pool=True, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="", pool_prefix="",
     validates=False, nil_parent_internal=False, ipam_status=False, options_late=True, ipvlan_flag=False,
-    busy="network {name} has active endpoints",
+    failed_start_dies=True, busy="network {name} has active endpoints",
     predefined="{name} is a pre-defined network and cannot be created",
     parent_missing="-o parent interface does was not found on the host: {parent}",
     empty_pool_status=500,

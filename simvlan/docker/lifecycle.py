@@ -132,6 +132,8 @@ class Lifecycle:
         if container.status == "restarting":
             container.status = "exited"
         self.containers.keep(container)
+        if self.core.dialect.failed_start_dies:
+            self.containers.tell(container, "die", exitCode=str(container.exit_code))
         live = self.live(container)
         if container.host_config["AutoRemove"]:
             self._remove(container, live)

@@ -269,3 +269,17 @@ def test_stats_go_on_until_the_client_leaves(served: Served, box: str) -> None:
     assert out.count(f"{box} ") >= 2, out
     assert served.docker("stats", "nobody").exit == 1
     assert not served.faults
+
+
+def test_rm_after_a_failed_start_ends_in_the_old_dialect() -> None:
+    """The client of API 1.24 removes the container itself, once it hears `die` (moby before 1.13, daemon/start.go)."""
+    with serving(two_nodes(), ["node-1"], dialect="1.12") as old:
+        old.do(lambda: old.engines["node-1"].image_create("alpine", "latest"))
+        with old.start("run", "--rm", "--net=nope", "alpine", "true") as client:
+            try:
+                said = client.communicate(timeout=20)[0].decode()
+            finally:
+                client.kill()
+        assert client.returncode == 125
+        assert "network nope not found" in said
+        assert old.docker("ps", "-aq").out == ""
