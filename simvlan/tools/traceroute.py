@@ -171,7 +171,7 @@ class Traceroute:
         return [p for p in self.probes if p.ttl > probe.ttl and p.took_ns > 0]
 
     def run(self) -> Generator[Any, Any, None]:
-        """Keep up to sixteen probes under way; print hops in order as they are complete."""
+        """Keep up to sixteen probes under way, looked after once all are sent; print hops in order (do_it)."""
         env, printed, following = self.proc.lab.env, 0, 0
         end = len(self.probes)
         while printed < end:
@@ -180,10 +180,6 @@ class Traceroute:
                     break
                 self.send(index)
                 following = index + 1
-                self.collect()
-                end = self._end()
-                if following >= end:
-                    break
             self._expire(int(env.now), end)
             printed = self._print(printed, end)
             if printed < end:
