@@ -45,6 +45,15 @@ def actions(node: Node, since: int = 0) -> list[str]:
     return [f"{e['Type']} {e['Action']}" for e in node.engine.past_events()][since:]
 
 
+def test_what_has_no_effect_is_said(node: Node) -> None:
+    """A container sees none of the machine's files; who asks for some is warned, who does not is not."""
+    body: dict[str, Any] = {"Image": "alpine", "Cmd": ["true"]}
+    assert node.engine.container_create(body, "c0")["Warnings"] == []
+    body["HostConfig"] = {"Binds": ["/etc:/mnt:ro"], "Mounts": [{"Type": "tmpfs", "Target": "/x"}]}
+    warnings = node.engine.container_create(body, "c1")["Warnings"]
+    assert warnings == ["simvlan: volumes are not simulated: /mnt, /x stays empty"]
+
+
 # -- start, exit, stop, kill ------------------------------------------------------------------------------------------
 
 

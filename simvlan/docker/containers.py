@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.endpoints import check_endpoint, normal_mac
 from simvlan.docker.errors import DockerError, conflict, invalid, not_found
-from simvlan.docker.hostconfig import check_host_config, check_restart_policy, container_config, host_config
+from simvlan.docker.hostconfig import (
+    check_host_config,
+    check_restart_policy,
+    container_config,
+    host_config,
+    left_out,
+)
 from simvlan.docker.model import Container
 from simvlan.docker.names import check_name, made_up
 
@@ -80,6 +86,7 @@ class Containers:
             raise invalid("config cannot be empty in order to create a container")
         host = host_config(body.get("HostConfig") or {})
         wishes, warnings = self._wishes(body, host["NetworkMode"], api)
+        warnings += left_out(host)
         check_host_config(body, host)
         check_restart_policy(host["RestartPolicy"], host["AutoRemove"])
         for network_name, wish in wishes.items():

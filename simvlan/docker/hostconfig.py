@@ -101,6 +101,14 @@ def check_ports(config: Json, host: Json) -> None:
                 raise invalid(f"invalid port specification: {numbers}")
 
 
+def left_out(host: Json) -> list[str]:
+    """Warnings about what is taken and has no effect here: a container sees none of the machine's files."""
+    binds = [str(bind).split(":") for bind in host.get("Binds") or ()]
+    mounts = [bind[min(1, len(bind) - 1)] for bind in binds]
+    mounts += [str(each.get("Target")) for each in host.get("Mounts") or ()]
+    return [f"simvlan: volumes are not simulated: {', '.join(mounts)} stays empty"] if mounts else []
+
+
 def check_host_config(config: Json, host: Json) -> None:
     """Refuse contradictions between the network mode and the rest."""
     check_ports(config, host)

@@ -14,7 +14,7 @@ from simvlan.docker.cluster import DIALECT_VARIABLE, cluster_of
 from simvlan.shell.processes import ancestry
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from simvlan.docker.engine import Engine
     from simvlan.tools.program import Process
@@ -39,7 +39,7 @@ def docker(proc: Process) -> int | Generator[Any, Any, int]:
     env = {name: value for name, value in proc.env.items() if name not in HIDDEN}
     folder = server.sandbox.directory / "docker"
     env["DOCKER_HOST"] = f"unix://{socket_of(server, folder, node)}"
-    env["DOCKER_CONFIG"] = str(_config(folder, proc.env.get("HOME", "")))
+    env["DOCKER_CONFIG"] = str(_config(folder, proc.env))
     return proc.execute([real, *words], env=env)
 
 
@@ -96,12 +96,13 @@ def socket_of(server: Any, folder: Path, node: str) -> Path:
     return path
 
 
-def _config(folder: Path, home: str) -> Path:
+def _config(folder: Path, env: Mapping[str, str]) -> Path:
     """A configuration of the run's own: the user's may name contexts elsewhere. Plugins (compose) are the user's."""
     config = folder / "config"
     if not config.exists():
         config.mkdir(parents=True)
-        plugins = Path(home) / ".docker" / "cli-plugins"
-        if home and plugins.is_dir():
+        users = env.get("DOCKER_CONFIG") or (f"{env['HOME']}/.docker" if env.get("HOME") else "")
+        plugins = Path(users).absolute() / "cli-plugins"
+        if users and plugins.is_dir():
             os.symlink(plugins, config / "cli-plugins")
     return config
