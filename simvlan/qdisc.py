@@ -197,7 +197,10 @@ def table_delay(mean: int, sigma: int, rnd: int, table: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True)
 class NetemOptions:
-    """`tc qdisc add ... netem`: times in ns, rate in octets/s, chances and correlations as 32-bit fractions."""
+    """`tc qdisc add ... netem`: times in ns, rate in octets/s, chances and correlations as 32-bit fractions.
+
+    A gap of 0 means no reordering, whatever the chance (netem_enqueue).
+    """
 
     delay_ns: int = 0
     jitter_ns: int = 0
@@ -240,7 +243,7 @@ class Netem(Queue):
         self._reorder = Correlated(self.rng, options.reorder_correlation)
         self._corrupt = Correlated(self.rng, options.corrupt_correlation)
         self._counter = 0
-        self._gap = options.gap or (1 if options.reorder else 0)
+        self._gap = options.gap
         self._jumps = options.reorder or CERTAIN  # a gap alone means every gap-th frame, always
 
     def reset(self, now: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from simvlan.lab import Lab
@@ -166,6 +168,35 @@ def test_a_root_qdisc_of_another_handle_is_overridden_by_replace_only() -> None:
         assert (done.exit, done.stderr) == (2, "Error: NLM_F_REPLACE needed to override.\n")
     assert lab.command("tc", "-n", "a", "qdisc", "replace", *tbf).exit == 0
     assert lab.command("tc", "-n", "a", "qdisc").stdout.startswith("qdisc tbf 1: dev eth0 root refcnt 2 rate 1Mbit")
+
+
+def test_a_change_without_reorder_takes_the_gap_away() -> None:
+    """As tc 6.1 on Linux 6.1: the chance stays, without effect; a gap alone is refused."""
+    lab = pair()
+    netem = ["dev", "eth0", "root", "handle", "1:", "netem"]
+    tc = ["tc", "-n", "a", "qdisc"]
+    assert lab.command(*tc, "add", *netem, "reorder", "25%", "delay", "3ms").exit == 0
+    assert lab.command(*tc, "change", *netem, "delay", "9ms").exit == 0
+    shown = lab.command(*tc, "show", "dev", "eth0").stdout
+    assert shown == "qdisc netem 1: root refcnt 2 limit 1000 delay 9ms reorder 25%\n"
+    done = lab.command(*tc, "change", *netem, "delay", "9ms", "gap", "4")
+    assert (done.exit, done.stderr.splitlines()[0]) == (1, "gap specified without reorder probability")
+
+
+def test_details_of_tbf() -> None:
+    """As tc 6.1 printed them, with and without a peak rate."""
+    lab = pair()
+    tbf = ["dev", "eth0", "root", "handle", "3:", "tbf", "rate", "1mbit", "burst", "4k", "latency", "400ms"]
+    tc, show = ["tc", "-n", "a"], ["qdisc", "show", "dev", "eth0"]
+    lab.command(*tc, "qdisc", "replace", *tbf)
+    head = "qdisc tbf 3: root refcnt 2 rate 1Mbit burst"
+    assert lab.command(*tc, *show).stdout == f"{head} 4Kb lat 400ms \n"
+    assert lab.command(*tc, "-d", *show).stdout == f"{head} 4Kb/1 mpu 0b lat 400ms linklayer ethernet \n"
+    told = {"rate": 125000, "burst": "4Kb/1", "mpu": 0, "lat": 400000, "linklayer": "ethernet"}
+    assert json.loads(lab.command(*tc, "-d", "-j", *show).stdout)[0]["options"] == told
+    lab.command(*tc, "qdisc", "replace", *tbf, "peakrate", "2mbit", "mtu", "2000")
+    peak = "4Kb/1 mpu 0b peakrate 2Mbit mtu 2000b/1 mpu 0b lat 400ms linklayer ethernet"
+    assert lab.command(*tc, "-d", *show).stdout == f"{head} {peak} \n"
 
 
 def test_reordering_without_a_gap_is_a_gap_of_one() -> None:

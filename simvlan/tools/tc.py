@@ -32,6 +32,7 @@ class Request:
         self.net: Any = proc.lab.network
         self.devices: dict[str, Device] = self.net.netns[proc.netns].devices
         self.dev: Device | None = None
+        self.details = False
         self.root = False
         self.parent = self.handle = 0
         self.kind = ""
@@ -149,8 +150,9 @@ class Request:
 
     # -- show -------------------------------------------------------------------------------------------------------
 
-    def show(self, statistics: bool, as_json: bool) -> None:
+    def show(self, statistics: bool, as_json: bool, details: bool) -> None:
         """List the disciplines of a device, or of all."""
+        self.details = details
         self.parse()
         if self.kind:
             raise Refused(f'What is "{self.kind}"? Try "tc qdisc help".\n', 255)
@@ -177,7 +179,8 @@ class Request:
         if link is None:
             text = f"qdisc noqueue 0: {named}{place} \n"
         else:
-            text = f"qdisc {link.kind} {link.handle:x}: {named}{place} {DISCIPLINES[link.kind].as_text(link.options)}\n"
+            told = DISCIPLINES[link.kind].as_text(link.options, self.details)
+            text = f"qdisc {link.kind} {link.handle:x}: {named}{place} {told}\n"
         return text + (_counters_text(link, self.net.now) if statistics else "")
 
     def _document(self, dev: Device, link: Any, parent: Any, statistics: bool) -> dict[str, Any]:
@@ -186,7 +189,7 @@ class Request:
         if self.dev is None:
             made["dev"] = dev.name
         made.update({"root": True, "refcnt": 2} if parent is None else {"parent": f"{parent.handle:x}:"})
-        made["options"] = {} if link is None else DISCIPLINES[link.kind].as_json(link.options)
+        made["options"] = {} if link is None else DISCIPLINES[link.kind].as_json(link.options, self.details)
         if statistics:
             made.update(_counters(link, self.net.now))
         return made
@@ -257,7 +260,8 @@ def _dispatch(proc: Process, words: Words, flags: list[str]) -> None:
     request = Request(proc, words)
     verb = words.take() if words else "show"
     if verb in ("show", "list", "ls"):
-        request.show(any("-statistics".startswith(f) for f in flags), any(f in ("-j", "-json") for f in flags))
+        statistics, as_json = any("-statistics".startswith(f) for f in flags), any(f in ("-j", "-json") for f in flags)
+        request.show(statistics, as_json, any(f in ("-d", "-details") for f in flags))
     elif verb in VERBS:
         request.change(VERBS[verb])
     else:

@@ -34,11 +34,13 @@ def parse(words: Words, before: NetemOptions | None) -> NetemOptions:
     }
     while words:
         _netem_option(words, words.take(), found)
-    if found["reorder"] and not found.get("delay_ns") and (before is None or "reorder" in found.get("_given", ())):
+    if found.get("gap") and "reorder" not in found.get("_given", ()):
+        raise Refused(f"gap specified without reorder probability\n{NETEM_USAGE}", 1)
+    reorders = "reorder" in found.pop("_given", ())
+    if reorders and found["reorder"] and not found.get("delay_ns"):
         raise Refused(f"reordering not possible without specifying some delay\n{NETEM_USAGE}", 1)
-    if found["reorder"] and not found.get("gap"):
-        found["gap"] = 1
-    found.pop("_given", None)
+    if reorders and not found.get("gap"):
+        found["gap"] = 1  # tc's doing, for a chance that is on its line; to the kernel no gap is no reordering
     return NetemOptions(**found)
 
 
@@ -108,8 +110,8 @@ def _count(text: str) -> int:
         raise BadValue(text) from None
 
 
-def as_json(options: NetemOptions) -> dict[str, Any]:
-    """Describe netem in iproute2's JSON."""
+def as_json(options: NetemOptions, details: bool) -> dict[str, Any]:
+    """Describe netem in iproute2's JSON; it has no more details."""
     shown: dict[str, Any] = {"limit": options.limit}
     if options.delay_ns:
         shown["delay"] = {
@@ -153,8 +155,8 @@ def _micros(ns: int) -> int:
     return ns // 1000
 
 
-def as_text(options: NetemOptions) -> str:
-    """Describe netem as `tc qdisc show` does."""
+def as_text(options: NetemOptions, details: bool) -> str:
+    """Describe netem as `tc qdisc show` does; it has no more details."""
     text = f"limit {options.limit}"
     if options.delay_ns:
         text += f" delay {time_text(_micros(options.delay_ns))}"

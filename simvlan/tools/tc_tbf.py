@@ -67,10 +67,20 @@ def _whole_tbf(found: dict[str, Any], latency: int | None) -> TbfOptions:
     return TbfOptions(**found)
 
 
-def as_json(options: TbfOptions) -> dict[str, Any]:
-    """Describe tbf in iproute2's JSON."""
+def as_json(options: TbfOptions, details: bool) -> dict[str, Any]:
+    """Describe tbf in iproute2's JSON; what the kernel reckons with (cell, mpu, link layer) among the *details*."""
+    latency = {"lat": _latency(options)}
+    if details:
+        peak = {"mtu": _cells(options.mtu), "mpu": 0} if options.peakrate else {}
+        burst = {"burst": _cells(_shown_burst(options)), "mpu": 0}
+        return {"rate": options.rate, **burst, **peak, **latency, "linklayer": "ethernet"}
     peak = {"peakrate": options.peakrate, "minburst": options.mtu} if options.peakrate else {}
-    return {"rate": options.rate, "burst": _shown_burst(options), **peak, "lat": _latency(options)}
+    return {"rate": options.rate, "burst": _shown_burst(options), **peak, **latency}
+
+
+def _cells(size: int) -> str:
+    """A size with the octets that one cell of the rate table stands for: always one here."""
+    return f"{size_text(size)}/1"
 
 
 def _shown_burst(options: TbfOptions) -> int:
@@ -82,9 +92,14 @@ def _latency(options: TbfOptions) -> int:
     return int(1e6 * options.limit / options.rate - ticks_ns(1e6 * options.burst / options.rate) / 1000)
 
 
-def as_text(options: TbfOptions) -> str:
+def as_text(options: TbfOptions, details: bool) -> str:
     """Describe tbf as `tc qdisc show` does."""
-    text = f"rate {rate_text(options.rate)} burst {size_text(_shown_burst(options))}"
+    burst, peak = _shown_burst(options), ""
+    if details:
+        if options.peakrate:
+            peak = f" peakrate {rate_text(options.peakrate)} mtu {_cells(options.mtu)} mpu 0b"
+        text = f"rate {rate_text(options.rate)} burst {_cells(burst)} mpu 0b{peak}"
+        return f"{text} lat {time_text(_latency(options))} linklayer ethernet "
     if options.peakrate:
-        text += f" peakrate {rate_text(options.peakrate)} minburst {size_text(options.mtu)}"
-    return f"{text} lat {time_text(_latency(options))} "
+        peak = f" peakrate {rate_text(options.peakrate)} minburst {size_text(options.mtu)}"
+    return f"rate {rate_text(options.rate)} burst {size_text(burst)}{peak} lat {time_text(_latency(options))} "

@@ -31,7 +31,7 @@ CASES: dict[str, tuple[str, NetemOptions | TbfOptions, list[int]]] = {
         NetemOptions(delay_ns=400 * MS, reorder=CERTAIN, gap=3),
         [100] * 8,
     ),
-    "always": ("netem delay 400ms reorder 100%", NetemOptions(delay_ns=400 * MS, reorder=CERTAIN), [100] * 3),
+    "always": ("netem delay 400ms reorder 100%", NetemOptions(delay_ns=400 * MS, reorder=CERTAIN, gap=1), [100] * 3),
     "duplicate": (
         "netem duplicate 100% limit 3 delay 400ms",
         NetemOptions(delay_ns=400 * MS, duplicate=CERTAIN, limit=3),
