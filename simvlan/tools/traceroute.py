@@ -122,17 +122,20 @@ class Traceroute:
 
     # -- receiving --------------------------------------------------------------------------------------------------
 
-    def collect(self) -> None:
-        """Look at everything that has come."""
+    def collect(self) -> bool:
+        """Look at everything that has come; whether there was anything."""
+        came = False
         for index, probe in enumerate(self.probes):
             if probe.sock is None:
                 continue
+            came = came or bool(probe.sock.errors or probe.sock.queue)
             while probe.sock.errors:
                 problem = probe.sock.errors.popleft()
                 self._failed(self._meant(index, problem), problem)
             while probe.sock.queue:
                 got = probe.sock.queue.popleft()
                 self._answered(self.probes[int.from_bytes(got.data[6:8], "big") - 1] if self.icmp else probe, got)
+        return came
 
     def _meant(self, index: int, problem: Any) -> Probe:
         if not self.icmp:
@@ -180,12 +183,12 @@ class Traceroute:
                     break
                 self.send(index)
                 following = index + 1
-            self._expire(int(env.now), end)
-            printed = self._print(printed, end)
-            if printed < end:
+            if not self.collect():  # what came meanwhile is not waited for
                 yield self.waiter.until(self._next(end))
                 self.collect()
-                end = self._end()
+            end = self._end()
+            self._expire(int(env.now), end)
+            printed = self._print(printed, end)
 
     def _end(self) -> int:
         """Where the list of probes ends: after the hop that reached the target."""
