@@ -42,7 +42,7 @@ def test_an_ended_campaign_leaves_nothing_and_goes_on(kernel: Kernel, number: in
     command += ["--frames", "20", "--out", str(out), "--shrink-time", "0"]
     fuzz = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not (out / "recording.jsonl.gz").exists() and time.monotonic() < deadline:
+    while not (out / "state.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert users_of(temporary)
     fuzz.send_signal(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -164,7 +165,7 @@ def _compare(
 ) -> dict[int, Verdict]:
     """Run the scenarios; those that disagree, by seed."""
     before, began = state.seconds, time.monotonic()
-    saved, disagreeing = began, {}
+    saved, disagreeing = -math.inf, {}  # the first result is kept at once
     known = _recorded(limits.reuse, crew.release)
     ready: list[Verdict] = []
 
