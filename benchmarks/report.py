@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Figure
+from simvlan import manifest as provenance
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
 PACKAGES = ("simpy", "scapy", "numpy", "numba", "ns.py", "pandas")
@@ -66,30 +63,11 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 def manifest(command: str, seed: int, rounds: int) -> dict[str, Any]:
     """What was measured with, and how."""
-    return {
-        "command": command,
-        "seed": seed,
-        "rounds": rounds,
-        "method": "contenders take turns; own CPU time of all threads; ratios inside each round",
-        "machine": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "load": [round(load, 1) for load in os.getloadavg()],
-            "remark": "shared and loaded: only ratios carry over",
-        },
-        "kernel": platform.release(),
-        "python": sys.version.split()[0],
-        "versions": {name: found for name in PACKAGES if (found := _version(name))} | {"ns-3": ns3_version()},
-    }
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    method = "contenders take turns; own CPU time of all threads; ratios inside each round"
+    made = provenance.manifest(command, seed, PACKAGES, rounds=rounds, method=method)
+    made["machine"]["remark"] = "shared and loaded: only ratios carry over"
+    made["versions"]["ns-3"] = ns3_version()
+    return made
 
 
 def ns3_version() -> str:
@@ -98,13 +76,6 @@ def ns3_version() -> str:
         ["dpkg-query", "-W", "-f", "${Version}", "libns3-dev"], capture_output=True, text=True, check=False
     )
     return asked.stdout or "not installed"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def write(figures: Iterable[Figure], about: dict[str, Any]) -> None:

@@ -19,13 +19,13 @@ LAYERS = [
     {"lifecycle"},
     {"transmission"},
     {"network"},
-    {"rtnl", "trace", "capture", "capture_ng", "table"},
+    {"rtnl", "trace", "capture", "capture_ng", "table", "manifest"},
     {"engines"},
     {"tools"},
     {"shell"},
     {"diagnose", "explain", "fill", "matrix", "plot", "lab"},
     {"docker"},
-    {"oracle", "bench"},
+    {"oracle", "bench", "sweep"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 """Lower layers first; a module may import its own layer and those above it in this list."""
@@ -98,6 +98,7 @@ def test_core_imports_the_standard_library_only(path: Path) -> None:
         ("simpy", {"engines", "lab", "tools", "shell", "docker"}),
         ("numpy", {"engines", "plot", "matrix", "bench"}),
         ("h11", {"docker"}),
+        ("distributed", {"sweep"}),
     ],
 )
 def test_libraries_stay_in_their_place(library: str, homes: set[str]) -> None:

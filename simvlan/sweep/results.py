@@ -1,0 +1,77 @@
+"""What a sweep found: rows in the order of the grid, as DataFrame, CSV and Parquet, and what failed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simvlan.errors import Unsupported
+from simvlan.sweep.plan import Params, Point
+from simvlan.table import Table
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A point that did not come to a result."""
+
+    params: Params
+    seed: int
+    error: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        return f"{told}, seed={self.seed}: {self.error}"
+
+
+class Results(Table):
+    """The rows; each begins with the point's parameters, `repeat` where there are several, and `seed`.
+
+    Attributes:
+        failures: points that failed, in order.
+        manifest: what the sweep was made with.
+    """
+
+    def __init__(self, points: Sequence[Point], done: dict[str, dict[str, Any]], manifest: dict[str, Any]) -> None:
+        several = any(point.repeat for point in points)
+        rows: list[dict[str, Any]] = []
+        self.failures: list[Failure] = []
+        self.manifest = manifest
+        for point in points:
+            line = done[point.key]
+            head = {**point.params, **({"repeat": point.repeat} if several else {}), "seed": point.seed}
+            rows += [{**head, **row} for row in line.get("rows", ())]
+            if "error" in line:
+                self.failures.append(Failure(point.params, point.seed, line["error"], line.get("traceback", "")))
+        super().__init__(rows)
+
+    def write(self, folder: str | os.PathLike[str], name: str = "results") -> None:
+        """Write NAME.csv, NAME.parquet (where pyarrow is installed) and manifest.json; each complete or not at all."""
+        where = Path(folder)
+        where.mkdir(parents=True, exist_ok=True)
+        _replace(where / f"{name}.csv", self._write_csv)
+        _replace(where / "manifest.json", lambda path: path.write_text(json.dumps(self.manifest, indent=1) + "\n"))
+        try:
+            frame = self.to_dataframe()
+            _replace(where / f"{name}.parquet", lambda path: frame.to_parquet(path, index=False))
+        except (Unsupported, ImportError):
+            self.manifest["parquet"] = "left out: pip install 'simvlan[sweep]'"
+            _replace(where / "manifest.json", lambda path: path.write_text(json.dumps(self.manifest, indent=1) + "\n"))
+
+    def _write_csv(self, path: Path) -> None:
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write a file beside its place, then put it there."""
+    beside = path.with_name(f".{path.name}.new")
+    write(beside)
+    beside.replace(path)
