@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import distributed
 import pytest
 
-from simvlan.sweep import grid, sweep
+from simvlan.sweep import grid, sweep, work
 from simvlan.sweep.record import NAME, Busy, OtherSweep, Record, whole_lines
 
 ROOT = Path(__file__).parent.parent
@@ -20,16 +21,18 @@ ROOT = Path(__file__).parent.parent
 def reach(containers, mode, seed):
     """A small network of its own: how many of the siblings hear a broadcast."""
     from simvlan import Lab
+    from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 
-    lab = Lab(seed=seed, script=f"""
-        ip link add p0 type veth peer name w0; ip link set p0 up; ip link set w0 up
-        for n in $(seq {containers}); do
-            ip netns add c$n
-            ip link add m$n link p0 type macvlan mode {mode}; ip link set m$n netns c$n name eth0
-            ip -n c$n link set eth0 up
-        done""")  # fmt: skip
-    lab.send("c1/eth0", bytes.fromhex("ffffffffffff0200000000ff88b5") + bytes(46))
-    heard = sum(lab.network.device(f"c{n}/eth0").rx_packets for n in range(1, containers + 1))
+    net = (lab := Lab(seed=seed)).network
+    parent = link_add(net, net.netns[""], LinkSpec("veth", "p0", peer=PeerSpec("w0", net.netns[""])))
+    for dev in (parent, parent.peer):
+        link_set(net, dev, up=True)
+    for n in range(containers):
+        spec = LinkSpec("macvlan", "eth0", link=parent, info={"mode": mode})
+        link_set(net, link_add(net, net.add_netns(f"c{n}"), spec), up=True)
+    before = [net.device(f"c{n}/eth0").rx_packets for n in range(containers)]
+    lab.send("c0/eth0", bytes.fromhex("ffffffffffff0200000000ff88b5") + bytes(46))
+    heard = sum(net.device(f"c{n}/eth0").rx_packets for n in range(containers)) - sum(before)
     return {"heard": heard, "draw": seed % 1000}
 
 
@@ -91,7 +94,6 @@ def test_processes_and_this_process_agree():
 
 
 def test_a_dask_cluster_of_two_workers_agrees(tmp_path):
-    distributed = pytest.importorskip("distributed")
     here = sweep(reach, POINTS, seed=1, workers=1, out=tmp_path / "here", quiet=True)
     cluster = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
@@ -105,8 +107,8 @@ def test_a_dask_cluster_of_two_workers_agrees(tmp_path):
     assert [failure.params for failure in failing.failures] == [{"a": 2, "b": "x"}]
 
 
-def test_a_scheduler_that_is_not_there_is_named():
-    pytest.importorskip("distributed")
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(work, "CONNECT_S", 1)
     with pytest.raises(ConnectionError, match="nowhere"):
         sweep(simple, grid(a=[0], b=["x"]), scheduler="tcp://nowhere.invalid:1", quiet=True)
 
@@ -186,7 +188,7 @@ def test_a_scenario_that_no_process_can_import_is_refused():
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from simvlan.sweep import grid, sweep
+from simvlan.sweep import grid, sweep, work
 
 folder = Path({folder!r})
 
