@@ -251,14 +251,15 @@ class Shapes:
     # -- top --------------------------------------------------------------------------------------------------------
 
     def top(self, container: Container) -> Json:
-        """`GET /containers/{ref}/top`: ps -ef of the container."""
+        """`GET /containers/{ref}/top`: ps -ef of the container, with what was started in it by exec."""
         handle = self.lifecycle.live_handle(container)
         if not container.running or handle is None:
             raise conflict(f"container {container.id} is not running")
         started = rfc3339(container.started_ns)[11:16]
         rows = [
             ["root", str(pid), str(parent), "0", started, "?", "00:00:00", command]
-            for pid, parent, command in handle.processes()
+            for each in (handle, *self.lifecycle.live(container).execs)
+            for pid, parent, command in each.processes()
         ]
         return {"Titles": ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"], "Processes": rows}
 

@@ -67,6 +67,14 @@ def two_nodes(seed: int = 0) -> Lab:
     return lab
 
 
+def until_so(found: Callable[[], object], otherwise: str, limit: float = 60.0) -> None:
+    """Wait for a state, however slow the machine is."""
+    until = time.monotonic() + limit
+    while not found():
+        assert time.monotonic() < until, otherwise
+        time.sleep(0.02)
+
+
 @dataclass
 class Done:
     """What a command did."""
@@ -102,7 +110,7 @@ class Served:
         config = str(self.folder / "config")
         return {**kept, "DOCKER_HOST": self.host(node), "DOCKER_CONFIG": config, "TZ": "UTC", **more}
 
-    def docker(self, *argv: str, node: str = "node-1", stdin: str | None = "", limit: float = 30, **env: str) -> Done:
+    def docker(self, *argv: str, node: str = "node-1", stdin: str | None = "", limit: float = 120, **env: str) -> Done:
         """Run the docker command."""
         assert DOCKER is not None
         done = subprocess.run(
@@ -132,6 +140,10 @@ class Served:
     def do(self, action: Callable[[], Any]) -> Any:
         """Do something in the thread that serves."""
         return self.world.call(action)
+
+    def heard(self, *words: str) -> None:
+        """Wait until a call with these words in it has been answered, or begun to be, since `calls` was emptied."""
+        until_so(lambda: any(all(word in call for word in words) for call in list(self.calls)), f"no call of {words}")
 
 
 class Terminal:
@@ -169,7 +181,7 @@ class Terminal:
         self.seen += data.decode(errors="replace")
         return bool(data)
 
-    def expect(self, text: str, limit: float = 20.0) -> None:
+    def expect(self, text: str, limit: float = 60.0) -> None:
         """Wait until something has been printed after what was expected before; it is then forgotten."""
         until = time.monotonic() + limit
         while text not in self.seen:
@@ -177,7 +189,7 @@ class Terminal:
             assert self.read() or text in self.seen, f"ended before {text!r}: {self.seen!r}"
         self.seen = self.seen.partition(text)[2]
 
-    def wait(self, limit: float = 20.0) -> int:
+    def wait(self, limit: float = 60.0) -> int:
         """Read to the end; the exit status."""
         until = time.monotonic() + limit
         while self.read():

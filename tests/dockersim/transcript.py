@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
 import re
 import signal
 import subprocess
@@ -168,7 +167,7 @@ class Replay:
             out, err, code = self._api(record)
         elif record.get("tty"):
             out, err, code = self._typed(record, argv)
-        elif "SIGINT" in (record.get("note") or "") or (argv[1] == "start" and record["exit"] == 143):
+        elif "SIGINT" in (record.get("note") or ""):
             out, err, code = self._interrupted(record, argv)
         else:
             done = self.served.docker(
@@ -181,10 +180,11 @@ class Replay:
 
     def _begin_background(self, record: Record) -> Outcome:
         """Start what ran on beside the next records."""
+        del self.served.calls[:]
         out = open(self.served.folder / f"{record['i']}.out", "w+b")  # noqa: SIM115 - read and closed in `finish`
         process = self.served.start(*record["argv"][1:], node=record["node"], stdout=out, stderr=subprocess.PIPE)
         self.running.append((record, process, out))
-        time.sleep(0.3)
+        self.served.heard(record["argv"][1])
         return Outcome(record, record["stdout"], record["stderr"], record["exit"], record.get("calls") or [])
 
     def finish(self) -> list[Outcome]:
@@ -193,7 +193,7 @@ class Replay:
         for record, process, file in self.running:
             if record["exit"] == 130:
                 process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=60)
             calls = record.get("calls") or []
             file.seek(0)
             out = file.read()
@@ -250,13 +250,25 @@ class Replay:
         return self._close(terminal)
 
     def _type(self, record: Record, terminal: Any, first: int, last: int) -> None:
+        if first == 0 and last > 0:
+            self._wait_for_prompt(record, terminal)
         for number, (_, keys) in list(enumerate(record["typed"]))[first:last]:
-            self._settle(terminal)
             if RESIZED.get(record["i"], (-1,))[0] == number:
-                terminal.resize(*RESIZED[record["i"]][1])
-                self._settle(terminal)
+                rows, columns = RESIZED[record["i"]][1]
+                terminal.resize(rows, columns)
+                self.served.heard(f"resize?h={rows}&w={columns}")
+            before = len(terminal.seen)
             terminal.type(keys)
-        self._settle(terminal)
+            if number < len(record["typed"]) - 1:
+                self._settle(terminal, before)
+
+    def _wait_for_prompt(self, record: Record, terminal: Any) -> None:
+        """Wait until a session can be typed in; one that is joined later prints nothing by itself."""
+        if record["argv"][1] == "attach":
+            self.served.heard("/attach")
+            self.served.heard("/resize")
+        else:
+            self._settle(terminal, 0)
 
     @staticmethod
     def _close(terminal: Any) -> tuple[str, str, int]:
@@ -264,22 +276,17 @@ class Replay:
         return terminal.seen, "", code
 
     @staticmethod
-    def _settle(terminal: Any) -> None:
-        """Wait for the next prompt; where none comes, until nothing has been printed for a while."""
-        start, quiet, before = time.monotonic(), time.monotonic(), len(terminal.seen)
-        while time.monotonic() - quiet < (0.2 if terminal.seen.rstrip("\x1b[J6n").endswith("/ # ") else 2.0):
-            length = len(terminal.seen)
-            if not terminal.read(0.05) or time.monotonic() - start > 30:
-                return
-            if len(terminal.seen) != length:
-                quiet = time.monotonic()
-            if len(terminal.seen) == before and time.monotonic() - start > 1.0:
-                return
+    def _settle(terminal: Any, before: int, limit: float = 60.0) -> None:
+        """Wait for the next prompt."""
+        until = time.monotonic() + limit
+        while not terminal.seen[before:].rstrip("\x1b[J6n").endswith("/ # "):
+            assert time.monotonic() < until, f"no prompt after {terminal.seen!r}"
+            assert terminal.read(), f"ended after {terminal.seen!r}"
 
     def _interrupted(self, record: Record, argv: list[str]) -> tuple[str, str, int]:
         process = self.served.start(*argv[1:], node=record["node"], stderr=subprocess.PIPE)
-        time.sleep(0.5)
-        number = signal.SIGTERM if record["exit"] == 143 else signal.SIGINT
-        os.kill(process.pid, number)
-        out, err = process.communicate(timeout=20)
-        return out.decode(errors="replace"), err.decode(errors="replace"), process.returncode
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        return (first + out).decode(errors="replace"), err.decode(errors="replace"), process.returncode
