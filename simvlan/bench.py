@@ -33,8 +33,7 @@ LEAST_S = 0.3
 def table(seed: int = 0) -> Table:
     """Measure every engine there is; a row each."""
     return Table(
-        {"engine": name, "frames/CPU s": round(rate), "ns/frame": round(1e9 / rate, 1)}
-        for name, rate in _rates(seed)
+        {"engine": name, "frames/CPU s": round(rate), "ns/frame": round(1e9 / rate, 1)} for name, rate in _rates(seed)
     )
 
 

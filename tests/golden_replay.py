@@ -9,25 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from simvlan.lab import Lab
+from simvlan.oracle.agreement import PROBE_MASKS, tidy_text
 from simvlan.tools.program import call
 
 GOLDEN = Path(__file__).parent / "golden" / "iproute2"
-MASKS = [
-    (re.compile(r"time=[0-9.]+ ms"), "time=T ms"),
-    (re.compile(r"time [0-9]+ms"), "time Tms"),
-    (re.compile(r"= [0-9.]+/[0-9.]+/[0-9.]+/[0-9.]+ ms"), "= T/T/T/T ms"),
-    (re.compile(r"ipg/ewma [0-9.]+/[0-9.]+ ms"), "ipg/ewma T/T ms"),
-    (re.compile(r"  [0-9]+\.[0-9]{3} ?ms"), "  T ms"),
-    (re.compile(r"ident=[0-9]+"), "ident=N"),
-    (re.compile(r"Usage.*", re.DOTALL), "Usage"),  # ours are in our own words
-]
+USAGE = re.compile(r"Usage.*", re.DOTALL)
 
 
 def masked(text: str) -> str:
-    """Hide durations and identifiers."""
-    for pattern, instead in MASKS:
-        text = pattern.sub(instead, text)
-    return text
+    """Hide durations and identifiers, and usage texts: ours are in our own words."""
+    return USAGE.sub("Usage", tidy_text(text, PROBE_MASKS))
 
 
 def records(file: str, script: str) -> list[dict[str, Any]]:

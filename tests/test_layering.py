@@ -26,7 +26,7 @@ LAYERS = [
     {"diagnose", "explain", "fill", "matrix", "plot", "lab"},
     {"docker"},
     {"oracle", "bench", "sweep"},
-    {"cli", "__main__", "pytest_plugin"},
+    {"arguments", "cli", "__main__", "pytest_plugin"},
 ]
 """Lower layers first; a module may import its own layer and those above it in this list."""
 

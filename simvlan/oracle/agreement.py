@@ -177,26 +177,29 @@ def ipvlan_l3(side: Observation) -> frozenset[str]:
 
 # -- answers and output -----------------------------------------------------------------------------------------------
 
-TEXT_MASKS = (
+PROBE_MASKS = (
     (re.compile(r"time=[0-9.]+ ms"), "time=T ms"),
     (re.compile(r"time [0-9]+ms"), "time Tms"),
     (re.compile(r"= [0-9.]+/[0-9.]+/[0-9.]+/[0-9.]+ ms"), "= T/T/T/T ms"),
     (re.compile(r", ipg/ewma [0-9.]+/[0-9.]+ ms"), ""),
-    (re.compile(r", pipe \d+"), ""),
-    (re.compile(r"  [0-9]+\.[0-9]{3} ?ms"), "  T ms"),
-    (re.compile(r" {2}[0-9]+\.[0-9]{3}ms"), "  T ms"),
+    (re.compile(r" {2}[0-9]+\.[0-9]{3} ?ms"), "  T ms"),
     (re.compile(r"\bident=[0-9]+"), "ident=N"),
+)
+"""Durations and identifiers in what ping, arping and traceroute print."""
+TEXT_MASKS = (
+    *PROBE_MASKS,
+    (re.compile(r", pipe \d+"), ""),
     (re.compile(r"\bid [0-9]+, "), "id N, "),
     (re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.MULTILINE), "T "),
     (re.compile(r"\bexpires \d+sec"), "expires N"),
     (re.compile(r'("?\w*(?:_timer|_interval)"?:?) *[\d.]+'), r"\1 N"),
 )
-"""Durations, identifiers and the like in what tools print."""
+"""What else differs between any two runs of one kernel."""
 
 
-def tidy_text(text: str) -> str:
+def tidy_text(text: str, masks: Iterable[tuple[re.Pattern[str], str]] = TEXT_MASKS) -> str:
     """Output without what differs between any two runs of one kernel."""
-    for pattern, instead in TEXT_MASKS:
+    for pattern, instead in masks:
         text = pattern.sub(instead, text)
     return text
 

@@ -373,5 +373,3 @@ def touch(proc: Proc) -> int:
             proc.write_err(f"{proc.name}: {verb}{named}: {error.strerror}\n")
             status = 1
     return status
-
-
