@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ANNOUNCED = frozenset({Event.MTU, Event.MAC, Event.FEATURES})
 """Changes that rtnetlink tells by itself (rtnetlink_event)."""
 
+UNSIGNED = 0xFFFF_FFFF
+
 
 class Lifecycle:
     """The control half of a network."""
@@ -98,6 +100,7 @@ class Lifecycle:
         ns = dev.netns
         ns.devices = {(name if d is dev else n): d for n, d in ns.devices.items()}
         dev.name = name
+        ns.stack.addresses_of.renamed(dev)
         self.announce(dev)
 
     def notify(self, dev: Device, event: Event) -> None:
@@ -186,8 +189,8 @@ class Lifecycle:
     # -- addresses and sizes ----------------------------------------------------------------------------------------
 
     def set_mtu(self, dev: Device, mtu: int) -> None:
-        """Change the MTU (dev_set_mtu)."""
-        if dev.mtu != mtu:
+        """Change the MTU, unless it is out of the device's bounds (dev_set_mtu)."""
+        if dev.mtu != mtu and dev.takes_mtu(mtu):
             dev.mtu = mtu
             dev.on_mtu(self)  # type: ignore[arg-type]
             self.notify(dev, Event.MTU)
@@ -215,16 +218,16 @@ class Lifecycle:
     def _promiscuity(self, dev: Device, delta: int) -> None:
         """Add to the promiscuity count; the driver hears of the first and the last (__dev_set_promiscuity)."""
         before = dev.promiscuity > 0
-        dev.promiscuity += delta
+        dev.promiscuity = counted(dev.promiscuity, delta)
         if (dev.promiscuity > 0) != before:
-            dev.on_rx_flags(self, delta, 0)  # type: ignore[arg-type]
+            dev.on_rx_flags(self, -1 if before else 1, 0)  # type: ignore[arg-type]
 
     def allmulti(self, dev: Device, delta: int) -> None:
         """Add to the allmulti count (dev_set_allmulti)."""
         before = dev.allmulti > 0
-        dev.allmulti += delta
+        dev.allmulti = counted(dev.allmulti, delta)
         if (dev.allmulti > 0) != before:
-            dev.on_rx_flags(self, 0, delta)  # type: ignore[arg-type]
+            dev.on_rx_flags(self, 0, -1 if before else 1)  # type: ignore[arg-type]
 
     def uc_add(self, dev: Device, mac: int) -> None:
         """Add a secondary unicast address (dev_uc_add)."""
@@ -267,6 +270,12 @@ class Lifecycle:
             table[mac] = left
             return False
         return table.pop(mac, None) is not None
+
+
+def counted(count: int, delta: int) -> int:
+    """A count after one more or less: under zero it goes round to the largest number, from where it does not rise."""
+    after = count + delta & UNSIGNED
+    return after or (count if delta > 0 else 0)
 
 
 def _tso_max_size(dev: Device) -> int:

@@ -320,6 +320,10 @@ class Device:
         if not is_valid_ether_addr(mac):
             raise RtnlError(EADDRNOTAVAIL, None, self.path)
 
+    def takes_mtu(self, mtu: int) -> bool:
+        """Whether an MTU lies within the device's bounds (dev_validate_mtu); a largest one of 0 is none."""
+        return self.min_mtu <= mtu and (not self.max_mtu or mtu <= self.max_mtu)
+
     def check_mtu(self, kernel: Kernel, mtu: int) -> None:
         """Refuse a new MTU that lies within min_mtu..max_mtu, by raising RtnlError (ndo_change_mtu)."""
 

@@ -173,8 +173,10 @@ class Macvlan(Device):
             kernel.set_mac(self.lower, self.mac)
 
     def follow_mac(self, kernel: Kernel) -> None:
-        """The lower device's address changed: a passthru macvlan shares it (macvlan_sync_address)."""
-        kernel.set_mac(self, self.lower.mac)
+        """The lower device's address changed: a passthru macvlan shares it, and tells nobody (macvlan_sync_address)."""
+        old, self.mac = self.mac, self.lower.mac
+        if old != self.mac:
+            self.on_mac(kernel, old)
         if not self.port.addr_change:
             self.port.perm_mac = self.lower.mac
         self.port.addr_change = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EADDRNOTAVAIL, EEXIST, EINVAL, ERANGE
+from errno import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, ERANGE
 from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def address_add(net: Network, dev: Device, address: Ifaddr | str) -> None:
     """Give a device an address (`ip address add`), as a record or as "10.0.0.1/24"."""
     ifa = _read(address) if isinstance(address, str) else address
-    _validate(ifa)
+    _validate(dev, ifa)
     if _matching(dev, ifa) is not None:
         raise RtnlError(EEXIST, None, dev.path)
     _insert(net, dev, ifa)
@@ -26,7 +26,7 @@ def address_add(net: Network, dev: Device, address: Ifaddr | str) -> None:
 
 def address_replace(net: Network, dev: Device, ifa: Ifaddr) -> None:
     """Give a device an address, or the one it has new lifetimes and flags (`ip address replace`)."""
-    _validate(ifa)
+    _validate(dev, ifa)
     found = _matching(dev, ifa)
     if found is None:
         _insert(net, dev, ifa)
@@ -76,9 +76,11 @@ def _read(text: str) -> Ifaddr:
     return Ifaddr(value, int(plen or 32), scope=HOST if is_loopback(value) else UNIVERSE)
 
 
-def _validate(ifa: Ifaddr) -> None:
+def _validate(dev: Device, ifa: Ifaddr) -> None:
     if not 0 <= ifa.prefixlen <= 32:
         raise RtnlError(EINVAL, "ipv4: Invalid prefix length.")
+    if dev in dev.netns.stack.without_ip:
+        raise RtnlError(ENOBUFS, None, dev.path)
     if len(ifa.label.encode()) >= IFNAMSIZ:
         raise RtnlError(ERANGE, "Attribute failed policy validation.")
     if ifa.valid_lft == 0 or (ifa.valid_lft or 1 << 40) < (ifa.preferred_lft or 0):

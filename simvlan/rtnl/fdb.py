@@ -162,8 +162,8 @@ def fdb_del(
 def _bridge_del(bridge: Bridge, port: BridgePort | None, mac: int, vid: int) -> None:
     """Delete from one VLAN, or from VLAN 0 and every VLAN of the port (br_fdb_delete)."""
     group = port.vlans if port else bridge.vlan_group
-    if vid and vid not in group.vids:
-        raise RtnlError(EINVAL)
+    if vid and vid not in group.vids and (port or not any(vid in each.vlans.vids for each in bridge.ports)):
+        raise RtnlError(EINVAL)  # the bridge's group has what any port is in (br_vlan_find)
     found = False
     for number in (vid,) if vid else (0, *sorted(group.vids)):
         entry = bridge.fdb.find(mac, number)

@@ -70,6 +70,8 @@ def _put(net: Network, dev: Device, ip: int, mac: int | None, state: int, extras
     entry: Neighbour | None = table.get(dev, ip)
     if mac is None and state & VALID and not (entry is not None and entry.valid) and not extras.get("use"):
         raise RtnlError(EINVAL, "No link layer address given.", dev.path)
+    if dev in dev.netns.stack.without_ip:
+        raise RtnlError(EINVAL, None, dev.path)
     entry = table.ensure(dev, ip)
     if entry is None:
         raise RtnlError(ENOBUFS, None, dev.path)

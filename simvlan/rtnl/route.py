@@ -142,7 +142,7 @@ def _brings(route: Route) -> bool:
 
 def _direct(stack: Stack, route: Route) -> Device:
     """Check the device of a route without gateway (fib_check_nh_nongw)."""
-    if route.dev is None:
+    if route.dev is None or route.dev in stack.without_ip:
         raise RtnlError(ENODEV)
     if not route.dev.up and route.type != fib.LOCAL:
         raise RtnlError(ENETDOWN, "Device for nexthop is not up.")

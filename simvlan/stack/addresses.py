@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from simvlan.stack.netstack import Stack
 
 SECOND = 1_000_000_000
+LONGEST_NAME = 15
+LEAST_MTU = 68
+"""What IPv4 needs of a device (inetdev_valid_mtu)."""
 
 
 class Addresses:
@@ -165,7 +168,7 @@ class Addresses:
     def device_up(self, dev: Device) -> None:
         """A device came up: lo gets its address, subnets get their routes, groups are heard, addresses announced."""
         stack = self.stack
-        if dev.mtu < 68:
+        if dev.mtu < LEAST_MTU:
             return
         indev = stack.indev(dev)
         if not dev.kind and not indev.addresses:
@@ -187,6 +190,13 @@ class Addresses:
         self.stack.flush_routes(doomed)
         if everything:
             self.stack.neigh.forget_device(dev)
+
+    def renamed(self, dev: Device) -> None:
+        """Labels follow the name: the first is the name, the others keep or get a suffix (inetdev_changename)."""
+        for number, ifa in enumerate(self.stack.addresses(dev), 1):
+            _, colon, suffix = ifa.label.partition(":")
+            alias = "" if number == 1 else f":{suffix}" if colon else f":{number}"
+            ifa.label = dev.name[: LONGEST_NAME - len(alias)] + alias
 
     def purge(self, dev: Device) -> None:
         """Take every address away (inetdev_destroy)."""

@@ -74,6 +74,8 @@ class Arp:
     def process(self, dev: Device, frame: Frame, arp: Message, why: Why, enqueued: bool) -> Drop | None:
         """Answer or learn (arp_process)."""
         stack = self.stack
+        if dev in stack.without_ip:
+            return Drop.IP_INADDRERRORS
         indev = stack.indev(dev)
         if is_multicast(arp.tip) or (is_loopback(arp.tip) and not stack.either(indev, "route_localnet")):
             return Drop.ARP_NOT_UNICAST

@@ -59,6 +59,12 @@ class Igmp:
             if timer is not None:
                 timer.cancel()
 
+    def destroy(self, dev: Device) -> None:
+        """A device loses IPv4: what it heard it hears no more (ip_mc_destroy_dev)."""
+        if dev.up:
+            self.down(dev)
+        self.stack.indev(dev).groups.clear()
+
     def join(self, dev: Device, group: int) -> None:
         """Add a membership (ip_mc_inc_group)."""
         groups = self.stack.indev(dev).groups

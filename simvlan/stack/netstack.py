@@ -13,7 +13,7 @@ from simvlan.devices.device import Device, Event
 from simvlan.errors import RtnlError
 from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
 from simvlan.stack import fib, tcp
-from simvlan.stack.addresses import Addresses
+from simvlan.stack.addresses import LEAST_MTU, Addresses
 from simvlan.stack.arp import Arp
 from simvlan.stack.fib import Fib, Flow
 from simvlan.stack.forward import Forward
@@ -43,6 +43,8 @@ class Stack:
         self.netns = netns
         self.kernel = kernel
         self.indevs: dict[Device, InDevice] = {}
+        self.without_ip: set[Device] = set()
+        """Devices whose MTU became too small for IPv4."""
         self.conf_all = Conf(CONF_DEFAULTS)
         self.conf_default = Conf({**CONF_DEFAULTS, **CONF_DEFAULT_ONLY})
         self.neigh_default = Conf(NEIGH_DEFAULTS)
@@ -127,14 +129,20 @@ class Stack:
 
     def device_added(self, dev: Device) -> None:
         """A device appears in the namespace (inetdev_init)."""
+        self.without_ip.discard(dev)
         if dev not in self.indevs:
-            seed = f"{self.kernel.seed}/stack/{self.netns.name}/{dev.name}"
-            self.indevs[dev] = InDevice(dev, self.conf_default, self.neigh_default, seed)
+            self.indevs[dev] = self._fresh(dev)
+
+    def _fresh(self, dev: Device) -> InDevice:
+        seed = f"{self.kernel.seed}/stack/{self.netns.name}/{dev.name}"
+        return InDevice(dev, self.conf_default, self.neigh_default, seed)
 
     def indev(self, dev: Device) -> InDevice:
-        """The IPv4 side of a device."""
+        """The IPv4 side of a device; an empty one, kept nowhere, for a device without."""
         found = self.indevs.get(dev)
         if found is None:
+            if dev in self.without_ip:
+                return self._fresh(dev)
             self.device_added(dev)
             found = self.indevs[dev]
         return found
@@ -157,12 +165,27 @@ class Stack:
             self.announce(dev)
         elif event is Event.MTU:
             self.pmtu.flush()
-            if dev.mtu < 68:
-                self.addresses_of.purge(dev)
+            self._follow_mtu(dev)
         elif event in (Event.UNREGISTER, Event.MOVED):
-            self.addresses_of.purge(dev)
-            self.neigh.forget_device(dev)
-            self.indevs.pop(dev, None)
+            self._device_gone(dev)
+            self.without_ip.discard(dev)
+
+    def _follow_mtu(self, dev: Device) -> None:
+        """Under 68 octets there is no IPv4: addresses, groups and settings go, and come back empty (inetdev_event)."""
+        if dev.mtu < LEAST_MTU and dev not in self.without_ip:
+            self.igmp.destroy(dev)
+            self._device_gone(dev)
+            self.without_ip.add(dev)
+        elif dev.mtu >= LEAST_MTU and dev in self.without_ip:
+            self.device_added(dev)
+            if dev.up:
+                self.igmp.up(dev)
+
+    def _device_gone(self, dev: Device) -> None:
+        """No IPv4 on a device any more (inetdev_destroy)."""
+        self.addresses_of.purge(dev)
+        self.neigh.forget_device(dev)
+        self.indevs.pop(dev, None)
 
     def announce(self, dev: Device) -> None:
         """Send gratuitous ARP for each address where arp_notify asks for it."""

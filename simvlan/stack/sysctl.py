@@ -71,7 +71,9 @@ class Sysctls:
 
     def every(self) -> Iterator[Key]:
         """Every key there is, in the order of a listing."""
-        places = ["all", "default", *sorted(self.stack.netns.devices)]
+        stack = self.stack
+        there = (name for name, dev in stack.netns.devices.items() if dev not in stack.without_ip)
+        places = ["all", "default", *sorted(there)]
         yield from self._settings_and_conf(sorted(places))
         for place in sorted(p for p in places if p != "all" and (p != "default" or self._first())):
             for name in _NEIGH_KEYS:
@@ -80,7 +82,9 @@ class Sysctls:
             yield ("net", "ipv6", "conf", place, "disable_ipv6")
 
     def part(self, device: str | None) -> Iterator[Key]:
-        """Every key of one device; with None, every key of no device."""
+        """Every key of one device, none where it has lost IPv4; with None, every key of no device."""
+        if device is not None and self.stack.netns.devices.get(device) in self.stack.without_ip:
+            return
         if device is None:
             yield from self._settings_and_conf(["all", "default"])
         else:
@@ -131,7 +135,7 @@ class Sysctls:
 
     def _indev(self, place: str) -> InDevice:
         device = self.stack.netns.devices.get(place)
-        if device is None:
+        if device is None or device in self.stack.without_ip:
             raise RtnlError(ENOENT)
         return self.stack.indev(device)
 
