@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ANNOUNCED = frozenset({Event.MTU, Event.MAC, Event.FEATURES})
 """Changes that rtnetlink tells by itself (rtnetlink_event)."""
 
-UNSIGNED = 0xFFFF_FFFF
+LARGEST = 0xFFFF_FFFF
 
 
 class Lifecycle:
@@ -111,6 +111,7 @@ class Lifecycle:
         if event in ANNOUNCED:
             self.announce(dev)
         dev.netns.stack.device_event(dev, event)
+        dev.on_event(self, event)  # type: ignore[arg-type]
         if dev.rx_handler is not None:
             dev.rx_handler.on_event(self, dev, event)
         for upper in tuple(dev.uppers):
@@ -274,7 +275,7 @@ class Lifecycle:
 
 def counted(count: int, delta: int) -> int:
     """A count after one more or less: under zero it goes round to the largest number, from where it does not rise."""
-    after = count + delta & UNSIGNED
+    after = count + delta & LARGEST
     return after or (count if delta > 0 else 0)
 
 

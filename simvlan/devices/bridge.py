@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from simvlan.clock import SECOND
-from simvlan.devices import bridge_arp, bridge_bpdu, bridge_ports
+from simvlan.devices import bridge_arp, bridge_bpdu, bridge_ports, vlan_binding
 from simvlan.devices.bridge_fdb import Fdb, FdbEntry, fdb_text
 from simvlan.devices.bridge_mcast import Snooping
 from simvlan.devices.bridge_port import BridgePort
@@ -43,6 +43,7 @@ class Bridge(Device):
     __slots__ = (
         "ageing_time",
         "answers_arp",
+        "binding",
         "fdb",
         "features",
         "group_address",
@@ -71,6 +72,8 @@ class Bridge(Device):
         self.kernel = kernel
         self.features = (True, True)
         """Whether tx-gso-robust and tx-fcoe-segmentation are among its features: ports can take them away."""
+        self.binding = False
+        """Whether it looks after the carriers of bound VLANs above it (BROPT_VLAN_BRIDGE_BINDING)."""
         self.mtu_by_user = False
         """An MTU set by hand no longer follows the ports (BROPT_MTU_SET_BY_USER)."""
         self.ports: list[BridgePort] = []
@@ -391,6 +394,11 @@ class Bridge(Device):
         self.fdb.stop_sweeps()
         self.mcast.stop()
         self.flush()
+
+    def on_event(self, kernel: Kernel, event: Event) -> None:
+        """Tell the VLANs that are bound to the ports (br_vlan_bridge_event)."""
+        if event in (Event.UP, Event.CHANGE):
+            vlan_binding.bridge_changed(self)
 
     def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
         """Promiscuity decides what comes up and what the ports must hear (br_dev_change_rx_flags)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simvlan.devices import vlan
+from simvlan.devices import vlan_binding
 from simvlan.devices.bridge_port import BridgePort
 from simvlan.devices.bridge_stp_port import State, port_cost
 from simvlan.devices.device import Device, Event
@@ -64,6 +64,7 @@ def remove(bridge: Bridge, port: BridgePort) -> None:
     bridge.ports.remove(port)
     for vid in list(port.vlans.vids):
         port.vlans.remove(vid)
+        vlan_binding.vlans_changed(bridge, vid)
     bridge.fdb.delete_by_port(port, everything=True)
     manage_promisc(bridge)
     dev.rx_handler = None
@@ -74,7 +75,6 @@ def remove(bridge: Bridge, port: BridgePort) -> None:
     limit_segments(bridge)
     recalculate_mac(bridge)
     update_features(bridge)
-    vlan.follow_ports(kernel, bridge)
     bridge.refresh()
     bridge.flush()
 
@@ -85,7 +85,8 @@ def add_vlan(bridge: Bridge, port: BridgePort | None, vid: int, pvid: bool, unta
     if vid not in group.vids:
         bridge.fdb.add_local(port, port.dev.mac if port else bridge.mac, vid)
     group.set(vid, pvid, untagged)
-    vlan.follow_ports(bridge.kernel, bridge)
+    if port:
+        vlan_binding.vlans_changed(bridge, vid)
 
 
 def delete_vlan(bridge: Bridge, port: BridgePort | None, vid: int) -> None:
@@ -96,7 +97,8 @@ def delete_vlan(bridge: Bridge, port: BridgePort | None, vid: int) -> None:
     bridge.fdb.find_delete_local(port, port.dev.mac if port else bridge.mac, vid)
     bridge.fdb.delete_by_port(port, vid)
     group.remove(vid)
-    vlan.follow_ports(bridge.kernel, bridge)
+    if port:
+        vlan_binding.vlans_changed(bridge, vid)
 
 
 # -- promiscuity ----------------------------------------------------------------------------------------------------
@@ -193,7 +195,8 @@ def on_port_event(bridge: Bridge, port: BridgePort, event: Event) -> None:
             bridge.stp.enable_port(port)
     elif event is Event.CHANGE:
         check_carrier(bridge, port)
-    vlan.follow_ports(bridge.kernel, bridge)
+    if event in (Event.CHANGE, Event.DOWN, Event.UP):
+        vlan_binding.port_changed(bridge, port)
     bridge.flush()
 
 

@@ -350,6 +350,9 @@ class Device:
     def on_mtu(self, kernel: Kernel) -> None:
         """React to this device's own MTU having changed, before anybody else hears of it (ndo_change_mtu)."""
 
+    def on_event(self, kernel: Kernel, event: Event) -> None:
+        """React to what the others are told of this device (its own driver in the notifier chain)."""
+
     def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
         """React to a change of the lower device (notifier chain)."""
 

@@ -6,10 +6,9 @@ Tables: `lower.vlans` (tag ethertype and VID -> device), the ingress map (PCP ->
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
+from simvlan.devices import vlan_binding
 from simvlan.devices.device import Device, Event, Kernel
 from simvlan.devices.registration import VlanTable
 from simvlan.errors import RtnlError
@@ -61,7 +60,6 @@ class Vlan(Device):
     unicast_filter = True
     min_mtu = 0
     __slots__ = (
-        "binds",
         "bridge_binding",
         "egress",
         "gvrp",
@@ -88,8 +86,6 @@ class Vlan(Device):
         """The feature when last told of."""
         self.reorder_hdr = True
         self.gvrp = self.mvrp = self.loose_binding = self.bridge_binding = False
-        self.binds = False
-        """Bound to a bridge that therefore keeps the carrier of its bound VLANs (BROPT_VLAN_BRIDGE_BINDING)."""
         self.ingress: dict[int, int] = {}
         """PCP -> priority, only what was set to other than 0."""
         self.egress: dict[int, int] = {}
@@ -223,9 +219,8 @@ class Vlan(Device):
         lower.vlans.pop(self.tag, None)
         lower.uppers.remove(self)
         kernel.announce(lower)
-        if self.bridge_binding:
-            self.binds = False
-            _keep_binding(lower)
+        if self.bridge_binding and lower.kind == "bridge":
+            vlan_binding.unlinked(lower)  # type: ignore[arg-type]
         if not lower.vlans:
             table, lower.vlans = lower.vlans, None
             table.close(kernel, lower)
@@ -239,15 +234,9 @@ class Vlan(Device):
             reaction(self, kernel)
 
     def _follow_carrier(self, kernel: Kernel) -> None:
+        """Have a carrier with the lower device, unless bound to ports of a bridge (vlan_stacked_transfer_operstate)."""
         if not self.bridge_binding:
             kernel.set_carrier(self, self.lower.carrier)
-        else:
-            follow_ports(kernel, self.lower)
-
-    def follow_ports(self, kernel: Kernel, ports: Sequence[Any]) -> None:
-        """Have a carrier while a port in this VLAN has one (br_vlan_set_vlan_dev_state)."""
-        live = any(self.vid in port.vlans.vids and port.dev.running for port in ports)
-        kernel.set_carrier(self, self.lower.carrier and live)
 
     def _lower_up(self, kernel: Kernel) -> None:
         """Every VLAN comes up with its lower device, even one that was taken down by hand."""
@@ -308,24 +297,6 @@ _REACTIONS = {
 }
 
 
-def follow_ports(kernel: Kernel, bridge: Device) -> None:
-    """Let VLANs with bridge_binding follow the ports of their bridge (br_vlan_set_all_vlan_dev_state).
-
-    To be called when a port's carrier, state or VLANs change. On any other device such VLANs never get a carrier.
-    """
-    bound = [v for v in (bridge.vlans or {}).values() if v.bridge_binding]
-    if any(vlan.binds for vlan in (bridge.vlans or {}).values()):
-        for vlan in bound:
-            vlan.follow_ports(kernel, getattr(bridge, "ports", ()))
-
-
-def _keep_binding(bridge: Device) -> None:
-    """A bound VLAN went: the bridge goes on as long as any is left (br_vlan_upper_change)."""
-    vlans = list((bridge.vlans or {}).values())
-    for vlan in vlans:
-        vlan.binds = vlan.bridge_binding
-
-
 def attach(kernel: Kernel, vlan: Vlan) -> None:
     """Put a new device into its lower device's table (register_vlan_dev)."""
     lower = vlan.lower
@@ -335,6 +306,5 @@ def attach(kernel: Kernel, vlan: Vlan) -> None:
     lower.uppers.append(vlan)
     kernel.announce(lower)
     if vlan.bridge_binding and lower.kind == "bridge":
-        vlan.binds = True
-        follow_ports(kernel, lower)
+        vlan_binding.linked(lower, vlan)  # type: ignore[arg-type]
     kernel.fire(vlan)

@@ -7,7 +7,7 @@ macaddr_mode ("add", "del", "set", "flush") with macaddr (one MAC) or macaddr_da
 from __future__ import annotations
 
 from collections.abc import Mapping
-from errno import EADDRNOTAVAIL, EBUSY, EINVAL
+from errno import EADDRNOTAVAIL, EBUSY, EINVAL, EOVERFLOW
 from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device
@@ -15,6 +15,7 @@ from simvlan.devices.macvlan import MODES, Macvlan, attach, port_of
 from simvlan.devices.macvlan_port import PASSTHRU, SOURCE, MacvlanPort, bucket_of
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import is_valid_ether_addr, mac_text, parse_mac
+from simvlan.lifecycle import LARGEST
 from simvlan.rtnl.basic import check_address, check_mtu_range
 from simvlan.rtnl.spec import LinkSpec
 from simvlan.rtnl.stacking import check_level
@@ -124,6 +125,8 @@ def _change_promisc(net: Network, dev: Macvlan, info: Mapping[str, Any]) -> None
     if dev.port.passthru and "flags" in info:
         wanted = "nopromisc" in info["flags"]
         if wanted != dev.nopromisc:
+            if not wanted and dev.lower.promiscuity == LARGEST:
+                raise RtnlError(EOVERFLOW)
             net.promiscuity(dev.lower, -1 if wanted else 1)
 
 

@@ -1,4 +1,4 @@
-# A passthru macvlan comes up without handing allmulti down, and leaves its bridge taking it back: the count goes round.
+# Who takes back what it never gave: counts of allmulti and promiscuity go round, and rise no more from the largest number.
 ip netns add n1
 ip -n n1 link add v1 address 02:00:00:00:00:10 type veth peer name w1 address 02:00:00:00:00:20
 ip -n n1 link add link v1 name m1 address 02:00:00:00:00:10 type macvlan mode passthru
@@ -21,3 +21,22 @@ ip -n n1 -d -j link show
 ip -n n1 link set v1 allmulticast on
 ip -n n1 link set m2 allmulticast on
 ip -n n1 -d -j link show
+ip netns add n3
+ip -n n3 link add v1 address 02:00:00:00:00:10 type veth peer name w1 address 02:00:00:00:00:20
+ip -n n3 link add link v1 name m1 address 02:00:00:00:00:10 type macvlan mode passthru
+ip -n n3 link set v1 up
+ip -n n3 link set w1 up
+ip -n n3 link set m1 up
+sleep 3.2
+ip -n n3 link set m1 down
+ip -n n3 link set m1 type macvlan mode passthru nopromisc
+ip -n n3 -d -j link show dev v1
+ip -n n3 link set m1 up
+sleep 3.2
+ip -n n3 link set m1 type macvlan mode passthru nodst
+ip -n n3 -d -j link show dev v1
+ip -n n3 -d -j link show dev m1
+ip -n n3 link set v1 promisc on
+ip -n n3 -d -j link show dev v1
+ip -n n3 link set v1 promisc off
+ip -n n3 -d -j link show dev v1
