@@ -176,6 +176,19 @@ def hasty(shell: Shell) -> None:
     link_set(shell.network, device(shell, "br0"), info={"forward_delay": 100})
 
 
+def narrow(shell: Shell) -> Any:
+    """A VLAN device that lost IPv4 with its MTU (scenario found-mtu-without-ip)."""
+    shell.ok("ip link add q link d1 type vlan id 5", "ip link set q mtu 60")
+    return device(shell, "q")
+
+
+def taken_twice(shell: Shell) -> None:
+    """dev_set_promiscuity: what was taken back while down cannot be given again (scenario found-counts-round)."""
+    shell.ok("ip link add m link d1 type macvlan mode passthru")
+    for flag in ("nopromisc", "nodst"):
+        link_set(shell.network, device(shell, "m"), info={"flags": [flag]})
+
+
 def add(shell: Shell, kind: str, **info: object) -> None:
     """Make a device on d0."""
     link_add(shell.network, shell.network.netns[""], LinkSpec(kind, "x", link=device(shell, "d0"), info=info))
@@ -216,6 +229,9 @@ BY_OPERATION: dict[str, tuple[Callable[[Shell], object], str, str | None]] = {
     "address lifetimes": (lambda s: address_add(s.network, device(s, "d0"), Ifaddr(1 << 24, 24, valid_lft=5,
                                                 preferred_lft=9)), "EINVAL", "ipv4: Invalid address lifetimes."),
     "neighbours": (crowded, "ENOBUFS", None),
+    "an address without IPv4": (lambda s: address_add(s.network, narrow(s), "10.0.9.1/24"), "ENOBUFS", None),
+    "a neighbour without IPv4": (lambda s: neigh_add(s.network, narrow(s), parse_ip("10.0.9.1"), 9), "EINVAL", None),
+    "promiscuity": (taken_twice, "EOVERFLOW", None),
     "vlan range backwards": (lambda s: vlan_add(s.network, device(s, "p0"), 9, vid_end=7), "EINVAL",
                              "bridge: End vlan id is less than or equal to start vlan id."),
     "vlan range as pvid": (lambda s: vlan_add(s.network, device(s, "p0"), 7, vid_end=9, pvid=True), "EINVAL",
