@@ -184,9 +184,9 @@ def narrow(shell: Shell) -> Any:
 
 def taken_twice(shell: Shell) -> None:
     """dev_set_promiscuity: what was taken back while down cannot be given again (scenario found-counts-round)."""
-    shell.ok("ip link add m link d1 type macvlan mode passthru")
+    shell.ok("ip link add mv9 link d1 type macvlan mode passthru")
     for flag in ("nopromisc", "nodst"):
-        link_set(shell.network, device(shell, "m"), info={"flags": [flag]})
+        link_set(shell.network, device(shell, "mv9"), info={"flags": [flag]})
 
 
 def add(shell: Shell, kind: str, **info: object) -> None:
