@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +28,7 @@ def served() -> Iterator[Served]:
 
 def connect(served: Served) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(20)
+    sock.settimeout(120)
     sock.connect(str(served.socket()))
     return sock
 
@@ -201,43 +200,6 @@ def test_a_client_that_leaves_in_the_middle(served: Served, box: str) -> None:
         time.sleep(0.05)
     assert not served.world.sockets.waiting
     assert ask(served, "GET", f"/exec/{ident}/json")[1]["Running"] is True
-
-
-def test_a_hundred_clients(served: Served) -> None:
-    """A hundred at once attach, exec and ping for a minute of the lab; not an octet is lost."""
-    body: dict[str, Any] = {"Name": "many", "Driver": "macvlan", "IPAM": {"Config": [{"Subnet": "10.44.0.0/16"}]}}
-    assert ask(served, "POST", "/networks/create", body)[0] == 201
-    body = {"Image": "alpine", "Cmd": ["cat"], "OpenStdin": True, "HostConfig": {"NetworkMode": "many"}}
-    for number in range(10):
-        assert ask(served, "POST", f"/containers/create?name=many{number}", body)[0] == 201
-        assert ask(served, "POST", f"/containers/many{number}/start")[0] == 204
-    results: list[str] = []
-
-    def pings(number: int) -> None:
-        argv = ["ping", "-c", "60", f"10.44.0.{2 + number % 10 if number % 10 < 9 else 1}"]
-        sock = hijack(served, exec_of(served, f"many{number % 10}", argv))
-        said = everything(sock)
-        results.append("ok" if said.count(b"seq=") == 60 else f"ping {said[-200:]!r}")
-
-    def echoes(number: int) -> None:
-        text = bytes(f"{number}:" * 20_000, "ascii")
-        sock = hijack(served, exec_of(served, f"many{number % 10}", ["cat"], AttachStdin=True))
-        threading.Thread(target=lambda: (sock.sendall(text), sock.shutdown(socket.SHUT_WR))).start()
-        answer, found = everything(sock).partition(b"\r\n\r\n")[2], b""
-        while answer:
-            size = int.from_bytes(answer[4:8], "big")
-            found, answer = found + answer[8 : 8 + size], answer[8 + size :]
-        results.append("ok" if found == text else f"cat {len(found)} of {len(text)}")
-
-    threads = [threading.Thread(target=(pings, echoes)[n % 2], args=(n,)) for n in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert results == ["ok"] * 100
-    for number in range(10):
-        assert ask(served, "DELETE", f"/containers/many{number}?force=1")[0] == 204
-    assert ask(served, "DELETE", "/networks/many")[0] == 204
 
 
 # -- fuzz -------------------------------------------------------------------------------------------------------------

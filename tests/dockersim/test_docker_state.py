@@ -26,7 +26,7 @@ class Client:
     def __init__(self, path: Path) -> None:
         self.connection = http.client.HTTPConnection("docker")
         self.connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.connection.sock.settimeout(20)
+        self.connection.sock.settimeout(120)
         self.connection.sock.connect(str(path))
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
