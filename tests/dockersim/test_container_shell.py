@@ -81,7 +81,7 @@ def theirs(script: str) -> tuple[str, str, int]:
     assert BUSYBOX is not None
     done = subprocess.run(
         [BUSYBOX, "sh", "-c", script], env={"PATH": PATH, "HOME": "/root"}, cwd="/", capture_output=True, text=True,
-        timeout=20, check=False,
+        timeout=120, check=False,
     )  # fmt: skip
     return done.stdout, done.stderr, done.returncode
 

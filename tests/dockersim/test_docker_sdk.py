@@ -13,7 +13,7 @@ from tests.dockersim.served import serving, two_nodes
 @pytest.fixture(scope="module")
 def client() -> Iterator[docker.DockerClient]:
     with serving(two_nodes(), ["node-1"]) as served:
-        made = docker.DockerClient(base_url=served.host(), timeout=20)
+        made = docker.DockerClient(base_url=served.host(), timeout=120)
         yield made
         made.close()
 

@@ -125,6 +125,6 @@ def test_killed_in_the_middle(tmp_path: Path, seed: int) -> None:
 def test_one_server_a_folder(tmp_path: Path) -> None:
     with serve(tmp_path):
         command = [SIMVLAN, "serve", "--state", tmp_path / "state", "--sockets", tmp_path / "other"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 2
         assert "another engine uses this state folder" in done.stderr
