@@ -93,6 +93,7 @@ def _trace_parser(verbs: Any) -> None:
     _script(trace, args=False)
     trace.add_argument("--from", dest="source", metavar="DEV", required=True, help="the sending device, [NETNS/]DEV")
     _frame(trace)
+    trace.add_argument("--picture", metavar="FILE", help="save a ladder diagram too")
     trace.set_defaults(verb="trace")
 
 

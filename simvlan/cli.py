@@ -104,7 +104,7 @@ def trace_verb(options: argparse.Namespace) -> int:
     except (KeyError, ValueError, OSError) as error:
         return complain(f"trace: {options.source}: {error.args[0] if error.args else error}")
     print(walk.to_json() if options.json else walk.to_text())
-    return 0 if walk.deliveries else FAILED
+    return _drawn("trace", walk, options.picture) or (0 if walk.deliveries else FAILED)
 
 
 def matrix_verb(options: argparse.Namespace) -> int:
@@ -117,12 +117,20 @@ def matrix_verb(options: argparse.Namespace) -> int:
     except (KeyError, ValueError) as error:
         return complain(f"matrix: {error.args[0] if error.args else error}")
     print(matrix.to_json() if options.json else matrix.to_text())
+    return _drawn("matrix", matrix, options.picture) or (0 if matrix.complete else FAILED)
+
+
+def _drawn(verb: str, what: Any, path: str | None) -> int:
+    """Save the picture that was asked for; 2 if that cannot be."""
+    if path is None:
+        return 0
+    from simvlan.plot import save
+
     try:
-        if options.picture:
-            matrix.save(options.picture)
+        save(what.plot(), path)
     except (OSError, ValueError) as error:
-        return complain(f"matrix: {options.picture}: {getattr(error, 'strerror', None) or error}")
-    return 0 if matrix.complete else FAILED
+        return complain(f"{verb}: {path}: {getattr(error, 'strerror', None) or error}")
+    return 0
 
 
 def bench_verb(options: argparse.Namespace) -> int:

@@ -44,7 +44,23 @@ def explain(network: Network, path: str, frame: Frame) -> Walk:
     return Walk(steps.steps, dev.path, frame)
 
 
-class Walk(Trace):
+class Recording(Trace):
+    """Steps that can be drawn."""
+
+    def plot(self, title: str = "") -> Any:
+        """Return the ladder as a matplotlib figure: a line for every device, an arrow for every step."""
+        from simvlan.plot import ladder
+
+        return ladder(self, title)
+
+    def timeline(self, title: str = "") -> Any:
+        """Return a figure of when frames were where."""
+        from simvlan.plot import timeline
+
+        return timeline(self, title)
+
+
+class Walk(Recording):
     """The steps of one frame, of its copies and of the answers to it."""
 
     def __init__(self, steps: list[Step], origin: str, frame: Frame) -> None:
@@ -99,9 +115,14 @@ class Walk(Trace):
         )
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{escape(self.frame.summary())}</b> from {self.origin}: {escape(self.verdict)}</p>" + (
-            super()._repr_html_()
-        )
+        from simvlan.plot import html_picture
+
+        title = f"<p><b>{escape(self.frame.summary())}</b> from {self.origin}: {escape(self.verdict)}</p>"
+        return title + html_picture(self.plot(), "The walk, device by device") + super()._repr_html_()
+
+    def plot(self, title: str = "") -> Any:
+        """Return the ladder of the walk; without a title it says where the frame came from and how it ended."""
+        return super().plot(title or f"From {self.origin}: {self.verdict}")
 
 
 def _drop(step: Step) -> dict[str, Any]:

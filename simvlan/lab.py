@@ -30,7 +30,7 @@ from simvlan.table import Table
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
-    from simvlan.explain import Walk
+    from simvlan.explain import Recording, Walk
     from simvlan.links import Cable
     from simvlan.matrix import Matrix
 
@@ -103,11 +103,11 @@ class Lab:
         return f"<Lab: {spaces} namespaces, {sum(1 for _ in self.network.devices())} devices, t = {self.now / 1e9:g} s>"
 
     def _repr_html_(self) -> str:
-        from simvlan.plot import html_picture, topology
+        from simvlan.plot import html_picture
 
         title = f"<p>{escape(repr(self)[1:-1])}</p>"
         drawn = any(dev.kind for dev in self.network.devices())
-        picture = html_picture(topology(self), "The namespaces and what connects them") if drawn else ""
+        picture = html_picture(self.plot(), "The namespaces and what connects them") if drawn else ""
         table = self.devices()
         left = len(table) - HTML_ROWS
         more = f"<p>and {left} more: lab.devices()</p>" if left > 0 else ""
@@ -234,6 +234,25 @@ class Lab:
 
         return reach(self, None if between is None else expect.texts("between", between, "c1"))
 
+    @contextmanager
+    def record(self) -> Iterator[Recording]:
+        """Collect every step of every frame while the block runs; the recording is filled as it does."""
+        from simvlan.explain import Recording
+        from simvlan.trace import listen, unlisten
+
+        steps = Recording()
+        listen(self.network, steps.steps.append)
+        try:
+            yield steps
+        finally:
+            unlisten(self.network, steps.steps.append)
+
+    def plot(self) -> Any:
+        """Return the topology as a matplotlib figure: namespaces, devices, VLANs and what connects them."""
+        from simvlan.plot import topology
+
+        return topology(self)
+
     def fdb(self, bridge: str) -> Table:
         """Show a bridge's forwarding database (`bridge fdb show br`)."""
         dev = self._device(bridge, "bridge")
@@ -344,7 +363,8 @@ def _cable(options: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, value in options.items():
         given = expect.number(name, value)
-        made[names.get(name, name)] = round(given * SECOND) if name in ("delay", "jitter") else given
+        scale = {"delay": SECOND, "jitter": SECOND, "rate": 1}.get(name)  # 1e9 bit/s is a whole number too
+        made[names.get(name, name)] = round(given * scale) if scale else given
     return made
 
 

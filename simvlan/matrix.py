@@ -92,7 +92,7 @@ class Matrix:
         """Return the table, and under it one line per reason."""
         if not self.targets:
             return "(no namespace has an address)"
-        marks = {pair: str(number) for number, pair in enumerate(self._reasons(), 1)}
+        marks = {pair: str(number) for number, pair in enumerate(self.reasons(), 1)}
         head = ["", *(f"{name or 'root'} {address}" for name, address in self.targets)]
         lines = [
             head,
@@ -105,7 +105,8 @@ class Matrix:
     __str__ = to_text
     __repr__ = to_text
 
-    def _reasons(self) -> list[tuple[str, str]]:
+    def reasons(self) -> list[tuple[str, str]]:
+        """Return (name, sentence) of every reason there is, in the order of the cells."""
         return list(dict.fromkeys((cell.reason, cell.sentence) for cell in self.failures))
 
     def _mark(self, source: str, target: tuple[str, str], marks: dict[tuple[str, str], str]) -> str:
@@ -142,7 +143,9 @@ class Matrix:
 
     def save(self, path: str) -> None:
         """Write the heat map to a file; the ending says the format."""
-        self.plot().savefig(path, dpi=130, bbox_inches="tight")
+        from simvlan.plot import save
+
+        save(self.plot(), path)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name or 'root')}<br>{address}</th>" for name, address in self.targets)

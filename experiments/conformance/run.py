@@ -2,6 +2,7 @@
 
     python experiments/conformance/run.py [--kernel uml host] [--scenarios N] [--frames M] [--seed S ...] [--jobs J]
     python experiments/conformance/run.py --report      (from the campaigns there are, without running any)
+    python experiments/conformance/run.py --picture     (the report's tables drawn again)
 
 Each kernel and seed is one `simvlan fuzz` campaign in out/conformance/KERNEL-SEED, which an interrupted run goes on
 with. The report has the cases run and agreeing, what newer kernels do by rules of their own, and what disagrees.
@@ -23,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from simvlan.oracle import available  # noqa: E402
 from simvlan.oracle.fuzz.tally import CLASSES  # noqa: E402
+from simvlan.plot import Mark, grid, save  # noqa: E402
 
 OUT = ROOT / "out" / "conformance"
 RESULTS = ROOT / "results" / "conformance"
@@ -149,52 +151,32 @@ def _cell(cell: list[int] | None) -> str:
     return str(cell[0]) if cell[0] == cell[1] else f"**{cell[1]} of {cell[0]}**"
 
 
-def picture(found: list[dict[str, Any]], path: Path) -> None:
-    """Share of cases that agree, a panel for each kernel."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    kernels = [kernel for kernel in KERNELS if any(state["plan"]["kernel"] == kernel for state in found)]
-    tables = {kernel: cells(s for s in found if s["plan"]["kernel"] == kernel) for kernel in kernels}
-    heights = [len(devices(tables[kernel])) for kernel in kernels]
-    figure, panels = pyplot.subplots(
-        len(kernels), 1, figsize=(9.5, 1.9 * len(kernels) + 0.27 * sum(heights)), squeeze=False,
-        gridspec_kw={"height_ratios": heights}, layout="constrained",
-    )  # fmt: skip
-    for axes, kernel in zip(panels[:, 0], kernels, strict=True):
-        release = next(s["kernel_release"] for s in found if s["plan"]["kernel"] == kernel)
-        _panel(axes, tables[kernel], f"Linux {release} ({kernel})")
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+def tables(report: str) -> dict[str, list[tuple[str, list[str]]]]:
+    """The report's tables: kernel -> (device, words of its cells) from the top."""
+    found: dict[str, list[tuple[str, list[str]]]] = {}
+    for part in report.split("\n## ")[1:]:
+        rows = [[word.strip() for word in row.strip("| ").split(" | ")] for row in part.split("\n") if row[:2] == "| "]
+        named = [row for row in rows if not row[0].startswith(("---", "device"))]
+        found[part.split("\n")[0]] = [(row[0], row[1:]) for row in named]
+    return found
 
 
-def _panel(axes: Any, total: Cells, title: str) -> None:
-    rows = devices(total)
-    for y, device in enumerate(rows):
-        for x, name in enumerate(CLASSES):
-            cell = total.get((device, name))
-            if cell:
-                agrees = cell[0] == cell[1]
-                axes.add_patch(_square(x, y, "#cfe8cf" if agrees else "#f4b6a6"))
-                text = f"{cell[0]}" if agrees else f"{cell[1]}/{cell[0]}"
-                axes.text(x, y, text, ha="center", va="center", fontsize=7, color="#222222")
-    axes.set_xlim(-0.5, len(CLASSES) - 0.5)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xticks(range(len(CLASSES)), CLASSES, rotation=35, ha="left", fontsize=8)
-    axes.xaxis.tick_top()
-    axes.set_yticks(range(len(rows)), rows, fontsize=8)
-    axes.tick_params(length=0)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.set_title(f"{title}: cases that agree, by device and class of frame", fontsize=9, loc="left")
+def picture(report: str) -> Any:
+    """Draw the report's tables as one grid: light where all cases agree, dark and `37 of 38` where not."""
+    rows: list[str] = []
+    marks: dict[tuple[int, int], Mark] = {}
+    for kernel, devices_there in tables(report).items():
+        rows.append(f"Linux {' '.join(reversed(kernel.split()))}")
+        for device, words in devices_there:
+            marks |= {(len(rows), x): _mark(word) for x, word in enumerate(words) if word}
+            rows.append(device)
+    key = {"yes": "all cases agree (how many there were)", "no": "not all of them (how many did, of how many)"}
+    columns = [name.replace(" ", "\n") for name in CLASSES]
+    return grid(rows, columns, marks, title="Cases that agree, by device and class of frame", key=key)
 
 
-def _square(x: int, y: int, colour: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, facecolor=colour, edgecolor="none")
+def _mark(word: str) -> Mark:
+    return Mark("no", word.strip("*").replace(" of ", "\nof ")) if word.startswith("*") else Mark("yes", word)
 
 
 def write(found: list[dict[str, Any]]) -> None:
@@ -210,7 +192,12 @@ def write(found: list[dict[str, Any]]) -> None:
                 (RESULTS / each["script"]).write_text(script.read_text())
     (RESULTS / "README.md").write_text(markdown(found))
     (RESULTS / "manifest.json").write_text(json.dumps(manifest(found), indent=1) + "\n")
-    picture(found, RESULTS / "conformance.png")
+    draw()
+
+
+def draw() -> None:
+    """The picture of the report as it stands."""
+    save(picture((RESULTS / "README.md").read_text()), RESULTS / "conformance.png")
 
 
 def main() -> int:
@@ -223,7 +210,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--shrink-time", type=float, default=60.0)
     parser.add_argument("--report", action="store_true", help="only write the report")
+    parser.add_argument("--picture", action="store_true", help="only draw the report as it stands")
     options = parser.parse_args()
+    if options.picture:
+        draw()
+        return 0
     for kernel in () if options.report else options.kernel:
         if why := available(kernel):
             print(f"{kernel}: left out: {why}", file=sys.stderr)

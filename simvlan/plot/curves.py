@@ -1,0 +1,99 @@
+"""Measured or modelled curves: throughput, latency and the like against a parameter, with intervals.
+
+Published points are drawn hollow, with their source in the legend; what a curve is, colour, dash and marker all say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from simvlan.plot.style import MARKERS, SMALL, TEXT, TITLE, line, new_figure, widest
+
+Point = Sequence[float]
+"""(x, y), or (x, y, low, high): the interval's ends."""
+
+
+def curves(
+    series: Mapping[str, Iterable[Point]],
+    *,
+    x: str,
+    y: str,
+    title: str = "",
+    log: str = "",
+    published: Mapping[str, Iterable[Point]] | None = None,
+    note: str = "",
+) -> Any:
+    """Draw named series of points, and published points beside them.
+
+    Args:
+        series: name -> points (x, y) or (x, y, low, high); the interval is drawn as a band and bars.
+        x: what the axis is, with its unit.
+        y: the same.
+        title: above the axes.
+        log: `x`, `y` or `xy`: logarithmic axes; powers of two are labelled as such.
+        published: source -> points.
+        note: a sentence below.
+    """
+    published = published or {}
+    names = [*series, *published]
+    legend = 0.75 + widest(names, SMALL)
+    wide, high = 5.2 + legend, max(3.6, 0.9 + 0.22 * len(names))
+    figure = new_figure(wide, high)
+    axes = figure.add_axes((0.8 / wide, 0.75 / high, 4.3 / wide, (high - 1.15) / high))
+    for number, (name, points) in enumerate(series.items()):
+        _curve(axes, name, sorted(map(tuple, points)), line(number))
+    for number, (name, points) in enumerate(published.items()):
+        _hollow(axes, name, sorted(map(tuple, points)), number)
+    _axes(axes, x, y, title, log)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=SMALL, frameon=False, borderaxespad=0)
+    if note:
+        figure.text(0.1 / wide, 0.1 / high, note, size=SMALL, ha="left", va="bottom", parse_math=False)
+    return figure
+
+
+def _curve(axes: Any, name: str, points: list[tuple[float, ...]], style: dict[str, Any]) -> None:
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    axes.plot(xs, ys, label=name, ms=5, lw=1.6, **style)
+    sure = [p for p in points if len(p) == 4]
+    if sure:
+        at, middle, low, high = zip(*sure, strict=True)
+        ends = [[max(0.0, m - e) for m, e in zip(middle, low, strict=True)]]
+        ends += [[max(0.0, e - m) for m, e in zip(middle, high, strict=True)]]
+        axes.fill_between(at, low, high, color=style["color"], alpha=0.15, lw=0)
+        axes.errorbar(at, middle, ends, fmt="none", ecolor=style["color"], capsize=2.5, lw=1)
+
+
+def _hollow(axes: Any, name: str, points: list[tuple[float, ...]], number: int) -> None:
+    marker = MARKERS[number % len(MARKERS)]
+    style = {"mfc": "none", "mec": line(number)["color"], "mew": 1.6, "ms": 8}
+    axes.plot([p[0] for p in points], [p[1] for p in points], ls="none", marker=marker, label=name, **style)
+
+
+def _axes(axes: Any, x: str, y: str, title: str, log: str) -> None:
+    axes.set_xlabel(x, size=TEXT)
+    axes.set_ylabel(y, size=TEXT)
+    axes.set_title(title, size=TITLE, loc="left", weight="bold")
+    axes.tick_params(labelsize=SMALL)
+    axes.grid(True, color="#DDDDDD", lw=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if "x" in log:
+        _powers(axes)
+    if "y" in log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    elif axes.get_ylim()[0] > 0:
+        axes.set_ylim(bottom=0)
+
+
+def _powers(axes: Any) -> None:
+    """Make the x axis logarithmic, with a tick at every value when all are powers of two."""
+    values = sorted({float(v) for drawn in axes.get_lines() for v in drawn.get_xdata()})
+    two = all(v >= 1 and v == int(v) and int(v) & (int(v) - 1) == 0 for v in values)
+    axes.set_xscale("log", base=2 if two else 10)
+    if two and values:
+        shown = values[:: 1 + len(values) // 12]
+        axes.set_xticks(shown, [f"{int(v)}" for v in shown])
+        axes.minorticks_off()
