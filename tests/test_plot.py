@@ -305,6 +305,29 @@ def test_curves_have_units_intervals_and_sources(log: str) -> None:
     assert len(figure.axes[0].collections) >= 3  # the bands
 
 
+def test_bars_are_stacked_with_hatches_and_a_legend() -> None:
+    stacks = {"macvlan bridge": {"socket": 1.0, "macvlan": 0.5}, "bridge": {"socket": 1.0, "veth": 0.8, "bridge": 1.1}}
+    published = {"Somebody 2014": {"bridge": 3.0}}
+    figure = plot.bars(stacks, y="cost (µs, measured)", title="T", published=published, note="n")
+    legible(figure)
+    assert {"macvlan\nbridge", "bridge", "socket", "veth", "cost (µs, measured)", "Somebody 2014"} <= set(words(figure))
+    drawn = [patch for patch in figure.axes[0].patches if patch.get_height()]
+    assert max(patch.get_y() + patch.get_height() for patch in drawn) == pytest.approx(2.9)
+    looks = {(patch.get_facecolor(), patch.get_hatch()) for patch in drawn}
+    assert len({colour for colour, _ in looks}) == len({hatch for _, hatch in looks}) == 4
+
+
+def test_panels_are_drawn_into() -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    assert plot.curves(SERIES, x="containers", y="y (s)", axes=left, legend=False) is figure
+    assert plot.curves(SERIES, x="containers", y="y (s)", axes=right) is figure
+    assert left.get_legend() is None
+    legible(figure)
+
+
 # -- files and notebooks --------------------------------------------------------------------------------------------
 
 

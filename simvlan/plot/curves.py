@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from simvlan.plot.style import MARKERS, SMALL, TEXT, TITLE, line, new_figure, widest
+from simvlan.plot.style import MARKERS, SMALL, TEXT, TITLE, line, new_figure, part_of_bar, widest
 
 Point = Sequence[float]
 """(x, y), or (x, y, low, high): the interval's ends."""
@@ -23,6 +23,8 @@ def curves(
     log: str = "",
     published: Mapping[str, Iterable[Point]] | None = None,
     note: str = "",
+    axes: Any = None,
+    legend: bool = True,
 ) -> Any:
     """Draw named series of points, and published points beside them.
 
@@ -34,22 +36,86 @@ def curves(
         log: `x`, `y` or `xy`: logarithmic axes; powers of two are labelled as such.
         published: source -> points.
         note: a sentence below.
+        axes: matplotlib's axes to draw into; without them a figure is made.
+        legend: whether names are told (in panels of one figure, once is enough).
+
+    Returns:
+        The figure.
     """
     published = published or {}
-    names = [*series, *published]
-    legend = 0.75 + widest(names, SMALL)
-    wide, high = 5.2 + legend, max(3.6, 0.9 + 0.22 * len(names))
-    figure = new_figure(wide, high)
-    axes = figure.add_axes((0.8 / wide, 0.75 / high, 4.3 / wide, (high - 1.15) / high))
+    if axes is None:
+        axes = _own_axes([*series, *published] if legend else [], note)
     for number, (name, points) in enumerate(series.items()):
         _curve(axes, name, sorted(map(tuple, points)), line(number))
     for number, (name, points) in enumerate(published.items()):
         _hollow(axes, name, sorted(map(tuple, points)), number)
-    _axes(axes, x, y, title, log)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=SMALL, frameon=False, borderaxespad=0)
+    _axes(axes, x, y, title)
+    if "x" in log:
+        _powers(axes)
+    if "y" in log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    elif axes.get_ylim()[0] > 0:
+        axes.set_ylim(bottom=0)
+    if legend:
+        _legend(axes)
+    return axes.figure
+
+
+def bars(
+    stacks: Mapping[str, Mapping[str, float]],
+    *,
+    y: str,
+    title: str = "",
+    published: Mapping[str, Mapping[str, float]] | None = None,
+    note: str = "",
+    axes: Any = None,
+) -> Any:
+    """Draw a stacked bar for each name, its parts in colours and hatches; published totals as hollow markers.
+
+    Args:
+        stacks: name -> part -> height; parts have the same look in every bar.
+        y: what the axis is, with its unit.
+        title: above the axes.
+        published: source -> name of a bar -> height.
+        note: a sentence below.
+        axes: matplotlib's axes to draw into; without them a figure is made.
+
+    Returns:
+        The figure.
+    """
+    published = published or {}
+    parts = list(dict.fromkeys(part for stack in stacks.values() for part in stack))
+    if axes is None:
+        axes = _own_axes([*parts, *published], note)
+    names = list(stacks)
+    floor = [0.0] * len(names)
+    for number, part in enumerate(parts):
+        heights = [stacks[name].get(part, 0.0) for name in names]
+        axes.bar(range(len(names)), heights, bottom=floor, label=part, width=0.62, **part_of_bar(number))
+        floor = [low + height for low, height in zip(floor, heights, strict=True)]
+    for number, (source, heights_there) in enumerate(published.items()):
+        _hollow(axes, source, [(names.index(name), high) for name, high in heights_there.items()], number)
+    axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+    _axes(axes, "", y, title)
+    axes.grid(False, axis="x")
+    _legend(axes)
+    return axes.figure
+
+
+def _own_axes(names: Sequence[str], note: str) -> Any:
+    """Return axes in a figure of their own, with room for a legend of these names on the right."""
+    side = 0.75 + widest(names, SMALL) if names else 0.2
+    wide, high = 5.2 + side, max(3.6, 0.9 + 0.22 * len(names))
+    figure = new_figure(wide, high)
     if note:
         figure.text(0.1 / wide, 0.1 / high, note, size=SMALL, ha="left", va="bottom", parse_math=False)
-    return figure
+    low = 0.75 if note else 0.6
+    return figure.add_axes((0.8 / wide, low / high, 4.3 / wide, (high - low - 0.4) / high))
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=SMALL, frameon=False, borderaxespad=0)
 
 
 def _curve(axes: Any, name: str, points: list[tuple[float, ...]], style: dict[str, Any]) -> None:
@@ -70,7 +136,7 @@ def _hollow(axes: Any, name: str, points: list[tuple[float, ...]], number: int) 
     axes.plot([p[0] for p in points], [p[1] for p in points], ls="none", marker=marker, label=name, **style)
 
 
-def _axes(axes: Any, x: str, y: str, title: str, log: str) -> None:
+def _axes(axes: Any, x: str, y: str, title: str) -> None:
     axes.set_xlabel(x, size=TEXT)
     axes.set_ylabel(y, size=TEXT)
     axes.set_title(title, size=TITLE, loc="left", weight="bold")
@@ -79,13 +145,6 @@ def _axes(axes: Any, x: str, y: str, title: str, log: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    if "x" in log:
-        _powers(axes)
-    if "y" in log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-    elif axes.get_ylim()[0] > 0:
-        axes.set_ylim(bottom=0)
 
 
 def _powers(axes: Any) -> None:

@@ -104,6 +104,13 @@ def fill(number: int) -> dict[str, Any]:
     }
 
 
+def part_of_bar(number: int) -> dict[str, Any]:
+    """Return colour, hatch and edge of the n-th part of a stacked bar: neighbours differ in both."""
+    hatches = ("", "///", "...", "xx", "\\\\\\", "--", "++")
+    colour = FILLS[number % len(FILLS)]
+    return {"facecolor": colour, "hatch": hatches[number % len(hatches)], "edgecolor": BLACK, "lw": 0.8}
+
+
 def line(number: int) -> dict[str, Any]:
     """Return colour, dash and marker of the n-th curve."""
     return {
