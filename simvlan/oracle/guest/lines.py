@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import syscalls
+from . import iproute, shown, syscalls
 from .agent import ROOT, environment
 from .batch import Batch
+from .links import NotKnown
 from .recorder import Memory
+from .rtnetlink import Rtnetlink
 from .settle import Marker, wait_for_carrier
 from .sysctls import make_plain
 from .tap import Tap, within
@@ -32,7 +34,7 @@ class Space:
     def __init__(self, name: str, fd: int, memory: Memory) -> None:
         self.name, self.fd = name, fd
         self.tap = Tap(fd, name, memory)
-        self.sender = within(fd, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+        self.sender, self.net = within(fd, lambda: (socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0), Rtnetlink()))
         self.batches: dict[tuple[str, ...], Batch] = {}
 
     def batch(self, tool: str, flags: tuple[str, ...], env: dict[str, str]) -> Batch:
@@ -52,6 +54,7 @@ class Space:
                 batch.close()
         self.tap.close()
         self.sender.close()
+        self.net.close()
         os.close(self.fd)
 
 
@@ -70,6 +73,8 @@ class Machine:
         self._made_at = 0.0
         self._flags = _listing_flags(self._lines)
         self._spaces: dict[str, Space] = {}
+        self._names: dict[str, int] = {}
+        """Descriptors of the namespaces that have names."""
         self._poll = select.poll()
         self._pumps: dict[int, Callable[[], int | None]] = {}
         self._new_space(ROOT)
@@ -120,11 +125,27 @@ class Machine:
             return self._sysctl(words[3], words[6])
         space, flags, rest = _place(words)
         if words[0] in ("ip", "bridge") and space in self._spaces and rest and rest[0] != "netns":
-            listing = flags or self._flags.get((words[0], space), ())
-            status, out, err = self._spaces[space].batch(words[0], listing, self._env).do(" ".join(rest))
+            said = self._at_once(self._spaces[space], words[0], flags, rest) or self._living(
+                space, words[0], flags, rest
+            )
             self._settle()
-            return status, out + err
+            return said
         return self._start(text)
+
+    def _at_once(self, space: Space, tool: str, flags: tuple[str, ...], words: list[str]) -> Said | None:
+        """By rtnetlink from here, where the line is one that is known; None: iproute2 has to do it."""
+        try:
+            if words[1:2] == ["show"]:
+                return 0, shown.show(tool, flags, words, space.net)
+            return iproute.do(tool, words, space.net, self._names) if not flags else None
+        except NotKnown:
+            return None
+
+    def _living(self, space: str, tool: str, flags: tuple[str, ...], words: list[str]) -> Said:
+        """By a process of iproute2 that lives in the namespace."""
+        listing = flags or self._flags.get((tool, space), ())
+        status, out, err = self._spaces[space].batch(tool, listing, self._env).do(" ".join(words))
+        return status, out + err
 
     def _start(self, text: str) -> Said:
         """A command of another kind: as a shell starts it."""
@@ -182,6 +203,8 @@ class Machine:
             os.close(home)
         make_plain(fd, brief=self._plain)
         space = self._spaces[name] = Space(name, fd, self._memory)
+        if name != ROOT:
+            self._names[name] = fd
         packets, links = space.tap.filenos()
         self._pumps |= {packets: space.tap.pump_frames, links: space.tap.pump_names}
         for each in (packets, links):
