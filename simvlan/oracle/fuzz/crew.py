@@ -12,7 +12,7 @@ from simvlan.oracle.fuzz.scenario import Scenario
 from simvlan.oracle.fuzz.sketch import FOREIGN
 from simvlan.oracle.kernels import Kernel
 
-WORKERS = {"uml": 8, "host": 4}
+WORKERS = {"uml": 16, "host": 4}
 """Scenarios a guest has under way: User Mode Linux mostly waits for linkwatch."""
 
 TRIES = 6

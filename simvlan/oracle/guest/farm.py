@@ -23,7 +23,8 @@ from .lines import Machine
 from .main import boot
 from .settle import Marker
 
-_IDLE_S = 0.005
+_IDLE_S, _BUSY_S = 0.005, 1.0
+"""How often to look for work: looking is done through the machine's file system and costs a kernel in a process much."""
 _FORSAKEN_S = 120.0
 """Who gave the work is gone when its pulse is so old: killed, perhaps."""
 
@@ -53,17 +54,23 @@ def _serve(folder: Path, count: int, plain: bool) -> None:
     by_fd = {worker.answers: worker for worker in workers}
     for fd in by_fd:
         poll.register(fd, select.POLLIN)
-    while time.time() - (folder / "pulse").stat().st_mtime < _FORSAKEN_S:
+    pulse = 0.0
+    while time.time() - pulse < _FORSAKEN_S or time.time() - (pulse := _pulse(folder)) < _FORSAKEN_S:
         for name in sorted(os.listdir(folder / "todo"), key=int) if idle else ():
             if not idle:
                 break
             (folder / "todo" / name).rename(folder / "taken" / name)
             idle.pop(0).ask(name)
-        for fd, what in poll.poll(_IDLE_S * 1000):
+        for fd, what in poll.poll((_IDLE_S if idle else _BUSY_S) * 1000):
             if not what & select.POLLIN:
                 raise RuntimeError("a worker ended")
             os.read(fd, 1)
             idle.append(by_fd[fd])
+
+
+def _pulse(folder: Path) -> float:
+    """When somebody last showed that they are there."""
+    return (folder / "pulse").stat().st_mtime
 
 
 class Worker:
