@@ -89,6 +89,7 @@ def _send_parser(verbs: Any) -> None:
 def _trace_parser(verbs: Any) -> None:
     trace = verbs.add_parser("trace", help="where one frame would go after a script has run, and why")
     _world(trace)
+    _underlays(trace)
     _json(trace)
     _script(trace, args=False)
     trace.add_argument("--from", dest="source", metavar="DEV", required=True, help="the sending device, [NETNS/]DEV")
@@ -100,6 +101,7 @@ def _trace_parser(verbs: Any) -> None:
 def _matrix_parser(verbs: Any) -> None:
     matrix = verbs.add_parser("matrix", help="who reaches whom by ping after a script has run, and why not")
     _world(matrix)
+    _underlays(matrix)
     _json(matrix)
     matrix.add_argument("--picture", metavar="FILE", help="save a heat map too")
     _script(matrix, args=False)
@@ -234,6 +236,17 @@ def _recordings(made: argparse.ArgumentParser) -> None:
     made.add_argument("--pcap", metavar="DIR", help="leave one pcap per device and namespace in DIR")
     made.add_argument("--pcapng", metavar="FILE", help="all frames in one file, with comments that say why")
     made.add_argument("--trace", metavar="FILE", help="every step as a line of JSON")
+
+
+def _underlays(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--underlay",
+        metavar="[DEV=]WORD",
+        action="append",
+        default=[],
+        help="virtualbox, vmware, wifi-sta, port-security:N, cloud, finite-fdb:N, offload-strips-vlan: under a NIC, a"
+        " bridge (its NICs), or every switch that a macvlan, ipvlan or VLAN hangs on (docs/underlays.md)",
+    )
 
 
 def _world(made: argparse.ArgumentParser) -> None:

@@ -100,6 +100,7 @@ def trace_verb(options: argparse.Namespace) -> int:
     if status:
         return status
     try:
+        _lay(lab, options.underlay)
         walk = lab.trace(options.source, frame)
     except (KeyError, ValueError, OSError) as error:
         return complain(f"trace: {options.source}: {error.args[0] if error.args else error}")
@@ -113,6 +114,7 @@ def matrix_verb(options: argparse.Namespace) -> int:
     if status:
         return status
     try:
+        _lay(lab, options.underlay)
         matrix = lab.matrix(options.between)
     except (KeyError, ValueError) as error:
         return complain(f"matrix: {error.args[0] if error.args else error}")
@@ -131,6 +133,14 @@ def _drawn(verb: str, what: Any, path: str | None) -> int:
     except (OSError, ValueError) as error:
         return complain(f"{verb}: {path}: {getattr(error, 'strerror', None) or error}")
     return 0
+
+
+def _lay(lab: Any, underlays: Sequence[str]) -> None:
+    """Lay every `[DEV=]WORD`, and say under which NICs."""
+    for text in underlays:
+        place, _, word = text.rpartition("=")
+        nics = lab.underlay(word, place)
+        print(f"simvlan: {word} under {', '.join(nics)}", file=sys.stderr)
 
 
 def bench_verb(options: argparse.Namespace) -> int:

@@ -217,6 +217,21 @@ class Lab:
             raise ValueError(f"{dev.path} is no veth: a cable lies between the ends of a veth pair")
         return Cable(self.network, dev, CableOptions(**_cable(options)))
 
+    def underlay(self, word: str, place: str = "") -> list[str]:
+        """Lay an underlay (`virtualbox`, `wifi-sta`, `port-security:1` ...) under NICs; returns their paths.
+
+        Args:
+            word: see docs/underlays.md; `none` takes it away.
+            place: a NIC, or a bridge that is the segment's switch; default: wherever a parent hangs on a switch.
+
+        Raises:
+            KeyError: no such device.
+            ValueError: no such word, or no NIC there.
+        """
+        from simvlan.underlay.words import put
+
+        return put(self.network, expect.text("place", place, "node-1/eth1"), expect.text("word", word, "virtualbox"))
+
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def trace(self, path: str, what: FrameLike) -> Walk:

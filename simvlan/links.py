@@ -8,19 +8,24 @@ when it arrives. Nothing here mirrors Linux; the queueing disciplines that do ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from heapq import heappop, heappush
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from simvlan.devices.veth import Veth
 from simvlan.frame import Frame
-from simvlan.qdisc import SECOND, Departures
-from simvlan.verdict import Drop
+from simvlan.qdisc import SECOND
+from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
     from simvlan.network import Network
+
+
+Arrivals: TypeAlias = "Sequence[tuple[int | Drop, Frame]]"
+"""When each copy of a frame reaches the other end, or why one never does."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Wire:
             heappop(self._sending)
         return len(self._sending)
 
-    def admit(self, frame: Frame, now: int) -> Drop | Departures:
+    def admit(self, frame: Frame, now: int, why: Why = None) -> Drop | Arrivals:
         """Say when the frame reaches the other end, once per copy, or that it never does."""
         if not self.plugged:
             return Drop.NO_CARRIER

@@ -20,8 +20,11 @@ from simvlan.trace import Step, Trace, listen
 if TYPE_CHECKING:
     from simvlan.lab import Lab
 
-IGNORED_BY_BYSTANDERS = frozenset(("OTHERHOST", "UNHANDLED_PROTO", "DUMMY", "VLAN_UNCLAIMED"))
+IGNORED_BY_BYSTANDERS = frozenset(("OTHERHOST", "UNHANDLED_PROTO", "DUMMY", "VLAN_UNCLAIMED", "FDB_FULL"))
 """How a host that is not meant drops a flooded frame: a reason only at the target itself."""
+
+CHANGED_IT = frozenset(("OFFLOAD_STRIPPED_VLAN",))
+"""What was lost before the rest of the frame went on, wherever that ended."""
 
 NEVER_A_CAUSE = frozenset(("ARP_NOT_OURS",))
 """What every host that hears a broadcast request says, the wanted one excepted."""
@@ -280,4 +283,6 @@ def _weight(step: Step, target: str) -> int:
         return 2 if here else 0
     if step.drop.name in UNANSWERED:
         return 1
+    if step.drop.name in CHANGED_IT:
+        return 5
     return 4 if here else 3

@@ -16,7 +16,7 @@ from simvlan.capture import OutsideSnapshots
 from simvlan.devices.device import Device
 from simvlan.errors import Unsupported
 from simvlan.frame import Frame
-from simvlan.verdict import Drop, Emit, Way
+from simvlan.verdict import UNDERLAY_DROPS, Drop, Emit, Way
 
 _BEFORE_THE_RULE = {
     Drop.DEV_DOWN: "device",
@@ -27,6 +27,7 @@ _BEFORE_THE_RULE = {
     Drop.QDISC_DROP: "qdisc",
     Drop.QDISC_PURGED: "qdisc",
     Drop.LINK_LOSS: "qdisc",
+    **dict.fromkeys(UNDERLAY_DROPS, "underlay"),
 }
 """Drops that happen before any device rule is asked."""
 

@@ -139,7 +139,7 @@ class Transmission(Lifecycle):
             return None  # the noop queue: the sender is told nothing; 6.1 counts nothing, later kernels one tx_dropped
         if self._depth >= RECURSION_LIMIT:
             return self._dropped(dev, "tx", frame, Drop.RECURSION_LIMIT)
-        if frame.accel and not dev.vlan_offload:
+        if frame.accel and (not dev.vlan_offload or "tx-vlan-offload" in dev.features_off):
             frame = frame.push_inband()
         if dev.qdisc is not None:
             return self._enqueue(dev, dev.qdisc, frame)
@@ -215,7 +215,7 @@ class Transmission(Lifecycle):
         """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never."""
         dev.tx_packets += 1
         dev.tx_bytes += 14 + len(frame.payload)
-        answer = dev.wire.admit(frame, self.clock.now)
+        answer = dev.wire.admit(frame, self.clock.now, self._why)
         if isinstance(answer, Drop):
             dev.wire.dropped += 1
             self._dropped(dev, "tx", frame, answer)
@@ -224,7 +224,9 @@ class Transmission(Lifecycle):
         for arrival_ns, sent in answer:
             if self._tracer is not None and len(answer) > 1:
                 self._fid = self._new_fid(mine)
-            if arrival_ns > self.clock.now:
+            if isinstance(arrival_ns, Drop):
+                self._dropped(dev, "tx", sent, arrival_ns)
+            elif arrival_ns > self.clock.now:
                 self._fly(arrival_ns, partial(self._arrive, dev, sent), dev, sent)
             else:
                 self._arrive(dev, sent)

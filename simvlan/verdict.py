@@ -59,6 +59,54 @@ class Drop(Enum):
         "the virtual switch gives a NIC only frames for the MAC it was made with: its promiscuous policy denies others",
         "VBoxManage controlvm NODE nicpromiscN allow-all (or allow-vms), or ipvlan: its children have the NIC's MAC",
     )
+    VMWARE_NOT_PROMISCUOUS = (
+        "the port group gives a NIC only frames for its own MAC: promiscuous mode is rejected there",
+        "accept promiscuous mode and forged transmits on the port group, or ipvlan: its children have the NIC's MAC",
+    )
+    VMWARE_FORGED_TRANSMIT = (
+        "sent from a MAC that is not the NIC's: the port group rejects forged transmits",
+        "accept forged transmits on the port group, or ipvlan: its children have the NIC's MAC",
+    )
+    VMWARE_MAC_CHANGED = (
+        "the guest gave its NIC another MAC: the port group rejects MAC address changes, and nothing reaches it",
+        "set the MAC back, or accept MAC address changes on the port group",
+    )
+    WIFI_NOT_ASSOCIATED = (
+        "sent from a MAC that is not the station's: the access point knows no such station",
+        "ipvlan: its children have the station's MAC; or route, or NAT behind the station",
+    )
+    WIFI_NO_STATION = (
+        "for a MAC that is not associated with the access point: it is not sent on air",
+        "ipvlan: its children have the station's MAC; or route, or NAT behind the station",
+    )
+    PORT_SECURITY = (
+        "port security: the switch port has learnt as many source MACs as it may",
+        "raise the maximum at the switch, or ipvlan: its children share one MAC",
+    )
+    PORT_ERR_DISABLED = (
+        "port security closed the switch port after a violation (err-disabled)",
+        "take the strange MAC away and re-enable the port at the switch (shutdown, no shutdown)",
+    )
+    CLOUD_SOURCE_MAC = (
+        "the cloud checks sources: the MAC is not the one it gave this interface",
+        "ipvlan: its children have the interface's MAC; or an overlay, or NAT behind the interface",
+    )
+    CLOUD_SOURCE_IP = (
+        "the cloud checks sources: the IPv4 address is not one it gave this interface",
+        "assign the address to the interface at the cloud (secondary or alias address), or NAT behind the interface",
+    )
+    CLOUD_UNKNOWN_MAC = (
+        "no interface of the cloud has the destination's MAC",
+        "ipvlan: its children have the interface's MAC; or an overlay, or NAT behind the interface",
+    )
+    FDB_FULL = (
+        "flooded here because the switch's MAC table is full, for another MAC than this NIC's",
+        "fewer MACs (ipvlan children share the parent's), or a switch with a larger table",
+    )
+    OFFLOAD_STRIPPED_VLAN = (
+        "the VLAN tag was beside the octets (offload), and whoever carries frames reads octets: it goes on untagged",
+        "ethtool -K DEV txvlan off at both ends, or let the switch tag (an access port per VLAN)",
+    )
     LINK_LOSS = ("lost on the cable, as the link model says", "lower the loss of the link model")
     VLAN_TOO_SHORT = ("a tagged frame with fewer than 20 octets is freed before anyone sees it", "send a longer frame")
 
@@ -251,6 +299,10 @@ class Drop(Enum):
         """What a person can do about it."""
         return self.value[1]
 
+
+_UNDERLAYS = ("VSWITCH_", "VMWARE_", "WIFI_", "PORT_", "CLOUD_", "FDB_", "OFFLOAD_")
+UNDERLAY_DROPS = tuple(drop for drop in Drop if drop.name.startswith(_UNDERLAYS))
+"""What the networks under a NIC do not carry (`underlay/`)."""
 
 Emit: TypeAlias = "tuple[Way | Drop, Device, Frame]"
 """One next hook: the way, the device, the frame; or the drop of one copy."""

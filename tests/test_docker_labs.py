@@ -13,8 +13,8 @@ from simvlan.docker.engine import Engine
 from simvlan.docker.labs import Topology, TopologyError, load, parse
 from simvlan.docker.machines import MachineError, Machines
 from simvlan.frame import ARP, Frame
+from simvlan.underlay import VirtualBox
 from simvlan.verdict import Drop
-from simvlan.vswitch import SwitchPort
 from tests.dockersim.world import Idlers, Node
 
 OWN, OTHER, GROUP, VM, HOST = 0x0800_2700_0001, 0x0800_2700_0002, 0x0100_5E00_0001, 0x0800_2700_0003, 0x0A00_2700_0000
@@ -26,7 +26,7 @@ OWN, OTHER, GROUP, VM, HOST = 0x0800_2700_0001, 0x0800_2700_0002, 0x0100_5E00_00
 )
 def test_what_a_switch_port_lets_in(policy: str, strange: bool, from_host: bool) -> None:
     """VirtualBox's manual: Deny, Allow VMs (what other machines send), Allow All (the host's traffic too)."""
-    port = SwitchPort(OWN, policy, frozenset([HOST]))
+    port = VirtualBox(OWN, policy, frozenset([HOST]))
     assert all(port.lets_in(target, sender) for target in (OWN, GROUP) for sender in (VM, HOST))
     assert port.lets_in(OTHER, VM) == strange
     assert port.lets_in(OTHER, HOST) == from_host
@@ -34,7 +34,7 @@ def test_what_a_switch_port_lets_in(policy: str, strange: bool, from_host: bool)
 
 def test_a_policy_that_is_none() -> None:
     with pytest.raises(ValueError, match="there are deny, allow-vms, allow-all"):
-        SwitchPort(OWN, "promiscuous")
+        VirtualBox(OWN, "promiscuous")
 
 
 @pytest.fixture

@@ -28,8 +28,9 @@ from simvlan.stack import arp
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import parse_ip
 from simvlan.stack.packet import build, checksum
+from simvlan.underlay import VirtualBox, lay
+from simvlan.underlay.words import put
 from simvlan.verdict import Drop
-from simvlan.vswitch import SwitchPort
 
 Met: TypeAlias = list[Drop]
 OTHER = 0x02_00_00_00_EE_01
@@ -455,11 +456,46 @@ def fragments(drop: Drop) -> Met:
 @provokes(Drop.VSWITCH_NOT_PROMISCUOUS)
 def virtual_switch(drop: Drop) -> Met:
     bench = Bench()
-    bench.p0.wire = SwitchPort(W)
+    lay(bench.net, bench.w0, VirtualBox(W))
     for target in (W, BROADCAST, OTHER):
         bench.net.send(bench.p0, Frame(target, P, IPV4, bytes(46)))
     assert [frame.dst for name, way, _, frame in bench.seen if (name, way) == ("w0", "in")] == [W, BROADCAST]
     return [found for name, found in bench.drops if name == "p0"]
+
+
+FROM_OTHER, TO_OTHER = Frame(BROADCAST, OTHER, IPV4, bytes(46)), Frame(OTHER, P, IPV4, bytes(46))
+UNDERLAYS = {
+    Drop.VMWARE_NOT_PROMISCUOUS: ("vmware", TO_OTHER),
+    Drop.VMWARE_FORGED_TRANSMIT: ("vmware", FROM_OTHER),
+    Drop.VMWARE_MAC_CHANGED: ("vmware", TO_OTHER),
+    Drop.WIFI_NOT_ASSOCIATED: ("wifi-sta", FROM_OTHER),
+    Drop.WIFI_NO_STATION: ("wifi-sta", TO_OTHER),
+    Drop.PORT_SECURITY: ("port-security:1", FROM_OTHER),
+    Drop.PORT_ERR_DISABLED: ("port-security:1:shutdown", FROM_OTHER),
+    Drop.CLOUD_SOURCE_MAC: ("cloud", FROM_OTHER),
+    Drop.CLOUD_SOURCE_IP: ("cloud", Frame(BROADCAST, W, IPV4, bytes(12) + b"\x0a\0\0\1" + bytes(30))),
+    Drop.CLOUD_UNKNOWN_MAC: ("cloud", TO_OTHER),
+    Drop.FDB_FULL: ("finite-fdb:1", TO_OTHER),
+    Drop.OFFLOAD_STRIPPED_VLAN: ("offload-strips-vlan", Frame(BROADCAST, W, IPV4, bytes(46), Q5)),
+}
+
+
+@provokes(*UNDERLAYS)
+def underlays(drop: Drop) -> Met:
+    """A NIC, and the other end of its cable; what is for OTHER comes from there, the rest goes there."""
+    word, frame = UNDERLAYS[drop]
+    net, nic, port, met = clocked()
+    if drop is Drop.FDB_FULL:
+        bridge = link_add(net, net.netns[""], LinkSpec("bridge", "br0"))
+        link_set(net, port, master=bridge)
+        link_set(net, bridge, up=True)
+    put(net, f"root/{nic.name}", word)
+    net.send(nic, Frame(BROADCAST, W, IPV4, bytes(46)))
+    if drop is Drop.VMWARE_MAC_CHANGED:
+        link_set(net, nic, mac=OTHER)
+    for _ in range(2):
+        net.send(port if frame is TO_OTHER else nic, frame)
+    return met
 
 
 # -- ARP and neighbours ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "clock", "expect"},
     {"frame"},
     {"verdict"},
-    {"devices", "stack", "links", "qdisc", "vswitch"},
+    {"devices", "stack", "links", "qdisc", "underlay"},
     {"linkwatch"},
     {"lifecycle"},
     {"transmission"},

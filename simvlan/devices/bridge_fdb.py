@@ -63,7 +63,7 @@ class FdbEntry:
 class Fdb:
     """The table of one bridge."""
 
-    __slots__ = ("bridge", "entries", "sweep_at", "timer")
+    __slots__ = ("bridge", "entries", "limit", "sweep_at", "timer")
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
@@ -71,6 +71,8 @@ class Fdb:
         """(MAC << 12 | VLAN) to entry."""
         self.timer: Timer | None = None
         self.sweep_at = 0
+        self.limit = 0
+        """How many addresses are learnt; 0: any number (fdb_max_learned, since 6.8)."""
 
     def __iter__(self) -> Iterator[FdbEntry]:
         """Iterate as the kernel lists: newest first."""
@@ -111,6 +113,17 @@ class Fdb:
         """Return the ns until the garbage collector runs, 0 when it does not."""
         return max(self.sweep_at - self.bridge.kernel.now, 0) if self.timer is not None else 0
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is learnt (the counter fdb_n_learned: dynamic entries that nobody added by hand)."""
+        if not self.limit:
+            return False
+        return sum(not (e.static or e.local or e.by_user) for e in self.entries.values()) >= self.limit
+
+    def where(self, mac: int) -> bool:
+        """Whether an address is known, in any VLAN."""
+        return any(entry.mac == mac for entry in self.entries.values())
+
     # -- learning ---------------------------------------------------------------------------------------------------
 
     @property
@@ -128,6 +141,8 @@ class Fdb:
             return "known"
         if not self.hold_time:
             return "not learned: ageing time 0"
+        if entry is None and self.full and not by_user:
+            return f"not learned: the table is full ({self.limit})"
         if entry is None:
             self.insert(FdbEntry(mac, vid, port, now)).by_user = by_user
             return "learned"

@@ -4,7 +4,8 @@ The subset of containerlab's format that says how nodes are wired: name, topolog
 exec, sysctls), topology.links (veth, short and long form, mtu, mac), defaults and kinds. What has no bearing on a frame
 (image, ports, env ...) is read over; anything else is refused by name. Two labels of our own make a bridge a
 hypervisor's switch: `simvlan.virtual-switch: "true"` on the bridge, and on a node with a NIC there its policy,
-`simvlan.promiscuous.eth1: allow-all`.
+`simvlan.promiscuous.eth1: allow-all`. A third lays an underlay: `simvlan.underlay: WORD` on a bridge,
+for all that hangs on it, `simvlan.underlay.eth1: WORD` on a node for one NIC.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.errors import RtnlError
 from simvlan.frame import parse_mac
-from simvlan.links import Cable
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.sysctl import sysctl_set
-from simvlan.vswitch import DENY, POLICIES, SwitchPort
+from simvlan.underlay import DENY, POLICIES, VirtualBox, lay
 
 if TYPE_CHECKING:
     from simvlan.lab import Lab
@@ -30,6 +30,7 @@ LINUX, BRIDGE, HOST = KINDS = ("linux", "bridge", "host")
 DEFAULT_MTU = 9500
 """What containerlab gives a veth link that names no MTU."""
 SWITCH_LABEL, POLICY_LABEL = "simvlan.virtual-switch", "simvlan.promiscuous."
+UNDERLAY_LABEL = "simvlan.underlay"
 
 _NO_BEARING = """
 binds cap-add cmd cpu cpu-set devices dns enforce-startup-config entrypoint env env-files group healthcheck image
@@ -54,6 +55,7 @@ class Node:
         exec: commands run in it once everything is wired.
         policies: promiscuous policy by NIC, on a virtual switch.
         virtual_switch: a bridge that is a hypervisor's switch.
+        underlays: words by NIC; by the empty name, a bridge's own: for everything that hangs on it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Node:
     sysctls: dict[str, str] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
     virtual_switch: bool = False
+    underlays: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ class Topology:
             self._wire(lab, link)
         for node in self.nodes.values():
             _prepare(lab, node)
+        for node in self.nodes.values():
+            _underlay(lab, node)
         return self.engines
 
     def _check(self) -> None:
@@ -161,8 +166,7 @@ class Topology:
         link_set(lab.network, dev, slave_info={"learning": False})
         far = self.nodes.get(other.node)
         if far is not None and far.kind == LINUX:
-            Cable(lab.network, dev)
-            dev.wire = SwitchPort(dev.peer.mac, far.policies.get(other.nic, DENY))
+            lay(lab.network, dev.peer, VirtualBox(dev.peer.mac, far.policies.get(other.nic, DENY)))
 
 
 def _mac(end: End) -> int | None:
@@ -194,6 +198,15 @@ def _prepare(lab: Lab, node: Node) -> None:
             raise TopologyError(
                 f"node {node.name!r}: exec {line!r} ended with status {done.exit}: {done.stderr.strip()}"
             )
+
+
+def _underlay(lab: Lab, node: Node) -> None:
+    for nic, word in node.underlays.items():
+        place = f"{'root' if node.kind == BRIDGE or node.kind == HOST else node.name}/{nic or node.name}"
+        try:
+            lab.underlay(word, place)
+        except (ValueError, KeyError) as error:
+            raise TopologyError(f"node {node.name!r}: label {UNDERLAY_LABEL}: {error.args[0]}") from None
 
 
 # -- containerlab's files ----------------------------------------------------------------------------------------------
@@ -272,7 +285,9 @@ def _node(name: str, given: dict[str, Any]) -> Node:
             raise TopologyError(f"{where}labels.{POLICY_LABEL}{nic}: {policy!r} is none of {', '.join(POLICIES)}")
     sysctls = {str(k): str(v) for k, v in (given.get("sysctls") or {}).items()}
     virtual = labels.get(SWITCH_LABEL, "").lower() == "true"
-    return Node(name, given["kind"], _lines(given.get("exec"), f"{where}exec"), sysctls, policies, virtual)
+    words = {k: v for k, v in labels.items() if k.split(".")[:2] == UNDERLAY_LABEL.split(".")}
+    underlays = {k.removeprefix(UNDERLAY_LABEL).lstrip("."): v for k, v in words.items()}
+    return Node(name, given["kind"], _lines(given.get("exec"), f"{where}exec"), sysctls, policies, virtual, underlays)
 
 
 def _lines(value: Any, where: str) -> list[str]:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.cluster import Cluster, Machine, Nic
 from simvlan.frame import mac_text, parse_mac
-from simvlan.links import Cable
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.address import address_add
 from simvlan.rtnl.route import route_add
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import Ifaddr, parse_ip
-from simvlan.vswitch import ALLOW_ALL, POLICIES, SwitchPort, port_of
+from simvlan.underlay import ALLOW_ALL, POLICIES, VirtualBox, lay, underlay_of
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
@@ -111,9 +110,8 @@ class Machines:
     def _host_only(self, machine: Machine, ns: Netns) -> None:
         dev = self._nic(machine, ns, "eth1", "hostonly")
         port, switches = self._port(machine, 2), self.net.netns[SWITCHES]
-        Cable(self.net, port)  # both directions; the one towards the NIC looks at addresses
         hosts = frozenset([self.net.netns[""].devices[HOST_ONLY].mac])
-        port.wire = SwitchPort(dev.mac, hosts=hosts)
+        lay(self.net, dev, VirtualBox(dev.mac, hosts=hosts))  # type: ignore[arg-type]  # a veth
         self._plug(port, switches.devices[HOST_ONLY])
         link_set(self.net, dev, up=True)
 
@@ -153,11 +151,12 @@ class Machines:
         port = self._switch_port(name, number)
         return port.policy if port is not None else ALLOW_ALL
 
-    def _switch_port(self, name: str, number: int) -> SwitchPort | None:
+    def _switch_port(self, name: str, number: int) -> VirtualBox | None:
         machine = self.find(name)
         if not 1 <= number <= len(machine.nics):
             raise MachineError(f"the machine '{name}' has no NIC {number}: it has {len(machine.nics)}")
-        return port_of(self._port(machine, number))
+        rule = underlay_of(self._port(machine, number))
+        return rule if isinstance(rule, VirtualBox) else None
 
     def set_link(self, name: str, number: int, connected: bool) -> None:
         """Pull a NIC's cable, or put it back."""

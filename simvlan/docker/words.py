@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.docker.cluster import DIALECT_VARIABLE, cluster_of
 from simvlan.docker.machines import MachineError, Machines
-from simvlan.vswitch import POLICIES
+from simvlan.underlay import POLICIES
 
 if TYPE_CHECKING:
     from simvlan.tools.program import Process

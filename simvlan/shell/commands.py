@@ -221,13 +221,14 @@ def sudo(proc: Process) -> int:
 
 
 def simvlan(proc: Process) -> int:
-    """simvlan inside a script: `send`, `trace` and `matrix`."""
-    from simvlan.shell.send import matrix, send, trace
+    """simvlan inside a script: `send`, `trace`, `matrix` and `underlay`."""
+    from simvlan.shell.send import matrix, send, trace, underlay
 
     verb = proc.argv[1] if len(proc.argv) > 1 else ""
-    verbs = {"send": send, "trace": trace, "matrix": matrix}
+    verbs = {"send": send, "trace": trace, "matrix": matrix, "underlay": underlay}
     if verb in verbs:
         return verbs[verb](proc)
     said = f"`{verb}`" if verb else "without `send`"
-    proc.write_err(f"simvlan: {said} cannot be used inside a script; only `simvlan send`, `trace` and `matrix` can\n")
+    known = "`simvlan send`, `trace`, `matrix` and `underlay`"
+    proc.write_err(f"simvlan: {said} cannot be used inside a script; only {known} can\n")
     return 2

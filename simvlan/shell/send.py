@@ -1,4 +1,4 @@
-"""`simvlan send`, `trace` and `matrix` inside a script.
+"""`simvlan send`, `trace`, `matrix` and `underlay` inside a script.
 
 `send`: a frame through a packet socket (AF_PACKET, SOCK_RAW), from hex or a scapy expression.
 """
@@ -81,6 +81,21 @@ def matrix(proc: Process) -> int:
         return 2
     proc.write(found.to_text() + "\n")
     return 0 if found.complete else 1
+
+
+def underlay(proc: Process) -> int:
+    """Lay an underlay under a NIC or a segment; 2 for a bad line."""
+    made = _Parser(prog="simvlan underlay", add_help=False)
+    made.add_argument("place", nargs="?", default="")
+    made.add_argument("word")
+    try:
+        options = made.parse_args(proc.argv[2:])
+        bare = options.place and "/" not in options.place
+        proc.lab.underlay(options.word, f"{proc.netns or 'root'}/{options.place}" if bare else options.place)
+    except (UsageError, ValueError, KeyError) as error:
+        proc.write_err(f"simvlan underlay: {_text(error)}\n")
+        return 2
+    return 0
 
 
 def parse_line(words: list[str]) -> tuple[argparse.Namespace, Any]:

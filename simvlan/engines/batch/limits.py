@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.devices.bridge import Bridge
 from simvlan.errors import Unsupported
-from simvlan.vswitch import SwitchPort
+from simvlan.underlay import underlay_of
 
 if TYPE_CHECKING:
     from simvlan.engines.batch.pipeline import Pipeline
@@ -22,8 +22,9 @@ def check(network: Network) -> None:
     for dev in network.devices():
         if dev.qdisc is not None:
             raise Unsupported(f"{dev.path} has a queueing discipline: tc qdisc del dev {dev.name} root, or use events")
-        if isinstance(dev.wire, SwitchPort):
-            raise Unsupported(f"{dev.path} is a port of a virtual switch: allow-all on a plain bridge, or use events")
+        rule = underlay_of(dev)  # type: ignore[arg-type]  # any device has a wire or None
+        if rule is not None:
+            raise Unsupported(f"{dev.path} lies on an underlay ({rule.word}): a plain bridge, or use events")
         if isinstance(dev, Bridge):
             _check_bridge(dev)
 

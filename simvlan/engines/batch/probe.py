@@ -94,7 +94,7 @@ class _AtOnce:
         self.dropped = self.sent = 0
         self.plugged = True
 
-    def admit(self, frame: Frame, now: int) -> tuple[tuple[int, Frame]]:
+    def admit(self, frame: Frame, now: int, why: object = None) -> tuple[tuple[int, Frame]]:
         """Note the crossing."""
         self.probe.crossed(self.device, frame)
         return ((now, frame),)

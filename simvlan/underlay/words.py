@@ -1,0 +1,158 @@
+"""Underlays by name: `virtualbox`, `vmware:promiscuous`, `port-security:2` ...; and which NICs a place means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from simvlan.devices.veth import Veth
+from simvlan.underlay.rules import (
+    POLICIES,
+    VMWARE_ACCEPTS,
+    Cloud,
+    FiniteFdb,
+    OffloadStripsVlan,
+    PortSecurity,
+    Underlay,
+    VirtualBox,
+    VMware,
+    WifiStation,
+)
+from simvlan.underlay.wire import lay
+
+if TYPE_CHECKING:
+    from simvlan.devices.device import Device
+    from simvlan.network import Network
+
+FORMS = {
+    "virtualbox": f"virtualbox[:{'|'.join(POLICIES)}]",
+    "vmware": f"vmware[:{'+'.join(VMWARE_ACCEPTS)}] (what is accepted)",
+    "wifi-sta": "wifi-sta",
+    "port-security": "port-security:N[:shutdown]",
+    "cloud": "cloud[:ADDRESS[/LEN]+...] (what else the NIC may send from)",
+    "finite-fdb": "finite-fdb:N",
+    "offload-strips-vlan": "offload-strips-vlan",
+    "none": "none",
+}
+"""The words, as they are written."""
+
+
+def make(word: str, nic: Veth) -> Underlay:
+    """Make what a word says for a NIC.
+
+    Raises:
+        ValueError: there is no such word, or it does not fit; the text says what there is.
+    """
+    name, _, rest = word.partition(":")
+    if name not in FORMS:
+        raise ValueError(f"{word!r} is no underlay: there are {', '.join(FORMS)}")
+    if not rest and name in ("port-security", "finite-fdb"):
+        raise ValueError(f"{word!r} lacks a number: {FORMS[name]}")
+    if rest and FORMS[name] == name:
+        raise ValueError(f"{word!r}: {name} takes nothing behind a colon")
+    return _MAKERS[name](nic, rest)
+
+
+def _virtualbox(nic: Veth, rest: str) -> Underlay:
+    return VirtualBox(nic.mac, rest or POLICIES[0])
+
+
+def _vmware(nic: Veth, rest: str) -> Underlay:
+    return VMware(nic, frozenset(rest.split("+") if rest else ()))
+
+
+def _port_security(nic: Veth, rest: str) -> Underlay:
+    number, _, mode = rest.partition(":")
+    if mode not in ("", "shutdown", "restrict"):
+        raise ValueError(f"port-security: {mode!r} is no violation mode: there are restrict and shutdown")
+    return PortSecurity(_count(number, "port-security"), nic.mac, mode == "shutdown")
+
+
+def _cloud(nic: Veth, rest: str) -> Underlay:
+    return Cloud(nic, (*given_to(nic), *(_network(text) for text in rest.split("+") if text)))
+
+
+def _network(text: str) -> tuple[int, int]:
+    try:
+        found = IPv4Network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"cloud: {text!r} is no IPv4 address or network") from None
+    return int(found.network_address), int(found.netmask)
+
+
+def given_to(nic: Veth) -> tuple[tuple[int, int], ...]:
+    """The addresses a NIC has now: its own, or those of the bridge it is a port of."""
+    stack: Any = nic.netns.stack
+    owners = [nic] if nic.master is None else [nic, nic.master]
+    return tuple((each.local, 0xFFFF_FFFF) for dev in owners for each in stack.addresses(dev))
+
+
+def _finite_fdb(nic: Veth, rest: str) -> Underlay:
+    return FiniteFdb(nic, _count(rest, "finite-fdb"))
+
+
+def _count(text: str, name: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{name}: {text!r} is no number of MACs: at least 1 is expected")
+    return int(text)
+
+
+_MAKERS: dict[str, Callable[[Veth, str], Underlay]] = {
+    "virtualbox": _virtualbox,
+    "vmware": _vmware,
+    "wifi-sta": lambda nic, _: WifiStation(nic),
+    "port-security": _port_security,
+    "cloud": _cloud,
+    "finite-fdb": _finite_fdb,
+    "offload-strips-vlan": lambda _nic, _: OffloadStripsVlan(),
+    "none": lambda _nic, _: Underlay(),
+}
+
+
+def put(network: Network, place: str, word: str) -> list[str]:
+    """Lay an underlay at a place; returns the paths of the NICs it lies under.
+
+    Args:
+        place: a NIC (`node-1/eth1`) or the switch's port it is plugged into, a bridge that is the segment's switch
+            (`lan/br0`: the NICs at its ports), or empty: every switch that a macvlan, ipvlan or VLAN hangs on.
+        word: as in `FORMS`.
+
+    Raises:
+        KeyError: no such device.
+        ValueError: no such word, or nothing there that an underlay can lie under.
+    """
+    nics = places(network, place)
+    made = [(nic, make(word, nic)) for nic in nics]
+    for nic, rule in made:
+        lay(network, nic, rule)
+    return [nic.path for nic in nics]
+
+
+def places(network: Network, place: str) -> list[Veth]:
+    """The NICs that a place means."""
+    if not place:
+        found = [nic for bridge in switches(network) for nic in nics_of(bridge)]
+        if not found:
+            raise ValueError("no macvlan, ipvlan or VLAN hangs on a bridge's port: name the NIC, NETNS/DEV=WORD")
+        return found
+    dev = network.device(place)
+    if dev.kind == "bridge" and (nics := list(nics_of(dev))):
+        return nics
+    if not isinstance(dev, Veth) or dev.peer is None:
+        raise ValueError(f"{dev.path} is neither an end of a veth pair nor a bridge with such ports")
+    at_the_switch = dev.master is not None and dev.peer.master is None
+    return [dev.peer if at_the_switch else dev]
+
+
+def nics_of(bridge: Any) -> Iterable[Veth]:
+    """What hangs on a bridge's ports."""
+    return [port.dev.peer for port in bridge.ports if isinstance(port.dev, Veth) and port.dev.peer is not None]
+
+
+def switches(network: Network) -> list[Device]:
+    """The bridges that a parent hangs on."""
+    parents = {id(dev.lower) for dev in network.devices() if dev.kind in ("macvlan", "ipvlan", "vlan")}
+    return [
+        dev for dev in network.devices() if dev.kind == "bridge" and any(id(nic) in parents for nic in nics_of(dev))
+    ]
