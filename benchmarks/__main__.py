@@ -1,6 +1,7 @@
 """`make bench`: measure everything, print the table, leave it in results/benchmarks/.
 
-`python -m benchmarks PART ...` measures some parts only and leaves the committed results alone.
+`python -m benchmarks PART ...` measures some parts only and leaves the committed results alone, unless `--keep` says
+that what was measured replaces what is there of these parts.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import batch, engine, report
+from benchmarks import batch, docker, engine, report
 from benchmarks.measure import Figure
 
 KEPT = Path("build/benchmarks")
 """Where the parts of a run lie until it is complete."""
 
-PARTS = {**batch.PARTS, "engine": engine.figures}
+PARTS = {**batch.PARTS, "engine": engine.figures, "docker": docker.figures}
 
 
 def main() -> int:
@@ -27,14 +28,17 @@ def main() -> int:
     made.add_argument("part", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; default: all")
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
+    made.add_argument("--keep", action="store_true", help="put the figures of these parts into results/benchmarks")
     options = made.parse_args()
     if unknown := set(options.part) - set(PARTS):
         made.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     figures = [figure for name in options.part or PARTS for figure in measured(name, options.rounds, options.resume)]
     print(report.text(figures))
+    about = report.manifest(" ".join(["python -m benchmarks", *sys.argv[1:]]), batch.SEED, options.rounds)
     if not options.part:
-        command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-        report.write(figures, report.manifest(command, batch.SEED, options.rounds))
+        report.write(figures, about)
+    elif options.keep:
+        report.replace(figures, about)
     missed = [figure.name for figure in figures if not figure.met]
     if missed:
         print(f"\n{len(missed)} of the bars not met: {'; '.join(missed)}", file=sys.stderr)

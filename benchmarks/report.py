@@ -78,14 +78,41 @@ def ns3_version() -> str:
     return asked.stdout or "not installed"
 
 
+def replace(figures: Sequence[Figure], about: dict[str, Any]) -> None:
+    """Replace the committed figures of some groups; the manifest tells of each such run."""
+    groups = {figure.group for figure in figures}
+    kept = [row for row in _committed("figures.json") if row["group"] not in groups]
+    (RESULTS / "figures.json").write_text(_json([*kept, *_rows(figures)]))
+    manifest = _committed("manifest.json")
+    apart = {name: run for name, run in manifest.get("measured apart", {}).items() if name not in groups}
+    manifest["measured apart"] = apart | dict.fromkeys(sorted(groups), about)
+    (RESULTS / "manifest.json").write_text(_json(manifest, 2))
+    head, *sections = (RESULTS / "README.md").read_text().split("\n## ")
+    others = [each for each in sections if each.partition("\n")[0] not in groups]
+    made = markdown(figures).split("\n## ")[1:]
+    (RESULTS / "README.md").write_text("\n## ".join([head, *(f"{each.rstrip()}\n" for each in [*others, *made])]))
+
+
+def _committed(name: str) -> Any:
+    return json.loads((RESULTS / name).read_text())
+
+
+def _json(value: Any, indent: int = 1) -> str:
+    return json.dumps(value, indent=indent) + "\n"
+
+
+def _rows(figures: Iterable[Figure]) -> list[dict[str, Any]]:
+    rows = [{**asdict(figure), "median": figure.median, "met": figure.met} for figure in figures]
+    for row in rows:
+        row["values"] = [float(f"{value:.4g}") for value in row["values"]]
+        row["median"] = float(f"{row['median']:.4g}")
+    return rows
+
+
 def write(figures: Iterable[Figure], about: dict[str, Any]) -> None:
     """Replace the committed figures."""
     shown = list(figures)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    rows = [{**asdict(figure), "median": figure.median, "met": figure.met} for figure in shown]
-    for row in rows:
-        row["values"] = [float(f"{value:.4g}") for value in row["values"]]
-        row["median"] = float(f"{row['median']:.4g}")
-    (RESULTS / "figures.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (RESULTS / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
+    (RESULTS / "figures.json").write_text(_json(_rows(shown)))
+    (RESULTS / "manifest.json").write_text(_json(about, 2))
     (RESULTS / "README.md").write_text(markdown(shown))

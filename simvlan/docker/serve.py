@@ -18,6 +18,7 @@ from simvlan.docker.cluster import Cluster
 from simvlan.docker.control import Control
 from simvlan.docker.http.sockets import SocketTaken
 from simvlan.docker.http.world import World
+from simvlan.docker.preload import preloads
 from simvlan.docker.store import StateInUse
 
 ONE_NODE = """\
@@ -68,6 +69,7 @@ def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> in
             print(f"{node or 'node'}  unix://{path}", flush=True)
         control = Control(world, folder / CONTROL)
         world.closing.append(control.close)
+        world.leisure = preloads()
         print(f"try: docker -H unix://{path} network ls    (Ctrl-C stops the server)", flush=True)
         with stopping(world):
             world.run()

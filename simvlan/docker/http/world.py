@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 SLICE_S = 0.02
 """Wall time after which a long stretch of simulation looks at the sockets again."""
 REAP_S = 0.5
+LEISURE_S = 0.05
+"""Time without an event that is enough for a step of what has no haste."""
 
 
 class World:
@@ -44,6 +46,8 @@ class World:
         """What else waits for time to pass: commands of the control socket."""
         self.closing: list[Callable[[], None]] = []
         """What else is to be closed with it."""
+        self.leisure: Iterator[Callable[[], object]] = iter(())
+        """What is done while nobody asks for anything, one step at a time."""
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self.selector.register(self._woken, selectors.EVENT_READ, lambda _mask: self._woken.recv(4096))
@@ -75,6 +79,9 @@ class World:
             self._act()
             self.sockets.flush()
             pause, patience = self.sockets.pause(), self._patience()
+            if patience > LEISURE_S and pause is None and (step := next(self.leisure, None)):
+                step()
+                patience = 0.0
             for key, mask in self.selector.select(patience if pause is None else min(patience, pause)):
                 key.data(mask)
             self.sockets.reap()
