@@ -23,7 +23,7 @@ from .lines import Machine
 from .main import boot
 from .settle import Marker
 
-_IDLE_S, _BUSY_S = 0.005, 1.0
+_IDLE_S, _BUSY_S = 0.02, 1.0
 """How often to look for work: each look goes to the machine's file system, which costs a kernel in a process much."""
 _FORSAKEN_S = 120.0
 """Who gave the work is gone when its pulse is so old: killed, perhaps."""

@@ -63,7 +63,7 @@ def do(tool: str, words: Sequence[str], net: Rtnetlink, spaces: Mapping[str, int
         code, said = make(iter(words[2:]), net, spaces)
     except NoDevice as error:
         return 1, str(error)
-    except (ValueError, KeyError, StopIteration, struct.error) as error:
+    except (ValueError, KeyError, struct.error) as error:
         raise NotKnown from error
     return (1 if code else 0), said
 
@@ -86,6 +86,20 @@ def _name(name: str) -> str:
     return name
 
 
+def _next(words: Words) -> str:
+    """The next word, which has to be there."""
+    if (word := next(words, None)) is None:
+        raise NotKnown
+    return word
+
+
+def _ipv4(text: str) -> bytes:
+    try:
+        return socket.inet_pton(socket.AF_INET, text)
+    except OSError as error:
+        raise NotKnown from error
+
+
 def _mac(text: str) -> bytes:
     octets = bytes.fromhex(text.replace(":", ""))
     if len(octets) != 6 or text.count(":") != 5:
@@ -103,8 +117,10 @@ def _on(word: str) -> int:
 class _Link:
     """The words of `ip link add` and `ip link set` (iplink_parse)."""
 
-    def __init__(self, words: Words, net: Rtnetlink, spaces: Mapping[str, int]) -> None:
+    def __init__(self, words: Words, net: Rtnetlink, spaces: Mapping[str, int], *, bare: bool = True) -> None:
+        """`bare`: one word may stand alone, the name."""
         self.name = self.lower = ""
+        self._bare = bare
         self.flags = self.change = 0
         self.body = b""
         self.info = b""
@@ -117,13 +133,15 @@ class _Link:
             self._flag(*_FLAGS[word])
         elif word in _SWITCHES:
             bit, straight = _SWITCHES[word]
-            self._flag(bit, bit if (next(words) == "on") == straight else 0)
+            self._flag(bit, bit if (_next(words) == "on") == straight else 0)
         elif word == "type":
-            self.info = self._linkinfo(next(words), words)
+            self.info = self._linkinfo(_next(words), words)
         elif word in _LINK_WORDS:
             _LINK_WORDS[word](self, words)
-        else:
+        elif self._bare and not self.name:
             self.name = _name(word)
+        else:
+            raise NotKnown
 
     def _flag(self, bit: int, value: int) -> None:
         self.change |= bit
@@ -143,19 +161,19 @@ class _Link:
         return rt.attribute(1, rt.link_head(0, 0, peer.flags, peer.change) + body) if peer.name else b""
 
     def named(self, words: Words) -> None:
-        self.name = _name(next(words))
+        self.name = _name(_next(words))
 
     def below(self, words: Words) -> None:
-        self.lower = next(words)
+        self.lower = _next(words)
 
     def address(self, words: Words) -> None:
-        self.body += rt.attribute(_ADDRESS, _mac(next(words)))
+        self.body += rt.attribute(_ADDRESS, _mac(_next(words)))
 
     def mtu(self, words: Words) -> None:
-        self.body += rt.u32(_MTU, int(next(words)))
+        self.body += rt.u32(_MTU, int(_next(words)))
 
     def master(self, words: Words) -> None:
-        index = self._net.index(_name(next(words)))
+        index = self._net.index(_name(_next(words)))
         if not index:
             raise NotKnown
         self.body += rt.u32(_MASTER, index)
@@ -164,7 +182,7 @@ class _Link:
         self.body += rt.u32(_MASTER, 0)
 
     def netns(self, words: Words) -> None:
-        self.body += rt.u32(_NET_NS_FD, self._spaces[next(words)])
+        self.body += rt.u32(_NET_NS_FD, self._spaces[_next(words)])
 
 
 _LINK_WORDS: dict[str, Callable[[_Link, Words], None]] = {
@@ -183,8 +201,8 @@ def _add_link(words: Words, net: Rtnetlink, spaces: Mapping[str, int]) -> Said:
 
 
 def _set_link(words: Words, net: Rtnetlink, spaces: Mapping[str, int]) -> Said:
-    name = _name(next(words))
-    link = _Link(words, net, spaces)
+    name = _name(_next(words))
+    link = _Link(words, net, spaces, bare=False)
     if link.lower:
         raise NotKnown
     body = link.body + (rt.text(rt.IFLA_IFNAME, link.name) if link.name not in ("", name) else b"") + link.info
@@ -192,7 +210,7 @@ def _set_link(words: Words, net: Rtnetlink, spaces: Mapping[str, int]) -> Said:
 
 
 def _delete_link(words: Words, net: Rtnetlink, _spaces: Mapping[str, int]) -> Said:
-    index = _device(net, next(words))
+    index = _device(net, _next(words))
     _end(words)
     return net.request(rt.DELLINK, 0, rt.link_head(0, index))
 
@@ -214,12 +232,12 @@ def _vlan(words: Words) -> Iterator[bytes]:
     flags = mask = 0
     for word in words:
         if word == "id":
-            yield rt.u16(1, int(next(words)))
+            yield rt.u16(1, int(_next(words)))
         elif word == "protocol":
-            yield rt.attribute(5, _PROTOCOLS[next(words).lower()].to_bytes(2, "big"))
+            yield rt.attribute(5, _PROTOCOLS[_next(words).lower()].to_bytes(2, "big"))
         elif word in _VLAN_FLAGS:
             mask |= _VLAN_FLAGS[word]
-            flags |= _VLAN_FLAGS[word] * _on(next(words))
+            flags |= _VLAN_FLAGS[word] * _on(_next(words))
         elif word in ("ingress-qos-map", "egress-qos-map"):
             # the maps end the line in all scenarios: what follows them is `from:to`
             yield rt.attribute(4 if word[0] == "i" else 3, b"".join(_qos(pair) for pair in words))
@@ -238,11 +256,11 @@ def _macvlan(words: Words) -> Iterator[bytes]:
     mode, flags, known = 0, 0, False
     for word in words:
         if word == "mode":
-            mode = _MACVLAN_MODES[next(words)]
+            mode = _MACVLAN_MODES[_next(words)]
         elif word == "nopromisc":
             flags, known = 1, True
         elif word == "macaddr":
-            yield rt.u32(3, {"add": 0, "del": 1}[next(words)]) + rt.attribute(4, _mac(next(words)))
+            yield rt.u32(3, {"add": 0, "del": 1}[_next(words)]) + rt.attribute(4, _mac(_next(words)))
         else:
             raise NotKnown
     if known and mode != _MACVLAN_MODES["passthru"]:
@@ -254,7 +272,7 @@ def _ipvlan(words: Words) -> Iterator[bytes]:
     flag = 0
     for word in words:
         if word == "mode":
-            yield rt.u16(1, _IPVLAN_MODES[next(words)])
+            yield rt.u16(1, _IPVLAN_MODES[_next(words)])
         else:
             flag = _IPVLAN_FLAGS[word]
     yield rt.u16(2, flag)
@@ -263,15 +281,15 @@ def _ipvlan(words: Words) -> Iterator[bytes]:
 def _bridge(words: Words) -> Iterator[bytes]:
     for word in words:
         if word == "vlan_protocol":
-            yield rt.attribute(8, _PROTOCOLS[next(words).lower()].to_bytes(2, "big"))
+            yield rt.attribute(8, _PROTOCOLS[_next(words).lower()].to_bytes(2, "big"))
         else:
             kind, size = _BRIDGE[word]
-            yield rt.attribute(kind, struct.pack("=" + size, int(next(words), 0)))
+            yield rt.attribute(kind, struct.pack("=" + size, int(_next(words), 0)))
 
 
 def _port(words: Words) -> Iterator[bytes]:
     for word in words:
-        yield rt.u32(_PORT_COST, int(next(words))) if word == "cost" else rt.u8(_PORT[word], _on(next(words)))
+        yield rt.u32(_PORT_COST, int(_next(words))) if word == "cost" else rt.u8(_PORT[word], _on(_next(words)))
 
 
 _OPTIONS: dict[str, Callable[[Words], Iterator[bytes]]] = {
@@ -284,12 +302,12 @@ _OPTIONS: dict[str, Callable[[Words], Iterator[bytes]]] = {
 
 
 def _add_address(words: Words, net: Rtnetlink, _spaces: Mapping[str, int]) -> Said:
-    address, _, length = next(words).partition("/")
-    if next(words) != "dev":
+    address, _, length = _next(words).partition("/")
+    if _next(words) != "dev":
         raise NotKnown
-    name, octets = next(words), socket.inet_aton(address)
+    name, octets = _next(words), _ipv4(address)
     _end(words)
-    if address.count(".") != 3 or octets[0] == 127:
+    if octets[0] == 127:
         raise NotKnown
     head = struct.pack("=BBBBI", socket.AF_INET, int(length), 0, 0, _device(net, name))
     return net.request(rt.NEWADDR, rt.CREATE | rt.EXCL, head + rt.attribute(2, octets) + rt.attribute(1, octets))
@@ -297,14 +315,14 @@ def _add_address(words: Words, net: Rtnetlink, _spaces: Mapping[str, int]) -> Sa
 
 def _fdb(verb: str) -> Callable[[Words, Rtnetlink, Mapping[str, int]], Said]:
     def make(words: Words, net: Rtnetlink, _spaces: Mapping[str, int]) -> Said:
-        mac, name, flags, state, vid = _mac(next(words)), "", 0, 0, b""
+        mac, name, flags, state, vid = _mac(_next(words)), "", 0, 0, b""
         for word in words:
             if word == "dev":
-                name = next(words)
+                name = _next(words)
             elif word in ("self", "master", "sticky"):
                 flags |= {"self": _SELF, "master": _MASTER_FLAG, "sticky": _STICKY}[word]
             elif word == "vlan":
-                vid = rt.u16(_NDA_VLAN, int(next(words)))
+                vid = rt.u16(_NDA_VLAN, int(_next(words)))
             else:
                 state |= _FDB_STATES[word]
         flags = flags if flags & (_SELF | _MASTER_FLAG) else flags | _SELF
@@ -321,9 +339,9 @@ def _vlans(verb: str) -> Callable[[Words, Rtnetlink, Mapping[str, int]], Said]:
         name, first, last, flags, own = "", 0, "", 0, b""
         for word in words:
             if word == "dev":
-                name = next(words)
+                name = _next(words)
             elif word == "vid":
-                low, _, last = next(words).partition("-")
+                low, _, last = _next(words).partition("-")
                 first = int(low)
             elif word in ("self", "master"):
                 own = rt.u16(0, {"master": 1, "self": 2}[word])
