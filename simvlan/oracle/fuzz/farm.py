@@ -86,10 +86,10 @@ class Guest:
             time.sleep(0.02)
         return path.read_text()
 
-    def give(self, number: int, lines: Sequence[str]) -> None:
-        """Queue a scenario."""
+    def give(self, number: int, lines: Sequence[str], *, programs: bool = False) -> None:
+        """Queue a scenario. `programs`: iproute2 does its lines; else the guest sends itself what iproute2 would."""
         partial = self._folder / f"{number}.part"
-        partial.write_text(json.dumps({"lines": list(lines)}))
+        partial.write_text(json.dumps({"lines": list(lines), "programs": programs}))
         partial.rename(self._folder / "todo" / str(number))
         self.pending[number] = time.monotonic()
 

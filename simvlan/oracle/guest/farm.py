@@ -124,7 +124,7 @@ def _leave_home() -> None:
 def _attempt(job: dict[str, Any], marker: Marker, plain: bool) -> dict[str, Any]:
     began = time.monotonic()
     try:
-        with contextlib.closing(Machine(job["lines"], marker, plain)) as machine:
+        with contextlib.closing(Machine(job["lines"], marker, plain, programs=job["programs"])) as machine:
             machine.follow()
             result = machine.result()
     except (RuntimeError, OSError):

@@ -1,4 +1,7 @@
-"""The lines of one scenario, each done in the kernel: by a living iproute2, or by a system call where one will do."""
+"""The lines of one scenario, each done in the kernel: by rtnetlink from here, by a living iproute2, by a system call.
+
+Rtnetlink does what iproute.py and shown.py know; every other line of `ip` and `bridge` goes to iproute2 itself.
+"""
 
 from __future__ import annotations
 
@@ -61,11 +64,13 @@ class Space:
 class Machine:
     """One scenario in the kernel."""
 
-    def __init__(self, lines: Sequence[str], marker: Marker, plain: bool) -> None:
+    def __init__(self, lines: Sequence[str], marker: Marker, plain: bool, *, programs: bool) -> None:
+        """`programs`: iproute2 does all its lines itself."""
         self._lines = [shlex.split(line) if "'" in line or '"' in line else line.split() for line in lines]
         self._texts = lines
         self._marker = marker
         self._plain = plain
+        self._programs = programs
         self._env = environment({})
         self._memory = Memory()
         self._said: list[Said] = []
@@ -134,6 +139,8 @@ class Machine:
 
     def _at_once(self, space: Space, tool: str, flags: tuple[str, ...], words: list[str]) -> Said | None:
         """By rtnetlink from here, where the line is one that is known; None: iproute2 has to do it."""
+        if self._programs:
+            return None
         try:
             if words[1:2] == ["show"]:
                 return 0, shown.show(tool, flags, words, space.net)
