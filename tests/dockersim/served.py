@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import shutil
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -159,11 +162,11 @@ class Terminal:
 
     def resize(self, rows: int, columns: int) -> None:
         """Give the window another size."""
-        import fcntl
-        import struct
-        import termios
-
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def taken(self) -> None:
+        """Wait until the command reads each key by itself: what is typed sooner is echoed by the terminal."""
+        until_so(lambda: not termios.tcgetattr(self.fd)[3] & termios.ECHO, "the terminal is not taken over")
 
     def type(self, text: str) -> None:
         """Type something."""

@@ -120,3 +120,14 @@ def test_a_loop_that_never_waits_takes_time() -> None:
     assert lab.now == 1_000_000_000
     handle.kill(9)
     assert ended == [137]
+
+
+@pytest.mark.parametrize("image", ["alpine", "debian"])
+def test_ping_ends_with_its_last_answer(image: str) -> None:
+    """An answer that is there before anybody waits for it is not waited for."""
+    lab, ended = Lab(), list[int]()
+    lab.command("ip", "link", "set", "lo", "up")
+    spec = ProcessSpec("c" * 64, "box", ["ping", "-c", "2", "127.0.0.1"], lab.network.netns[""], image=image)
+    Simulated(lab.network).start(spec, lambda _number, _data: None, lambda _status: ended.append(lab.now))
+    lab.run(until=60)
+    assert ended == [1_000_000_000]

@@ -80,6 +80,7 @@ def test_detach_and_attach_again(served: Served) -> None:
     assert terminal.wait() == 0
     assert served.docker("inspect", "-f", "{{.State.Running}}", "away").out == "true\n"
     again = served.terminal("attach", "away")
+    again.taken()
     again.type("echo $x\r")
     again.expect("kept\r\n")
     again.type("exit\r")

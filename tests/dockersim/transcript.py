@@ -266,9 +266,10 @@ class Replay:
         """Wait until a session can be typed in; one that is joined later prints nothing by itself."""
         if record["argv"][1] == "attach":
             self.served.heard("/attach")
-            self.served.heard("/resize")
         else:
             self._settle(terminal, 0)
+        self.served.heard("/resize")  # the client tells the window's size by the way
+        terminal.taken()
 
     @staticmethod
     def _close(terminal: Any) -> tuple[str, str, int]:

@@ -117,9 +117,11 @@ class Ping:
                 break
             if give_up is None and now >= due:
                 self._send()
+                self._collect()  # what is near answers before anybody waits for it
                 due += self.interval_ns
                 if self.count and self.sent >= self.count:
                     give_up = now + self._patience()
+                continue
             yield self.waiter.until(min(t for t in (end, give_up or due) if t is not None))
             self._collect()
         return int(not self.received)
