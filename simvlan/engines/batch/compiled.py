@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simvlan.engines.batch import kernels
 from simvlan.engines.batch.run import Run
+from simvlan.engines.batch.stations import LIMB_SHIFT
 
 if TYPE_CHECKING:
     from simvlan.engines.batch.frames import FrameBatch
@@ -122,14 +123,16 @@ class _Work:
     def _kernel(self, first: int, last: int, content: Content, stamps: NDArray[np.int64], may_change: bool) -> Any:
         """Call the loop with everything it reads and writes."""
         tables, stations, batch = self.pipeline.tables, self.pipeline.stations, self.batch
-        uniform, length, by_device, context = content
         starts = np.cumsum(np.array([0, *(len(rows) for rows in tables.heard_sets)]))
         rows = np.array([row for each in tables.heard_sets for row in each], np.int64)
+        answers = tables.standing, tables.variable, kernels.marks(tables.changes, tables.heard), starts, rows
+        limbs = self.limbs.astype(np.int64) << LIMB_SHIFT
+        ground_of = limbs if content[0] < 0 else limbs | content[2]
         return kernels.advance(
-            first, last, self.words, batch.length, batch.ingress, batch.time, self.pipeline.start_ns, uniform, length,
-            by_device, context, self.limbs, stations.macs.constants(), stations.code, tables.flat,
-            (*tables.numbers.constants(), tables.of_key), tables.shifts(), tables.standing, tables.variable,
-            tables.changes, tables.heard, starts, rows, stamps, may_change, self.chosen, self.places,
+            first, last, self.words, batch.length, batch.ingress, batch.time, self.pipeline.start_ns, content,
+            self.limbs, ground_of, stations.macs.constants(), stations.code, tables.flat,
+            (*tables.numbers.constants(), tables.of_key), tables.shifts(), answers, stamps, may_change, self.chosen,
+            self.places,
         )  # fmt: skip
 
     def _meet(self, first: int, last: int) -> None:

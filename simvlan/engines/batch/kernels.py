@@ -18,14 +18,16 @@ from simvlan.engines.batch.stations import LIMB_SHIFT, STANDING
 DONE, NEW_MAC, NEW_KEY, BY_ITSELF, OTHER_CONTENT, CHANGES = range(6)
 """Why a kernel stopped before a frame."""
 
-BLOCK = 1024
+BLOCK = 2048
 """Frames taken together while nothing changes: their ids stay in the first-level cache."""
 
 _F0, _F1 = int(FACTORS[0]), int(FACTORS[1])
 _MASK = (1 << KEY_BITS) - 1
 _MAC48 = (1 << 48) - 1
 _SHIFT, _STANDING = LIMB_SHIFT, STANDING
-_CERTAIN, _NOWHERE, _KEEP = 16, 5, -1
+_CERTAIN, _NOWHERE = 16, 5
+_CHANGING, _HEARD, _UNASKED = 1 << 30, (1 << 30) - 1, -(1 << 31)
+"""Bits of marks, and the sign of what is no class."""
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator, unused-ignore]
@@ -39,165 +41,197 @@ def _find(key: Any, left: Any, right: Any, slot_shift: Any, rest: Any, id_bits: 
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _key(ground: Any, by: Any, to: Any, same: Any, l0: Any, shifts: Any) -> Any:
+    """Return the key of a frame without addresses inside, as `Run._keys` packs it."""
+    of_context, of_source, of_destination = shifts
+    l1, l2 = by >> _SHIFT, to >> _SHIFT
+    key = (ground << of_context) | ((by & _STANDING) << of_source) | ((to & _STANDING) << of_destination)
+    return key | np.int64(same) | (np.int64(l1 == l0) << 1) | (np.int64(l2 == l0) << 2) | (np.int64(l2 == l1) << 3)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _pattern_inside(l0: Any, l1: Any, l2: Any, l3: Any, l4: Any) -> Any:
+    """Return the bits of a key that the limbs of addresses inside add."""
+    bits = (np.int64(l3 == l0) << 4) | (np.int64(l3 == l1) << 5) | (np.int64(l3 == l2) << 6)
+    bits |= (np.int64(l4 == l0) << 7) | (np.int64(l4 == l1) << 8) | (np.int64(l4 == l2) << 9)
+    return bits | (np.int64(l4 == l3) << 10)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _class_of(key: Any, flat: Any, wide: Any) -> Any:
+    """Return the class of a key, -1: answered one by one, -2: not asked yet; as `ClassTables.find`."""
+    if flat.size:
+        return flat[key]
+    numbers, shift, rest, bits, missing, of_key = wide
+    found = _find(np.uint64(key), numbers[0], numbers[1], shift, rest, bits)
+    return of_key[found] if found < missing else np.int32(-2)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _moved_to(variable: Any, limbs: Any, l0: Any, l1: Any, l2: Any) -> Any:
+    """Return the limb that a variable holds, as `limb_in`; *limbs*: those of this frame, from the fourth on filled."""
+    if variable >= _CERTAIN:
+        return np.int64(variable - _CERTAIN)
+    if variable == _NOWHERE:
+        return np.int64(-1)
+    if variable == 0:
+        return l0
+    if variable == 2:
+        return l2
+    return np.int64(limbs[variable]) if variable > 2 else l1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _in_order(
-    first: int, last: int, words: Any, lengths: Any, ingress: Any, times: Any, epoch: int, uniform: int, length: int,
-    context_of: Any, context: Any, limb_of: Any, macs: Any, code: Any, flat: Any, wide: Any, shifts: Any,
-    standing: Any, variable: Any, changes: Any, heard: Any, starts: Any, rows: Any, stamps: Any, may_change: bool,
-    chosen: Any, places: Any,
+    first: int, last: int, words: Any, lengths: Any, ingress: Any, times: Any, epoch: int, content: Any, limb_of: Any,
+    macs: Any, code: Any, flat: Any, wide: Any, shifts: Any, answers: Any, stamps: Any, may_change: bool, chosen: Any,
+    places: Any,
 ) -> Any:  # fmt: skip
     """Forward frames one after the other; arguments and answer as `advance`."""
+    uniform, length, context_of, context = content
+    standing, variable, mark, starts, rows = answers
     table, slot_shift, rest, id_bits, missing = macs
-    left, right = table[0], table[1]
-    numbers, key_shift, key_rest, key_bits, key_missing, of_key = wide
-    left_keys, right_keys = numbers[0], numbers[1]
-    of_context, of_source, of_destination = shifts
-    deep = places.shape[0] == 5
     for i in range(first, last):
-        w0, w1 = words[i, 0], words[i, 1]
         device = ingress[i]
-        if uniform >= 0:
-            if np.int64((w1 >> np.uint64(32)) & np.uint64(0xFFFF)) != uniform or lengths[i] != length:
-                return i, OTHER_CONTENT
-            ground = context_of[device]
-        else:
-            ground = context[i]
-        source = _find((w0 >> np.uint64(48)) | ((w1 & np.uint64(0xFFFFFFFF)) << np.uint64(16)), left, right,
-                       slot_shift, rest, id_bits)  # fmt: skip
-        destination = _find(w0 & np.uint64(_MAC48), left, right, slot_shift, rest, id_bits)
+        if uniform >= 0 and not _carries(words[i, 1], lengths[i], uniform, length):
+            return i, OTHER_CONTENT
+        ground = context_of[device] if uniform >= 0 else context[i]
+        source = _find(_source(words[i, 0], words[i, 1]), table[0], table[1], slot_shift, rest, id_bits)
+        destination = _find(words[i, 0] & np.uint64(_MAC48), table[0], table[1], slot_shift, rest, id_bits)
         if source >= missing or destination >= missing:
             return i, NEW_MAC
-        by, to = code[source], code[destination]
-        l0, l1, l2 = np.int64(limb_of[device]), by >> _SHIFT, to >> _SHIFT
-        key = (ground << of_context) | ((by & _STANDING) << of_source) | ((to & _STANDING) << of_destination)
-        key |= np.int64(source == destination) | (np.int64(l1 == l0) << 1) | (np.int64(l2 == l0) << 2)
-        key |= np.int64(l2 == l1) << 3
-        if deep:
-            l3, l4 = np.int64(places[3, i]), np.int64(places[4, i])
-            key |= (np.int64(l3 == l0) << 4) | (np.int64(l3 == l1) << 5) | (np.int64(l3 == l2) << 6)
-            key |= (np.int64(l4 == l0) << 7) | (np.int64(l4 == l1) << 8) | (np.int64(l4 == l2) << 9)
-            key |= np.int64(l4 == l3) << 10
-        if flat.size:
-            number = flat[key]
-        else:
-            found = _find(np.uint64(key), left_keys, right_keys, key_shift, key_rest, key_bits)
-            number = of_key[found] if found < key_missing else np.int32(-2)
+        l0, l1, l2 = np.int64(limb_of[device]), code[source] >> _SHIFT, code[destination] >> _SHIFT
+        key = _key(ground, code[source], code[destination], source == destination, l0, shifts)
+        if places.shape[0] == 5:
+            key |= _pattern_inside(l0, l1, l2, np.int64(places[3, i]), np.int64(places[4, i]))
+        number = _class_of(key, flat, wide)
         if number < 0:
             return i, BY_ITSELF if number == -1 else NEW_KEY
-        if changes[number]:
+        if mark[number] & _CHANGING:
             if not may_change:
                 return i, CHANGES
-            v = variable[number]
-            limb = l1
-            if v >= _CERTAIN:
-                limb = np.int64(v - _CERTAIN)
-            elif v == _NOWHERE:
-                limb = np.int64(-1)
-            elif v == 0:
-                limb = l0
-            elif v == 2:
-                limb = l2
-            elif v > 2:
-                limb = np.int64(places[v, i])
+            limb = _moved_to(variable[number], places[:, i], l0, l1, l2)
             code[source] = (limb << _SHIFT) | np.int64(standing[number])
         chosen[i] = number
         places[0, i], places[1, i], places[2, i] = l0, l1, l2
-        for at in range(starts[heard[number]], starts[heard[number] + 1]):
+        heard = mark[number] & _HEARD
+        for at in range(starts[heard], starts[heard + 1]):
             stamps[rows[at], source] = times[i] + epoch
     return last, DONE
 
 
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator, unused-ignore]
+def _source(first: Any, second: Any) -> Any:
+    """Return the source MAC as it lies, from the first two words of a frame."""
+    return (first >> np.uint64(48)) | ((second & np.uint64(0xFFFFFFFF)) << np.uint64(16))
+
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _look_up(
-    words: Any, lengths: Any, uniform: int, length: int, macs: Any, source: Any, destination: Any
-) -> bool:  # fmt: skip
-    """Find the ids of a block's MACs; whether all are known and the content is what it should be."""
+def _carries(second: Any, size: Any, uniform: int, length: int) -> Any:
+    """Whether a frame has this ethertype (as it lies) and this length."""
+    return np.int64((second >> np.uint64(32)) & np.uint64(0xFFFF)) == uniform and size == length
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _alike(words: Any, lengths: Any, uniform: int, length: int) -> bool:
+    """Whether a block has the ethertype and the length that it should have (-1: no matter)."""
+    if uniform < 0:
+        return True
+    strange, kind = np.uint64(0), np.uint64(uniform)
+    for i in range(len(words)):
+        strange |= (words[i, 1] >> np.uint64(32) & np.uint64(0xFFFF)) ^ kind
+        strange |= np.uint64(lengths[i]) ^ np.uint64(length)
+    return bool(strange == 0)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _look_up(words: Any, macs: Any, ids: Any) -> bool:
+    """Find the ids of a block's sources, then of its destinations; whether all are known.
+
+    The octets are read in a pass of their own: waiting for memory and looking up in the cache do not mix well.
+    """
     table, slot_shift, rest, id_bits, missing = macs
     left, right = table[0], table[1]
+    n = len(words)
+    for i in range(n):
+        first, second = words[i, 0], words[i, 1]
+        ids[i] = _source(first, second)
+        ids[n + i] = first & np.uint64(_MAC48)
     strange = np.uint64(0)
-    kind = np.uint64(max(uniform, 0))
-    for i in range(len(words)):
-        w0, w1 = words[i, 0], words[i, 1]
-        a = _find(
-            (w0 >> np.uint64(48)) | ((w1 & np.uint64(0xFFFFFFFF)) << np.uint64(16)),
-            left,
-            right,
-            slot_shift,
-            rest,
-            id_bits,
-        )
-        b = _find(w0 & np.uint64(_MAC48), left, right, slot_shift, rest, id_bits)
-        strange |= np.uint64(a >= missing) | np.uint64(b >= missing)
-        source[i], destination[i] = a, b
-    if strange:
-        return False
-    if uniform >= 0:
-        for i in range(len(words)):
-            strange |= (words[i, 1] >> np.uint64(32) & np.uint64(0xFFFF)) ^ kind
-            strange |= np.uint64(lengths[i]) ^ np.uint64(length)
+    for i in range(2 * n):
+        found = _find(ids[i], left, right, slot_shift, rest, id_bits)
+        strange |= np.uint64(found >= missing)
+        ids[i] = found
     return bool(strange == 0)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _classify(
-    source: Any, destination: Any, ingress: Any, limb_of: Any, context_of: Any, context: Any, code: Any, flat: Any,
-    shifts: Any, changes: Any, chosen: Any, l0: Any, l1: Any, l2: Any,
-) -> bool:  # fmt: skip
-    """Give a block its classes as the stations stand; whether that holds for all of it."""
+    source: Any, destination: Any, ingress: Any, ground_of: Any, context: Any, code: Any, flat: Any, shifts: Any,
+    mark: Any, chosen: Any, l0: Any, l1: Any, l2: Any,
+) -> Any:  # fmt: skip
+    """Give a block its classes as the stations stand; *ground_of*: limb and context of devices, packed as codes are.
+
+    Returns the mark of all of them, -1 when marks differ, -2 when the classes do not hold for all of the block.
+    """
     of_context, of_source, of_destination = np.uint64(shifts[0]), np.uint64(shifts[1]), np.uint64(shifts[2])
     by_device = len(context) == 0
-    odd = False
+    odd, differ = np.int32(0), np.int32(0)
+    usual = np.int32(-1)
     for i in range(len(source)):
-        device = ingress[i]
-        ground = context_of[device] if by_device else context[i]
+        ground = ground_of[np.uint64(ingress[i])]
         by, to = code[source[i]], code[destination[i]]
-        a, b, c = limb_of[device], np.int32(by >> _SHIFT), np.int32(to >> _SHIFT)
-        key = np.uint64(ground) << of_context
+        a, b, c = np.int32(ground >> _SHIFT), np.int32(by >> _SHIFT), np.int32(to >> _SHIFT)
+        where = ground & _STANDING if by_device else context[i]
+        key = np.uint64(where) << of_context
         key |= np.uint64(by & _STANDING) << of_source
         key |= np.uint64(to & _STANDING) << of_destination
         key |= np.uint64(source[i] == destination[i]) | (np.uint64(b == a) << np.uint64(1))
         key |= (np.uint64(c == a) << np.uint64(2)) | (np.uint64(c == b) << np.uint64(3))
         number = flat[key]
-        odd |= number < 0 or changes[max(number, np.int32(0))]
+        mine = mark[np.uint64(max(number, np.int32(0)))]
+        odd |= (number & np.int32(_UNASKED)) | (mine & np.int32(_CHANGING))
+        usual = mine if i == 0 else usual
+        differ |= mine ^ usual
         chosen[i], l0[i], l1[i], l2[i] = number, a, b, c
-    return not odd
+    if odd:
+        return np.int32(-2)
+    return np.int32(-1) if differ else usual
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _stamp(
-    source: Any, chosen: Any, times: Any, epoch: int, heard: Any, starts: Any, rows: Any, stamps: Any
-) -> None:  # fmt: skip
-    """Note when the sources of a block were heard."""
-    usual = heard[chosen[0]]
-    same = True
-    for i in range(len(source)):
-        same &= heard[chosen[i]] == usual
-    if same:
+def _stamp(usual: Any, source: Any, chosen: Any, times: Any, epoch: int, answers: Any, stamps: Any) -> None:
+    """Note when the sources of a block were heard; *usual*: what all their classes say of that, -1: each its own."""
+    _, _, mark, starts, rows = answers
+    if usual >= 0:
         for at in range(starts[usual], starts[usual + 1]):
             row = stamps[rows[at]]
             for i in range(len(source)):
                 row[source[i]] = times[i] + epoch
         return
     for i in range(len(source)):
-        number = heard[chosen[i]]
+        number = mark[chosen[i]] & _HEARD
         for at in range(starts[number], starts[number + 1]):
             stamps[rows[at], source[i]] = times[i] + epoch
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def advance(
-    first: int, last: int, words: Any, lengths: Any, ingress: Any, times: Any, epoch: int, uniform: int, length: int,
-    context_of: Any, context: Any, limb_of: Any, macs: Any, code: Any, flat: Any, wide: Any, shifts: Any,
-    standing: Any, variable: Any, changes: Any, heard: Any, starts: Any, rows: Any, stamps: Any, may_change: bool,
-    chosen: Any, places: Any,
+    first: int, last: int, words: Any, lengths: Any, ingress: Any, times: Any, epoch: int, content: Any, limb_of: Any,
+    ground_of: Any, macs: Any, code: Any, flat: Any, wide: Any, shifts: Any, answers: Any, stamps: Any,
+    may_change: bool, chosen: Any, places: Any,
 ) -> Any:  # fmt: skip
     """Forward frames first to last in order; returns (where it stopped, why).
 
-    *uniform*: the ethertype octets (as they lie) that all frames must have for `context_of` (by device) to hold, with
-    this *length*; -1: `context` says it for every frame. Limb variables beyond three are already in *places*.
-    Blocks in which nothing changes are done in passes that a compiler can vectorise, others frame by frame.
+    *content* is (ethertype as it lies, length, context by device, context by frame): the first two are what all frames
+    must have for contexts by device to hold; an ethertype of -1: contexts are by frame. *ground_of* is limb and context
+    by device. *answers* is (standing, variable, mark, starts, rows) by class, see `marks`. Limb variables beyond three
+    are already in *places*. Blocks in which nothing changes are done in passes that a compiler can vectorise, others
+    frame by frame.
     """
-    source, destination = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
+    ids = np.empty(2 * BLOCK, np.uint64)
     plain = flat.size > 0 and places.shape[0] == 3
+    uniform, length, _, context = content
     at = first
     while at < last:
         end = min(at + BLOCK, last)
@@ -205,21 +239,30 @@ def advance(
         own = context[at:end] if uniform < 0 else context
         if (
             plain
-            and _look_up(words[at:end], lengths[at:end], uniform, length, macs, source[:n], destination[:n])
-            and _classify(source[:n], destination[:n], ingress[at:end], limb_of, context_of, own, code, flat, shifts,
-                          changes, chosen[at:end], places[0, at:end], places[1, at:end], places[2, at:end])
-        ):  # fmt: skip
-            _stamp(source[:n], chosen[at:end], times[at:end], epoch, heard, starts, rows, stamps)
-            at = end
-            continue
+            and _alike(words[at:end], lengths[at:end], uniform, length)
+            and _look_up(words[at:end], macs, ids[: 2 * n])
+        ):
+            usual = _classify(
+                ids[:n], ids[n : 2 * n], ingress[at:end], ground_of, own, code, flat, shifts, answers[2],
+                chosen[at:end], places[0, at:end], places[1, at:end], places[2, at:end],
+            )  # fmt: skip
+            if usual >= -1:
+                _stamp(usual, ids[:n], chosen[at:end], times[at:end], epoch, answers, stamps)
+                at = end
+                continue
         stopped, why = _in_order(
-            at, end, words, lengths, ingress, times, epoch, uniform, length, context_of, context, limb_of, macs, code,
-            flat, wide, shifts, standing, variable, changes, heard, starts, rows, stamps, may_change, chosen, places,
+            at, end, words, lengths, ingress, times, epoch, content, limb_of, macs, code, flat, wide, shifts, answers,
+            stamps, may_change, chosen, places,
         )  # fmt: skip
         if why != DONE:
             return stopped, why
         at = end
     return last, DONE
+
+
+def marks(changes: Any, heard: Any) -> Any:
+    """Return for every class, int32: which entries it refreshes, and whether it changes where its source is."""
+    return heard.astype(np.int32) | np.where(changes, np.int32(_CHANGING), np.int32(0))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
