@@ -61,7 +61,7 @@ class _Work:
     def run(self, at: int, last: int) -> None:
         """Forward frames, those of one content as long as they last, others a chunk at a time."""
         while at < last:
-            kind = self.pipeline.contents.uniform(self.batch[at : at + 1])
+            kind = self.pipeline.contents.uniform(self.batch[at : at + 1], self.words[at : at + 1, 1])
             if kind is None or not self.pipeline.contents.whatever(kind):
                 at = self._mixed(at, min(at + CHUNK, last))
                 continue
@@ -71,7 +71,12 @@ class _Work:
     def _mixed(self, first: int, last: int) -> int:
         """Forward frames whose content is looked up one by one."""
         context = np.zeros(last, np.int64)
-        context[first:] = self.pipeline.context(self.batch[first:last], self.roles, self.places[:, first:last])
+        part = self.batch[first:last]
+        kind = self.pipeline.contents.uniform(part, self.words[first:last, 1])
+        if kind is None:
+            context[first:] = self.pipeline.context(part, self.roles, self.places[:, first:last])
+        else:
+            context[first:] = self.pipeline.contexts_of(kind, self.roles).take(part.ingress)
         return self._go(first, last, -1, context)
 
     def _go(self, first: int, last: int, kind: int, context: NDArray[np.int64]) -> int:
@@ -125,7 +130,7 @@ class _Work:
         tables, stations, batch = self.pipeline.tables, self.pipeline.stations, self.batch
         starts = np.cumsum(np.array([0, *(len(rows) for rows in tables.heard_sets)]))
         rows = np.array([row for each in tables.heard_sets for row in each], np.int64)
-        answers = tables.standing, tables.variable, kernels.marks(tables.changes, tables.heard), starts, rows
+        answers = tables.standing, tables.variable, tables.mark, starts, rows
         limbs = self.limbs.astype(np.int64) << LIMB_SHIFT
         ground_of = limbs if content[0] < 0 else limbs | content[2]
         return kernels.advance(
@@ -155,5 +160,5 @@ class _Work:
             run.classes(None)
             return at
         run.chosen[0] = run.alone(0)
-        pipeline.stamp(run.part, run.source, run.chosen)
+        pipeline.stamp(run.part, run.source, run)
         return at + 1

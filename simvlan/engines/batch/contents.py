@@ -83,15 +83,15 @@ class Contents:
         same = self.length_kind[length]
         return 2 if self.length_kind[length + 2] == same else -2 if self.length_kind[length - 2] == same else 0
 
-    def uniform(self, batch: FrameBatch) -> int | None:
-        """Return the kind that all frames are of, where a glance shows it; else None."""
-        if self.deep:
+    def uniform(self, batch: FrameBatch, second: U64) -> int | None:
+        """Return the kind that all frames are of, where a glance shows it; else None. *second*: octets 8 to 15."""
+        lengths = batch.length
+        if self.deep or not (lengths == lengths[0]).all():
             return None
-        words, lengths = batch.head.view(np.uint64), batch.length
-        types = (words[:, 1] >> np.uint64(32)).astype(np.uint16)
-        if not ((types == types[0]).all() and (lengths == lengths[0]).all()):
+        types = second & np.uint64(0xFFFF << 32)  # octets 12 and 13
+        if not (types == types[0]).all():
             return None
-        kind = int(self.ether_kind[types[0]])
+        kind = int(self.ether_kind[int(types[0]) >> 32])
         ip = 2 <= kind <= 4
         if kind <= 1 or (ip and self.snooped and (batch.head[:, 0] & 1).any()):
             return None

@@ -1,20 +1,20 @@
 """Copies written out: at which device each ends, many at a time.
 
-A flood's row of devices depends on the limb it came from only, so each limb's row is made once and repeated: a copy
-costs what copying four octets costs. Everything else about a copy is worked out when asked for.
+A flood's row of devices is copied from the pipeline's `RowBook`: a copy costs what copying four octets costs.
+Everything else about a copy is worked out when asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from simvlan.engines.batch.classes import DEVICE, LIMB, OTHERS, Answer, Fate
+from simvlan.engines.batch.classes import DEVICE, OTHERS, Answer, Fate
+from simvlan.engines.batch.rows import Rows, row, variables_of
 
 if TYPE_CHECKING:
     from simvlan.engines.batch.outcome import Outcome
@@ -34,22 +34,22 @@ class Copies:
     """Where copies ended, one row each, by frame: those of frame n are rows first[n] to first[n + 1].
 
     Attributes:
-        first: int64 (n + 1).
         device: int32 (copies), index into `Outcome.devices`.
         fates: how a copy may end.
     """
 
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
-        answers = outcome.pipeline.answers
-        self._width: I64 = np.array([outcome.width(answer) for answer in answers], np.int64)
-        self._begin = np.cumsum([0, *(len(answer.fates) for answer in answers)])
-        self.fates: tuple[Fate, ...] = tuple(fate for answer in answers for fate in answer.fates)
-        self.first: I64 = _starts(self._width, outcome.classes)
-        self.device: I32 = np.empty(int(self.first[-1]), np.int32)
-        if not self._each_one():
+        self._book = book = outcome.pipeline.rows
+        book.take_in(outcome.pipeline.answers)
+        used = book.width[np.flatnonzero(outcome.frames_of_class)]
+        self._every = int(used[0]) if len(used) and (used == used[0]).all() else -1
+        """In how many copies every frame ends, if in equally many."""
+        count = self._every * len(outcome) if self._every >= 0 else int(self.first[-1])
+        self.device: I32 = np.empty(count, np.int32)
+        if not self._each_one() and not self._all_alike():
             for number, which in outcome.by_class():
-                self._write(number, answers[number], which)
+                self._write(number, outcome.pipeline.answers[number], which)
 
     def __len__(self) -> int:
         return len(self.device)
@@ -57,22 +57,38 @@ class Copies:
     # -- worked out when asked for ----------------------------------------------------------------------------------
 
     @cached_property
+    def first(self) -> I64:
+        """Where the copies of every frame begin, int64 (n + 1)."""
+        n = len(self._outcome)
+        if self._every >= 0:
+            return np.arange(n + 1) * self._every
+        first: I64 = np.zeros(n + 1, np.int64)
+        np.cumsum(self._book.width.take(self._outcome.classes) if n else [], out=first[1:])
+        return first
+
+    @cached_property
     def frame(self) -> I32:
         """The frame of every copy, int32 (copies)."""
         return np.repeat(np.arange(len(self.first) - 1, dtype=np.int32), np.diff(self.first))
 
     @cached_property
+    def fates(self) -> tuple[Fate, ...]:
+        """How a copy may end."""
+        return tuple(fate for answer in self._outcome.pipeline.answers for fate in answer.fates)
+
+    @cached_property
     def fate(self) -> I32:
         """How every copy ended, int32 (copies): index into fates."""
         outcome = self._outcome
+        begin = np.cumsum(self._book.fates) - self._book.fates
         fate: I32 = np.empty(len(self.device), np.int32)
         for number, which in outcome.by_class():
             answer = outcome.pipeline.answers[number]
-            row = self.first[which]
-            for at, each in enumerate(answer.fates):
-                for _ in range(outcome.width_of(each.role, answer)):
-                    fate[row] = self._begin[number] + at
-                    row += 1
+            at = self.first[which]
+            for each, kind in enumerate(answer.fates):
+                for _ in range(outcome.width_of(kind.role, answer)):
+                    fate[at] = begin[number] + each
+                    at += 1
         return fate
 
     @property
@@ -98,7 +114,9 @@ class Copies:
     def _each_one(self) -> bool:
         """Write the devices where every frame has exactly one end, which a gather finds; False where not."""
         outcome = self._outcome
-        roles = np.zeros((len(self._width), 3), np.int64)
+        if self._every != 1:
+            return False
+        roles = np.zeros((len(self._book.width), 3), np.int64)
         for number, answer in outcome.present():
             if len(answer.fates) != 1 or answer.fates[0].role.how == OTHERS:
                 return False
@@ -106,44 +124,64 @@ class Copies:
         where(outcome, roles, self.device)
         return True
 
+    def _all_alike(self) -> bool:
+        """Write the devices where all rows are equally wide, and kept: with one gather; False where not."""
+        outcome = self._outcome
+        if self._every < WIDE:
+            return False
+        kept: list[Rows] = []
+        for number, answer in outcome.present():
+            rows = self._book.of(number, answer)
+            if rows is None:
+                return False
+            kept.append(rows)
+        places: NDArray[np.intp] = np.empty(len(outcome), np.intp)
+        base = 0
+        for (_, which), rows in zip(outcome.by_class(), kept, strict=True):
+            everything = slice(None) if len(kept) == 1 else which
+            places[everything] = self._ranks(rows, everything) + base
+            base += len(rows.devices)
+        table = kept[0].devices if len(kept) == 1 else np.concatenate([rows.devices for rows in kept])
+        table.take(places, axis=0, out=self.device.reshape(len(outcome), self._every), mode="clip")
+        return True
+
     def _write(self, number: int, answer: Answer, which: I32) -> None:
         """Write the devices of the frames of one class."""
-        width = int(self._width[number])
-        rows = self._rows(answer, which, width)
-        everything = len(which) == len(self.first) - 1
+        outcome, width = self._outcome, int(self._book.width[number])
+        rows = self._book.of(number, answer) if width >= WIDE else None
+        if rows is None and width >= WIDE:
+            rows = self._for_now(answer, which, width)
         places = as_strided(self.device, (max(len(self.device) - width + 1, 0), width), (4, 4))
         step = max(BLOCK // max(width, 1), 1)
         for first in range(0, len(which) if width else 0, step):
             some = which[first : first + step]
-            if everything:
-                self.device[first * width : (first + len(some)) * width] = rows(some).reshape(-1)
+            if rows is None:
+                block = row(outcome.anatomy, answer, outcome.places[:, some].__getitem__, len(some), width)
             else:
-                places[self.first[some]] = rows(some)
+                block = rows.devices.take(self._ranks(rows, some), axis=0, mode="clip")
+            places[self.first[some]] = block
 
-    def _rows(self, answer: Answer, which: I32, width: int) -> Callable[[I32], I32]:
-        """Return what gives the rows of some frames of a class."""
+    def _ranks(self, rows: Rows, which: slice | I32) -> I32:
+        """Return which of the rows is that of each of some frames, int32."""
+        limbs = self._outcome.places[rows.variable, which]
+        if len(rows.devices) == 1:
+            return np.zeros(len(limbs), np.int32)
+        found: I32 = self._outcome.anatomy.rank_of.take(limbs, mode="clip")
+        return found
+
+    def _for_now(self, answer: Answer, which: I32, width: int) -> Rows | None:
+        """Return rows for the limbs that occur alone; None where they depend on several limbs."""
         outcome = self._outcome
-        variables = _variables(answer)
-        if width < WIDE or len(variables) != 1:
-            return lambda some: self._row(answer, some, width)
-        limbs = outcome.places[variables.pop()]
-        example = np.full(len(outcome.anatomy.limbs) + 1, -1, np.int32)
-        example[limbs[which]] = which
-        known = np.flatnonzero(example >= 0)
-        table = self._row(answer, example[known], width)
-        row = np.zeros(len(example), np.intp)
-        row[known] = np.arange(len(known))
-        return lambda some: table.take(row[limbs[some]], axis=0)
-
-    def _row(self, answer: Answer, which: I32, width: int) -> I32:
-        """Return the devices of some frames of a class, int32 (frames, width)."""
-        block: I32 = np.empty((len(which), width), np.int32)
-        column = 0
-        for fate in answer.fates:
-            devices = self._outcome.devices_of(fate.role, answer, which)
-            block[:, column : column + devices.shape[1]] = devices
-            column += devices.shape[1]
-        return block
+        variables = variables_of(answer)
+        if len(variables) != 1:
+            return None
+        variable = variables.pop()
+        limbs = outcome.places[variable, which]
+        known = np.flatnonzero(np.bincount(limbs)).astype(np.int32)
+        ranks = outcome.anatomy.rank_of[known]
+        devices: I32 = np.zeros((int(ranks.max()) + 1, width), np.int32)
+        devices[ranks] = row(outcome.anatomy, answer, lambda _: known, len(known), width)
+        return Rows(variable, devices)
 
 
 def where(outcome: Outcome, roles: I64, device: I32) -> None:
@@ -172,34 +210,3 @@ def _where(outcome: Outcome, at: slice, roles: I64, device: I32) -> None:
     if fixed[outcome.frames_of_class > 0].any():
         found = np.where(fixed.take(classes), roles[:, 1].take(classes), found)
     device[at] = found
-
-
-def _starts(width: I64, classes: I32) -> I64:
-    """Return where each frame's copies begin, and where the last end."""
-    first: I64 = np.empty(len(classes) + 1, np.int64)
-    first[0] = 0
-    used = width[np.flatnonzero(np.bincount(classes, minlength=len(width)))] if len(classes) else width
-    if len(classes) and (used == used[0]).all():
-        first[:] = np.arange(len(classes) + 1) * used[0]
-    else:
-        np.cumsum(width.take(classes) if len(classes) else [], out=first[1:])
-    return first
-
-
-def _variables(answer: Answer) -> set[int]:
-    """Return the variables on which the devices of a class depend."""
-    found = {fate.role.a for fate in answer.fates if fate.role.how == LIMB}
-    breeds = {fate.role.a for fate in answer.fates if fate.role.how == OTHERS}
-    return found | {variable for variable, breed in answer.bound if breed in breeds}
-
-
-def all_but(members: I32, skipped: list[NDArray[Any]], count: int) -> I32:
-    """Return every member for each of so many frames, but for those at the ranks each skips, int32 (count, left)."""
-    left = len(members) - len(skipped)
-    if not skipped:
-        return np.broadcast_to(members, (count, left))
-    ranks = np.sort(np.stack(skipped), axis=0)
-    places = np.broadcast_to(np.arange(left, dtype=np.int32), (count, left)).copy()
-    for row in ranks:
-        places += places >= row[:, None]
-    return members[places]

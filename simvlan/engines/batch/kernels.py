@@ -14,6 +14,7 @@ import numpy as np
 
 from simvlan.engines.batch.interner import FACTORS, KEY_BITS
 from simvlan.engines.batch.stations import LIMB_SHIFT, STANDING
+from simvlan.engines.batch.tables import CHANGING
 
 DONE, NEW_MAC, NEW_KEY, BY_ITSELF, OTHER_CONTENT, CHANGES = range(6)
 """Why a kernel stopped before a frame."""
@@ -26,7 +27,7 @@ _MASK = (1 << KEY_BITS) - 1
 _MAC48 = (1 << 48) - 1
 _SHIFT, _STANDING = LIMB_SHIFT, STANDING
 _CERTAIN, _NOWHERE = 16, 5
-_CHANGING, _HEARD, _UNASKED = 1 << 30, (1 << 30) - 1, -(1 << 31)
+_CHANGING, _HEARD, _UNASKED = CHANGING, CHANGING - 1, -(1 << 31)
 """Bits of marks, and the sign of what is no class."""
 
 
@@ -133,31 +134,24 @@ def _carries(second: Any, size: Any, uniform: int, length: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _alike(words: Any, lengths: Any, uniform: int, length: int) -> bool:
-    """Whether a block has the ethertype and the length that it should have (-1: no matter)."""
-    if uniform < 0:
-        return True
-    strange, kind = np.uint64(0), np.uint64(uniform)
-    for i in range(len(words)):
-        strange |= (words[i, 1] >> np.uint64(32) & np.uint64(0xFFFF)) ^ kind
-        strange |= np.uint64(lengths[i]) ^ np.uint64(length)
-    return bool(strange == 0)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _look_up(words: Any, macs: Any, ids: Any) -> bool:
-    """Find the ids of a block's sources, then of its destinations; whether all are known.
+def _look_up(words: Any, lengths: Any, uniform: int, length: int, macs: Any, ids: Any) -> bool:
+    """Find the ids of a block's sources, then of its destinations; whether all are known and carry what they should.
 
     The octets are read in a pass of their own: waiting for memory and looking up in the cache do not mix well.
     """
     table, slot_shift, rest, id_bits, missing = macs
     left, right = table[0], table[1]
     n = len(words)
+    kind, care = np.uint64(max(uniform, 0)), np.uint64(0xFFFF if uniform >= 0 else 0)
+    strange = np.uint64(0)
     for i in range(n):
         first, second = words[i, 0], words[i, 1]
+        strange |= (second >> np.uint64(32) & care) ^ kind
         ids[i] = _source(first, second)
         ids[n + i] = first & np.uint64(_MAC48)
-    strange = np.uint64(0)
+    if uniform >= 0:
+        for i in range(n):
+            strange |= np.uint64(lengths[i]) ^ np.uint64(length)
     for i in range(2 * n):
         found = _find(ids[i], left, right, slot_shift, rest, id_bits)
         strange |= np.uint64(found >= missing)
@@ -225,9 +219,9 @@ def advance(
 
     *content* is (ethertype as it lies, length, context by device, context by frame): the first two are what all frames
     must have for contexts by device to hold; an ethertype of -1: contexts are by frame. *ground_of* is limb and context
-    by device. *answers* is (standing, variable, mark, starts, rows) by class, see `marks`. Limb variables beyond three
-    are already in *places*. Blocks in which nothing changes are done in passes that a compiler can vectorise, others
-    frame by frame.
+    by device. *answers* is (standing, variable, mark, starts, rows) by class, as in `ClassTables`. Limb variables beyond
+    three are already in *places*. Blocks in which nothing changes are done in passes that a compiler can vectorise,
+    others frame by frame.
     """
     ids = np.empty(2 * BLOCK, np.uint64)
     plain = flat.size > 0 and places.shape[0] == 3
@@ -237,11 +231,7 @@ def advance(
         end = min(at + BLOCK, last)
         n = end - at
         own = context[at:end] if uniform < 0 else context
-        if (
-            plain
-            and _alike(words[at:end], lengths[at:end], uniform, length)
-            and _look_up(words[at:end], macs, ids[: 2 * n])
-        ):
+        if plain and _look_up(words[at:end], lengths[at:end], uniform, length, macs, ids[: 2 * n]):
             usual = _classify(
                 ids[:n], ids[n : 2 * n], ingress[at:end], ground_of, own, code, flat, shifts, answers[2],
                 chosen[at:end], places[0, at:end], places[1, at:end], places[2, at:end],
@@ -260,9 +250,17 @@ def advance(
     return last, DONE
 
 
-def marks(changes: Any, heard: Any) -> Any:
-    """Return for every class, int32: which entries it refreshes, and whether it changes where its source is."""
-    return heard.astype(np.int32) | np.where(changes, np.int32(_CHANGING), np.int32(0))
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def count(chosen: Any, classes: int) -> Any:
+    """Count the frames of each class, four at a time: a counter need not wait for the one before."""
+    counted = np.zeros((4, classes), np.int64)
+    even = len(chosen) & ~3
+    for i in range(0, even, 4):
+        for lane in range(4):
+            counted[lane, chosen[i + lane]] += 1
+    for i in range(even, len(chosen)):
+        counted[0, chosen[i]] += 1
+    return counted.sum(axis=0)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

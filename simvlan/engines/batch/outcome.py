@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Answer, Role
-from simvlan.engines.batch.copies import Copies, all_but
+from simvlan.engines.batch.copies import Copies
 from simvlan.engines.batch.probe import COUNTERS
+from simvlan.engines.batch.rows import devices_of, width_of
 from simvlan.frame import PType
 from simvlan.table import Table
 from simvlan.verdict import Drop
@@ -28,6 +29,10 @@ I64 = NDArray[np.int64]
 
 TALLIED = 1 << 23
 """Frames that the compiled count can take at once: 24 bits of frames, 40 of octets."""
+
+
+FEW = 16
+"""Classes up to which each is looked for by itself."""
 
 
 class Outcome:
@@ -60,7 +65,11 @@ class Outcome:
     @cached_property
     def frames_of_class(self) -> I64:
         """How many frames each class has, int64 (classes)."""
-        frames: I64 = np.bincount(self.classes, minlength=len(self.pipeline.answers))
+        count = len(self.pipeline.answers)
+        if self.pipeline.compiled is not None:
+            counted: I64 = self.pipeline.compiled.kernels.count(self.classes, count)
+            return counted
+        frames: I64 = np.bincount(self.classes, minlength=count)
         return frames
 
     def present(self) -> Iterator[tuple[int, Answer]]:
@@ -80,6 +89,10 @@ class Outcome:
         if len(present) == 1:
             yield int(present[0]), np.arange(len(self), dtype=np.int32)
             return
+        if len(present) <= FEW:
+            for number in present.tolist():
+                yield number, np.flatnonzero(self.classes == number).astype(np.int32)
+            return
         order = np.argsort(
             self.classes.astype(np.uint16) if len(self.frames_of_class) < 1 << 16 else self.classes, kind="stable"
         )
@@ -94,19 +107,7 @@ class Outcome:
 
     def devices_of(self, role: Role, answer: Answer, which: I32) -> I32:
         """Return the devices of a role for some frames of a class, int32 (frames, devices)."""
-        anatomy = self.anatomy
-        if role.how == DEVICE:
-            return np.full((len(which), 1), role.a, np.int32)
-        if role.how == LIMB:
-            found: I32 = anatomy.table[self.places[role.a, which], role.b][:, None]
-            return found
-        members = anatomy.table[anatomy.breeds[role.a], role.b]
-        skipped = [anatomy.rank_of[self.places[v, which]] for v, breed in answer.bound if breed == role.a]
-        return all_but(members, skipped, len(which))
-
-    def width(self, answer: Answer) -> int:
-        """Return in how many copies a frame of a class ends."""
-        return sum(self.width_of(fate.role, answer) for fate in answer.fates)
+        return devices_of(self.anatomy, role, answer, lambda variable: self.places[variable, which], len(which))
 
     # -- counters ---------------------------------------------------------------------------------------------------
 
@@ -190,9 +191,7 @@ class Outcome:
 
     def width_of(self, role: Role, answer: Answer) -> int:
         """Return at how many devices a role is."""
-        if role.how != OTHERS:
-            return 1
-        return len(self.anatomy.breeds[role.a]) - sum(breed == role.a for _, breed in answer.bound)
+        return width_of(self.anatomy, role, answer)
 
     # -- one frame --------------------------------------------------------------------------------------------------
 

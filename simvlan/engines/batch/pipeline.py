@@ -25,10 +25,11 @@ from simvlan.engines.batch.interner import Interner
 from simvlan.engines.batch.limits import check, check_cables
 from simvlan.engines.batch.outcome import Outcome
 from simvlan.engines.batch.probe import Prober
+from simvlan.engines.batch.rows import RowBook
 from simvlan.engines.batch.run import Run
 from simvlan.engines.batch.settle import settle
 from simvlan.engines.batch.stations import Stations
-from simvlan.engines.batch.tables import ALONE, ClassTables
+from simvlan.engines.batch.tables import ALONE, CHANGING, ClassTables
 from simvlan.engines.batch.times import Times, simulate
 from simvlan.errors import Unsupported
 from simvlan.table import Table
@@ -93,6 +94,7 @@ class Pipeline:
         self.ageing = Ageing(self)
         self.asker = Classes(self.anatomy, self.prober, self.stations)
         self.answers: list[Answer] = []
+        self.rows = RowBook(self.anatomy)
         self.tables = ClassTables(4 if self.addresses is None else 11)
         self.entry: NDArray[np.int64] = np.zeros(0, np.int64)
         """The device numbers of the devices of the batch being forwarded."""
@@ -186,23 +188,25 @@ class Pipeline:
     ) -> None:
         """Forward one chunk: *roles* and *limbs* are those of the devices it is sent on."""
         words = part.head.view(np.uint64)
-        first = words[:, 0]
+        first, second = words[:, 0].copy(), words[:, 1].copy()
         source = first >> np.uint64(48)
-        source |= (words[:, 1] & WORD32) << np.uint64(16)
-        by, to = self.stations.ids(source), self.stations.ids(first & MAC48)
-        places = outcome.places[:, at]
-        limbs.take(part.ingress, out=places[0], mode="clip")
-        context = self.context(part, roles, places)
+        source |= (second & WORD32) << np.uint64(16)
+        first &= MAC48
+        by, to = self.stations.ids(source), self.stations.ids(first)
+        places, ingress = outcome.places[:, at], part.ingress.astype(np.intp)
+        limbs.take(ingress, out=places[0], mode="clip")
+        kind = self.contents.uniform(part, second)
+        if kind is None:
+            context = self.context(part, roles, places)
+        else:
+            context = self.contexts_of(kind, roles).take(ingress)
         self.make_room()
         run = Run(self, part, context, by, to, places, outcome.classes[at])
         settle(run)
-        self.stamp(part, by, run.chosen)
+        self.stamp(part, by, run)
 
     def context(self, part: FrameBatch, roles: NDArray[np.uint64], places: NDArray[np.int32]) -> NDArray[np.int64]:
         """Return a number for where and what each frame is, its MACs aside."""
-        kind = self.contents.uniform(part)
-        if kind is not None:
-            return self.contexts_of(kind, roles).take(part.ingress, mode="clip")
         group = (part.head[:, 0] & 1).astype(bool)
         keys = roles.take(part.ingress, mode="clip")
         keys |= self.contents.of(part, group).astype(np.uint64) << KIND_SHIFT
@@ -219,20 +223,18 @@ class Pipeline:
         """Return the kind of content in a context."""
         return int(self._contexts.keys[context]) >> int(KIND_SHIFT) & 0xFFFFF
 
-    def stamp(self, part: FrameBatch, source: NDArray[np.int64], chosen: NDArray[np.int32]) -> None:
+    def stamp(self, part: FrameBatch, source: NDArray[np.int64], run: Run) -> None:
         """Note when sources were last heard, bridge by bridge (the last frame wins)."""
-        numbers = self.tables.heard.take(chosen)
-        sets = self.tables.heard_sets
-        one = (numbers == numbers[0]).all()
-        present = [int(numbers[0])] if one else np.flatnonzero(np.bincount(numbers)).tolist()
-        time = part.time + self.start_ns
+        time, sets = part.time + self.start_ns, self.tables.heard_sets
+        if run.refreshed >= 0 and not run.refreshed & CHANGING:
+            for row in sets[run.refreshed]:
+                self.stations.stamps[row][source] = time
+            return
+        numbers = self.tables.heard.take(run.chosen)
+        present = np.flatnonzero(np.bincount(numbers)).tolist()
         for row in {row for number in present for row in sets[number]}:
-            stamps = self.stations.stamps[row]
-            if all(row in sets[number] for number in present):
-                stamps[source] = time
-            else:
-                which = np.array([row in rows for rows in sets])[numbers]
-                stamps[source[which]] = time[which]
+            which = np.array([row in rows for rows in sets])[numbers]
+            self.stations.stamps[row][source[which]] = time[which]
 
     # -- classes ----------------------------------------------------------------------------------------------------
 

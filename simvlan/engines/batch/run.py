@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simvlan.engines.batch.classes import CERTAIN, KEEP, NOWHERE, Situation, limb_in
 from simvlan.engines.batch.stations import LIMB_SHIFT, STANDING
-from simvlan.engines.batch.tables import ALONE, UNKNOWN
+from simvlan.engines.batch.tables import ALONE, CHANGING, UNKNOWN
 from simvlan.frame import Frame
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Run:
         context, source, destination: int64 (n): what a frame is beside its MACs, and the ids of those.
         limbs: int32 (variables, n): as in `Situation`; 1 and 2 are as of the moment a frame was settled.
         chosen: int32 (n), the classes, filled by whoever settles.
+        refreshed: which entries all frames refresh, as in `ClassTables.heard_sets`; -1: not known to be the same.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class Run:
         self.context, self.source, self.destination = context, source, destination
         self.limbs = limbs
         self.chosen = chosen
+        self.refreshed = -1
 
     def classes(self, at: I64 | None) -> NDArray[np.int32]:
         """Return the classes of some frames (None: of all) as the stations stand now, asking where need be."""
         found = self.tables.find(self._keys(at))
-        while (found == UNKNOWN).any():
+        while len(found) and found.min() == UNKNOWN:
             unknown = np.flatnonzero(found == UNKNOWN)
             frames = unknown if at is None else at[unknown]
             keys, first = np.unique(self._keys(at)[unknown], return_index=True)
@@ -51,6 +53,16 @@ class Run:
             self.pipeline.ask(self, keys[order], frames[first[order]])
             found = self.tables.find(self._keys(at))
         return found
+
+    def steady(self) -> bool:
+        """Whether nothing that was chosen changes where a station is; notes what all of it refreshes, if the same."""
+        if self.chosen.min() < 0:
+            return False
+        marks = self.tables.mark.take(self.chosen, mode="clip")
+        if (marks == marks[0]).all():
+            self.refreshed = int(marks[0])
+            return not self.refreshed & CHANGING
+        return not (marks & CHANGING).any()
 
     def _keys(self, at: I64 | None) -> I64:
         """Return the keys of some frames, and note their limbs."""

@@ -28,6 +28,8 @@ def settle(run: Run) -> None:
     """Give every frame of a run its class; the stations then stand as after the last one."""
     tried = run.classes(None)
     run.chosen[:] = tried
+    if run.steady():
+        return
     todo: NDArray[np.int64] = np.arange(len(run.source))
     for _ in range(ROUNDS):
         alone = tried == ALONE

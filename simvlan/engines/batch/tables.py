@@ -18,6 +18,8 @@ CONTEXT_BITS, STANDING_BITS, PATTERN_BITS = 19, 15, 11
 """How a key is packed; keys are numbered by an `Interner`, which takes 60 bits together."""
 ALONE, UNKNOWN = -1, -2
 """Instead of a class: answered limb by limb; not asked yet."""
+CHANGING = 1 << 30
+"""In a mark: the class changes where its source is. The rest says which entries it refreshes."""
 FLAT_LIMIT = 1 << 22
 """Entries of the flat array."""
 
@@ -31,6 +33,7 @@ class ClassTables:
         standing_bits: bits of a standing in a flat key.
         standing, variable, changes: by class, as in `Answer`.
         heard: by class, an index into heard_sets, which are tuples of rows of `Stations.stamps`.
+        mark: int32, by class, heard and changes in one.
         numbers, of_key: the same as flat, by interned key.
     """
 
@@ -44,6 +47,7 @@ class ClassTables:
         self.variable: NDArray[np.int32] = np.zeros(0, np.int32)
         self.changes: NDArray[np.bool_] = np.zeros(0, bool)
         self.heard: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.mark: NDArray[np.int32] = np.zeros(0, np.int32)
         self.heard_sets: list[tuple[int, ...]] = []
 
     def make_room(self, contexts: int, standings: int) -> None:
@@ -118,3 +122,4 @@ class ClassTables:
         self.changes = np.concatenate((self.changes, np.array([a.changes for a in answers], bool)))
         numbers = [self.heard_sets.index(rows) for rows in heard]
         self.heard = np.concatenate((self.heard, np.array(numbers, np.int32)))
+        self.mark = self.heard | np.where(self.changes, np.int32(CHANGING), np.int32(0))
