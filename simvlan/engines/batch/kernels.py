@@ -22,6 +22,9 @@ DONE, NEW_MAC, NEW_KEY, BY_ITSELF, OTHER_CONTENT, CHANGES = range(6)
 BLOCK = 2048
 """Frames taken together while nothing changes: their ids stay in the first-level cache."""
 
+MOVES = 8
+"""How far rows may be from their places, on average, to be sorted by moving them there."""
+
 _F0, _F1 = int(FACTORS[0]), int(FACTORS[1])
 _MASK = (1 << KEY_BITS) - 1
 _MAC48 = (1 << 48) - 1
@@ -219,8 +222,8 @@ def advance(
 
     *content* is (ethertype as it lies, length, context by device, context by frame): the first two are what all frames
     must have for contexts by device to hold; an ethertype of -1: contexts are by frame. *ground_of* is limb and context
-    by device. *answers* is (standing, variable, mark, starts, rows) by class, as in `ClassTables`. Limb variables beyond
-    three are already in *places*. Blocks in which nothing changes are done in passes that a compiler can vectorise,
+    by device. *answers* is (standing, variable, mark, starts, rows) by class, as in `ClassTables`. Limb variables
+    beyond three are already in *places*. Blocks in which nothing changes are done in passes that a compiler can vectorise,
     others frame by frame.
     """
     ids = np.empty(2 * BLOCK, np.uint64)
@@ -290,21 +293,52 @@ def in_order(times: Any) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def deal_out(queue: Any, entered: Any, queues: int, order: Any) -> bool:
+    """Sort rows by queue and time, equal ones as they lie; False where they are too far from that order.
+
+    They are dealt out to their queues, and in each of them moved ahead of later ones.
+    """
+    begin = np.zeros(queues + 1, np.int64)
+    for i in range(len(queue)):
+        begin[queue[i] + 1] += 1
+    for number in range(queues):
+        begin[number + 1] += begin[number]
+    time = np.empty(len(queue), np.int64)
+    end = begin[:-1].copy()
+    budget = MOVES * len(queue)
+    for i in range(len(queue)):
+        first, at, now = begin[queue[i]], end[queue[i]], entered[i]
+        end[queue[i]] = at + 1
+        while at > first and time[at - 1] > now:
+            time[at], order[at] = time[at - 1], order[at - 1]
+            at -= 1
+            budget -= 1
+        if budget < 0:
+            return False
+        time[at], order[at] = now, i
+    return True
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def serve(
-    order: Any, device: Any, entered: Any, size: Any, start: int, num: int, den: int, overhead: int, limit: int,
-    delay: int, left: Any, arrived: Any,
-) -> None:  # fmt: skip
-    """Serve queues frame by frame, as `lindley.serve`; rows in *order* lie by device and time. Fills left, arrived."""
-    sending = np.empty(len(order), np.int64)
-    queue, count, free = np.int64(-1), 0, np.int64(0)
-    for at in order:
-        if device[at] != queue:
-            queue, count, free = np.int64(device[at]), 0, np.int64(0)
-        now = entered[at] + start
+    device: Any, entered: Any, size: Any, start: int, num: int, den: int, overhead: int, limit: int, gone: Any
+) -> bool:
+    """Serve queues frame by frame, as `lindley.serve`; rows lie by queue and time. Fills gone, -1: dropped.
+
+    Returns whether anything was dropped.
+    """
+    sending = np.empty(len(device), np.int64)
+    queue, count, free, dropped = np.int64(-1), 0, np.int64(0), False
+    for i in range(len(device)):
+        if device[i] != queue:
+            queue, count, free = np.int64(device[i]), 0, np.int64(0)
+        now = entered[i] + start
         if count >= limit and sending[count - limit] > now:
+            gone[i], dropped = -1, True
             continue
-        free = max(free, now * den) + (np.int64(size[at]) + overhead) * num
-        gone = -(-free // den)
-        sending[count] = gone
+        free = max(free, now * den) + (size[i] + overhead) * num
+        left = free if den == 1 else -(-free // den)
+        sending[count] = left
         count += 1
-        left[at], arrived[at] = gone - start, gone - start + delay
+        gone[i] = left - start
+    return dropped

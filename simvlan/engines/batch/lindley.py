@@ -33,7 +33,7 @@ def serve(wire: Wire, queue: NDArray[Any], arrival: I64, size: I64) -> tuple[I64
         return arrival.copy(), none
     num, den = wire._num, wire._den
     work = (size + options.overhead) * num
-    check_exact(arrival, den, work)
+    check_exact(int(arrival.max()), den, int(work.sum(dtype=np.float64)))
     starts = np.flatnonzero(np.concatenate(([True], queue[1:] != queue[:-1])))
     gone = _departures(starts, arrival * den, work, den)
     full = _overflows(starts, queue, arrival, gone, options.limit)
@@ -46,9 +46,9 @@ def serve(wire: Wire, queue: NDArray[Any], arrival: I64, size: I64) -> tuple[I64
     return gone, none
 
 
-def check_exact(arrival: I64, den: int, work: NDArray[Any]) -> None:
-    """Refuse what 63 bits cannot hold."""
-    if int(arrival.max()) * den + int(work.sum(dtype=np.float64)) > LARGEST:
+def check_exact(last: int, den: int, work: int) -> None:
+    """Refuse what 63 bits cannot hold: the last arrival (ns) and all sizes, in 1/den ns."""
+    if last * den + work > LARGEST:
         raise Unsupported("a cable's rate is too odd for exact times: use the event engine, or a rounder rate")
 
 

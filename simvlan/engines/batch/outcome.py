@@ -103,11 +103,15 @@ class Outcome:
     def at(self, role: Role, answer: Answer, which: I32) -> tuple[I32, I32]:
         """Return (frames, devices) of one end of some frames of a class."""
         devices = self.devices_of(role, answer, which)
+        if devices.shape[1] == 1:
+            return which, devices[:, 0]
         return np.repeat(which, devices.shape[1]), np.ascontiguousarray(devices).reshape(-1)
 
     def devices_of(self, role: Role, answer: Answer, which: I32) -> I32:
         """Return the devices of a role for some frames of a class, int32 (frames, devices)."""
-        return devices_of(self.anatomy, role, answer, lambda variable: self.places[variable, which], len(which))
+        everything = len(which) == len(self)
+        limb = self.places.__getitem__ if everything else lambda variable: self.places[variable].take(which)
+        return devices_of(self.anatomy, role, answer, limb, len(which))
 
     # -- counters ---------------------------------------------------------------------------------------------------
 

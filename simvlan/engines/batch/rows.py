@@ -88,8 +88,8 @@ def devices_of(anatomy: Anatomy, role: Role, answer: Answer, limb: Callable[[int
     if role.how == DEVICE:
         return np.full((count, 1), role.a, np.int32)
     if role.how == LIMB:
-        found: I32 = anatomy.table[limb(role.a), role.b][:, None]
-        return found
+        found: I32 = anatomy.table[:, role.b].take(limb(role.a), mode="clip")
+        return found[:, None]
     members = anatomy.table[anatomy.breeds[role.a], role.b]
     return all_but(members, [anatomy.rank_of[limb(v)] for v, breed in answer.bound if breed == role.a], count)
 

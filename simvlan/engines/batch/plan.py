@@ -1,0 +1,308 @@
+"""The crossings of a batch, worked off one kind of cable after the other.
+
+Where the traffic is feed-forward (no cable's frames can come to wait for frames of a cable behind it) that is all there
+is to it: sort what enters, serve the queue, and what leaves enters the next. Frames that enter at the same nanosecond
+go in the order in which the event engine would have run them: the one whose way here was planned first, that is who
+entered the cable before earlier, and so on back to the sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simvlan.engines.batch import queues
+from simvlan.engines.batch.classes import DEVICE, LIMB, OTHERS, Answer, Fate, Role
+from simvlan.engines.batch.lindley import check_exact, serve
+from simvlan.errors import Unsupported
+
+if TYPE_CHECKING:
+    from simvlan.engines.batch.frames import FrameBatch
+    from simvlan.engines.batch.outcome import Outcome
+    from simvlan.engines.batch.pipeline import Pipeline
+
+I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
+AFTERWARDS = np.int64((1 << 62) - 1)
+"""Instead of a time of entry before: frames are sent after everything else of that nanosecond."""
+NOTHING: I64 = np.zeros(0, np.int64)
+NOBODY: NDArray[np.bool_] = np.zeros(0, bool)
+
+Kind = tuple[int, int, int]
+"""Cables alike: (DEVICE, number, 0), or (LIMB, breed, place)."""
+
+
+class Leg:
+    """One crossing of the frames of one class (with *others* one per limb): rows of equal meaning.
+
+    Attributes:
+        frame, device: int32 (rows), what crosses, and the device at the cable's near end.
+        row: for each row its row in *before*; None: the same.
+        entered, left, arrived: int64 (rows), ns; left and arrived are -1 for what a full queue dropped.
+        dead: bool (rows), what never came here; empty while nothing can have been dropped.
+        lossy: whether a row of this or an earlier crossing was dropped.
+    """
+
+    def __init__(self, answer: Answer, number: int, before: Leg | None, frame: I32, device: I32) -> None:
+        crossed = answer.crossed[number]
+        self.number, self.before = number, before
+        self.others = crossed.role.how == OTHERS
+        self.extra = crossed.extra
+        self.frame, self.device = frame, device
+        self.row: I64 | None = None
+        self.entered = self.left = self.arrived = NOTHING
+        self.dead = NOBODY
+        self.lossy = False
+
+    def arrive(self, time: I64) -> None:
+        """Say when the rows enter, and which never do; *time*: of sending, by frame."""
+        if self.before is None:
+            self.entered = time if len(self.frame) == len(time) else time.take(self.frame)
+            return
+        entered = self.before.arrived
+        self.entered = entered if self.row is None else entered.take(self.row)
+        if self.before.lossy:
+            self.lossy = True
+            self.dead = self.entered < 0
+
+
+class End(NamedTuple):
+    """Ends of the frames of one class: rows of equal meaning, after a crossing (None: none), *row* as in `Leg`."""
+
+    fate: Fate
+    frame: I32
+    device: I32
+    before: Leg | None
+    row: I64 | None
+
+
+class Plan:
+    """All crossings of a batch, to be worked off kind by kind."""
+
+    def __init__(self, pipeline: Pipeline, batch: FrameBatch, outcome: Outcome) -> None:
+        self.pipeline, self.batch, self.outcome = pipeline, batch, outcome
+        self.kernels = pipeline.compiled.kernels if pipeline.compiled is not None else None
+        self.legs: dict[Kind, list[Leg]] = {}
+        self.edges: dict[Kind, set[Kind]] = {}
+        self.ends: list[End] = []
+        self.one_size = bool(len(batch)) and bool((batch.length == batch.length[0]).all())
+        for number, which in outcome.by_class():
+            self._enter(pipeline.answers[number], which)
+
+    def all_legs(self) -> list[Leg]:
+        """Return every crossing."""
+        return [leg for group in self.legs.values() for leg in group]
+
+    # -- the plan ---------------------------------------------------------------------------------------------------
+
+    def _enter(self, answer: Answer, which: I32) -> None:
+        """Take in the frames of one class."""
+        legs: list[Leg] = []
+        kinds: list[Kind] = []
+        for number, crossed in enumerate(answer.crossed):
+            before = legs[crossed.after] if crossed.after >= 0 else None
+            leg = self._leg(answer, number, before, which)
+            kind = self._kind(crossed.role, answer)
+            legs.append(leg)
+            kinds.append(kind)
+            self.legs.setdefault(kind, []).append(leg)
+            self.edges.setdefault(kind, set())
+            if before is not None:
+                self.edges[kinds[crossed.after]].add(kind)
+        for fate in answer.fates:
+            frame, device = self.outcome.at(fate.role, answer, which)
+            before = legs[fate.after] if fate.after >= 0 else None
+            spread = before is not None and fate.role.how == OTHERS and not before.others
+            row = np.repeat(np.arange(len(which)), len(frame) // max(len(which), 1)) if spread else None
+            self.ends.append(End(fate, frame, device, before, row))
+
+    def _leg(self, answer: Answer, number: int, before: Leg | None, which: I32) -> Leg:
+        """Return one crossing; the same limb goes on in the same row."""
+        role = answer.crossed[number].role
+        frame, device = self.outcome.at(role, answer, which)
+        leg = Leg(answer, number, before, frame, device)
+        if before is not None and len(before.frame) != len(frame):
+            if before.others:
+                raise Unsupported("copies of a flood meet again behind a cable: use the event engine")
+            leg.row = np.repeat(np.arange(len(which)), len(frame) // max(len(which), 1))
+        return leg
+
+    def _kind(self, role: Role, answer: Answer) -> Kind:
+        if role.how == DEVICE:
+            limb = int(self.pipeline.anatomy.limb_of[role.a])
+            if limb < 0:
+                return (DEVICE, role.a, 0)
+            return (LIMB, int(self.pipeline.anatomy.breed_of[limb]), int(self.pipeline.anatomy.place_of[role.a]))
+        breed = role.a if role.how == OTHERS else dict(answer.bound)[role.a]
+        return (LIMB, breed, role.b)
+
+    def in_order(self) -> list[Kind]:
+        """Return the kinds of cables, each after all that feed it.
+
+        Raises:
+            Unsupported: the traffic is not feed-forward.
+        """
+        fed = {kind: sum(kind in after for after in self.edges.values()) for kind in self.edges}
+        ready = [kind for kind, count in fed.items() if not count]
+        done: list[Kind] = []
+        while ready:
+            kind = ready.pop()
+            done.append(kind)
+            for after in self.edges[kind]:
+                fed[after] -= 1
+                if not fed[after]:
+                    ready.append(after)
+        if len(done) < len(fed):
+            stuck = next(kind for kind in fed if kind not in done)
+            device = int(self.legs[stuck][0].device[0])
+            raise Unsupported(
+                f"{self.pipeline.paths[device]}: frames behind its cable come to wait for frames before it (not "
+                "feed-forward): use the event engine"
+            )
+        return done
+
+    # -- working off ------------------------------------------------------------------------------------------------
+
+    def work_off(self, kind: Kind) -> None:
+        """Serve the cables of one kind."""
+        legs = self.legs[kind]
+        for leg in legs:
+            leg.arrive(self.batch.time)
+        device, entered = joined([leg.device for leg in legs]), joined([leg.entered for leg in legs])
+        queue, groups = self._queues(device)
+        alive = self._alive(legs, queue)
+        if alive is None:
+            order = queues.by_queue(queue, entered, self.kernels)
+        else:
+            order = alive.take(queues.by_queue(queue.take(alive), entered.take(alive), self.kernels))
+        queue = queue.take(order)
+        sorted_by = entered.take(order)
+        ties = queues.tied(queue, sorted_by)
+        if len(ties):
+            order[ties] = self._as_planned(legs, order[ties], queue[ties], sorted_by[ties])
+        size = self._sizes(legs, order)
+        gone = np.empty(len(order), np.int64)
+        left, arrived = np.full(len(device), -1, np.int64), np.full(len(device), -1, np.int64)
+        lossy = False
+        for device_number, rows in groups(queue):
+            wire: Any = self.pipeline.anatomy.devices[device_number].wire
+            lossy |= self._serve(wire, rows, queue, sorted_by, size, gone)
+            left[order[rows]] = gone[rows]
+            gone[rows] += np.where(gone[rows] < 0, 0, wire.options.delay_ns) if lossy else wire.options.delay_ns
+            arrived[order[rows]] = gone[rows]
+        first = 0
+        for leg in legs:
+            mine = slice(first, first + len(leg.frame))
+            leg.left, leg.arrived, leg.lossy = left[mine], arrived[mine], leg.lossy or lossy
+            if leg.lossy and not len(leg.dead):
+                leg.dead = np.zeros(len(leg.frame), bool)
+            first += len(leg.frame)
+
+    def _queues(self, device: I32) -> tuple[I32, Any]:
+        """Number the queues so that cables alike stand together.
+
+        Returns:
+            Each row's queue; and what cuts sorted queues into (a device of the group, its rows).
+        """
+        devices = self.pipeline.anatomy.devices
+        used = np.flatnonzero(np.bincount(device)).tolist()
+        alike: dict[Any, list[int]] = {}
+        for number in used:
+            wire: Any = devices[number].wire
+            alike.setdefault(wire.options, []).append(number)
+        number_of: I32 = np.zeros((used[-1] if used else 0) + 1, np.int32)
+        in_turn = [number for members in alike.values() for number in members]
+        number_of[in_turn] = np.arange(len(in_turn))
+        ends = np.cumsum([len(members) for members in alike.values()])
+
+        def groups(queue: I32) -> list[tuple[int, slice]]:
+            marks = [0, *np.searchsorted(queue, ends).tolist()]
+            return [(m[0], slice(a, b)) for m, a, b in zip(alike.values(), marks, marks[1:], strict=False)]
+
+        return number_of.take(device), groups
+
+    @staticmethod
+    def _alive(legs: list[Leg], queue: I32) -> I64 | None:
+        """Return the rows that come here; None: all."""
+        if not any(leg.lossy for leg in legs):
+            return None
+        dead = [leg.dead if len(leg.dead) else np.zeros(len(leg.frame), bool) for leg in legs]
+        return np.flatnonzero(~np.concatenate(dead))
+
+    def _sizes(self, legs: list[Leg], order: I64) -> I64:
+        """Return the octets of sorted rows with all tags, int64."""
+        if self.one_size and len({leg.extra for leg in legs}) == 1:
+            return np.full(len(order), int(self.batch.length[0]) + legs[0].extra, np.int64)
+        sizes = [self.batch.length.take(leg.frame).astype(np.int64) + leg.extra for leg in legs]
+        return joined(sizes).take(order)
+
+    def _serve(self, wire: Any, rows: slice, queue: I32, entered: I64, size: I64, gone: I64) -> bool:
+        """Serve cables that are alike; fills *gone* (-1: dropped). Returns whether anything was dropped."""
+        start, options = self.pipeline.start_ns, wire.options
+        if not options.rate_bps or rows.start == rows.stop:
+            gone[rows] = entered[rows]
+            return False
+        if self.kernels is not None:
+            work = (int(size[rows].sum()) + options.overhead * (rows.stop - rows.start)) * wire._num
+            check_exact(int(entered[rows].max()) + start, wire._den, work)
+            return bool(self.kernels.serve(
+                queue[rows], entered[rows], size[rows], start, wire._num, wire._den, options.overhead, options.limit,
+                gone[rows],
+            ))  # fmt: skip
+        lossy = False
+        for part in queues.blocks(queue, rows.start, rows.stop):
+            gone[part], dropped = serve(wire, queue[part], entered[part] + start, size[part])
+            gone[part] -= start
+            if dropped.any():
+                lossy = True
+                gone[part][dropped] = -1
+        return lossy
+
+    # -- ties -------------------------------------------------------------------------------------------------------
+
+    def _as_planned(self, legs: list[Leg], rows: I64, queue: I32, entered: I64) -> I64:
+        """Sort rows that are tied (*queue* and *entered* are theirs) as the event engine would let them enter."""
+        frame, history = self._histories(legs, rows)
+        keys: Any = [rows, frame, *reversed(history), entered, queue]
+        return rows[np.lexsort(keys)]
+
+    def _histories(self, legs: list[Leg], rows: I64) -> tuple[I32, list[I64]]:
+        """Return the frame of some rows, and when they entered the cable before, the one before that, and so on."""
+        marks = np.cumsum([0, *(len(leg.frame) for leg in legs)])
+        frame: I32 = np.zeros(len(rows), np.int32)
+        history: list[I64] = []
+        for leg, first, last in zip(legs, marks.tolist(), marks[1:].tolist(), strict=False):
+            mine = np.flatnonzero((rows >= first) & (rows < last))
+            place = rows[mine] - first
+            frame[mine] = leg.frame[place]
+            for level, entered in enumerate(self._before(leg, place)):
+                if level == len(history):
+                    history.append(np.full(len(rows), AFTERWARDS))
+                history[level][mine] = entered
+        return frame, [*history, np.full(len(rows), AFTERWARDS)]
+
+    def _before(self, leg: Leg, place: I64) -> list[I64]:
+        """Return when some rows of a leg entered the cable before, and so on back; cables without a time aside."""
+        found = []
+        at: Leg = leg
+        while at.before is not None:
+            place = place if at.row is None else at.row[place]
+            at = at.before
+            if not self._instant(at):
+                found.append(at.entered[place])
+        return found
+
+    def _instant(self, leg: Leg) -> bool:
+        """Whether a cable takes no time: entering it is then no event of its own."""
+        if not len(leg.device):
+            return False
+        options = self.pipeline.anatomy.devices[int(leg.device[0])].wire.options
+        return not options.rate_bps and not options.delay_ns
+
+
+def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Append arrays; one alone is returned as it is."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
