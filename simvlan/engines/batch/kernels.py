@@ -223,8 +223,8 @@ def advance(
     *content* is (ethertype as it lies, length, context by device, context by frame): the first two are what all frames
     must have for contexts by device to hold; an ethertype of -1: contexts are by frame. *ground_of* is limb and context
     by device. *answers* is (standing, variable, mark, starts, rows) by class, as in `ClassTables`. Limb variables
-    beyond three are already in *places*. Blocks in which nothing changes are done in passes that a compiler can vectorise,
-    others frame by frame.
+    beyond three are already in *places*. Blocks in which nothing changes are done in passes that a compiler can
+    vectorise, others frame by frame.
     """
     ids = np.empty(2 * BLOCK, np.uint64)
     plain = flat.size > 0 and places.shape[0] == 3
@@ -293,17 +293,18 @@ def in_order(times: Any) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def deal_out(queue: Any, entered: Any, queues: int, order: Any) -> bool:
+def deal_out(queue: Any, entered: Any, queues: int, order: Any, dealt: Any, time: Any) -> bool:
     """Sort rows by queue and time, equal ones as they lie; False where they are too far from that order.
 
-    They are dealt out to their queues, and in each of them moved ahead of later ones.
+    They are dealt out to their queues, and in each of them moved ahead of later ones. Fills order, dealt (the queues)
+    and time.
     """
     begin = np.zeros(queues + 1, np.int64)
     for i in range(len(queue)):
         begin[queue[i] + 1] += 1
     for number in range(queues):
         begin[number + 1] += begin[number]
-    time = np.empty(len(queue), np.int64)
+        dealt[begin[number] : begin[number + 1]] = number
     end = begin[:-1].copy()
     budget = MOVES * len(queue)
     for i in range(len(queue)):

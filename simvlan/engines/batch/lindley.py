@@ -35,7 +35,9 @@ def serve(wire: Wire, queue: NDArray[Any], arrival: I64, size: I64) -> tuple[I64
     work = (size + options.overhead) * num
     check_exact(int(arrival.max()), den, int(work.sum(dtype=np.float64)))
     starts = np.flatnonzero(np.concatenate(([True], queue[1:] != queue[:-1])))
-    gone = _departures(starts, arrival * den, work, den)
+    gone = _departures(starts, arrival * den if den > 1 else arrival, work, den)
+    if int((gone - arrival).max()) * den < options.limit * int(work.min()):
+        return gone, none  # nobody waits for so many
     full = _overflows(starts, queue, arrival, gone, options.limit)
     if not full.any():
         return gone, none
@@ -55,26 +57,28 @@ def check_exact(last: int, den: int, work: int) -> None:
 def _departures(starts: I64, arrival: I64, work: I64, den: int) -> I64:
     """Return when frames leave if none is dropped, ns. *arrival* and *work* in 1/den ns."""
     done = np.cumsum(work)
-    before = done - work
-    sizes = np.diff(np.concatenate((starts, [len(work)])))
-    base = np.repeat(before[starts], sizes)
-    ahead = arrival - (before - base)
-    free = _running_maximum(ahead, sizes) + (done - base)
-    gone: I64 = -(-free // den) if den > 1 else free
+    free = arrival - done
+    free += work
+    _run_up(free, starts)
+    free += done
+    if den == 1:
+        return free
+    gone: I64 = -(-free // den)
     return gone
 
 
-def _running_maximum(values: I64, sizes: I64) -> I64:
-    """Return the running maximum within groups of these sizes."""
+def _run_up(values: I64, starts: I64) -> None:
+    """Turn values into their running maximum within groups that begin at these places."""
     low, high = int(values.min()), int(values.max())
-    if (high - low + 1) * len(sizes) < LARGEST:
-        lift = np.repeat(np.arange(len(sizes)) * (high - low + 1), sizes)
-        lifted = values - low + lift
-        np.maximum.accumulate(lifted, out=lifted)
-        lifted -= lift - low
-        return lifted
-    parts = np.split(values, np.cumsum(sizes)[:-1])
-    return np.concatenate([np.maximum.accumulate(part) for part in parts])
+    if (high - low + 1) * len(starts) >= LARGEST:
+        for part in np.split(values, starts[1:]):
+            np.maximum.accumulate(part, out=part)
+        return
+    sizes = np.diff(np.concatenate((starts, [len(values)])))
+    lift = np.repeat(np.arange(len(starts)) * (high - low + 1) - low, sizes)
+    values += lift
+    np.maximum.accumulate(values, out=values)
+    values -= lift
 
 
 def _overflows(starts: I64, queue: NDArray[Any], arrival: I64, gone: I64, limit: int) -> NDArray[np.bool_]:

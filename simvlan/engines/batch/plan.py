@@ -8,14 +8,15 @@ entered the cable before earlier, and so on back to the sending.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simvlan.engines.batch import queues
-from simvlan.engines.batch.classes import DEVICE, LIMB, OTHERS, Answer, Fate, Role
+from simvlan.engines.batch.classes import DEVICE, LIMB, OTHERS, Answer, Crossed, Fate, Role
 from simvlan.engines.batch.lindley import check_exact, serve
 from simvlan.errors import Unsupported
 
@@ -36,22 +37,24 @@ Kind = tuple[int, int, int]
 
 
 class Leg:
-    """One crossing of the frames of one class (with *others* one per limb): rows of equal meaning.
+    """One crossing of the frames of some classes (with *others* one per limb): rows of equal meaning.
 
     Attributes:
         frame, device: int32 (rows), what crosses, and the device at the cable's near end.
+        every: whether the rows are the frames, one each.
+        instant: whether its cables take no time.
         row: for each row its row in *before*; None: the same.
         entered, left, arrived: int64 (rows), ns; left and arrived are -1 for what a full queue dropped.
         dead: bool (rows), what never came here; empty while nothing can have been dropped.
         lossy: whether a row of this or an earlier crossing was dropped.
     """
 
-    def __init__(self, answer: Answer, number: int, before: Leg | None, frame: I32, device: I32) -> None:
-        crossed = answer.crossed[number]
-        self.number, self.before = number, before
+    def __init__(self, crossed: Crossed, before: Leg | None, frame: I32, device: I32, instant: bool) -> None:
+        self.before = before
         self.others = crossed.role.how == OTHERS
         self.extra = crossed.extra
-        self.frame, self.device = frame, device
+        self.frame, self.device, self.instant = frame, device, instant
+        self.every = False
         self.row: I64 | None = None
         self.entered = self.left = self.arrived = NOTHING
         self.dead = NOBODY
@@ -60,7 +63,7 @@ class Leg:
     def arrive(self, time: I64) -> None:
         """Say when the rows enter, and which never do; *time*: of sending, by frame."""
         if self.before is None:
-            self.entered = time if len(self.frame) == len(time) else time.take(self.frame)
+            self.entered = time if self.every else time.take(self.frame)
             return
         entered = self.before.arrived
         self.entered = entered if self.row is None else entered.take(self.row)
@@ -70,9 +73,13 @@ class Leg:
 
 
 class End(NamedTuple):
-    """Ends of the frames of one class: rows of equal meaning, after a crossing (None: none), *row* as in `Leg`."""
+    """Ends of the frames of some classes: rows of equal meaning, after a crossing (None: none), *row* as in `Leg`.
 
-    fate: Fate
+    *fates*, and which of them each row has (None: the only one).
+    """
+
+    fates: tuple[Fate, ...]
+    number: I32 | None
     frame: I32
     device: I32
     before: Leg | None
@@ -80,17 +87,26 @@ class End(NamedTuple):
 
 
 class Plan:
-    """All crossings of a batch, to be worked off kind by kind."""
+    """All crossings of a batch, to be worked off kind by kind.
 
-    def __init__(self, pipeline: Pipeline, batch: FrameBatch, outcome: Outcome) -> None:
+    Attributes:
+        together: classes whose frames cross the same are one; kinds of cables that they cross are then one kind.
+    """
+
+    def __init__(self, pipeline: Pipeline, batch: FrameBatch, outcome: Outcome, together: bool = True) -> None:
         self.pipeline, self.batch, self.outcome = pipeline, batch, outcome
+        self.together = together
         self.kernels = pipeline.compiled.kernels if pipeline.compiled is not None else None
         self.legs: dict[Kind, list[Leg]] = {}
+        self.members: dict[Kind, set[int]] = {}
+        """The devices of a kind."""
         self.edges: dict[Kind, set[Kind]] = {}
         self.ends: list[End] = []
         self.one_size = bool(len(batch)) and bool((batch.length == batch.length[0]).all())
-        for number, which in outcome.by_class():
-            self._enter(pipeline.answers[number], which)
+        self._same: dict[Kind, Kind] = {}
+        entered = [self._enter(classes, which) for classes, which in self._groups()]
+        for legs, edges in entered:
+            self._collect(legs, edges)
 
     def all_legs(self) -> list[Leg]:
         """Return every crossing."""
@@ -98,32 +114,60 @@ class Plan:
 
     # -- the plan ---------------------------------------------------------------------------------------------------
 
-    def _enter(self, answer: Answer, which: I32) -> None:
-        """Take in the frames of one class."""
-        legs: list[Leg] = []
-        kinds: list[Kind] = []
-        for number, crossed in enumerate(answer.crossed):
-            before = legs[crossed.after] if crossed.after >= 0 else None
-            leg = self._leg(answer, number, before, which)
-            kind = self._kind(crossed.role, answer)
-            legs.append(leg)
-            kinds.append(kind)
-            self.legs.setdefault(kind, []).append(leg)
-            self.edges.setdefault(kind, set())
+    def _groups(self) -> Iterator[tuple[list[int], I32]]:
+        """Yield classes whose frames cross the same, with their frames in order."""
+        outcome = self.outcome
+        shapes: dict[Hashable, list[int]] = {}
+        for number, answer in outcome.present():
+            shapes.setdefault(self._shape(answer) if self.together else number, []).append(number)
+        if len(shapes) == 1:
+            yield next(iter(shapes.values())), np.arange(len(outcome), dtype=np.int32)
+            return
+        for classes in shapes.values():
+            inside = np.zeros(len(self.pipeline.answers), bool)
+            inside[classes] = True
+            yield classes, np.flatnonzero(inside.take(outcome.classes)).astype(np.int32)
+
+    def _shape(self, answer: Answer) -> Hashable:
+        """Return what classes whose frames cross the same have in common; floods are each for itself."""
+        ends = tuple((fate.role, fate.after) for fate in answer.fates)
+        if any(role.how == OTHERS for role in (*(each.role for each in answer.crossed), *(role for role, _ in ends))):
+            return answer
+        return answer.crossed, ends, tuple(self._instant(self._kind(each.role, answer)) for each in answer.crossed)
+
+    def _enter(self, classes: list[int], which: I32) -> tuple[list[tuple[Kind, Leg]], list[tuple[Kind, Kind]]]:
+        """Take in the frames of classes that cross the same; returns their crossings, and what comes after what."""
+        answers = [self.pipeline.answers[number] for number in classes]
+        legs: list[tuple[Kind, Leg]] = []
+        edges: list[tuple[Kind, Kind]] = []
+        for crossed in answers[0].crossed:
+            before = legs[crossed.after][1] if crossed.after >= 0 else None
+            kind = self._one_kind([self._kind(crossed.role, answer) for answer in answers])
+            legs.append((kind, self._leg(answers[0], crossed, before, which)))
             if before is not None:
-                self.edges[kinds[crossed.after]].add(kind)
-        for fate in answer.fates:
-            frame, device = self.outcome.at(fate.role, answer, which)
-            before = legs[fate.after] if fate.after >= 0 else None
+                edges.append((legs[crossed.after][0], kind))
+        for at, fate in enumerate(answers[0].fates):
+            frame, device = self.outcome.at(fate.role, answers[0], which)
+            before = legs[fate.after][1] if fate.after >= 0 else None
             spread = before is not None and fate.role.how == OTHERS and not before.others
             row = np.repeat(np.arange(len(which)), len(frame) // max(len(which), 1)) if spread else None
-            self.ends.append(End(fate, frame, device, before, row))
+            fates = tuple(answer.fates[at] for answer in answers)
+            number = self._numbers(classes, which) if len(set(fates)) > 1 else None
+            self.ends.append(End(fates if number is not None else fates[:1], number, frame, device, before, row))
+        return legs, edges
 
-    def _leg(self, answer: Answer, number: int, before: Leg | None, which: I32) -> Leg:
+    def _numbers(self, classes: list[int], which: I32) -> I32:
+        """Return which of some classes each frame has."""
+        place: I32 = np.zeros(len(self.pipeline.answers), np.int32)
+        place[classes] = np.arange(len(classes))
+        found: I32 = place.take(self.outcome.classes[which])
+        return found
+
+    def _leg(self, answer: Answer, crossed: Crossed, before: Leg | None, which: I32) -> Leg:
         """Return one crossing; the same limb goes on in the same row."""
-        role = answer.crossed[number].role
-        frame, device = self.outcome.at(role, answer, which)
-        leg = Leg(answer, number, before, frame, device)
+        frame, device = self.outcome.at(crossed.role, answer, which)
+        leg = Leg(crossed, before, frame, device, self._instant(self._kind(crossed.role, answer)))
+        leg.every = frame is which and len(which) == len(self.batch)
         if before is not None and len(before.frame) != len(frame):
             if before.others:
                 raise Unsupported("copies of a flood meet again behind a cable: use the event engine")
@@ -139,8 +183,40 @@ class Plan:
         breed = role.a if role.how == OTHERS else dict(answer.bound)[role.a]
         return (LIMB, breed, role.b)
 
-    def in_order(self) -> list[Kind]:
-        """Return the kinds of cables, each after all that feed it.
+    def _one_kind(self, kinds: list[Kind]) -> Kind:
+        """Make several kinds one; returns its name for now."""
+        first = self._name(kinds[0])
+        for kind in kinds:
+            self._same[self._name(kind)] = first
+        return first
+
+    def _name(self, kind: Kind) -> Kind:
+        """Return the name of a kind that may have become one with others."""
+        while self._same.setdefault(kind, kind) != kind:
+            kind = self._same[kind]
+        return kind
+
+    def _collect(self, legs: list[tuple[Kind, Leg]], edges: list[tuple[Kind, Kind]]) -> None:
+        """Sort crossings by kind, once it is known which kinds are one."""
+        for kind, leg in legs:
+            self.legs.setdefault(self._name(kind), []).append(leg)
+            self.edges.setdefault(self._name(kind), set())
+        for kind, after in edges:
+            self.edges[self._name(kind)].add(self._name(after))
+        for kind in self._same:
+            self.members.setdefault(self._name(kind), set()).update(self._devices(kind))
+
+    def _devices(self, kind: Kind) -> list[int]:
+        """Return the devices of a kind, before it became one with others."""
+        how, number, place = kind
+        if how == DEVICE:
+            return [number]
+        anatomy = self.pipeline.anatomy
+        found: list[int] = anatomy.table[anatomy.breeds[number], place].tolist()
+        return found
+
+    def in_order(self) -> list[Kind] | None:
+        """Return the kinds of cables, each after all that feed it; None where classes are better kept apart.
 
         Raises:
             Unsupported: the traffic is not feed-forward.
@@ -156,8 +232,10 @@ class Plan:
                 if not fed[after]:
                     ready.append(after)
         if len(done) < len(fed):
+            if self.together:
+                return None
             stuck = next(kind for kind in fed if kind not in done)
-            device = int(self.legs[stuck][0].device[0])
+            device = min(self.members[stuck])
             raise Unsupported(
                 f"{self.pipeline.paths[device]}: frames behind its cable come to wait for frames before it (not "
                 "feed-forward): use the event engine"
@@ -172,60 +250,69 @@ class Plan:
         for leg in legs:
             leg.arrive(self.batch.time)
         device, entered = joined([leg.device for leg in legs]), joined([leg.entered for leg in legs])
-        queue, groups = self._queues(device)
-        alive = self._alive(legs, queue)
-        if alive is None:
-            order = queues.by_queue(queue, entered, self.kernels)
-        else:
-            order = alive.take(queues.by_queue(queue.take(alive), entered.take(alive), self.kernels))
-        queue = queue.take(order)
-        sorted_by = entered.take(order)
-        ties = queues.tied(queue, sorted_by)
-        if len(ties):
-            order[ties] = self._as_planned(legs, order[ties], queue[ties], sorted_by[ties])
+        queue, groups = self._queues(kind, device)
+        order, queue, time = self._sorted(legs, queue, entered)
         size = self._sizes(legs, order)
         gone = np.empty(len(order), np.int64)
-        left, arrived = np.full(len(device), -1, np.int64), np.full(len(device), -1, np.int64)
-        lossy = False
-        for device_number, rows in groups(queue):
-            wire: Any = self.pipeline.anatomy.devices[device_number].wire
-            lossy |= self._serve(wire, rows, queue, sorted_by, size, gone)
+        left, arrived = (np.full(len(device), -1, np.int64) for _ in range(2))
+        lossy = any(leg.lossy for leg in legs)
+        for wire, rows in groups(queue):
+            lossy |= self._serve(wire, rows, queue, time, size, gone)
             left[order[rows]] = gone[rows]
-            gone[rows] += np.where(gone[rows] < 0, 0, wire.options.delay_ns) if lossy else wire.options.delay_ns
+            gone[rows] += wire.options.delay_ns
             arrived[order[rows]] = gone[rows]
+        if lossy:
+            arrived[left < 0] = -1
         first = 0
         for leg in legs:
             mine = slice(first, first + len(leg.frame))
-            leg.left, leg.arrived, leg.lossy = left[mine], arrived[mine], leg.lossy or lossy
-            if leg.lossy and not len(leg.dead):
+            leg.left, leg.arrived, leg.lossy = left[mine], arrived[mine], lossy
+            if lossy and not len(leg.dead):
                 leg.dead = np.zeros(len(leg.frame), bool)
             first += len(leg.frame)
 
-    def _queues(self, device: I32) -> tuple[I32, Any]:
+    def _queues(self, kind: Kind, device: I32) -> tuple[I32, Any]:
         """Number the queues so that cables alike stand together.
 
         Returns:
-            Each row's queue; and what cuts sorted queues into (a device of the group, its rows).
+            Each row's queue; and what cuts sorted queues into (a cable, the rows of all like it).
         """
         devices = self.pipeline.anatomy.devices
-        used = np.flatnonzero(np.bincount(device)).tolist()
         alike: dict[Any, list[int]] = {}
-        for number in used:
+        for number in sorted(self.members[kind]):
             wire: Any = devices[number].wire
             alike.setdefault(wire.options, []).append(number)
-        number_of: I32 = np.zeros((used[-1] if used else 0) + 1, np.int32)
+        number_of: I32 = np.zeros(len(devices), np.int32)
         in_turn = [number for members in alike.values() for number in members]
         number_of[in_turn] = np.arange(len(in_turn))
         ends = np.cumsum([len(members) for members in alike.values()])
 
-        def groups(queue: I32) -> list[tuple[int, slice]]:
+        def groups(queue: I32) -> list[tuple[Any, slice]]:
             marks = [0, *np.searchsorted(queue, ends).tolist()]
-            return [(m[0], slice(a, b)) for m, a, b in zip(alike.values(), marks, marks[1:], strict=False)]
+            return [
+                (devices[m[0]].wire, slice(a, b)) for m, (a, b) in zip(alike.values(), pairwise(marks), strict=True)
+            ]
 
         return number_of.take(device), groups
 
+    def _sorted(self, legs: list[Leg], queue: I32, entered: I64) -> tuple[I64, I32, I64]:
+        """Return the rows that come here in the order in which they do, with their queues and times."""
+        rows = self._alive(legs)
+        if len(legs) > 1:  # as frames were sent, which is nearly the order of coming here
+            frame = joined([leg.frame for leg in legs])
+            turn = np.argsort(frame if rows is None else frame.take(rows), kind="stable")
+            rows = turn if rows is None else rows.take(turn)
+        if rows is not None:
+            queue, entered = queue.take(rows), entered.take(rows)
+        order, queue, time = queues.by_queue(queue, entered, self.kernels)
+        order = order if rows is None else rows.take(order)
+        ties = queues.tied(queue, time)
+        if len(ties):
+            order[ties] = self._as_planned(legs, order[ties], queue[ties], time[ties])
+        return order, queue, time
+
     @staticmethod
-    def _alive(legs: list[Leg], queue: I32) -> I64 | None:
+    def _alive(legs: list[Leg]) -> I64 | None:
         """Return the rows that come here; None: all."""
         if not any(leg.lossy for leg in legs):
             return None
@@ -291,15 +378,14 @@ class Plan:
         while at.before is not None:
             place = place if at.row is None else at.row[place]
             at = at.before
-            if not self._instant(at):
+            if not at.instant:
                 found.append(at.entered[place])
         return found
 
-    def _instant(self, leg: Leg) -> bool:
-        """Whether a cable takes no time: entering it is then no event of its own."""
-        if not len(leg.device):
-            return False
-        options = self.pipeline.anatomy.devices[int(leg.device[0])].wire.options
+    def _instant(self, kind: Kind) -> bool:
+        """Whether cables of a kind take no time: entering one is then no event of its own."""
+        wire: Any = self.pipeline.anatomy.devices[self._devices(kind)[0]].wire
+        options = wire.options
         return not options.rate_bps and not options.delay_ns
 
 

@@ -21,26 +21,31 @@ WIDEST = 62
 """Bits that cable and time may take together to be compared as one number."""
 
 
-def by_queue(queue: I32, entered: I64, kernels: Any) -> I64:
-    """Return the order of rows by queue and time, equal ones as they lie, int64 (n). *kernels*: compiled, or None."""
-    if not len(queue):
-        return np.zeros(0, np.int64)
-    count = int(queue.max()) + 1
+def by_queue(queue: I32, entered: I64, kernels: Any) -> tuple[I64, I32, I64]:
+    """Sort rows by queue and time, equal ones as they lie. *kernels*: compiled, or None.
+
+    Returns:
+        Their order, int64 (n), and queue and time in that order.
+    """
+    count = int(queue.max(initial=0)) + 1
     if kernels is not None:
-        order: I64 = np.empty(len(queue), np.int64)
-        if kernels.deal_out(queue, entered, count, order):
-            return order
+        order, dealt, time = np.empty(len(queue), np.int64), np.empty_like(queue), np.empty(len(queue), np.int64)
+        if kernels.deal_out(queue, entered, count, order, dealt, time):
+            return order, dealt, time
     order = np.argsort(queue.astype(np.uint16) if not count >> 16 else queue, kind="stable")
-    time = entered.take(order)
-    dealt = queue.take(order)
+    dealt, time = queue.take(order), entered.take(order)
     if not ((time[1:] < time[:-1]) & (dealt[1:] == dealt[:-1])).any():
-        return order
-    time -= time.min()
-    width = int(time.max()).bit_length()
+        return order, dealt, time
+    early = int(time.min())
+    width = (int(time.max()) - early).bit_length()
     if width + count.bit_length() > WIDEST:
-        return order[np.lexsort((time, dealt))]
-    time += dealt.astype(np.int64) << width
-    return order.take(np.argsort(time, kind="stable"))
+        again = np.lexsort((time, dealt))
+    else:
+        both = dealt.astype(np.int64) << width
+        both += time
+        both -= early
+        again = np.argsort(both, kind="stable")
+    return order.take(again), dealt, time.take(again)
 
 
 def tied(queue: I32, entered: I64) -> I64:

@@ -71,8 +71,13 @@ class Crossings(NamedTuple):
 
 def simulate(pipeline: Pipeline, batch: FrameBatch) -> Times:
     """Answer `Pipeline.simulate`."""
-    plan = Plan(pipeline, batch, pipeline.settled(batch))
-    for kind in plan.in_order():
+    outcome = pipeline.settled(batch)
+    plan = Plan(pipeline, batch, outcome)
+    order = plan.in_order()
+    if order is None:
+        plan = Plan(pipeline, batch, outcome, together=False)
+        order = plan.in_order()
+    for kind in order or ():
         plan.work_off(kind)
     return _told(pipeline, batch, plan)
 
@@ -80,30 +85,25 @@ def simulate(pipeline: Pipeline, batch: FrameBatch) -> Times:
 def _told(pipeline: Pipeline, batch: FrameBatch, plan: Plan) -> Times:
     """Return the ends of all copies."""
     fates: list[Fate] = [FULL]
-    parts: list[tuple[I32, I32, I64]] = []
-    ends: list[int] = []
+    parts: list[tuple[I32, I32, I32, I64]] = []
     for end in plan.ends:
-        time = batch.time if end.before is None else end.before.arrived
-        if end.before is None:
-            time = time if len(time) == len(end.frame) else time.take(end.frame)
-        elif end.row is not None:
-            time = time.take(end.row)
-        frame, device = end.frame, end.device
+        number = np.full(len(end.frame), len(fates), np.int32) if end.number is None else end.number + len(fates)
+        time = end.before.arrived if end.before is not None else batch.time.take(end.frame)
+        time = time if end.row is None else time.take(end.row)
+        fates += end.fates
         if end.before is not None and end.before.lossy:
             alive = time >= 0
-            frame, device, time = frame[alive], device[alive], time[alive]
-        parts.append((frame, device, time))
-        ends.append(len(fates))
-        fates.append(end.fate)
+            parts.append((end.frame[alive], end.device[alive], number[alive], time[alive]))
+        else:
+            parts.append((end.frame, end.device, number, time))
     for leg in plan.all_legs():
         if leg.lossy:
             lost = (leg.left < 0) & ~leg.dead
-            parts.append((leg.frame[lost], leg.device[lost], leg.entered[lost]))
-            ends.append(0)
+            nobody = np.zeros(int(lost.sum()), np.int32)
+            parts.append((leg.frame[lost], leg.device[lost], nobody, leg.entered[lost]))
     if not parts:
-        parts, ends = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64))], [0]
-    frame, device, time = (joined([part[n] for part in parts]) for n in range(3))
-    number = np.repeat(np.array(ends, np.int32), [len(part[0]) for part in parts])
+        parts = [(*(np.zeros(0, np.int32),) * 3, np.zeros(0, np.int64))]
+    frame, device, number, time = (joined([part[n] for part in parts]) for n in range(4))
     last = max([int(time.max(initial=0)), *(int(leg.left.max(initial=0)) for leg in plan.all_legs())])
     pipeline.ageing.check_nothing_expires(last)
     return Times(frame, device, number, time, tuple(fates), plan.all_legs())
