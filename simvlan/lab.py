@@ -30,6 +30,7 @@ from simvlan.table import Table
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
+    from simvlan.engines.batch import Pipeline
     from simvlan.explain import Recording, Walk
     from simvlan.links import Cable
     from simvlan.matrix import Matrix
@@ -261,6 +262,18 @@ class Lab:
             yield steps
         finally:
             unlisten(self.network, steps.steps.append)
+
+    def compile(self, engine: str = "auto", threads: int | None = None) -> Pipeline:
+        """Turn the lab as it is now into tables that forward millions of frames: see docs/batch.md.
+
+        *engine* is "numpy", "numba" or "auto" (Numba where it is installed); *threads* (default: all cores) are Numba's.
+
+        Raises:
+            Unsupported: it has something whose answers cannot be tabulated; says what, and what to do.
+        """
+        from simvlan.engines.batch import Pipeline
+
+        return Pipeline(self.network, engine, threads)
 
     def plot(self) -> Any:
         """Return the topology as a matplotlib figure: namespaces, devices, VLANs and what connects them."""
