@@ -34,7 +34,7 @@ bench-peers: $(READY)
 # Thousands of random networks, the batch engine against the walk and the event engine; the totals go to results/parity.
 PARITY_NETWORKS ?= 5000
 parity: $(READY)
-	$(BIN)/python tests/batch_campaign.py --networks $(PARITY_NETWORKS)
+	$(BIN)/python -m tests.batch_campaign --networks $(PARITY_NETWORKS)
 
 mutants: $(READY)
 	$(BIN)/python tests/mutants.py

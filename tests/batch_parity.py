@@ -13,7 +13,7 @@ from typing import Any
 
 from simvlan.devices.bridge import Bridge
 from simvlan.devices.device import Device
-from simvlan.engines.batch import FrameBatch, Pipeline
+from simvlan.engines.batch import FrameBatch, Outcome, Pipeline
 from simvlan.engines.batch.classes import DROP_NUMBER
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.errors import Unsupported
@@ -93,51 +93,74 @@ def batch_of(sent: Sequence[Sent]) -> FrameBatch:
     )
 
 
-def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, **options: Any) -> None:
-    """Forward frames in batches of random size, then one by one, and compare everything."""
+def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, *engines: str) -> None:
+    """Forward frames in batches of random size by each of the engines, then one by one, and compare everything."""
     before = counters(net), databases(net)
     try:
-        pipeline = Pipeline(net, **options)
+        pipelines = [Pipeline(net, engine) for engine in engines]
     except Unsupported as refusal:
         _refused(tally, refusal)
         return
-    outcomes = []
+    outcomes: list[tuple[Sequence[Sent], list[Outcome]]] = []
     at = 0
     while at < len(sent):
         size = rng.choice((1, 3, 10, 50, len(sent)))
         part = sent[at : at + size]
         at += size
-        try:
-            outcomes.append((part, pipeline.forward(batch_of(part))))
-        except Unsupported as refusal:
-            _refused(tally, refusal)
-    told = {tuple(row[k] for k in ("bridge", "mac", "vlan", "dev", "state", "updated")) for row in pipeline.fdb()}
+        answers = [_asked(pipeline, part) for pipeline in pipelines]
+        told = [answer for answer in answers if not isinstance(answer, Unsupported)]
+        if len(told) < len(answers):
+            assert {str(answer) for answer in answers} == {str(answers[0])}, f"not all refuse: {answers}"
+            _refused(tally, answers[0])
+        else:
+            outcomes.append((part, told))
+    bases = [
+        {tuple(row[k] for k in ("bridge", "mac", "vlan", "dev", "state", "updated")) for row in pipeline.fdb()}
+        for pipeline in pipelines
+    ]
     assert (counters(net), databases(net)) == before, "the lab itself changed"
 
     walk = Reference(net)
-    for part, outcome in outcomes:
+    for part, told in outcomes:
         for number, (path, frame, time) in enumerate(part):
             expected = walk.send(path, frame, time)
-            got = outcome.ends(number)
-            assert got == expected, _differs(path, frame, time, expected, got)
+            for outcome in told:
+                got = outcome.ends(number)
+                assert got == expected, _differs(path, frame, time, expected, got)
             for _, drop, _, _ in expected:
                 name = drop.name if drop else "delivered"
                 tally.drops[name] = tally.drops.get(name, 0) + 1
             tally.copies += len(expected)
-        check_copies(outcome)
+        for outcome in told:
+            check_copies(outcome)
         tally.frames += len(part)
     real = databases(net)
-    assert told == real, f"only told: {sorted(told - real)}\nonly real: {sorted(real - told)}"
+    for base in bases:
+        assert base == real, f"only told: {sorted(base - real)}\nonly real: {sorted(real - base)}"
+    for which in range(len(pipelines)):
+        _hold_counters(net, before[0], [told[which] for _, told in outcomes])
+    tally.networks += 1
+    tally.classes += len(pipelines[0].answers)
+
+
+def _asked(pipeline: Pipeline, part: Sequence[Sent]) -> Outcome | Unsupported:
+    """Return what a pipeline makes of some frames, or its refusal."""
+    try:
+        return pipeline.forward(batch_of(part))
+    except Unsupported as refusal:
+        return refusal
+
+
+def _hold_counters(net: Network, before: dict[str, tuple[int, ...]], outcomes: Sequence[Outcome]) -> None:
+    """Compare what every counter gained."""
     gained: dict[str, list[int]] = {}
-    for _, outcome in outcomes:
+    for outcome in outcomes:
         for number, row in enumerate(outcome.totals().tolist()):
             total = gained.setdefault(outcome.devices[number], [0] * len(COUNTERS))
             total[:] = [a + b for a, b in zip(total, row, strict=True)]
     for path, now in counters(net).items():
-        old = before[0][path]
+        old = before[path]
         assert [new - was for new, was in zip(now, old, strict=True)] == gained.get(path, [0] * len(COUNTERS)), path
-    tally.networks += 1
-    tally.classes += len(pipeline.answers)
 
 
 def check_copies(outcome: Any) -> None:
@@ -160,7 +183,7 @@ def check_copies(outcome: Any) -> None:
         assert told == expected
 
 
-def _refused(tally: Tally, refusal: Unsupported) -> None:
+def _refused(tally: Tally, refusal: Any) -> None:
     text = str(refusal).split(":", 1)[-1].strip()[:60]
     tally.refused[text] = tally.refused.get(text, 0) + 1
 

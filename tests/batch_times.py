@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from simvlan.devices.veth import Veth
-from simvlan.engines.batch import Pipeline
+from simvlan.engines.batch import FrameBatch, Pipeline
 from simvlan.engines.batch.classes import DELIVERED, DROPS
 from simvlan.engines.events import EventClock
 from simvlan.frame import BROADCAST, Frame
@@ -107,29 +107,34 @@ class Tree:
         return sent
 
 
-def hold_times(tree: Tree, sent: list[Sent], **options: Any) -> Counter[str]:
-    """Compare every end of every copy, with its time."""
-    pipeline = Pipeline(tree.net, **options)
+def hold_times(tree: Tree, sent: list[Sent], *engines: str) -> Counter[str]:
+    """Compare every end of every copy, with its time, as each of the engines tells it."""
     batch = batch_of(sent)
-    times = pipeline.simulate(batch)
-    told: Counter[Any] = Counter()
-    rows = zip(times.frame.tolist(), times.device.tolist(), times.fate.tolist(), times.time.tolist(), strict=True)
-    outcome = pipeline.settled(batch)
-    for frame, device, fate, time in rows:
-        end = times.fates[fate]
-        drop = None if end.drop == DELIVERED else DROPS[end.drop].name
-        octets = outcome.octets(frame, end.form) if fate else frame
-        told[time, pipeline.paths[device], drop, octets] += 1
+    answers = [_told(Pipeline(tree.net, engine), batch) for engine in engines]
     walk = Timed(tree.net)
     clock: Any = tree.net.clock
     for path, frame, time in sent:
         clock.advance(walk.start + time)
         tree.net.send(tree.net.device(path), frame)
     clock.advance(clock.now + 100_000_000_000)
-    assert told == walk.told, _first(told, walk.told)
+    for told in answers:
+        assert told == walk.told, _first(told, walk.told)
     return Counter(
         {name or "delivered": sum(n for key, n in told.items() if key[2] == name) for name in {k[2] for k in told}}
     )
+
+
+def _told(pipeline: Pipeline, batch: FrameBatch) -> Counter[Any]:
+    """Return every end that a pipeline tells."""
+    times, outcome = pipeline.simulate(batch), pipeline.settled(batch)
+    told: Counter[Any] = Counter()
+    rows = zip(times.frame.tolist(), times.device.tolist(), times.fate.tolist(), times.time.tolist(), strict=True)
+    for frame, device, fate, time in rows:
+        end = times.fates[fate]
+        drop = None if end.drop == DELIVERED else DROPS[end.drop].name
+        octets = outcome.octets(frame, end.form) if fate else frame
+        told[time, pipeline.paths[device], drop, octets] += 1
+    return told
 
 
 class Timed(Reference):

@@ -56,7 +56,7 @@ def sent(port: int, dst: int, src: int, time: int = 0) -> Sent:
 def test_container_networks(seed: int) -> None:
     """Bridges, VLANs, macvlan, ipvlan, trunks; stations come, move and are forgotten."""
     city, tally = City(seed), Tally()
-    hold(city.net, city.traffic(100), Random(seed), tally, engine=ENGINES[seed % 2])
+    hold(city.net, city.traffic(100), Random(seed), tally, ENGINES[seed % 2])
     assert tally.frames or tally.refused
 
 
@@ -68,7 +68,7 @@ def test_anything_on_anything(seed: int) -> None:
     clock.advance(60 * SECOND)
     devices = world.devices()
     frames = [(world.rng.choice(devices).path, world.frame(), 1_000 * n) for n in range(60)] if devices else []
-    hold(world.net, frames, Random(seed), tally, engine=ENGINES[seed % 2])
+    hold(world.net, frames, Random(seed), tally, ENGINES[seed % 2])
     assert tally.frames or tally.refused or not devices
 
 
@@ -80,7 +80,7 @@ def test_stations_that_move_with_every_frame(ageing: int, engine: str) -> None:
     net.device("root/br0").ageing_time = ageing * SECOND  # type: ignore[attr-defined]
     frames = [sent(rng.randrange(6), rng.choice((A, B, C)), rng.choice((A, B, C)), n * SECOND // 4) for n in range(300)]
     tally = Tally()
-    hold(net, frames, rng, tally, engine=engine)
+    hold(net, frames, rng, tally, engine)
     assert (tally.drops.get("BRIDGE_SAME_PORT", 0) > 10) == (ageing > 0)
     assert tally.copies >= 300
 
@@ -90,7 +90,7 @@ def test_many_containers_share_few_classes() -> None:
     net, rng, tally = star(200), Random(1), Tally()
     macs = [0x02BB_0000_0000 + n for n in range(200)]
     frames = [(n, rng.choice((*macs, BROADCAST)), macs[n]) for n in (rng.randrange(200) for _ in range(1_000))]
-    hold(net, [sent(*f) for f in frames], rng, tally)
+    hold(net, [sent(*f) for f in frames], rng, tally, "auto")
     assert tally.classes < 100
 
 
@@ -212,7 +212,7 @@ def test_settling_is_in_order(seed: int) -> None:
 def test_times_are_those_of_the_event_engine(seed: int) -> None:
     """Bursts through trees of switches: every arrival and every drop at the same nanosecond."""
     tree = Tree(seed)
-    ended = hold_times(tree, tree.traffic(250), engine=ENGINES[seed % 2])
+    ended = hold_times(tree, tree.traffic(250), ENGINES[seed % 2])
     assert ended.total() > 100
 
 
@@ -258,9 +258,9 @@ def test_other_content_after_a_frame_settled_by_itself(engine: str) -> None:
     frames = [sent(0, odd, A), sent(1, A, odd)]
     for size in (50, 46, 50, 46):
         frames += [(f"c{n}/eth0", Frame(odd, A, 0x88B5, bytes(size)), 1) for n in (1, 2, 0, 3)]
-    hold(net, frames, Random(1), tally, engine=engine)
+    hold(net, frames, Random(1), tally, engine)
     city = City(100_073)
-    hold(city.net, city.traffic(220), Random(100_073), tally, engine=engine)
+    hold(city.net, city.traffic(220), Random(100_073), tally, engine)
 
 
 def test_the_documents_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
