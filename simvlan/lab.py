@@ -266,7 +266,8 @@ class Lab:
     def compile(self, engine: str = "auto", threads: int | None = None) -> Pipeline:
         """Turn the lab as it is now into tables that forward millions of frames: see docs/batch.md.
 
-        *engine* is "numpy", "numba" or "auto" (Numba where it is installed); *threads* (default: all cores) are Numba's.
+        *engine* is "numpy", "numba" or "auto" (Numba where it is installed); *threads*, by default all cores, are for
+        Numba.
 
         Raises:
             Unsupported: it has something whose answers cannot be tabulated; says what, and what to do.
