@@ -41,6 +41,8 @@ class Linkwatch:
         self.kernel = kernel
         self.waiting: dict[Device, None] = {}
         """Devices whose change was not looked at yet, oldest first (lweventlist)."""
+        self.unhurried: dict[Device, None] = {}
+        """Devices of whose changes some could wait: when they were looked at depends on what else the machine does."""
         self.due = False
         """Whether to look as soon as the operation at hand is over: linkwatch waits for the rtnl lock."""
         self._urgent = False
@@ -51,6 +53,8 @@ class Linkwatch:
     def fire(self, dev: Device) -> None:
         """Note a change of a device (linkwatch_fire_event)."""
         urgent = is_urgent(dev)
+        if not urgent:
+            self.unhurried[dev] = None
         if dev in self.waiting and not urgent:
             return
         self.waiting[dev] = None
@@ -59,6 +63,7 @@ class Linkwatch:
     def forget(self, dev: Device) -> None:
         """Drop what waits for a device that is gone (linkwatch_forget_dev)."""
         self.waiting.pop(dev, None)
+        self.unhurried.pop(dev, None)
 
     def run(self) -> None:
         """Look at what is urgent, or at everything once the second is over (__linkwatch_run_queue)."""
@@ -69,7 +74,10 @@ class Linkwatch:
             self.next_round = now + SECOND
         waiting, self.waiting = self.waiting, {}
         for dev in waiting:
-            if everything or is_urgent(dev):
+            urgent = is_urgent(dev)
+            if not urgent:
+                self.unhurried[dev] = None
+            if everything or urgent:
                 self._look(dev)
             else:
                 self.waiting.setdefault(dev)

@@ -150,14 +150,36 @@ def test_no_filter_is_left_to_chance():
     assert sketch.certain(reserved)
 
 
-def test_what_linkwatch_puts_off_is_waited_for():
-    """Each loss of a carrier, and every change before the next frame."""
-    scenario = generate(3, "uml", 20)
-    last = ""
-    for line in scenario.lines:
-        if line.startswith("simvlan send"):
-            assert last == SETTLE or last.startswith("simvlan send"), last
-        last = line
+def settled(*lines: str) -> list[str]:
+    """What becomes of lines: where a sketch waits between them."""
+    sketch = Sketch(Random(0), host=False)
+    for line in ("ip netns add n1", "ip -n n1 link add v1 type veth peer name w1", *lines):
+        sketch.do(line)
+    return sketch.lines[2:]
+
+
+UP = ("ip -n n1 link set v1 up", "ip -n n1 link set w1 up")
+
+
+def test_what_linkwatch_puts_off_is_waited_for_before_it_matters():
+    """A new VLAN's state comes within a second: it has to be there before the device comes up."""
+    vlan, up = "ip -n n1 link add link v1 name q1 type vlan id 5", "ip -n n1 link set q1 up"
+    assert settled(*UP, vlan, "ip -n n1 link set q1 mtu 1400", up) == [
+        *UP, vlan, "ip -n n1 link set q1 mtu 1400", SETTLE, up,
+    ]  # fmt: skip
+
+
+def test_what_is_urgent_is_not_waited_for():
+    lines = [*UP, "ip -n n1 link set w1 down", "ip -n n1 link set w1 up"]
+    assert settled(*lines) == lines
+
+
+def test_a_change_of_a_device_that_is_up_is_waited_for_at_once():
+    """A bridge that loses its last port's carrier may be told a second later."""
+    lines = ["ip -n n1 link add br1 type bridge", "ip -n n1 link set v1 master br1", *UP, "ip -n n1 link set br1 up"]
+    assert settled(*lines, "ip -n n1 link set v1 nomaster", "ip -n n1 link set v1 mtu 1400")[-3:] == [
+        "ip -n n1 link set v1 nomaster", SETTLE, "ip -n n1 link set v1 mtu 1400",
+    ]  # fmt: skip
 
 
 # -- comparing -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from random import Random
 
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, mac_text
-from simvlan.oracle.fuzz.world import World
+from simvlan.oracle.fuzz.world import World, listing_of
 
 SETTLE = "sleep 3.2"
 """Linux looks at changes of carrier at most once a second, and what it does then may be such a change for another."""
@@ -51,48 +51,41 @@ class Sketch:
         self.addressed = not host and rng.random() < 0.4
         self.filtering = not host and rng.random() < 0.6
         self.doubtful = rng.random() < 0.15
-        self.unsettled = False
         self._names = 0
-        self._without_carrier: set[str] = set()
         self._quiet: set[tuple[str, int]] = set()
 
     # -- lines --------------------------------------------------------------------------------------------------------
 
     def do(self, line: str) -> bool:
         """Give a line to the simulator and keep it for the kernel; whether it succeeded."""
+        if line.startswith("simvlan") or " up" in line:
+            self.settle()
         self.lines.append(line)
         done = self.world.do(line)
         if self.world.net.storms or self.world.copies > COPIES:
             raise Storm
-        if not line.startswith("simvlan"):
-            self.unsettled = True
-            self._wait_for_carrier()
+        if any(dev.up for dev in self.world.net.linkwatch.unhurried):
+            self.settle()
         return done
 
-    def _wait_for_carrier(self) -> None:
-        """After a carrier is lost, linkwatch may be put off for a second (linkwatch_urgent_event).
+    def settle(self) -> None:
+        """Let linkwatch look at what could wait.
 
-        A carrier that is back before Linux looks was never away, and whether it looked in between would be chance.
+        When within a second it looks is chance, so it has to before that can matter: at once where the device is up,
+        else before any comes up, before frames and before listings.
         """
-        without = {dev.path for dev in self.devices if dev.up and not dev.carrier}
-        lost = without - self._without_carrier
-        self._without_carrier = without
-        if lost:
-            self.settle(now=True)
-
-    def settle(self, *, now: bool = False) -> None:
-        """Let linkwatch act if something was done since it last could."""
-        if self.unsettled or now:
+        linkwatch = self.world.net.linkwatch
+        while linkwatch.unhurried or linkwatch.waiting:
             self.lines.append(SETTLE)
             self.world.do(SETTLE)
-        self.unsettled = False
+            linkwatch.unhurried.clear()
 
     def replay(self, lines: Iterable[str]) -> None:
         """Do lines of another sketch, waiting anew where it must be."""
         for line in lines:
-            if line.startswith("simvlan send"):
-                self.settle()
             if line != SETTLE:
+                if listing_of(line):
+                    self.settle()
                 self.do(line)
 
     def quieten(self) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from . import luck, syscalls
 from .agent import environment
 from .lines import Machine
+from .linkwatch import Linkwatch
 from .main import boot
 from .settle import Marker
 
@@ -101,11 +102,11 @@ def _work(folder: Path, number: int, plain: bool, requests: int, answers: int) -
     _leave_home()
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[number % len(cpus)]})  # a frame's way and its marker's share a CPU's queues
-    marker = Marker(environment({}), ordered=plain)
+    marker, linkwatch = Marker(environment({}), ordered=plain), Linkwatch(environment({}))
     with os.fdopen(requests) as lines:
         for line in lines:
             name = line.strip()
-            result = _attempt(json.loads((folder / "taken" / name).read_text()), marker, plain)
+            result = _attempt(json.loads((folder / "taken" / name).read_text()), marker, linkwatch, plain)
             partial = folder / "taken" / f"{name}.part"
             partial.write_text(json.dumps(result))
             partial.rename(folder / "done" / name)
@@ -121,10 +122,10 @@ def _leave_home() -> None:
     syscalls.mount("sysfs", "/sys", "sysfs")
 
 
-def _attempt(job: dict[str, Any], marker: Marker, plain: bool) -> dict[str, Any]:
+def _attempt(job: dict[str, Any], marker: Marker, linkwatch: Linkwatch, plain: bool) -> dict[str, Any]:
     began = time.monotonic()
     try:
-        with contextlib.closing(Machine(job["lines"], marker, plain, programs=job["programs"])) as machine:
+        with contextlib.closing(Machine(job["lines"], marker, linkwatch, plain, programs=job["programs"])) as machine:
             machine.follow()
             result = machine.result()
     except (RuntimeError, OSError):

@@ -19,15 +19,15 @@ from . import iproute, shown, syscalls
 from .agent import ROOT, environment
 from .batch import Batch
 from .links import NotKnown
+from .linkwatch import Linkwatch
 from .recorder import Memory
 from .rtnetlink import Rtnetlink
-from .settle import Marker, wait_for_carrier
+from .settle import Marker, wait_for_carrier, wait_for_linkwatch
 from .sysctls import make_plain
 from .tap import Tap, within
 
 _NETNS = Path("/run/netns")
 _COMMAND_LIMIT_S = 20.0
-_LINKWATCH_S = 1.1  # a new device's first state comes so late, and no flag shows that it is to come (Linux 6.1)
 Said = tuple[int, str]
 
 
@@ -64,18 +64,19 @@ class Space:
 class Machine:
     """One scenario in the kernel."""
 
-    def __init__(self, lines: Sequence[str], marker: Marker, plain: bool, *, programs: bool) -> None:
+    def __init__(
+        self, lines: Sequence[str], marker: Marker, linkwatch: Linkwatch, plain: bool, *, programs: bool
+    ) -> None:
         """`programs`: iproute2 does all its lines itself."""
         self._lines = [shlex.split(line) if "'" in line or '"' in line else line.split() for line in lines]
         self._texts = lines
-        self._marker = marker
+        self._marker, self._linkwatch = marker, linkwatch
         self._plain = plain
         self._programs = programs
         self._env = environment({})
         self._memory = Memory()
         self._said: list[Said] = []
         self._waited_s = 0.0
-        self._made_at = 0.0
         self._flags = _listing_flags(self._lines)
         self._spaces: dict[str, Space] = {}
         self._names: dict[str, int] = {}
@@ -117,8 +118,6 @@ class Machine:
     # -- lines ------------------------------------------------------------------------------------------------------
 
     def _do(self, text: str, words: list[str]) -> Said:
-        if "link" in words and ("add" in words or "netns" in words):
-            self._made_at = time.monotonic()
         if words[:2] == ["simvlan", "send"]:
             return self._send(words[2:])
         if words[0] == "sleep":
@@ -176,11 +175,11 @@ class Machine:
     def _sleep(self) -> Said:
         """As long as it takes: linkwatch and the work queues are what scenarios sleep for."""
         began = time.monotonic()
-        self._pump()
-        while self._plain and time.monotonic() < self._made_at + _LINKWATCH_S:
-            time.sleep(0.05)
+        if self._linkwatch.available:
+            wait_for_linkwatch(self._linkwatch, self._pump)
+        else:
             self._pump()
-        wait_for_carrier(self._devices, self._pump)
+            wait_for_carrier(self._devices, self._pump)
         self._settle()
         self._waited_s += time.monotonic() - began
         return 0, ""

@@ -4,8 +4,8 @@ Frames: what a send starts is done inside the call or in the CPU's backlog, exce
 ipvlan, which pass through the system's work queue. Work is done in the order it was queued, so a broadcast of our own
 that goes the same way (veth, macvlan, work queue) comes out after all that was queued before it (where works run side
 by side, see kthreads.py).
-Carrier: linkwatch acts up to a second late; until it has, a device that is up shows IFF_LOWER_UP (the carrier) and
-IFF_RUNNING (what linkwatch made of it) disagreeing.
+Carrier: linkwatch acts up to a second late (linkwatch.py). Where that cannot be seen (no dummy): until it has, a device
+that is up shows IFF_LOWER_UP (the carrier) and IFF_RUNNING (what linkwatch made of it) disagreeing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from . import syscalls
 from .kthreads import Kthreads
+from .linkwatch import Linkwatch
 
 _ETHERTYPE = 0x88B6
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\x51" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
@@ -108,8 +109,16 @@ def carrier_pending(asker: socket.socket, device: str) -> bool:
     return bool(flags & _IFF_UP) and bool(flags & _IFF_RUNNING) != bool(link[1])
 
 
+def wait_for_linkwatch(linkwatch: Linkwatch, pump: Callable[[], int]) -> None:
+    """Until linkwatch is through everywhere: what it tells of a device that is up may be a change for another."""
+    pump()
+    linkwatch.wait()
+    while pump():
+        linkwatch.wait()
+
+
 def wait_for_carrier(devices: Callable[[], list[tuple[socket.socket, str]]], pump: Callable[[], int]) -> float:
-    """Until linkwatch is through everywhere, twice in a row; the seconds it took."""
+    """Until linkwatch is through, twice in a row, as far as devices that are up show it; the seconds it took."""
     began, calm = time.monotonic(), 0
     while calm < 2 and time.monotonic() - began < _CARRIER_LIMIT_S:
         waiting = [each for each in devices() if carrier_pending(*each)]

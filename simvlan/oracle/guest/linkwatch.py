@@ -1,0 +1,71 @@
+"""When the kernel's linkwatch has looked at everything that was to be looked at before (net/core/link_watch.c).
+
+It looks at changes in the order in which they came, at those that are not urgent once a second, and nothing shows that
+one is waiting. So we add one of our own behind them, a dummy that loses its carrier, and see when that was looked at:
+its operational state follows. (That it gains the carrier before is urgent, as its queue is closed.) Where there are no
+dummies, nothing is known (`available`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import subprocess
+import time
+
+from . import syscalls
+
+_RTM_GETLINK, _RTM_SETLINK = 18, 19
+_REQUEST, _REQUEST_ACK = 0x1, 0x5
+_IFLA_OPERSTATE, _IFLA_CARRIER = 16, 33
+_DOWN, _UP = 2, 6
+_NAME = "dummy0"
+_COMMANDS = f"link add {_NAME} type dummy\nlink set {_NAME} up carrier off\n"
+_POLL_S = 0.01
+_LIMIT_S = 60.0
+
+
+class Linkwatch:
+    """A dummy in a namespace of its own, whose carrier goes and comes."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        try:
+            done = subprocess.run(["ip", "-batch", "-"], input=_COMMANDS, text=True, env=env, capture_output=True)
+            self.available = not done.returncode
+            self._index = socket.if_nametoindex(_NAME) if self.available else 0
+            self._asker = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        finally:
+            syscalls.setns(home)
+            os.close(home)
+
+    def wait(self) -> None:
+        """Return once linkwatch has looked at every change there has been.
+
+        Raises:
+            RuntimeError: it did not come.
+        """
+        for carrier, state in ((True, _UP), (False, _DOWN)):
+            self._ask(_RTM_SETLINK, _REQUEST_ACK, struct.pack("=HHBxxx", 5, _IFLA_CARRIER, carrier))
+            end = time.monotonic() + _LIMIT_S
+            while self._operstate() != state:
+                if time.monotonic() > end:
+                    raise RuntimeError("linkwatch does not look")
+                time.sleep(_POLL_S)
+
+    def _operstate(self) -> int:
+        data, at = self._ask(_RTM_GETLINK, _REQUEST), 32
+        while at + 4 <= len(data):
+            length, kind = struct.unpack_from("=HH", data, at)
+            if kind == _IFLA_OPERSTATE:
+                return data[at + 4]
+            at += (length + 3) & ~3
+        return 0
+
+    def _ask(self, kind: int, flags: int, attributes: bytes = b"") -> bytes:
+        """A request about our device; the answer."""
+        head = struct.pack("=IHHII", 32 + len(attributes), kind, flags, 0, 0)
+        self._asker.send(head + struct.pack("=BxHiII", 0, 0, self._index, 0, 0) + attributes)
+        return self._asker.recv(1 << 16)
