@@ -309,12 +309,12 @@ class IpvlanPort:
         return ((Way.RX, slave, frame),)
 
     def _rx_group(self, frame: Frame, now: int, why: Why) -> Verdict:
-        """Give a group frame to the host at once and to the slaves later, unless one of them sent it."""
+        """Queue a group frame for the slaves, unless one of them sent it, and give it to the host at once."""
         if frame.src == self.dev.mac and self.slave_for(source_key(frame)) is not None:
             if why:
                 why("a slave's own frame, come back")
             return ((Way.UP, self.dev, frame),)
-        return ((Way.UP, self.dev, frame), *self.enqueue(self.dev, frame, now, why))
+        return (*self.enqueue(self.dev, frame, now, why), (Way.UP, self.dev, frame))
 
     def enqueue(self, dev: Device, frame: Frame, now: int, why: Why) -> tuple[Emit, ...]:
         """Queue a group frame for the slaves (ipvlan_multicast_enqueue); *dev* sent it, or is the parent."""

@@ -114,7 +114,7 @@ class MacvlanPort:
         return copies, consumed
 
     def _rx_group(self, frame: Frame, now: int, why: Why) -> Verdict:
-        """Broadcast and multicast: the host's stack now, the macvlans from the queue; private senders get it back."""
+        """Broadcast and multicast: queued for the macvlans, then to the host's stack; private senders get it back."""
         if frame.proto == IPV4:
             whole = reassembly_of(self.dev.netns).check(frame, now)
             if whole is None:
@@ -129,9 +129,9 @@ class MacvlanPort:
                 why(f"{src.path} ({src.mode_name}) sent it: back to it and to nobody else")
             src.rx_packets += 1
             return (*copies, (Way.BACKLOG, src, _as_group(frame)))
-        copies.append((_UP, self.dev, frame))
         if self._passes(frame.dst):
             copies.append(self._enqueue(frame, now))
+        copies.append((_UP, self.dev, frame))
         return copies
 
     # -- the broadcast queue ----------------------------------------------------------------------------------------
