@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -129,8 +130,6 @@ def test_the_hosts_kernel_gets_only_what_it_may_have():
 
 def test_no_filter_is_left_to_chance():
     """A macvlan's hash lets any group in that it has not joined, one time in 256; unless its filter is open."""
-    from random import Random
-
     sketch = Sketch(Random(0), host=False)
     sketch.doubtful = False
     for line in (
@@ -153,9 +152,13 @@ def test_no_filter_is_left_to_chance():
 def settled(*lines: str) -> list[str]:
     """What becomes of lines: where a sketch waits between them."""
     sketch = Sketch(Random(0), host=False)
-    for line in ("ip netns add n1", "ip -n n1 link add v1 type veth peer name w1", *lines):
+    sketch.do("ip netns add n1")
+    sketch.do("ip -n n1 link add v1 type veth peer name w1")
+    sketch.settle()
+    before = len(sketch.lines)
+    for line in lines:
         sketch.do(line)
-    return sketch.lines[2:]
+    return sketch.lines[before:]
 
 
 UP = ("ip -n n1 link set v1 up", "ip -n n1 link set w1 up")
