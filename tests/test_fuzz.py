@@ -173,7 +173,7 @@ def test_what_linkwatch_puts_off_is_waited_for_before_it_matters():
 
 
 def test_what_is_urgent_is_not_waited_for():
-    lines = [*UP, "ip -n n1 link set w1 down", "ip -n n1 link set w1 up"]
+    lines = [*UP, "ip -n n1 link set v1 mtu 1400", "simvlan send --netns n1 v1 --hex " + "00" * 14]
     assert settled(*lines) == lines
 
 
