@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simvlan.docker.endpoints import check_endpoint, normal_mac
+from simvlan.docker.endpoints import check_endpoint, normal_mac, understood
 from simvlan.docker.errors import DockerError, conflict, invalid, not_found
 from simvlan.docker.hostconfig import (
     check_host_config,
@@ -116,7 +116,8 @@ class Containers:
     def _wishes(self, body: Json, mode: str, api: tuple[int, int]) -> tuple[dict[str, Json], list[str]]:
         """What is asked for on each network, with the one of the network mode among them."""
         given = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
-        named = {("bridge" if key == "default" else key): dict(value or {}) for key, value in given.items()}
+        dialect = self.core.dialect
+        named = {("bridge" if key == "default" else key): understood(dialect, value) for key, value in given.items()}
         if api < (1, 44) and len(named) > 1:
             raise invalid(f"Container cannot be created with multiple network endpoints: {', '.join(sorted(named))}")
         if mode.startswith("container:"):

@@ -1,11 +1,12 @@
 """What differs between Docker releases, as data: the rules of the engine ask these switches and nothing else.
 
-Source: moby at the tags v1.12.6 (with the libnetwork in it), v27.5.1, v28.5.2 and v29.0.0.
+28 says everything; 29 and 27 what they have other than 28, and 1.12 other than 27. Source: moby at the tags v1.12.6
+(with the libnetwork in it), v27.5.1, v28.5.2 and v29.0.0.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Dialect:
     """Even internal networks, those without parent and ipvlan l3 take a gateway address (until 28.0)."""
     optional_ipv4: bool
     """`--ipv4=false` (28.0)."""
+    gw_priority: bool
+    """`--gw-priority` (28.0)."""
     start_prefix: str
     """What stands before an error of a start's network part (28.0.1)."""
     pool_prefix: str
@@ -60,7 +63,7 @@ class Dialect:
 
 DIALECT_28 = Dialect(
     name="28", version="28.5.2", api="1.51", min_api="1.24", random_mac=True, announce=True, shared_parent=True,
-    shared_pool=False, guessed_gateway=True, hidden_gateway=False, optional_ipv4=True,
+    shared_pool=False, guessed_gateway=True, hidden_gateway=False, optional_ipv4=True, gw_priority=True,
     start_prefix="failed to set up container networking: ", pool_prefix="invalid pool request: ", validates=True,
     nil_parent_internal=True, ipam_status=False, options_late=False, ipvlan_flag=True,
     busy="error while removing network: network {name} has active endpoints ({endpoints})",
@@ -70,38 +73,24 @@ DIALECT_28 = Dialect(
     aux_outside="auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}",
 )  # fmt: skip
 
-DIALECT_27 = Dialect(
-    name="27", version="27.5.1", api="1.47", min_api="1.24", random_mac=False, announce=False, shared_parent=True,
-    shared_pool=False, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="",
-    pool_prefix="invalid pool request: ", validates=True, nil_parent_internal=True, ipam_status=False,
-    options_late=True, ipvlan_flag=True,
-    busy="error while removing network: network {name} id {id} has active endpoints",
-    predefined="operation is not permitted on predefined {name} network ",
-    parent_missing="-o parent interface was not found on the host: {parent}",
+DIALECT_29 = replace(
+    DIALECT_28, name="29", version="29.0.0", api="1.52", min_api="1.44",
+    guessed_gateway=False, ipam_status=True, options_late=True,
+)  # fmt: skip
+
+DIALECT_27 = replace(
+    DIALECT_28, name="27", version="27.5.1", api="1.47",
+    random_mac=False, announce=False, hidden_gateway=True, optional_ipv4=False, gw_priority=False, start_prefix="",
+    options_late=True, busy="error while removing network: network {name} id {id} has active endpoints",
     empty_pool_status=500,
-    aux_outside="auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}",
 )  # fmt: skip
 
-DIALECT_29 = Dialect(
-    name="29", version="29.0.0", api="1.52", min_api="1.44", random_mac=True, announce=True, shared_parent=True,
-    shared_pool=False, guessed_gateway=False, hidden_gateway=False, optional_ipv4=True,
-    start_prefix="failed to set up container networking: ", pool_prefix="invalid pool request: ", validates=True,
-    nil_parent_internal=True, ipam_status=True, options_late=True, ipvlan_flag=True,
-    busy="error while removing network: network {name} has active endpoints ({endpoints})",
-    predefined="operation is not permitted on predefined {name} network ",
-    parent_missing="-o parent interface was not found on the host: {parent}",
-    empty_pool_status=400,
-    aux_outside="auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}",
-)  # fmt: skip
-
-DIALECT_1_12 = Dialect(
-    name="1.12", version="1.12.6", api="1.24", min_api="1.12", random_mac=False, announce=False, shared_parent=False,
-    shared_pool=True, guessed_gateway=True, hidden_gateway=True, optional_ipv4=False, start_prefix="", pool_prefix="",
-    validates=False, nil_parent_internal=False, ipam_status=False, options_late=True, ipvlan_flag=False,
-    failed_start_dies=True, busy="network {name} has active endpoints",
+DIALECT_1_12 = replace(
+    DIALECT_27, name="1.12", version="1.12.6", api="1.24", min_api="1.12",
+    shared_parent=False, shared_pool=True, pool_prefix="", validates=False, nil_parent_internal=False,
+    ipvlan_flag=False, failed_start_dies=True, busy="network {name} has active endpoints",
     predefined="{name} is a pre-defined network and cannot be created",
     parent_missing="-o parent interface does was not found on the host: {parent}",
-    empty_pool_status=500,
     aux_outside="auxilairy address: ({name}:{address}) must belong to the master pool: {subnet}",
 )  # fmt: skip
 

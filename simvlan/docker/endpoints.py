@@ -12,6 +12,7 @@ from simvlan.frame import is_valid_ether_addr, parse_mac
 
 if TYPE_CHECKING:
     from simvlan.docker.core import Core
+    from simvlan.docker.dialects import Dialect
     from simvlan.docker.networks import Networks
     from simvlan.docker.sandbox import Sandbox
 
@@ -67,6 +68,12 @@ class Endpoints:
     def _tell(self, network: Network, container: Container, action: str) -> None:
         attributes = {"container": container.id, "name": network.name, "type": network.driver}
         self.core.events.tell("network", action, network.id, attributes)
+
+
+def understood(dialect: Dialect, wish: Json | None) -> Json:
+    """What an engine reads of a client's EndpointSettings: fields that came later are not seen."""
+    later = () if dialect.gw_priority else ("GwPriority",)
+    return {key: value for key, value in (wish or {}).items() if key not in later}
 
 
 def wanted_addresses(wish: Json) -> dict[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simvlan.docker.endpoints import check_endpoint
+from simvlan.docker.endpoints import check_endpoint, understood
 from simvlan.docker.errors import forbidden, internal, invalid
 from simvlan.docker.model import Container, Network
 
@@ -27,7 +27,7 @@ class Membership:
         """Put a container on one more network: at once when it runs, else at its next start."""
         container = self.containers.find(body.get("Container") or "")  # first, as Docker looks them up
         network = self.networks.find(ref)
-        wish = dict(body.get("EndpointConfig") or {})
+        wish = understood(self.core.dialect, body.get("EndpointConfig"))
         if self.core.dialect.validates:
             check_endpoint(network, wish)
         self._check_mode(container, network)

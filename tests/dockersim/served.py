@@ -135,6 +135,19 @@ class Served:
         assert DOCKER is not None
         return Terminal([DOCKER, *argv], self.environment(node, TERM="xterm"), size)
 
+    def resize(self, terminal: Terminal, rows: int, columns: int) -> None:
+        """Give a terminal another size, again and again until the client hears of it: it listens a little late."""
+        wanted, last = f"resize?h={rows}&w={columns} ", [0.0]
+
+        def told() -> bool:
+            if time.monotonic() - last[0] > 1.0:
+                last[0] = time.monotonic()
+                terminal.resize(rows, columns - 1)
+                terminal.resize(rows, columns)
+            return any(wanted in call for call in [call for call in list(self.calls) if "/resize?" in call][-1:])
+
+        until_so(told, f"no call {wanted}")
+
     def pass_time(self, seconds: float) -> None:
         """Let virtual time pass though nobody waits for it."""
         until = self.lab.now + round(seconds * 1e9)

@@ -254,9 +254,7 @@ class Replay:
             self._wait_for_prompt(record, terminal)
         for number, (_, keys) in list(enumerate(record["typed"]))[first:last]:
             if RESIZED.get(record["i"], (-1,))[0] == number:
-                rows, columns = RESIZED[record["i"]][1]
-                terminal.resize(rows, columns)
-                self.served.heard(f"resize?h={rows}&w={columns}")
+                self.served.resize(terminal, *RESIZED[record["i"]][1])
             before = len(terminal.seen)
             terminal.type(keys)
             if number < len(record["typed"]) - 1:
