@@ -1,0 +1,137 @@
+"""What an acknowledgement does: octets are through, the window moves, the round trip is measured, losses show.
+
+Mirrors tcp_ack, tcp_clean_rtx_queue, tcp_ack_update_window and tcp_ack_probe of net/ipv4/tcp_input.c.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simvlan.stack.tcp import timewait, transmit
+from simvlan.stack.tcp.config import MS
+from simvlan.stack.tcp.segment import FIN, SYN, Segment
+from simvlan.stack.tcp.sendqueue import Acked
+from simvlan.stack.tcp.seq import unwrap
+from simvlan.stack.tcp.states import Event, Notice, State
+
+if TYPE_CHECKING:
+    from simvlan.stack.tcp.connection import Connection
+
+
+def syn_acked(conn: Connection, ack: int, segment: Segment, now: int) -> None:
+    """Our SYN is through: a first measurement, and the window to start with."""
+    told = Acked()
+    conn.queue.acknowledge(min(ack, conn.queue.iss + 1), told)
+    _measure(conn, told, segment, now)
+    conn.rto_at = None
+    scale = 0 if segment.flags & SYN else conn.peer_scale
+    conn.peer_window = segment.window << scale
+    conn.max_window = max(conn.max_window, conn.peer_window)
+    conn.window_from = (unwrap(segment.seq, conn.recv.nxt), ack)
+
+
+def take(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
+    """Act on the acknowledgement of a plausible segment; False: the segment goes no further."""
+    queue = conn.queue
+    ack = unwrap(segment.ack, queue.una)
+    if ack > queue.nxt:  # the kernel is silent about it in ESTABLISHED, where RFC 9293 wants an acknowledgement
+        if conn.state is not State.ESTABLISHED:
+            transmit.challenge(conn, now)
+        return False
+    if ack < queue.una - conn.max_window:
+        transmit.challenge(conn, now)
+        return False
+    conn.probes = 0
+    _acknowledged(conn, segment, seq, ack, now)
+    if queue.fin_sent and queue.una == queue.nxt:
+        _fin_acked(conn, now)
+    return True
+
+
+def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: int) -> None:
+    queue, told = conn.queue, Acked()
+    before, under_way = queue.una, queue.packets_out
+    moved = ack >= before and _update_window(conn, segment, seq, ack)
+    if conn.sack_ok:
+        for left, right in segment.options.sack:
+            queue.sack(unwrap(left, queue.una), unwrap(right, queue.una), told)
+    advanced = ack > before
+    if advanced:
+        conn.retransmits = 0
+        queue.acknowledge(ack, told)
+        conn.notices.append(Notice.WRITABLE)
+    if advanced or told.sacked:
+        _measure(conn, told, segment, now)
+    if under_way:
+        plain = not segment.payload and not segment.flags & (SYN | FIN)
+        _control(conn, told, advanced, not advanced and ack == before and plain and not moved, now)
+    _set_timer(conn, advanced, now)
+
+
+def _control(conn: Connection, told: Acked, advanced: bool, duplicate: bool, now: int) -> None:
+    """Congestion control and loss recovery."""
+    recovery, queue = conn.recovery, conn.queue
+    limited = transmit.limited_by_cwnd(conn)
+    recovery.acked(told, advanced, duplicate)
+    if advanced and recovery.growing and limited:
+        conn.cc.acked(told.packets, now, queue.una, queue.nxt)
+    if advanced and not queue.retrans_out:
+        conn.repeats_from = None
+
+
+def _update_window(conn: Connection, segment: Segment, seq: int, ack: int) -> bool:
+    """Take the window from the latest segment (tcp_may_update_window); whether it changed."""
+    window = segment.window << conn.peer_scale
+    last_seq, _ = conn.window_from
+    newer = ack > conn.queue.una or seq > last_seq
+    if not newer and not (seq == last_seq and (window > conn.peer_window or not window)):
+        return False
+    changed = window != conn.peer_window
+    conn.window_from = (seq, ack)
+    conn.peer_window = window
+    conn.max_window = max(conn.max_window, window)
+    return changed
+
+
+def _measure(conn: Connection, told: Acked, segment: Segment, now: int) -> None:
+    """A round trip: from a segment sent once, else from its timestamp coming back (tcp_ack_update_rtt)."""
+    rtt: int | None = None
+    stamp = segment.options.stamp
+    if told.first_sent_ns is not None and not told.repeated:
+        rtt = now - told.first_sent_ns
+    elif told.sack_sent_ns is not None:
+        rtt = now - told.sack_sent_ns
+    elif conn.stamping and stamp is not None and stamp[1] and told.in_order:
+        rtt = max(((conn.stamp(now) - stamp[1]) & 0xFFFF_FFFF) * MS, MS)
+    if rtt is None:
+        return
+    conn.rtt.sample(rtt, conn.queue.una, conn.queue.nxt)
+    conn.rto_ns, conn.backoff = conn.rtt.rto_ns, 0
+    conn.cc.measured(rtt, now, conn.queue.una, conn.queue.nxt)
+
+
+def _set_timer(conn: Connection, advanced: bool, now: int) -> None:
+    """Retransmission starts anew with each advance; a closed window is probed instead (tcp_ack_probe)."""
+    queue = conn.queue
+    if queue.packets_out:
+        if advanced:
+            conn.rto_at = now + conn.rto_ns
+    elif not (queue.buffer or transmit.unsent_fin(conn)):
+        conn.rto_at = None
+    elif queue.nxt + min(len(queue.buffer), conn.mss) <= queue.una + conn.peer_window:
+        conn.rto_at, conn.backoff = None, 0
+    elif advanced:
+        conn.rto_at = now + conn.rto_ns
+
+
+def _fin_acked(conn: Connection, now: int) -> None:
+    """All we had to say is through."""
+    if conn.state is State.LAST_ACK:
+        conn.finish(now)
+        return
+    if (conn.state is State.FIN_WAIT_1) or (conn.state is State.CLOSING):
+        conn.move(Event.FIN_ACKED)
+        if conn.state is State.TIME_WAIT:
+            timewait.enter(conn, now)
+        elif conn.orphan:
+            timewait.wait_for_fin(conn, now)

@@ -1,0 +1,104 @@
+"""What has arrived: octets in order for the application, segments out of order, and the SACK blocks about them.
+
+RFC 9293, 3.10.7.4; RFC 2018 (the block of the latest segment comes first), RFC 2883 (duplicates are told of).
+Mirrors tcp_data_queue, tcp_ofo_queue and tcp_sack_new_ofo_skb of net/ipv4/tcp_input.c.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+
+MAX_BLOCKS = 4
+
+
+class ReceiveQueue:
+    """Octets before `nxt` have been taken; `data` waits to be read."""
+
+    def __init__(self, irs: int) -> None:
+        self.irs = irs
+        self.nxt = irs
+        self.data = bytearray()
+        self._parts: list[tuple[int, int, bytes]] = []
+        """Out of order: (start, end, octets), sorted, possibly overlapping."""
+        self.fin_at: int | None = None
+        self._blocks: list[tuple[int, int]] = []
+        """Latest first."""
+        self.duplicate: tuple[int, int] | None = None
+        """To be told once, before the blocks (D-SACK)."""
+        self.waiting = 0
+        """Octets out of order."""
+
+    @property
+    def out_of_order(self) -> bool:
+        """Something waits for a hole to be filled."""
+        return bool(self._parts)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are out of order."""
+        return len(self._blocks)
+
+    @property
+    def kept(self) -> int:
+        """Octets that take room."""
+        return len(self.data) + self.waiting
+
+    def add(self, seq: int, data: bytes) -> int:
+        """Take the octets of a segment; how many became readable."""
+        end = seq + len(data)
+        if end <= self.nxt:
+            self.duplicate = (seq, end)
+            return 0
+        if seq > self.nxt:
+            self._keep(seq, end, data)
+            return 0
+        if seq < self.nxt:
+            self.duplicate = (seq, self.nxt)
+        before = self.nxt
+        self.data += data[self.nxt - seq :] if seq < self.nxt else data
+        self.nxt = end
+        if self._parts:
+            self._fill()
+        return self.nxt - before
+
+    def _fill(self) -> None:
+        """Take over what has become in order."""
+        while self._parts and self._parts[0][0] <= self.nxt:
+            start, end, data = self._parts.pop(0)
+            self.waiting -= end - start
+            if end > self.nxt:
+                self.data += data[self.nxt - start :]
+                self.nxt = end
+        self._blocks = [block for block in self._blocks if block[1] > self.nxt]
+
+    def _keep(self, seq: int, end: int, data: bytes) -> None:
+        if any(left <= seq and end <= right for left, right in self._blocks):
+            self.duplicate = (seq, end)
+        else:
+            insort(self._parts, (seq, end, data))
+            self.waiting += end - seq
+        self._merge(seq, end)
+
+    def _merge(self, left: int, right: int) -> None:
+        """Grow or make a block, and put it first."""
+        rest = []
+        for block in self._blocks:
+            if block[0] <= right and left <= block[1]:
+                left, right = min(left, block[0]), max(right, block[1])
+            else:
+                rest.append(block)
+        self._blocks = [(left, right), *rest]
+
+    def sack_blocks(self, room: int) -> tuple[tuple[int, int], ...]:
+        """What an acknowledgement tells: a duplicate once, then the blocks, as many as fit."""
+        blocks = list(self._blocks)
+        if self.duplicate is not None:
+            blocks.insert(0, self.duplicate)
+            self.duplicate = None
+        return tuple(blocks[: min(room, MAX_BLOCKS)])
+
+    def read(self, most: int) -> bytes:
+        """Hand octets to the application."""
+        taken = bytes(self.data[:most])
+        del self.data[:most]
+        return taken

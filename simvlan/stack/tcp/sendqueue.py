@@ -1,0 +1,309 @@
+"""What is to be sent and what is under way: the buffer, the segments in flight, and what is known of each.
+
+Mirrors the retransmit queue of net/ipv4/tcp_output.c and the scoreboard of tcp_input.c: in-flight segments are counted
+as sent less selectively acknowledged less lost plus retransmitted (RFC 6675's pipe, in segments). A segment is lost
+once three later ones were selectively acknowledged (RFC 6675, IsLost).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from operator import attrgetter
+
+from simvlan.stack.tcp.segment import FIN, SYN
+
+_seq = attrgetter("seq")
+
+
+class Sent:
+    """One segment under way."""
+
+    __slots__ = ("data", "end", "flags", "lost", "repeated", "retransmitted", "sacked", "sent_ns", "seq")
+
+    def __init__(self, seq: int, data: bytes, flags: int, sent_ns: int) -> None:
+        self.seq = seq
+        self.end = seq + len(data) + (flags & FIN) + (flags >> 1 & 1)
+        self.data = data
+        self.flags = flags
+        self.sent_ns = sent_ns
+        self.sacked = False
+        self.lost = False
+        self.retransmitted = False
+        """Sent again since it was last held for lost."""
+        self.repeated = False
+        """Sent more than once: its acknowledgement measures nothing (Karn)."""
+
+
+class Acked:
+    """What one acknowledgement did."""
+
+    __slots__ = ("first_sent_ns", "in_order", "packets", "repeated", "sack_sent_ns", "sacked", "syn")
+
+    def __init__(self) -> None:
+        self.packets = 0
+        """Segments that are through now and were not known to be before."""
+        self.in_order = 0
+        """Segments taken off the queue."""
+        self.sacked = 0
+        self.repeated = False
+        self.first_sent_ns: int | None = None
+        """When the oldest of them was sent, unless it was sent twice."""
+        self.sack_sent_ns: int | None = None
+        self.syn = False
+
+
+class SendQueue:
+    """Octets from `una` (the oldest not acknowledged) by `nxt` (the next to send) to `end` (all the application wrote)."""
+
+    def __init__(self, iss: int, reordering: int) -> None:
+        self.una = self.nxt = self.iss = iss
+        self.reordering = reordering
+        self.buffer = bytearray()
+        """Written, not sent yet: from `nxt` on."""
+        self.finishing = False
+        """A FIN follows the buffer."""
+        self.fin_sent = False
+        self.pushes: list[int] = []
+        """Where writes ended."""
+        self._flight: list[Sent] = []
+        self._head = 0
+        self.sacked_out = self.lost_out = self.retrans_out = 0
+        self._top: list[int] = []
+        """The highest selectively acknowledged segments, as many as make one below them lost."""
+        self._judged = iss
+        """Everything before this that could be lost has been looked at."""
+        self._resend = 0
+        self._blocks: dict[int, int] = {}
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Take octets from the application."""
+        self.buffer += data
+        self.pushes.append(self.end)
+
+    @property
+    def end(self) -> int:
+        """Behind the last octet written."""
+        return self.nxt + len(self.buffer)
+
+    @property
+    def queued(self) -> int:
+        """Octets kept: written and not acknowledged."""
+        return self.end - self.una
+
+    def send(self, size: int, flags: int, now: int) -> Sent:
+        """Move the next octets (and SYN or FIN) under way."""
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        sent = Sent(self.nxt, data, flags, now)
+        self.nxt = sent.end
+        self.fin_sent = self.fin_sent or bool(flags & FIN)
+        self._flight.append(sent)
+        return sent
+
+    def pushed(self, seq: int, end: int) -> bool:
+        """Whether a write ended in these octets."""
+        while self.pushes and self.pushes[0] <= seq:
+            del self.pushes[0]
+        return bool(self.pushes) and self.pushes[0] <= end
+
+    # -- counting ---------------------------------------------------------------------------------------------------
+
+    @property
+    def packets_out(self) -> int:
+        """Segments sent and not acknowledged in order."""
+        return len(self._flight) - self._head
+
+    @property
+    def in_flight(self) -> int:
+        """Segments believed to be in the network (tcp_packets_in_flight)."""
+        return self.packets_out - self.sacked_out - self.lost_out + self.retrans_out
+
+    @property
+    def oldest(self) -> Sent:
+        """The first segment not acknowledged."""
+        return self._flight[self._head]
+
+    def flight(self) -> Iterator[Sent]:
+        """Every segment under way, in order."""
+        for at in range(self._head, len(self._flight)):
+            yield self._flight[at]
+
+    # -- acknowledgements -------------------------------------------------------------------------------------------
+
+    def acknowledge(self, ack: int, told: Acked) -> None:
+        """Take off what is acknowledged in order."""
+        flight, at = self._flight, self._head
+        while at < len(flight) and flight[at].end <= ack:
+            self._through(flight[at], told)
+            at += 1
+        if at < len(flight) and flight[at].seq < ack:
+            self._trim(flight[at], ack)
+        self.una, self._head = ack, at
+        if at > 256 and at * 2 > len(flight):
+            del flight[:at]
+            self._head, self._resend = 0, max(0, self._resend - at)
+        if self._blocks:
+            self._blocks = {left: right for left, right in self._blocks.items() if right > ack}
+
+    def _through(self, sent: Sent, told: Acked) -> None:
+        told.in_order += 1
+        told.syn = told.syn or bool(sent.flags & SYN)
+        told.repeated = told.repeated or sent.repeated
+        if told.in_order == 1 and not sent.repeated and not sent.sacked:
+            told.first_sent_ns = sent.sent_ns
+        if sent.sacked:
+            self.sacked_out -= 1
+        else:
+            told.packets += 1
+            self._forget_loss(sent)
+
+    def _forget_loss(self, sent: Sent) -> None:
+        if sent.lost:
+            self.lost_out -= 1
+            sent.lost = False
+        if sent.retransmitted:
+            self.retrans_out -= 1
+            sent.retransmitted = False
+
+    @staticmethod
+    def _trim(sent: Sent, ack: int) -> None:
+        """Half a segment is through (tcp_trim_head)."""
+        skip = ack - sent.seq
+        if sent.flags & SYN:
+            sent.flags &= ~SYN
+            skip -= 1
+        sent.data = sent.data[skip:]
+        sent.seq = ack
+
+    def sack(self, left: int, right: int, told: Acked) -> None:
+        """Note a selectively acknowledged block; what was known of it before is passed over."""
+        start = max(left, self.una, self._blocks.get(left, left))
+        if right > self.nxt or right <= start:
+            return
+        self._blocks[left] = right
+        flight = self._flight
+        for at in range(bisect_left(flight, start, self._head, key=_seq), len(flight)):
+            sent = flight[at]
+            if sent.end > right:
+                break
+            if not sent.sacked:
+                self._sacked(sent, told)
+
+    def _sacked(self, sent: Sent, told: Acked) -> None:
+        self._forget_loss(sent)
+        sent.sacked = True
+        self.sacked_out += 1
+        told.sacked += 1
+        told.packets += 1
+        if not sent.repeated:
+            told.sack_sent_ns = sent.sent_ns
+        self._top.append(sent.seq)
+        self._top.sort()
+        del self._top[: -self.reordering]
+
+    # -- losses -----------------------------------------------------------------------------------------------------
+
+    def judge(self) -> bool:
+        """Mark as lost what has enough selectively acknowledged segments above it; whether there was any."""
+        if self.sacked_out < self.reordering or len(self._top) < self.reordering:
+            return False
+        limit, found = self._top[0], False
+        start = max(self._judged, self.una)
+        for at in range(bisect_left(self._flight, start, self._head, key=_seq), len(self._flight)):
+            sent = self._flight[at]
+            if sent.seq >= limit:
+                break
+            found = self.lose(sent, at) or found
+        self._judged = max(self._judged, limit)
+        return found
+
+    def lose(self, sent: Sent, at: int) -> bool:
+        """Hold a segment for lost unless it is known to be through or lost already."""
+        if sent.sacked or sent.lost:
+            return False
+        sent.lost = True
+        self.lost_out += 1
+        self._resend = min(self._resend, at)
+        return True
+
+    def lose_oldest(self) -> bool:
+        """Without SACK only the oldest can be named (NewReno)."""
+        return self.packets_out > 0 and self.lose(self.oldest, self._head)
+
+    def lose_all(self) -> None:
+        """A timeout: everything not selectively acknowledged is lost, retransmissions too (tcp_enter_loss)."""
+        for at in range(self._head, len(self._flight)):
+            sent = self._flight[at]
+            if sent.retransmitted:
+                sent.retransmitted = False
+                self.retrans_out -= 1
+            self.lose(sent, at)
+        self._resend = self._head
+        self._judged = self.nxt
+
+    def forget_sacks(self) -> None:
+        """Believe nothing told before: the receiver took it back (a SACK for the oldest at a timeout)."""
+        for sent in self.flight():
+            if sent.sacked:
+                sent.sacked = False
+                self.sacked_out -= 1
+        self._top.clear()
+        self._blocks.clear()
+
+    def reset_dup_acks(self) -> None:
+        """Without SACK `sacked_out` counts duplicate acknowledgements; start again."""
+        self.sacked_out = 0
+
+    def next_lost(self) -> Sent | None:
+        """The first lost segment not sent again."""
+        flight = self._flight
+        at = max(self._resend, self._head)
+        while at < len(flight):
+            sent = flight[at]
+            if sent.lost and not sent.retransmitted:
+                self._resend = at
+                return sent
+            at += 1
+        self._resend = at
+        return None
+
+    def resent(self, sent: Sent, now: int) -> None:
+        """Note a retransmission."""
+        if not sent.retransmitted and sent.lost:
+            sent.retransmitted = True
+            self.retrans_out += 1
+        sent.repeated = True
+        sent.sent_ns = now
+
+    def resize(self, mss: int) -> None:
+        """Cut what is under way for a smaller MSS, and hold what was too long for lost (tcp_simple_retransmit)."""
+        flight: list[Sent] = []
+        for sent in self.flight():
+            pieces = _cut(sent, mss)
+            too_long = len(pieces) > 1
+            if too_long and sent.retransmitted:
+                self.retrans_out -= 1
+            for piece in pieces:
+                if too_long and not sent.sacked:
+                    self.lost_out += not (sent.lost and piece is pieces[0])
+                    piece.lost, piece.retransmitted = True, False
+            self.sacked_out += sent.sacked * (len(pieces) - 1)
+            flight += pieces
+        self._flight, self._head, self._resend = flight, 0, 0
+
+
+def _cut(sent: Sent, mss: int) -> list[Sent]:
+    if len(sent.data) <= mss:
+        return [sent]
+    pieces, seq = [], sent.seq
+    starts = range(0, len(sent.data), mss)
+    for at in starts:
+        flags = sent.flags & ~(FIN | 8) if at != starts[-1] else sent.flags
+        piece = Sent(seq, sent.data[at : at + mss], flags, sent.sent_ns)
+        piece.repeated, piece.sacked = True, sent.sacked
+        pieces.append(piece)
+        seq = piece.end
+    return pieces

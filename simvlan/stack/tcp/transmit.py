@@ -1,0 +1,263 @@
+"""Sending: what goes out, when, and what its header says.
+
+Mirrors net/ipv4/tcp_output.c: tcp_write_xmit (windows, Nagle as Minshall changed it), tcp_retransmit_skb,
+tcp_send_ack, tcp_write_wakeup (probes of a closed window).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simvlan.stack.tcp.config import INVALID_LIMIT_NS
+from simvlan.stack.tcp.options import Options
+from simvlan.stack.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment
+from simvlan.stack.tcp.sendqueue import Sent
+from simvlan.stack.tcp.states import MAY_TRANSMIT, State
+
+if TYPE_CHECKING:
+    from simvlan.stack.tcp.connection import Connection
+
+SACK_ROOM, SACK_ROOM_STAMPED = 4, 3
+"""Blocks that fit beside nothing, beside a timestamp."""
+
+
+# -- headers --------------------------------------------------------------------------------------------------------
+
+
+def _options(conn: Connection, now: int) -> Options:
+    """A timestamp and SACK blocks, where they are in use (tcp_established_options)."""
+    blocks: tuple[tuple[int, int], ...] = ()
+    if conn.sack_ok and (conn.recv.out_of_order or conn.recv.duplicate is not None):
+        blocks = conn.recv.sack_blocks(SACK_ROOM_STAMPED if conn.stamping else SACK_ROOM)
+        blocks = tuple((left & 0xFFFF_FFFF, right & 0xFFFF_FFFF) for left, right in blocks)
+    stamp = (conn.stamp(now), conn.stamp_recent or 0) if conn.stamping else None
+    return Options(stamp=stamp, sack=blocks)
+
+
+def _window(conn: Connection) -> int:
+    return conn.window.field(conn.recv.nxt, conn.recv.kept, conn.acks.rcv_mss)
+
+
+def _emit(conn: Connection, seq: int, flags: int, now: int, data: bytes = b"") -> None:
+    """Send a segment that acknowledges as well, as all do but the first SYN."""
+    segment = Segment(seq, conn.recv.nxt, flags | ACK, _window(conn), _options(conn, now), data)
+    conn.acks.sent()
+    conn.out.append(segment)
+
+
+def _syn_options(conn: Connection, now: int) -> Options:
+    stamp = (conn.stamp(now), conn.stamp_recent or 0) if conn.stamping else None
+    return Options(conn.config.mss, conn.window.scale if conn.scaling else None, conn.sack_ok, stamp)
+
+
+def _emit_syn(conn: Connection, now: int) -> None:
+    """A SYN or SYN-ACK: its window is never scaled."""
+    known = conn.state is not State.SYN_SENT
+    flags, ack = (SYN | ACK, conn.recv.nxt) if known else (SYN, 0)
+    if known:
+        conn.window.told_at = ack
+    window = min(conn.window.offered, 0xFFFF)
+    conn.out.append(Segment(conn.queue.iss, ack, flags, window, _syn_options(conn, now)))
+
+
+def send_syn(conn: Connection, now: int) -> None:
+    """The first segment of an active open."""
+    conn.queue.send(0, SYN, now)
+    conn.rto_at = now + conn.rto_ns
+    _emit_syn(conn, now)
+
+
+def send_syn_ack(conn: Connection, now: int) -> None:
+    """The answer to a SYN; the SYN of ours may be under way already (simultaneous open)."""
+    if not conn.queue.packets_out:
+        conn.queue.send(0, SYN, now)
+        conn.rto_at = now + conn.rto_ns
+    _emit_syn(conn, now)
+
+
+def send_ack(conn: Connection, now: int) -> None:
+    """A segment that only acknowledges."""
+    _emit(conn, conn.queue.nxt, ACK, now)
+
+
+def reset(conn: Connection, now: int) -> Segment:
+    """A RST of our own accord; its options are those of any segment."""
+    segment = Segment(conn.queue.nxt, conn.recv.nxt, RST | ACK, _window(conn))
+    if conn.stamping:
+        segment.options = Options(stamp=(conn.stamp(now), conn.stamp_recent or 0))
+    return segment
+
+
+# -- data -----------------------------------------------------------------------------------------------------------
+
+
+def push(conn: Connection, now: int, last: bool = False) -> None:
+    """Send all that may go: what is lost first, then new (tcp_xmit_recovery, tcp_write_xmit).
+
+    *last*: the application wrote its end, so a short segment does not wait for more.
+    """
+    if conn.state not in MAY_TRANSMIT:
+        return
+    resend_lost(conn, now)
+    queue, sent = conn.queue, False
+    if not queue.packets_out and (queue.buffer or queue.finishing):
+        _after_idle(conn, now)
+    while _send_next(conn, now, last):
+        sent = True
+    if sent:
+        _validate(conn)
+    if not queue.packets_out and conn.rto_at is None and (queue.buffer or unsent_fin(conn)):
+        conn.rto_at = now + conn.rto_ns
+
+
+def unsent_fin(conn: Connection) -> bool:
+    """A FIN is due and has not gone out."""
+    return conn.queue.finishing and not conn.queue.fin_sent
+
+
+def _send_next(conn: Connection, now: int, last: bool) -> bool:
+    queue, mss = conn.queue, conn.mss - _sack_size(conn)
+    waiting = len(queue.buffer)
+    size = min(waiting, mss)
+    fin = unsent_fin(conn) and waiting == size
+    if not size and not fin:
+        return False
+    if queue.in_flight >= conn.cc.cwnd and not fin:
+        conn.cwnd_limited = True
+        return False
+    if queue.nxt + size + fin > queue.una + conn.peer_window:
+        return False
+    if size < mss and not fin and not last and _nagle(conn):
+        return False
+    _send(conn, size, fin, now)
+    if size < mss:
+        conn.small_end = queue.nxt
+    return True
+
+
+def _sack_size(conn: Connection) -> int:
+    """Octets that SACK blocks would take from a data segment."""
+    if not conn.sack_ok or not conn.recv.out_of_order:
+        return 0
+    return 4 + 8 * min(conn.recv.blocks, SACK_ROOM_STAMPED if conn.stamping else SACK_ROOM)
+
+
+def _nagle(conn: Connection) -> bool:
+    """Hold a short segment back while another short one is not acknowledged (tcp_nagle_check)."""
+    queue = conn.queue
+    return not conn.config.nodelay and queue.packets_out > 0 and conn.small_end > queue.una
+
+
+def _send(conn: Connection, size: int, fin: bool, now: int) -> None:
+    queue, seq = conn.queue, conn.queue.nxt
+    flags = (FIN if fin else 0) | (PSH if size and queue.pushed(seq, seq + size) else 0)
+    if not queue.packets_out or conn.rto_at is None:
+        conn.rto_at = now + conn.rto_ns
+    sent = queue.send(size, flags, now)
+    conn.sent_ns = now
+    conn.recovery.transmitted()
+    if size:
+        conn.acks.sent_data(now)
+    _emit(conn, sent.seq, flags, now, sent.data)
+
+
+def _after_idle(conn: Connection, now: int) -> None:
+    """After a silence longer than the timeout the old window means little (tcp_slow_start_after_idle)."""
+    gap = now - conn.sent_ns
+    if conn.sent_ns and gap > conn.rto_ns:
+        conn.cc.idle(gap // conn.rto_ns, conn.config.initcwnd)
+
+
+def _validate(conn: Connection) -> None:
+    """Note how much of the congestion window is in use: it grows only when it is full (tcp_cwnd_validate)."""
+    queue, limited = conn.queue, conn.cwnd_limited or conn.queue.in_flight >= conn.cc.cwnd
+    out = queue.packets_out
+    if queue.una >= conn.used_from or limited or out > conn.most_out:
+        conn.cwnd_limited, conn.most_out, conn.used_from = limited, out, queue.nxt
+
+
+def limited_by_cwnd(conn: Connection) -> bool:
+    """Whether the congestion window is what holds us back (tcp_is_cwnd_limited)."""
+    if conn.cwnd_limited:
+        return True
+    return conn.cc.slow_start and conn.cc.cwnd < 2 * conn.most_out
+
+
+# -- again ----------------------------------------------------------------------------------------------------------
+
+
+def resend_lost(conn: Connection, now: int) -> None:
+    """Send lost segments again as far as the window goes (tcp_xmit_retransmit_queue)."""
+    queue = conn.queue
+    while queue.lost_out > queue.retrans_out and queue.in_flight < conn.cc.cwnd:
+        sent = queue.next_lost()
+        if sent is None or (sent is not queue.oldest and sent.end > queue.una + conn.peer_window):
+            return
+        if sent is queue.oldest:
+            conn.rto_at = now + conn.rto_ns
+        resend(conn, sent, now)
+        conn.recovery.transmitted()
+
+
+def resend(conn: Connection, sent: Sent, now: int) -> None:
+    """Send one segment again, with today's acknowledgement, window and timestamp."""
+    conn.queue.resent(sent, now)
+    if conn.repeats_from is None:
+        conn.repeats_from = now
+    if sent.flags & SYN:
+        _emit_syn(conn, now)
+    else:
+        _emit(conn, sent.seq, sent.flags, now, sent.data)
+
+
+def resend_shorter(conn: Connection, now: int) -> None:
+    """The path carries less: cut what is under way and send it again."""
+    conn.queue.resize(conn.mss)
+    if conn.queue.lost_out:
+        conn.recovery.too_long()
+        push(conn, now)
+
+
+def probe(conn: Connection, now: int) -> None:
+    """Ask whether the window is still closed: with what fits of the next segment, else with an old octet's number."""
+    queue = conn.queue
+    fits = min(queue.una + conn.peer_window - queue.nxt, len(queue.buffer), conn.mss)
+    if fits > 0:
+        _send(conn, fits, False, now)
+    else:
+        _emit(conn, queue.una - 1, ACK, now)
+
+
+# -- acknowledgements ---------------------------------------------------------------------------------------------
+
+
+def acknowledge(conn: Connection, now: int) -> None:
+    """Acknowledge what came, now or a little later (tcp_ack_snd_check)."""
+    if not conn.acks.pending:
+        return
+    window = conn.window
+    unacknowledged = conn.recv.nxt - window.told_at
+    grew = window.choose(conn.recv.kept, conn.acks.rcv_mss) >= window.offered
+    if conn.acks.wants_now(unacknowledged, grew, conn.recv.out_of_order) or conn.acks.delay(conn.rtt.srtt_ns, now):
+        send_ack(conn, now)
+
+
+def challenge(conn: Connection, now: int) -> None:
+    """An acknowledgement that makes an honest sender correct itself (RFC 5961), twice a second at most."""
+    told = conn.told_out_of_window_ns
+    if told is None or now - told >= INVALID_LIMIT_NS:
+        conn.told_out_of_window_ns = now
+        send_ack(conn, now)
+
+
+def after_read(conn: Connection, now: int) -> None:
+    """The application made room: acknowledge, or tell of a window twice as large (tcp_cleanup_rbuf)."""
+    window = conn.window
+    if conn.acks.wants_after_read(conn.recv.nxt - window.told_at, not conn.recv.data):
+        send_ack(conn, now)
+        return
+    left = window.right(conn.recv.nxt)
+    if 2 * left <= window.clamp:
+        chosen = window.choose(conn.recv.kept, conn.acks.rcv_mss)
+        if chosen and chosen >= 2 * left:
+            send_ack(conn, now)
