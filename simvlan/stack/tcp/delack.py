@@ -12,6 +12,8 @@ from simvlan.stack.tcp.config import DEFAULT_MSS, DELACK_MAX_NS, DELACK_MIN_NS, 
 QUICK_MOST = 16
 _PINGPONG = 3
 _HALF_SECOND = 500 * MS
+TICK_NS = 4 * MS
+"""The kernel's timer tick (HZ 250): the least that anything is put off."""
 
 
 class AckPolicy:
@@ -104,7 +106,7 @@ class AckPolicy:
             if srtt_ns:
                 most = min(most, max(srtt_ns, DELACK_MIN_NS))
             ato = min(ato, most)
-        ato = min(ato, DELACK_MAX_NS)
+        ato = max(min(ato, DELACK_MAX_NS), TICK_NS)
         due = now + ato
         if self.due_ns is not None:
             if self.due_ns <= now + ato // 4:

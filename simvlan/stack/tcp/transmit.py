@@ -98,15 +98,18 @@ def push(conn: Connection, now: int, last: bool = False) -> None:
     """
     if conn.state not in MAY_TRANSMIT:
         return
-    resend_lost(conn, now)
     queue, sent = conn.queue, False
-    if not queue.packets_out and (queue.buffer or queue.finishing):
+    if queue.lost_out:
+        resend_lost(conn, now)
+    if not queue.buffer and not unsent_fin(conn):
+        return
+    if not queue.packets_out:
         _after_idle(conn, now)
     while _send_next(conn, now, last):
         sent = True
     if sent:
         _validate(conn)
-    if not queue.packets_out and conn.rto_at is None and (queue.buffer or unsent_fin(conn)):
+    if not queue.packets_out and conn.rto_at is None:
         conn.rto_at = now + conn.rto_ns
 
 
@@ -116,12 +119,13 @@ def unsent_fin(conn: Connection) -> bool:
 
 
 def _send_next(conn: Connection, now: int, last: bool) -> bool:
-    queue, mss = conn.queue, conn.mss - _sack_size(conn)
+    queue = conn.queue
     waiting = len(queue.buffer)
-    size = min(waiting, mss)
-    fin = unsent_fin(conn) and waiting == size
-    if not size and not fin:
+    if not waiting and not unsent_fin(conn):
         return False
+    mss = conn.mss - _sack_size(conn)
+    size = min(waiting, mss)
+    fin = waiting == size and unsent_fin(conn)
     if queue.in_flight >= conn.cc.cwnd and not fin:
         conn.cwnd_limited = True
         return False
