@@ -252,6 +252,10 @@ class Drop(Enum):
     IP_NOPROTO = ("no handler for the IP protocol", "open a raw socket for the protocol")
     NO_SOCKET = ("no socket is bound to the port", "start the program that listens, or bind it to this address")
     TCP_CSUM = ("the TCP checksum is wrong", "compute it over the pseudo header too")
+    TCP_LISTEN_OVERFLOW = (
+        "too many connections wait to be accepted", "accept them faster, or listen with a larger backlog"
+    )  # fmt: skip
+    TCP_LISTEN_UNFIT = ("a listening socket has no use for the segment", "begin a connection with a SYN")
     UDP_CSUM = ("the UDP checksum is wrong", "recompute the checksum, or send 0 for none")
     ICMP_CSUM = ("the ICMP checksum is wrong", "recompute the checksum")
     ICMP_ECHO_IGNORED = ("pings are not answered (icmp_echo_ignore_all)", "sysctl -w net.ipv4.icmp_echo_ignore_all=0")

@@ -11,6 +11,7 @@ from simvlan.stack.tcp.connection import Connection
 from simvlan.stack.tcp.segment import Segment
 from simvlan.stack.tcp.states import State
 
+DEFAULT = Config()
 MS = 1_000_000
 SECOND = 1_000_000_000
 
@@ -29,7 +30,7 @@ def bernoulli(chance: float, seed: int) -> Filter:
 
 
 class Pipe:
-    """One direction: a FIFO of `rate_bps` (0: no limit) with room for `queue` octets, then `delay_ns`, then a filter."""
+    """One direction: a FIFO of `rate_bps` (0: no limit) with room for `queue` octets, then `delay_ns`, a filter."""
 
     def __init__(self, delay_ns: int, rate_bps: int = 0, queue: int = 0, passes: Filter = keep) -> None:
         self.delay_ns, self.rate_bps, self.queue, self.passes = delay_ns, rate_bps, queue, passes
@@ -147,11 +148,11 @@ class Wire:
 
 
 def pair(
-    there: Pipe, back: Pipe, config: Config = Config(), other: Config | None = None, iss: tuple[int, int] = (1000, 9000)
+    there: Pipe, back: Pipe, config: Config = DEFAULT, iss: tuple[int, int] = (1000, 9000)
 ) -> tuple[Wire, End, End]:
     """A client end `a` that has sent its SYN, a listening end `b`."""
     wire = Wire()
-    a, b = End(Connection(config, iss[0], 111)), End(Connection(other or config, iss[1], 222))
+    a, b = End(Connection(config, iss[0], 111)), End(Connection(config, iss[1], 222))
     wire.join(a, b, there, back)
     a.conn.connect(0)
     wire.flush(a, "a")

@@ -28,6 +28,8 @@ from simvlan.stack import arp
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import parse_ip
 from simvlan.stack.packet import build, checksum
+from simvlan.stack.tcp.packets import packed
+from simvlan.stack.tcp.segment import ACK, FIN, SYN, Segment
 from simvlan.underlay import VirtualBox, lay
 from simvlan.underlay.words import put
 from simvlan.verdict import Drop
@@ -414,6 +416,27 @@ def wrong_sums(drop: Drop) -> Met:
         router.r.stack.open_udp().bind(0, 9)
         return router.ip(b"\x30\x39\0\x09\0\x08\0\1", 17)
     return router.ip(b"\x08\0\0\1\0\0\0\0", 1) if drop is Drop.ICMP_CSUM else router.ip(bytes(4), 2)
+
+
+@provokes(Drop.TCP_LISTEN_OVERFLOW, Drop.TCP_LISTEN_UNFIT)
+def to_a_listener(drop: Drop) -> Met:
+    router = Sink()
+    listener = router.r.stack.open_tcp()
+    listener.bind(0, 80)
+    listener.listen(0)
+    if drop is Drop.TCP_LISTEN_UNFIT:
+        return router.ip(tcp_segment(9, 1, 0, FIN), 6)
+    for sport in (9, 10):
+        router.ip(tcp_segment(sport, 1, 0, SYN), 6)
+        conn = next((c for flow, c in router.r.stack.tcp.connections.items() if flow[3] == sport), None)
+        if conn is not None and conn.conn is not None:
+            router.ip(tcp_segment(sport, 2, conn.conn.queue.nxt, ACK), 6)
+    return router.met
+
+
+def tcp_segment(sport: int, seq: int, ack: int, flags: int) -> bytes:
+    flow = (parse_ip("10.0.1.1"), sport, parse_ip("10.0.1.254"), 80)
+    return packed(Segment(seq, ack, flags, 1000), flow, partial=False)
 
 
 @provokes(Drop.ICMP_ECHO_IGNORED, Drop.ICMP_ECHO_BROADCAST, Drop.ICMP_BROADCAST, Drop.ICMP_UNHANDLED,

@@ -1,7 +1,7 @@
 """TCP against what is known of it: the capacity of a clean link, throughput against loss, fairness.
 
-Two ends and a link of a few lines (`tcp_wire.py`), in the lab's time. Capacity is what the link's rate leaves for payload beside
-66 octets of headers per 1448.
+Two ends and a link of a few lines (`tcp_wire.py`), in the lab's time. Capacity is what the link's rate leaves for
+payload beside 66 octets of headers per 1448.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHARE = MSS / (MSS + 66)
 
 @pytest.mark.parametrize("congestion", ["cubic", "reno"])
 def test_a_clean_link_is_filled(congestion: str) -> None:
-    """100 Mb/s here, for the time it takes; 1 Gb/s is experiments/tcp's. 10 ms each way, a queue of one such product."""
+    """100 Mb/s for the time it takes (1 Gb/s is `experiments/tcp`), 10 ms each way, a queue of one such product."""
     wire, a, b = pair(Pipe(10 * MS, 100_000_000, 250_000), Pipe(10 * MS), Config(congestion=congestion))
     wire.logging = b.keeping = False
     a.endless = b"x" * 65_536

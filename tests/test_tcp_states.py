@@ -28,7 +28,7 @@ def seg(flags: int, seq: int, ack: int = 0, data: bytes = b"", window: int = 50_
 
 
 def made(state: State, config: Config = PLAIN) -> Connection:
-    """A connection in a state; what it sent on the way is forgotten. Next from them: THEIRS + 1 (or + 2 after a FIN)."""
+    """A connection in a state; what it sent on the way is forgotten."""
     conn = Connection(config, OURS)
     if state is S.CLOSED:
         return conn
@@ -125,7 +125,7 @@ def test_a_reset_outside_the_window_is_nothing(state: State) -> None:
     assert (conn.state, conn.out) == (state, [])
 
 
-# -- second: RST --------------------------------------------------------------------------------------------------------
+# -- second: RST ------------------------------------------------------------------------------------------------------
 
 RESET_ERRNO = {
     S.SYN_RECEIVED: errno.ECONNREFUSED, S.ESTABLISHED: errno.ECONNRESET, S.FIN_WAIT_1: errno.ECONNRESET,
@@ -151,7 +151,7 @@ def test_a_reset_elsewhere_in_the_window_is_challenged(state: State) -> None:
     assert (answer.flags, answer.seq, answer.ack) == (ACK, ours(state), theirs(state))
 
 
-# -- third: SYN ---------------------------------------------------------------------------------------------------------
+# -- third: SYN -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", SYNCHRONISED)
@@ -177,7 +177,7 @@ def test_challenges_are_at_most_two_a_second() -> None:
     assert len(conn.out) == 2
 
 
-# -- fourth: ACK --------------------------------------------------------------------------------------------------------
+# -- fourth: ACK ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", SYNCHRONISED)
@@ -271,7 +271,7 @@ def test_a_fin_before_its_data_waits() -> None:
     assert (conn.state, conn.read(9, MS), conn.eof) == (S.CLOSE_WAIT, b"data", True)
 
 
-# -- SYN-SENT, LISTEN, CLOSED -------------------------------------------------------------------------------------------
+# -- SYN-SENT, LISTEN, CLOSED -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_closed_hears_nothing() -> None:
     assert (conn.state, conn.out) == (S.CLOSED, [])
 
 
-# -- what the application does --------------------------------------------------------------------------------------------
+# -- what the application does ----------------------------------------------------------------------------------------
 
 AFTER_CLOSE = {
     S.SYN_SENT: S.CLOSED, S.ESTABLISHED: S.FIN_WAIT_1, S.CLOSE_WAIT: S.LAST_ACK, S.SYN_RECEIVED: S.SYN_RECEIVED,
@@ -400,7 +400,7 @@ def test_data_for_nobody_is_reset() -> None:
     assert (conn.state, conn.out[-1].flags) == (S.CLOSED, RST)
 
 
-# -- waiting ------------------------------------------------------------------------------------------------------------
+# -- waiting ----------------------------------------------------------------------------------------------------------
 
 
 def test_time_wait_lasts_a_minute_and_starts_again_with_a_late_fin() -> None:

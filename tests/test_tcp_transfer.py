@@ -1,11 +1,12 @@
-"""How data moves: timers, losses, windows, delayed acknowledgements, Nagle, path MTU; each rule against its RFC's numbers."""
+"""How data moves: timers, losses, windows, delayed acknowledgements, Nagle, path MTU; against the RFCs' numbers."""
 
 from __future__ import annotations
 
 import errno
+from itertools import pairwise
 
 import pytest
-from tcp_wire import MS, SECOND, End, Pipe, Wire, pair
+from tcp_wire import DEFAULT, MS, SECOND, End, Pipe, Wire, pair
 from test_tcp_states import OURS, PLAIN, THEIRS, made, seg
 
 from simvlan.stack.tcp.config import Config, window_scale
@@ -21,11 +22,11 @@ from simvlan.stack.tcp.timers import patience
 S = State
 
 
-def quick(config: Config = Config(), **pipes: object) -> tuple[Wire, End, End]:
+def quick(config: Config = DEFAULT, **pipes: object) -> tuple[Wire, End, End]:
     return pair(Pipe(MS, **pipes), Pipe(MS), config)  # type: ignore[arg-type]
 
 
-# -- octets -------------------------------------------------------------------------------------------------------------
+# -- octets -----------------------------------------------------------------------------------------------------------
 
 
 def test_syn_options_are_laid_out_as_linux_does() -> None:
@@ -53,7 +54,7 @@ def test_sequence_numbers_unwrap_to_the_nearest() -> None:
     assert unwrap(7, 7) == 7
 
 
-# -- the retransmission timeout --------------------------------------------------------------------------------------
+# -- the retransmission timeout ---------------------------------------------------------------------------------------
 
 
 def test_rto_is_rfc_6298_with_the_kernels_floor() -> None:
@@ -83,7 +84,7 @@ def test_syn_is_repeated_and_given_up(linear: int, seconds: list[int]) -> None:
 
 
 def test_syn_ack_is_repeated_five_times() -> None:
-    wire, a, b = pair(Pipe(MS), Pipe(MS, passes=lambda s, now: False), Config(syn_retries=0))
+    wire, _, b = pair(Pipe(MS), Pipe(MS, passes=lambda s, now: False), Config(syn_retries=0))
     wire.run(200 * SECOND)
     assert [at // SECOND for at, who, _ in wire.log if who == "b"] == [0, 1, 3, 7, 15, 31]
     assert b.conn.state is S.CLOSED
@@ -96,8 +97,8 @@ def test_timeouts_back_off_to_two_minutes_and_end_as_tcp_retries2_says() -> None
     a.source = b"x"
     wire.run(2000 * SECOND)
     sent = [at for at, _, s in wire.log if s.payload]
-    gaps = [later - earlier for earlier, later in zip(sent, sent[1:], strict=False)]
-    assert all(b == min(2 * a, 120 * SECOND) for a, b in zip(gaps, gaps[1:], strict=False))
+    gaps = [later - earlier for earlier, later in pairwise(sent)]
+    assert all(b == min(2 * a, 120 * SECOND) for a, b in pairwise(gaps))
     assert gaps[0] == 202 * MS
     assert (len(sent), a.conn.error) == (16, errno.ETIMEDOUT)
 
@@ -115,7 +116,7 @@ def test_a_timed_out_attempt_tells_what_icmp_said() -> None:
     assert (trying.state, trying.error) == (S.CLOSED, errno.EHOSTUNREACH)
 
 
-# -- losses ---------------------------------------------------------------------------------------------------------------
+# -- losses -----------------------------------------------------------------------------------------------------------
 
 
 def lose(*numbers: int):  # type: ignore[no-untyped-def]
@@ -191,7 +192,7 @@ def test_sack_blocks_name_the_latest_first() -> None:
     assert (THEIRS + 101, THEIRS + 151) not in conn.out[-1].options.sack
 
 
-# -- windows --------------------------------------------------------------------------------------------------------------
+# -- windows ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_window_closes_is_probed_and_opens() -> None:
@@ -204,8 +205,8 @@ def test_the_window_closes_is_probed_and_opens() -> None:
     probes = [(at, s) for at, who, s in wire.log if who == "a" and at > first + 10 * MS]
     assert len(probes) >= 4
     assert all(not s.payload and s.seq == (a.conn.queue.una - 1) & 0xFFFF_FFFF for _, s in probes)
-    gaps = [y[0] - x[0] for x, y in zip(probes, probes[1:], strict=False)]
-    assert all(y == 2 * x for x, y in zip(gaps, gaps[1:], strict=False))
+    gaps = [y[0] - x[0] for x, y in pairwise(probes)]
+    assert all(y == 2 * x for x, y in pairwise(gaps))
     b.reading = True
     wire.flush(b, "b")
     wire.run(200 * SECOND)
@@ -254,7 +255,7 @@ def test_the_receive_buffer_grows_with_the_path() -> None:
     assert b.conn.window.rcvbuf <= 6_291_456
 
 
-# -- acknowledgements and Nagle ----------------------------------------------------------------------------------------
+# -- acknowledgements and Nagle ---------------------------------------------------------------------------------------
 
 
 def test_every_second_full_segment_is_acknowledged() -> None:
@@ -307,7 +308,7 @@ def test_data_and_fin_share_a_segment_that_waited() -> None:
     assert [(len(s.payload), bool(s.flags & FIN)) for s in conn.out] == [(10, False), (10, True)]
 
 
-# -- sizes ------------------------------------------------------------------------------------------------------------------
+# -- sizes ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("told", "size"), [(500, 500), (9000, 1460), (None, 536)])
@@ -339,7 +340,7 @@ def test_a_smaller_path_mtu_cuts_what_is_under_way() -> None:
     assert (conn.queue.lost_out, conn.queue.retrans_out, conn.queue.packets_out) == (0, 0, 0)
 
 
-# -- CUBIC ------------------------------------------------------------------------------------------------------------------
+# -- CUBIC ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [0, 1, 7, 8, 26, 27, 10**9, 10**18 - 1, 10**18])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simvlan.devices.device import Device, Event
 from simvlan.errors import RtnlError
 from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
-from simvlan.stack import fib, tcp
+from simvlan.stack import fib
 from simvlan.stack.addresses import LEAST_MTU, Addresses
 from simvlan.stack.arp import Arp
 from simvlan.stack.fib import Fib, Flow
@@ -30,6 +30,8 @@ from simvlan.stack.packet_socket import PacketSocket
 from simvlan.stack.pmtu import Exceptions
 from simvlan.stack.settings import SETTINGS
 from simvlan.stack.sockets import PingSocket, RawSocket, Sockets, UdpSocket
+from simvlan.stack.tcp.host import Tcp
+from simvlan.stack.tcp.socket import TcpSocket
 from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ class Stack:
         self.neigh_default = Conf(NEIGH_DEFAULTS)
         self.settings = dict(SETTINGS)
         self.ping_group_range = (1, 0)
+        self.tcp_rmem = (4096, 131_072, 6_291_456)
+        self.tcp_wmem = (4096, 16_384, 4_194_304)
+        self.tcp_congestion = "cubic"
         self._inherit()
         self.fib = Fib()
         self.addresses_of = Addresses(self)
@@ -63,6 +68,7 @@ class Stack:
         self.icmp = Icmp(self)
         self.igmp = Igmp(self)
         self.sockets = Sockets(self)
+        self.tcp = Tcp(self)
         self.custom_local = False
         """Somebody added a local route by hand: sources are then always looked up (fib_has_custom_local_routes)."""
         self._owners: dict[int, list[Device]] = {}
@@ -113,7 +119,7 @@ class Stack:
         if found.proto == IGMP:
             return self.igmp.receive(found)
         if found.proto == TCP:
-            return tcp.receive(self, found)
+            return self.tcp.receive(found)
         if heard:
             return None
         self.icmp.error(found, 3, 2)
@@ -337,6 +343,10 @@ class Stack:
     def open_udp(self) -> UdpSocket:
         """Open a UDP socket."""
         return UdpSocket(self)
+
+    def open_tcp(self) -> TcpSocket:
+        """Open a TCP socket."""
+        return self.tcp.open()
 
     def open_ping(self) -> PingSocket:
         """Open an ICMP datagram socket."""

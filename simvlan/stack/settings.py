@@ -21,5 +21,13 @@ SETTINGS: dict[str, int] = {
     "ipfrag_low_thresh": 3_145_728,
     "ipfrag_max_dist": 64,
     "ipfrag_time": 30,
+    "tcp_fin_timeout": 60,
+    "tcp_orphan_retries": 0,
+    "tcp_retries2": 15,
+    "tcp_sack": 1,
+    "tcp_syn_retries": 6,
+    "tcp_synack_retries": 5,
+    "tcp_timestamps": 1,
+    "tcp_window_scaling": 1,
 }
 """By the name under net.ipv4."""

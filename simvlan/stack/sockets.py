@@ -407,7 +407,7 @@ class Sockets:
 
     def sent(self, about: Packet) -> bool:
         """Whether a quoted packet is from a socket that is still there."""
-        return bool(self._senders(about))
+        return bool(self._senders(about)) or self.stack.tcp.sender(about) is not None
 
     def error(self, found: Packet, about: Packet, kind: int, code: int, info: int) -> None:
         """Queue an ICMP error with the sockets it is about."""
@@ -417,6 +417,7 @@ class Sockets:
         )  # fmt: skip
         for socket in self._senders(about):
             socket.failed(problem)
+        self.stack.tcp.error(about, kind, code, info, number)
 
     def _senders(self, about: Packet) -> list[Socket]:
         """The sockets a quoted packet of ours may come from."""

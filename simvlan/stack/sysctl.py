@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.stack.inetdev import CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice
 from simvlan.stack.settings import SETTINGS
+from simvlan.stack.tcp.cubic import CONTROLS
 
 if TYPE_CHECKING:
     from simvlan.stack.netstack import Stack
 
 Key = tuple[str, ...]
 
+_OTHER_CONTROLS = frozenset(
+    ("bbr", "bic", "cdg", "dctcp", "highspeed", "htcp", "hybla", "illinois", "lp", "nv", "scalable", "vegas", "veno",
+     "westwood", "yeah")
+)  # fmt: skip
+"""What kernels have besides; a name of neither kind is not there (ENOENT)."""
 _LIMITS: dict[str, tuple[int, int]] = {
     "icmp_echo_enable_probe": (0, 1),
     "icmp_msgs_burst": (0, 2**31 - 1),
@@ -26,6 +32,10 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "ip_default_ttl": (1, 255),
     "ip_forward_update_priority": (0, 1),
     "ip_no_pmtu_disc": (0, 3),
+    "tcp_sack": (0, 1),
+    "tcp_syn_retries": (1, 127),
+    "tcp_timestamps": (0, 1),
+    "tcp_window_scaling": (0, 1),
 }
 _TWINS = {
     "delay_first_probe_time": ("delay_first_probe_time", 1),
@@ -45,7 +55,7 @@ _FIXED = frozenset(
 _SOURCE_ROUTES = ("net", "ipv4", "conf", "all", "accept_source_route")
 """While this is 0, what single devices say about source routes means nothing (IN_DEV_SOURCE_ROUTE)."""
 _BRIDGE_NF = ("bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables")
-_SPECIAL = ("ip_forward", "ping_group_range")
+_SPECIAL = ("ip_forward", "ping_group_range", "tcp_congestion_control", "tcp_rmem", "tcp_wmem")
 
 
 def key_of(text: str) -> Key:
@@ -119,6 +129,12 @@ class Sysctls:
                 return str(self.stack.conf_all.get("forwarding"))
             case ("net", "ipv4", "ping_group_range"):
                 return "\t".join(map(str, self.stack.ping_group_range))
+            case ("net", "ipv4", "tcp_congestion_control"):
+                return self.stack.tcp_congestion
+            case ("net", "ipv4", "tcp_rmem"):
+                return "\t".join(map(str, self.stack.tcp_rmem))
+            case ("net", "ipv4", "tcp_wmem"):
+                return "\t".join(map(str, self.stack.tcp_wmem))
             case ("net", "ipv4", name) if name in self.stack.settings:
                 return str(self.stack.settings[name])
             case ("net", "ipv4", "conf", place, leaf) if leaf in CONF_DEFAULTS:
@@ -170,6 +186,12 @@ class Sysctls:
                 self._forward_all(_number(text))
             case ("net", "ipv4", "ping_group_range"):
                 self._ping_groups(text)
+            case ("net", "ipv4", "tcp_congestion_control"):
+                self._congestion(text.strip())
+            case ("net", "ipv4", "tcp_rmem"):
+                self.stack.tcp_rmem = self._sizes(self.stack.tcp_rmem, text)
+            case ("net", "ipv4", "tcp_wmem"):
+                self.stack.tcp_wmem = self._sizes(self.stack.tcp_wmem, text)
             case ("net", "ipv4", "conf", place, leaf):
                 self._write_conf(place, leaf, _number(text))
             case ("net", "ipv4", "neigh", place, leaf):
@@ -189,6 +211,22 @@ class Sysctls:
         if low < 0 or high < 0:
             raise RtnlError(EINVAL)
         self.stack.ping_group_range = (low, high) if low <= high else (1, 0)
+
+    def _congestion(self, name: str) -> None:
+        if name not in CONTROLS:
+            if name in _OTHER_CONTROLS:
+                raise Unsupported(f"net.ipv4.tcp_congestion_control = {name}: only cubic and reno are modelled")
+            raise RtnlError(ENOENT)
+        self.stack.tcp_congestion = name
+
+    @staticmethod
+    def _sizes(old: tuple[int, int, int], text: str) -> tuple[int, int, int]:
+        """Up to three sizes of a buffer, at least 1 each; what is left out stays."""
+        given = [_number(part) for part in text.split()][:3]
+        if any(size < 1 for size in given):
+            raise RtnlError(EINVAL)
+        least, first, most = (*given, *old[len(given) :])
+        return least, first, most
 
     def _forward_all(self, value: int) -> None:
         """Switch forwarding everywhere; a router stops believing redirects (inet_forward_change)."""

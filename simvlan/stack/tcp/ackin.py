@@ -129,9 +129,10 @@ def _fin_acked(conn: Connection, now: int) -> None:
     if conn.state is State.LAST_ACK:
         conn.finish(now)
         return
-    if (conn.state is State.FIN_WAIT_1) or (conn.state is State.CLOSING):
+    closing = conn.state is State.CLOSING
+    if closing or conn.state is State.FIN_WAIT_1:
         conn.move(Event.FIN_ACKED)
-        if conn.state is State.TIME_WAIT:
+        if closing:
             timewait.enter(conn, now)
         elif conn.orphan:
             timewait.wait_for_fin(conn, now)

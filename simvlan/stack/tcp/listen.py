@@ -1,7 +1,7 @@
 """A listening end: what a segment to it means, and how many connections may wait to be accepted.
 
-RFC 9293, 3.10.7.2; the backlog as inet_csk_reqsk_queue and sk_acceptq_is_full have it: one more than asked for waits, then
-SYNs and last acknowledgements of handshakes are ignored. SYN cookies are not modelled: half-open ones are kept.
+RFC 9293, 3.10.7.2; the backlog as sk_acceptq_is_full has it: one more than asked for waits, then SYNs and last
+acknowledgements of handshakes are ignored. SYN cookies are not modelled: half-open ones are kept.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class Recovery:
         self.phase = Phase.OPEN
 
     def too_long(self) -> None:
-        """Segments too long for the path were marked lost: send them again, but not more slowly (tcp_simple_retransmit)."""
+        """What is too long for the path was marked lost: send it again, but not more slowly (tcp_simple_retransmit)."""
         if self.phase is not Phase.LOSS:
             self.high_seq = self.queue.nxt
             self.cc.ssthresh = max(self.cc.ssthresh if self.cc.slow_start else self.cc.cwnd, 2)

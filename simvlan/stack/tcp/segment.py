@@ -40,7 +40,8 @@ class Segment:
         return len(self.payload) + (self.flags & FIN) + (self.flags >> 1 & 1)
 
     def __repr__(self) -> str:
-        names = "".join(letter for bit, letter in ((2, "S"), (1, "F"), (4, "R"), (8, "P"), (16, ".")) if self.flags & bit)
+        letters = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (ACK, "."))
+        names = "".join(letter for bit, letter in letters if self.flags & bit)
         return f"<{names} seq {self.seq} ack {self.ack} win {self.window} len {len(self.payload)}>"
 
 

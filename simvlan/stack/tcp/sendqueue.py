@@ -54,7 +54,7 @@ class Acked:
 
 
 class SendQueue:
-    """Octets from `una` (the oldest not acknowledged) by `nxt` (the next to send) to `end` (all the application wrote)."""
+    """Octets from `una` (the oldest not acknowledged) by `nxt` (the next to send) to `end` (the last one written)."""
 
     def __init__(self, iss: int, reordering: int) -> None:
         self.una = self.nxt = self.iss = iss

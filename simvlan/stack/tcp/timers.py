@@ -1,7 +1,7 @@
 """What time does: retransmission, probes, delayed acknowledgements, the end of waiting.
 
-Mirrors net/ipv4/tcp_timer.c: RFC 6298's backing off up to 120 s, tcp_syn_retries, tcp_retries2 (counted as the time that
-so many doublings from 200 ms would take), tcp_orphan_retries.
+Mirrors net/ipv4/tcp_timer.c: RFC 6298's backing off up to 120 s, tcp_syn_retries, tcp_retries2 (counted as the
+time that so many doublings from 200 ms would take), tcp_orphan_retries.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ SACK_ROOM, SACK_ROOM_STAMPED = 4, 3
 """Blocks that fit beside nothing, beside a timestamp."""
 
 
-# -- headers --------------------------------------------------------------------------------------------------------
+# -- headers ----------------------------------------------------------------------------------------------------------
 
 
 def _options(conn: Connection, now: int) -> Options:
@@ -88,7 +88,7 @@ def reset(conn: Connection, now: int) -> Segment:
     return segment
 
 
-# -- data -----------------------------------------------------------------------------------------------------------
+# -- data -------------------------------------------------------------------------------------------------------------
 
 
 def push(conn: Connection, now: int, last: bool = False) -> None:
@@ -187,7 +187,7 @@ def limited_by_cwnd(conn: Connection) -> bool:
     return conn.cc.slow_start and conn.cc.cwnd < 2 * conn.most_out
 
 
-# -- again ----------------------------------------------------------------------------------------------------------
+# -- again ------------------------------------------------------------------------------------------------------------
 
 
 def resend_lost(conn: Connection, now: int) -> None:
@@ -232,7 +232,7 @@ def probe(conn: Connection, now: int) -> None:
         _emit(conn, queue.una - 1, ACK, now)
 
 
-# -- acknowledgements ---------------------------------------------------------------------------------------------
+# -- acknowledgements -------------------------------------------------------------------------------------------------
 
 
 def acknowledge(conn: Connection, now: int) -> None:

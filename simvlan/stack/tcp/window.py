@@ -1,7 +1,7 @@
 """The receive window: what is offered, when it may grow, how large a buffer the connection deserves.
 
-Mirrors __tcp_select_window, tcp_grow_window and tcp_rcv_space_adjust (dynamic right-sizing) of net/ipv4: the offer grows
-by two segments for each full one received, up to half the buffer; the buffer grows to twice what the application
+Mirrors __tcp_select_window, tcp_grow_window and tcp_rcv_space_adjust (dynamic right-sizing) of net/ipv4: the offer
+grows by two segments for each full one received, up to half the buffer; the buffer grows to twice what the application
 reads in a round trip, up to tcp_rmem[2].
 """
 

@@ -1,0 +1,28 @@
+"""Segments in packets: the checksum over the pseudo header."""
+
+from __future__ import annotations
+
+from simvlan.stack.packet import TCP, pseudo_sum
+from simvlan.stack.packet import checksum as internet_checksum
+from simvlan.stack.tcp import segment as wire
+from simvlan.stack.tcp.segment import ACK, SYN, Segment
+
+Flow = tuple[int, int, int, int]
+"""Our address and port, theirs."""
+
+
+def with_checksum(octets: bytes, src: int, dst: int, partial: bool = False) -> bytes:
+    """Fill in the checksum; a partial one is the pseudo header's sum, for the device to finish."""
+    pseudo = pseudo_sum(src, dst, TCP, len(octets))
+    value = pseudo if partial else internet_checksum(pseudo.to_bytes(2, "big") + octets)
+    return octets[:16] + value.to_bytes(2, "big") + octets[18:]
+
+
+def packed(segment: Segment, flow: Flow, partial: bool) -> bytes:
+    """Write a segment of a connection, checksum included."""
+    return with_checksum(wire.encode(segment, flow[1], flow[3]), flow[0], flow[2], partial)
+
+
+def is_syn_ack(segment: Segment) -> bool:
+    """The answer to a SYN: its packet has identification 0 (ip_build_and_send_pkt)."""
+    return segment.flags & (SYN | ACK) == SYN | ACK
