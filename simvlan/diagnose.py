@@ -78,9 +78,11 @@ def _siblings(one: Device, other: Device) -> Diagnosis | None:
     modes = [_mode(dev) for dev in (one, other)]
     if "private" in modes:
         return Diagnosis("PRIVATE_SIBLINGS", one.path, "private children never hear their siblings", "use mode bridge")
-    if "vepa" in modes:
-        sentence = "vepa children talk through the switch only, and it does not reflect"
-        return Diagnosis("VEPA_NO_HAIRPIN", one.path, sentence, "bridge link set dev PORT hairpin on, at the switch")
+    for mode in ("vepa", "source"):
+        if mode in modes:
+            sentence = f"{mode} children talk through the switch only, and it does not reflect"
+            remedy = "bridge link set dev PORT hairpin on, at the switch"
+            return Diagnosis(f"{mode.upper()}_NO_HAIRPIN", one.path, sentence, remedy)
     return None
 
 
@@ -90,9 +92,24 @@ def _mode(dev: Any) -> str:
 
 
 def _tags(dev: Device) -> str:
-    """The VLAN ids that a device's frames get on their way down, such as `100` or `10/50`; empty without any."""
+    """The VLAN ids that a device's frames get on their way down, such as `100` or `10/50`; empty without any.
+
+    What is on a bridge that has a VLAN device for a port is in that VLAN.
+    """
     stacked: list[Any] = chain(dev)
-    return "/".join(str(each.vid) for each in stacked if each.kind == "vlan")
+    own = "/".join(str(each.vid) for each in stacked if each.kind == "vlan")
+    bridge = _bridge(stacked[-1])
+    if own or bridge is None:
+        return own
+    uplinks = {_tags(port.dev) for port in bridge.ports if port.dev.kind == "vlan"}
+    return uplinks.pop() if len(uplinks) == 1 else ""
+
+
+def _bridge(dev: Any) -> Any:
+    """The bridge that a device is, or that is at the other end of its cable, if that does not filter VLANs."""
+    peer = getattr(dev, "peer", None)
+    bridge = dev if dev.kind == "bridge" else peer.master if peer is not None else None
+    return bridge if bridge is not None and bridge.kind == "bridge" and not bridge.vlan_filtering else None
 
 
 def _vlans(one: Device, other: Device) -> Diagnosis | None:

@@ -52,11 +52,32 @@ def test_two_vlans_are_two_broadcast_domains() -> None:
     assert found["c1", "c3"] == ""
 
 
+def test_a_bridge_is_in_the_vlan_of_its_uplink() -> None:
+    """Containers on br0, whose port is eth0.10, and one on eth0.20; two bridges without such a port say nothing."""
+    found = reasons(
+        """
+        for v in 10 20; do ip -n host link add link eth0 name eth0.$v type vlan id $v; ip -n host link set eth0.$v up; done
+        ip -n host link add br0 type bridge; ip -n host link set br0 up; ip -n host link set eth0.10 master br0
+        ip -n host link add br1 type bridge; ip -n host link set br1 up
+        for c in 1 2 4; do
+            ip netns add c$c; ip link add c$c netns c$c type veth peer name p$c netns host
+            ip -n host link set p$c up; ip -n c$c link set c$c up; ip -n c$c address add 10.0.0.$c/24 dev c$c
+        done
+        ip -n host link set p1 master br0; ip -n host link set p2 master br0; ip -n host link set p4 master br1
+        """
+        + child("c3", 3, "eth0.20", "macvlan mode bridge")
+    )
+    assert found["c1", "c3"] == found["c3", "c1"] == "OTHER_VLAN"
+    assert found["c1", "c2"] == ""
+    assert found["c1", "c4"] == found["c4", "c3"] == "NEIGH_FAILED"
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
         ("macvlan mode private", "PRIVATE_SIBLINGS"),
         ("macvlan mode vepa", "VEPA_NO_HAIRPIN"),
+        ("macvlan mode source", "SOURCE_NO_HAIRPIN"),
         ("macvlan mode bridge", ""),
         ("ipvlan mode l2 vepa", "VEPA_NO_HAIRPIN"),
     ],
