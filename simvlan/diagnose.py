@@ -67,7 +67,8 @@ def _own_child(parent: Device, child: Device) -> Diagnosis | None:
     mode = "bridge" if child.kind == "macvlan" else "l2"
     made = f"ip link add link {parent.name} name host0 type {child.kind} mode {mode}"
     remedy = f"give the host a child of its own ({made}), or let the switch reflect (hairpin)"
-    sentence = f"what a {child.kind} and its own lower device {parent.name} send each other goes to the wire only"
+    them = f"{'a' if child.kind == 'macvlan' else 'an'} {child.kind} and its own lower device {parent.name}"
+    sentence = f"what {them} send each other goes to the wire only"
     return Diagnosis("OWN_CHILD", parent.path, sentence, remedy)
 
 

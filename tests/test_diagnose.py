@@ -56,7 +56,9 @@ def test_a_bridge_is_in_the_vlan_of_its_uplink() -> None:
     """Containers on br0, whose port is eth0.10, and one on eth0.20; two bridges without such a port say nothing."""
     found = reasons(
         """
-        for v in 10 20; do ip -n host link add link eth0 name eth0.$v type vlan id $v; ip -n host link set eth0.$v up; done
+        for v in 10 20; do
+            ip -n host link add link eth0 name eth0.$v type vlan id $v; ip -n host link set eth0.$v up
+        done
         ip -n host link add br0 type bridge; ip -n host link set br0 up; ip -n host link set eth0.10 master br0
         ip -n host link add br1 type bridge; ip -n host link set br1 up
         for c in 1 2 4; do

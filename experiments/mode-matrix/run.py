@@ -76,6 +76,7 @@ COLUMNS = QUESTIONS | BROADCASTS
 MARKER = bytes.fromhex("020000000101" + "88b5" + "6d" * 46)
 """The broadcast that c1 sends, from its source address on (ipvlan and passthru keep what a socket writes)."""
 
+STILL_APART = "STILL_APART"
 REFUSED = ("REFUSED", "host", "a passthru child is alone on its lower device", "use mode bridge")
 
 Answers = dict[str, str]
@@ -157,8 +158,15 @@ def reasons(row: str, said: Answers) -> dict[str, Why]:
             assert cell.reached == (answer == "yes"), (row, name)
             lab.restore(fresh)
             if answer == "no":
-                found[name] = Why(cell.reason, cell.device, cell.sentence, cell.remedy)
+                found[name] = _by_reflection(question, Why(cell.reason, cell.device, cell.sentence, cell.remedy))
     return found
+
+
+def _by_reflection(question: Question, why: Why) -> Why:
+    """Where the switch does reflect, that it does not is no reason."""
+    if question.before == HAIRPIN and why.reason in ("OWN_CHILD", "VEPA_NO_HAIRPIN"):
+        return Why(STILL_APART, why.device, "what the switch reflects does not come to them either", "use mode bridge")
+    return why
 
 
 def _unheard(lab: Lab, question: Question) -> Why:
@@ -200,12 +208,12 @@ CLAIMS: list[tuple[str, Callable[[Table], bool]]] = [
         lambda t: all((t[row]["sibling"] == "yes") == row.endswith("bridge") for row in ROWS),
     ),
     (
-        "A switch that reflects (hairpin) lets vepa siblings talk, and vepa and bridge children reach their host;"
-        " private macvlans stay apart even so.",
+        "A switch that reflects (hairpin) lets vepa siblings of macvlan and of ipvlan l2 talk, and their vepa and"
+        " bridge children reach their host; private macvlans stay apart even so.",
         lambda t: (
             all(_all(t, [row], name, "yes") for row in ("macvlan vepa", "ipvlan l2 vepa")
                 for name in ("sibling-hairpin", "host-hairpin"))
-            and t["macvlan bridge"]["host-hairpin"] == "yes"
+            and _all(t, ["macvlan bridge", "ipvlan l2 bridge"], "host-hairpin", "yes")
             and t["macvlan private"]["sibling-hairpin"] == "no"
         ),
     ),
