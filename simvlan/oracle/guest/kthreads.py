@@ -12,7 +12,8 @@ import os
 import time
 from pathlib import Path
 
-_THREADS = Path("/proc/2/task/2/children")
+_THREADS = "/proc/2/task/2/children"
+_LIST_MAX, _PAGE = 1 << 16, 4096
 _NAMES = ("kworker/u", "ksoftirqd/")
 _BLIND_S = 0.002
 _LIMIT_S = 0.1  # others use these queues too, perhaps without end
@@ -24,7 +25,11 @@ class Kthreads:
     def __init__(self) -> None:
         self._known: dict[str, int | None] = {}
         """Each thread's number, and its `stat` file if it is one of those."""
-        self._visible = _THREADS.exists()
+        self._list = os.open(_THREADS, os.O_RDONLY | os.O_CLOEXEC) if os.path.exists(_THREADS) else -1
+        self._seen = b""
+        """The list as it was when `_watched` was made: those of `_known` that matter."""
+        self._watched: list[str] = []
+        self._visible = self._list >= 0
         self._busy()
         self._visible = any(fd is not None for fd in self._known.values())
 
@@ -40,14 +45,24 @@ class Kthreads:
     def _busy(self) -> bool:
         if not self._visible:
             return False
-        numbers = _THREADS.read_text().split()
-        for number in numbers:
-            if number not in self._known:
-                self._known[number] = _stat_of(number)
-        return any(self._runs(number) for number in tuple(self._known))
+        if (numbers := self._numbers()) != self._seen:
+            self._seen = numbers
+            for number in numbers.decode().split():
+                if number not in self._known:
+                    self._known[number] = _stat_of(number)
+            self._watched = [number for number, fd in self._known.items() if fd is not None]
+        return any(self._runs(number) for number in self._watched)
+
+    def _numbers(self) -> bytes:
+        found = b""
+        while more := os.pread(self._list, _LIST_MAX, len(found)):
+            found += more
+            if len(more) < _PAGE // 2:
+                break  # the kernel gives such lists by the page
+        return found
 
     def _runs(self, number: str) -> bool:
-        fd = self._known[number]
+        fd = self._known.get(number)
         if fd is None:
             return False
         try:
@@ -55,6 +70,7 @@ class Kthreads:
         except ProcessLookupError:
             os.close(fd)
             del self._known[number]
+            self._seen = b""
             return False
 
 

@@ -23,7 +23,7 @@ from .linkwatch import Linkwatch
 from .recorder import Memory
 from .rtnetlink import Rtnetlink
 from .settle import Marker, wait_for_carrier, wait_for_linkwatch
-from .sysctls import make_plain
+from .sysctls import make_plain, write_sysctl
 from .tap import Tap, within
 
 _NETNS = Path("/run/netns")
@@ -126,7 +126,7 @@ class Machine:
             self._new_space(words[3])
             return 0, ""
         if words[:3] == ["ip", "netns", "exec"] and words[4:6] == ["sysctl", "-qw"] and len(words) == 7:
-            return self._sysctl(words[3], words[6])
+            return self._sysctl(words[3], words[6]) or self._start(text)
         space, flags, rest = _place(words)
         if words[0] in ("ip", "bridge") and space in self._spaces and rest and rest[0] != "netns":
             said = self._at_once(self._spaces[space], words[0], flags, rest) or self._living(
@@ -184,10 +184,13 @@ class Machine:
         self._waited_s += time.monotonic() - began
         return 0, ""
 
-    def _sysctl(self, name: str, setting: str) -> Said:
+    def _sysctl(self, name: str, setting: str) -> Said | None:
+        """None: there is no such setting, or it takes no such value; `sysctl` will say so."""
         knob, _, value = setting.partition("=")
-        path = Path("/proc/sys", knob.replace(".", "/"))
-        within(self._spaces[name].fd, lambda: path.write_text(value))
+        try:
+            within(self._spaces[name].fd, lambda: write_sysctl(knob, value))
+        except OSError:
+            return None
         return 0, ""
 
     def _devices(self) -> list[tuple[socket.socket, str]]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
 from .tap import within
+
+T = TypeVar("T")
 
 _PLAIN = {
     "ipv6/conf/all/disable_ipv6": "1",
@@ -38,11 +45,20 @@ def _make_plain(brief: bool) -> None:
 def set_sysctl(name: str, value: str) -> None:
     """Write a net sysctl if it exists and differs; a setting that this kernel lacks needs no setting."""
     path = f"/proc/sys/net/{name}"
+    with contextlib.suppress(FileNotFoundError):
+        if _done(path, os.O_RDONLY, lambda fd: os.read(fd, 256)).strip() != value.encode():
+            _done(path, os.O_WRONLY, lambda fd: os.write(fd, value.encode()))
+
+
+def write_sysctl(knob: str, value: str) -> None:
+    """Write a setting given as `sysctl` takes it (`net.ipv4.ip_forward`)."""
+    _done(f"/proc/sys/{knob.replace('.', '/')}", os.O_WRONLY, lambda fd: os.write(fd, value.encode()))
+
+
+def _done(path: str, way: int, action: Callable[[int], T]) -> T:
+    """Three system calls; Python's files make eight, and User Mode Linux takes 30 us for each."""
+    fd = os.open(path, way | os.O_CLOEXEC)
     try:
-        with open(path) as current:
-            if current.read().strip() == value:
-                return
-        with open(path, "w") as target:
-            target.write(value)
-    except FileNotFoundError:
-        pass
+        return action(fd)
+    finally:
+        os.close(fd)
