@@ -73,6 +73,7 @@ def test_a_device_that_is_not_there_is_told_as_iproute2_tells_it():
         "ip link set v1 master nobody",
         "ip link set v1 mtu many",
         "ip link set v1 mtu",
+        "ip link set v1 promisc perhaps",
         "ip link add link v1 name q9 type vlan id",
         "ip link set v1 frobnicate on",
         "ip link set v1 address 02:00",

@@ -133,7 +133,7 @@ class _Link:
             self._flag(*_FLAGS[word])
         elif word in _SWITCHES:
             bit, straight = _SWITCHES[word]
-            self._flag(bit, bit if (_next(words) == "on") == straight else 0)
+            self._flag(bit, bit if _on(_next(words)) == straight else 0)
         elif word == "type":
             self.info = self._linkinfo(_next(words), words)
         elif word in _LINK_WORDS:

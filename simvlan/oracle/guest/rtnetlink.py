@@ -18,6 +18,7 @@ NEWADDR, GETADDR, NEWNEIGH, DELNEIGH, GETNEIGH = 20, 22, 28, 29, 30
 IFLA_IFNAME, IFLA_EXT_MASK = 3, 29
 FILTER_VF, FILTER_BRVLAN, FILTER_SKIP_STATS = 1, 2, 8
 
+_MESSAGES_MAX = 1 << 16  # the kernel fills 32 KiB at most
 _ERROR, _DONE = 2, 3
 _CAPPED, _WITH_ATTRIBUTES = 0x100, 0x200
 _SOL_NETLINK, _EXT_ACK = 270, 11
@@ -119,7 +120,7 @@ class Rtnetlink:
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         """(type, flags, body) of everything that answers the last message sent."""
         while True:
-            data = self._sock.recv(1 << 17)
+            data = self._sock.recv(_MESSAGES_MAX)
             while data:
                 length, kind, flags, number, _ = _HEAD.unpack_from(data)
                 if number == self._number:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .recorder import Memory, Recorder
-from .recvmsg import Received, Receiver
+from .recvmsg import AT_ONCE, Received, receiver
 from .syscalls import setns
 
 _ETH_P_ALL = 3
@@ -27,6 +27,9 @@ _RTMGRP_LINK, _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 1, 16, 17, 18
 _IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
 _IFF_UP, _IFF_RUNNING, _IFF_LOWER_UP = 1, 0x40, 0x10000
 _NLM_F_REQUEST_DUMP = 0x301
+_FLOOD = 10_000  # so many frames in a row must not keep the agent from everything else
+_NOTICE_MAX = 1 << 16
+_LAST_LOOKS = 3  # a device that goes down meanwhile ends a call early (ENETDOWN); a flood has no end
 
 T = TypeVar("T")
 
@@ -110,7 +113,6 @@ class Tap:
         self.devices: dict[int, str] = {}
         """The devices there are now, by index; `_names` also knows those that were."""
         self._pending: set[int] = set()
-        self._receiver = Receiver()
         self._links = within(ns_fd, _link_socket)
         self._packets = within(ns_fd, _packet_socket) if recorder else None
         self.lost = 0
@@ -135,16 +137,20 @@ class Tap:
     def pump_frames(self) -> int:
         """Take the frames that have come; how many that was."""
         frames = 0
-        while self._packets and (frame := self._receiver.receive(self._packets.fileno())):
-            self._record(frame)
-            frames += 1
-            if frames >= 10_000:  # a flood must not keep the agent from everything else
+        while self._packets and frames < _FLOOD:
+            found = receiver().receive(self._packets.fileno())
+            for frame in found:
+                self._record(frame)
+            frames += len(found)
+            if len(found) < AT_ONCE:
                 break
         return frames
 
     def close(self) -> None:
         """Let the namespace go: an open socket would keep it alive."""
-        self.pump()
+        for _ in range(_LAST_LOOKS):
+            if not self.pump():
+                break
         self._links.close()
         if self._packets:
             self.lost = struct.unpack("=II", self._packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
@@ -179,7 +185,7 @@ class Tap:
 
     def _next_notice(self) -> bytes:
         try:
-            return self._links.recv(1 << 20)
+            return self._links.recv(_NOTICE_MAX)
         except OSError as error:
             if error.errno == errno.ENOBUFS:  # notices were lost: ask again
                 _ask_for_links(self._links)
