@@ -6,6 +6,7 @@ import itertools
 import shutil
 import struct
 import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,43 @@ def test_a_stream_needs_memory_for_its_window_only(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert count == 20_000
     assert peak < 1_000_000
+
+
+STREAM = """
+import resource, sys
+from simvlan import Lab
+from simvlan.engines.batch import FrameBatch, pcapfile
+
+path, engine = sys.argv[1:]
+lab = Lab(script="ip link add br0 type bridge mcast_snooping 0; ip link set br0 up;"
+          "for n in 1 2; do ip netns add c$n; ip link add v$n type veth peer name eth0 netns c$n;"
+          "ip link set v$n master br0 up; ip -n c$n link set eth0 up; done")
+pipeline = lab.compile(engine)
+windows = pcapfile.windows(path)
+pipeline.forward(next(windows).sent_on("c1/eth0"))
+used = [int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData")][0]
+resource.setrlimit(resource.RLIMIT_DATA, (used + (24 << 20),) * 2)
+print(sum(pipeline.forward(part.sent_on("c1/eth0")).totals()[:, 0].sum() for part in windows))
+try:
+    FrameBatch.from_pcap(path)
+except MemoryError:
+    print("too large")
+"""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_a_file_larger_than_memory_is_forwarded(tmp_path: Path, engine: str) -> None:
+    """With 24 MB left, a million frames pass window by window; all at once they do not fit."""
+    count = 1_000_000
+    heads = np.zeros((count, 64), np.uint8)
+    heads[:, 5], heads[:, 11], heads[:, 12:14] = 2, 1, (0x88, 0xB5)
+    heads[:, 0] = heads[:, 6] = 2
+    FrameBatch.from_octets(heads, time=np.arange(count) * 1000).to_pcap(tmp_path / "a.pcap")
+    done = subprocess.run(
+        [sys.executable, "-c", STREAM, str(tmp_path / "a.pcap"), engine], capture_output=True, text=True, timeout=300
+    )
+    # every frame is received by v1 and, flooded, by c2
+    assert done.stdout.split("\n") == [f"{2 * (count - pcapfile.WINDOW)}", "too large", ""], done.stderr
 
 
 def test_a_truncated_capture_keeps_both_sizes(tmp_path: Path) -> None:
@@ -295,9 +333,16 @@ def test_times_no_file_can_hold_are_refused(tmp_path: Path, time: int) -> None:
         FrameBatch.from_octets([bytes(14)] * 2, time=[0, time]).to_pcap(tmp_path / "a.pcap")
 
 
+@pytest.mark.parametrize("large", [1 << 26, 0], ids=["numpy", "numba"])
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), max_size=30), st.integers(1, 50))
-def test_following_records_is_following_them_one_by_one(runs: list[tuple[int, int]], limit: int) -> None:
+def test_following_records_is_following_them_one_by_one(large: int, runs: list[tuple[int, int]], limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(records, "LARGE", large)
+        follow(runs, limit)
+
+
+def follow(runs: list[tuple[int, int]], limit: int) -> None:
     sizes = [size for size, count in runs for _ in range(count)]
     data = np.frombuffer(classic([(0, bytes(size)) for size in sizes], "<", "ns"), np.uint8)
     expected = [24 + sum(size + 16 for size in sizes[:n]) for n in range(len(sizes))]

@@ -343,3 +343,26 @@ def serve(
         count += 1
         gone[i] = left - start
     return dropped
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def follow(
+    data: Any, position: Any, big: bool, field: int, fixed: int, least: int, most: int, found: Any
+) -> Any:  # fmt: skip
+    """Follow the records of a file, as `records.chain`; fills *found*.
+
+    Returns how many there are, where the next one begins, and what that says of its size when it is not a whole record.
+    """
+    count = 0
+    while count < len(found) and position < len(data):
+        if position + least > len(data):
+            return count, position, np.int64(0)
+        size = np.int64(0)
+        for octet in range(4):
+            size |= np.int64(data[position + field + octet]) << (24 - 8 * octet if big else 8 * octet)
+        if size > most or size + fixed < least or position + size + fixed > len(data):
+            return count, position, size
+        found[count] = position
+        count += 1
+        position += size + fixed
+    return count, position, np.int64(0)

@@ -33,16 +33,6 @@ class Interface:
     resolution: int
     offset_s: int
 
-    def to_ns(self, ticks: I64) -> I64:
-        """Turn timestamps into ns: `resolution` is if_tsresol, a power of ten or (top bit) of two."""
-        power = self.resolution & 0x7F
-        if self.resolution & 0x80:
-            part = ticks & ((1 << power) - 1)
-            whole: I64 = (ticks >> power) * 10**NS_DIGITS
-            return whole + np.array([int(value) * 10**NS_DIGITS >> power for value in part], np.int64)
-        scaled = ticks * 10 ** (NS_DIGITS - power) if power <= NS_DIGITS else ticks // 10 ** (power - NS_DIGITS)
-        return np.asarray(scaled, np.int64)
-
 
 @dataclass
 class Section:
@@ -151,15 +141,32 @@ def _packets(data: U8, found: I64, section: Section, names: dict[str, int]) -> F
 
 def _clocks(found: I64, index: I64, ticks: I64, interfaces: list[Interface]) -> tuple[I64, I32]:
     """Times in ns and devices of packets, by their interfaces."""
-    time, device = np.zeros(len(found), np.int64), np.zeros(len(found), np.int32)
-    for number in np.unique(index).tolist():
-        mine = index == number
-        first = int(found[mine][0])
-        if number >= len(interfaces):
-            raise PcapError(f"block at offset {first} is of interface {number}; {len(interfaces)} are described")
-        port = interfaces[number]
-        if port.link_type != LINKTYPE_ETHERNET:
-            raise PcapError(f"block at offset {first}: link type {port.link_type} is not Ethernet (1)")
-        time[mine] = port.to_ns(ticks[mine]) + port.offset_s * 10**NS_DIGITS
-        device[mine] = port.device
-    return time, device
+    unknown = np.flatnonzero(index >= len(interfaces))
+    if len(unknown):
+        n = int(unknown[0])
+        raise PcapError(f"block at offset {found[n]} is of interface {index[n]}; {len(interfaces)} are described")
+    link_type = np.array([port.link_type for port in interfaces])
+    strange = np.flatnonzero(link_type.take(index) != LINKTYPE_ETHERNET)
+    if len(strange):
+        n = int(strange[0])
+        raise PcapError(f"block at offset {found[n]}: link type {link_type[index[n]]} is not Ethernet (1)")
+    resolutions = np.array([port.resolution for port in interfaces])
+    time = np.array([port.offset_s * 10**NS_DIGITS for port in interfaces], np.int64).take(index)
+    for resolution in np.unique(resolutions).tolist():
+        if (resolutions == resolution).all():
+            time += to_ns(ticks, resolution)
+        else:
+            mine = resolutions.take(index) == resolution
+            time[mine] += to_ns(ticks[mine], resolution)
+    return time, np.array([port.device for port in interfaces], np.int32).take(index)
+
+
+def to_ns(ticks: I64, resolution: int) -> I64:
+    """Turn timestamps into ns: *resolution* is if_tsresol, a power of ten or (top bit) of two."""
+    power = resolution & 0x7F
+    if resolution & 0x80:
+        part = ticks & ((1 << power) - 1)
+        whole: I64 = (ticks >> power) * 10**NS_DIGITS
+        return whole + np.array([int(value) * 10**NS_DIGITS >> power for value in part], np.int64)
+    scaled = ticks * 10 ** (NS_DIGITS - power) if power <= NS_DIGITS else ticks // 10 ** (power - NS_DIGITS)
+    return np.asarray(scaled, np.int64)

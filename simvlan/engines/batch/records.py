@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from simvlan.engines.batch import octets
 from simvlan.engines.batch.parse import I64, U8
 from simvlan.frame import ETH_HLEN, MAX_SIZE
 
+LARGE = 1 << 26
+"""Octets of a file from which on compiled loops (Numba, if installed) are worth loading."""
+STRETCH = 512
+"""Records followed before anybody looks whether they are right."""
 ALIKE = 16
 """So many equal records in a row are taken for a run."""
 
@@ -58,11 +63,14 @@ def chain(data: U8, position: int, limit: int, layout: Layout) -> tuple[I64, int
     Returns:
         Their offsets; where the next one begins; and what is wrong there, "" if nothing is.
     """
+    kernels = _loops(len(data) >= LARGE)
+    if kernels is not None:
+        return _followed(kernels, data, position, limit, layout)
     parts: list[I64] = []
     total, complaint = 0, ""
     while total < limit and position < len(data) and not complaint:
         singles, position, complaint = _singly(data, position, limit - total, layout)
-        parts.append(np.array(singles, np.int64))
+        parts.append(singles)
         total += len(singles)
         if total < limit and position < len(data) and not complaint:
             size = int(np.ndarray((), layout.order + "u4", data.data, position + layout.field))
@@ -75,25 +83,68 @@ def chain(data: U8, position: int, limit: int, layout: Layout) -> tuple[I64, int
     return np.concatenate([np.zeros(0, np.int64), *parts]), position, complaint
 
 
-def _singly(data: U8, position: int, limit: int, layout: Layout) -> tuple[list[int], int, str]:
+@lru_cache(2)
+def _loops(large: bool) -> Any:
+    """Return the compiled loops where there are any and they are worth loading."""
+    if not large:
+        return None
+    try:
+        from simvlan.engines.batch import kernels
+    except ImportError:
+        return None
+    return kernels
+
+
+def _followed(kernels: Any, data: U8, position: int, limit: int, layout: Layout) -> tuple[I64, int, str]:
+    """Follow records in a compiled loop; returns as `chain`."""
+    found: I64 = np.empty(limit, np.int64)
+    count, position, size = kernels.follow(
+        data, position, layout.order == ">", layout.field, layout.fixed, layout.least, layout.most, found
+    )
+    complaint = ""
+    if count < limit and position < len(data):
+        complaint = _complaint(layout, int(position), int(size), len(data))
+    return found[:count], int(position), complaint
+
+
+def _singly(data: U8, position: int, limit: int, layout: Layout) -> tuple[I64, int, str]:
     """Follow records one by one until several alike, the limit or something wrong; returns as `chain`."""
-    read, view = struct.Struct(layout.order + "I").unpack_from, data.data
-    field, fixed, most = layout.field, layout.fixed, layout.most
-    found: list[int] = []
-    before, alike, last = -1, 0, len(data) - layout.least
-    while position <= last and len(found) < limit:
-        (size,) = read(view, position + field)
-        alike = alike + 1 if size == before else 0
-        if alike == ALIKE:
+    parts: list[I64] = []
+    total, complaint = 0, ""
+    while total < limit and position < len(data) and not complaint:
+        found, size, position = _stretch(data, position, min(STRETCH, limit - total), layout)
+        whole = size + layout.fixed
+        bad = np.flatnonzero((size > layout.most) | (whole < layout.least) | (found + whole > len(data)))
+        if len(bad):
+            first = int(bad[0])
+            position = int(found[first])
+            complaint = _complaint(layout, position, int(size[first]), len(data))
+            found = found[:first]
+        parts.append(found)
+        total += len(found)
+        if not complaint and len(data) - layout.least < position < len(data):
+            complaint = _complaint(layout, position, 0, len(data))
+        if len(size) > ALIKE and (size[-ALIKE:] == size[-1]).all():
             break
-        if size > most or size + fixed < layout.least or position + size + fixed > len(data):
-            return found, position, _complaint(layout, position, size, len(data))
-        before = size
-        found.append(position)
-        position += size + fixed
-    if len(found) < limit and last < position < len(data):
-        return found, position, _complaint(layout, position, 0, len(data))
-    return found, position, ""
+    return np.concatenate([np.zeros(0, np.int64), *parts]), position, complaint
+
+
+def _stretch(data: U8, position: int, count: int, layout: Layout) -> tuple[I64, I64, int]:
+    """Follow at most so many records without a look at what they say; returns offsets, sizes and where it ended.
+
+    The loop is as short as can be, as it runs once a record: what is wrong with one is found afterwards.
+    """
+    read, view = struct.Struct(layout.order + "I").unpack_from, data.data
+    field, fixed, last = layout.field, layout.fixed, len(data) - layout.least
+    found: list[int] = []
+    append = found.append
+    for _ in range(count):
+        if position > last:
+            break
+        append(position)
+        position += read(view, position + field)[0] + fixed
+    offsets = np.array(found, np.int64)
+    return offsets, np.diff(offsets, append=position) - fixed, position
 
 
 def _run(data: U8, position: int, size: int, stride: int, limit: int, layout: Layout) -> int:
