@@ -30,7 +30,10 @@ SEED = 1
 OURS, NS3_FRAMES, NSPY_FRAMES, KERNEL_FRAMES = 1 << 20, 200_000, 40_000, 200_000
 """Frames a round forwards at least: peers get fewer, so that rounds stay short."""
 
-FLOODED = 4_096
+TIMED = 1 << 17
+"""Frames whose times are told at once; ns-3 is given 100,000."""
+
+FLOODED = 16_384
 """Broadcasts forwarded at a time when every copy is written out: so the memory for them is used again."""
 
 GIGABIT = CableOptions(delay_ns=1_000, rate_bps=1_000_000_000, limit=1000)
@@ -193,11 +196,11 @@ def two_nodes(rounds: int) -> Iterator[Figure]:
 
 def exact_times(rounds: int) -> Iterator[Figure]:
     """`simulate`: departures and arrivals over 1 Gbit/s cables of 1 µs with queues, 64 ports, half the load."""
-    group = "Exact times: 64 ports, 1 Gbit/s, 1 µs, queues of 1,000 frames, 64-octet frames"
+    group = f"Exact times: 64 ports, 1 Gbit/s, 1 µs, queues of 1,000 frames, 64-octet frames, {TIMED:,} at a time"
     stations = star_stations(PORTS, MACS)
     rate = 0.5 * PORTS * 1e9 / (64 * 8)
     lessons = announce(stations)
-    batch = crossing(stations, 1 << 19, rng(), times=steady(rate, start_ns=1_000_000_000))
+    batch = crossing(stations, TIMED, rng(), times=steady(rate, start_ns=1_000_000_000))
     ns3 = ["rate 1000000000", "delay 1000", "queue 1000", *["host 0"] * PORTS]
     gap = round(1e9 / rate)
     frames = NS3_FRAMES // 2

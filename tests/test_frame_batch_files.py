@@ -152,7 +152,7 @@ pipeline = lab.compile(engine)
 windows = pcapfile.windows(path)
 pipeline.forward(next(windows).sent_on("c1/eth0")).totals()  # loads what is loaded once
 used = [int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData")][0]
-resource.setrlimit(resource.RLIMIT_DATA, (used + (48 << 20),) * 2)
+resource.setrlimit(resource.RLIMIT_DATA, (used + (36 << 20),) * 2)
 print(sum(pipeline.forward(part.sent_on("c1/eth0")).totals()[:, 0].sum() for part in windows))
 try:
     FrameBatch.from_pcap(path)
@@ -163,8 +163,8 @@ except MemoryError:
 
 @pytest.mark.parametrize("engine", ["numpy", "numba"])
 def test_a_file_larger_than_memory_is_forwarded(tmp_path: Path, engine: str) -> None:
-    """With 48 MB left, a million frames pass window by window; all at once they do not fit."""
-    count = 1_000_000
+    """With 36 MB left, 600,000 frames pass window by window; all at once they do not fit."""
+    count = 600_000
     heads = np.zeros((count, 64), np.uint8)
     heads[:, 5], heads[:, 11], heads[:, 12:14] = 2, 1, (0x88, 0xB5)
     heads[:, 0] = heads[:, 6] = 2
