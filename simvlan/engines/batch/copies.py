@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from simvlan.engines.batch.classes import DEVICE, OTHERS, Answer, Fate
-from simvlan.engines.batch.rows import Rows, row, variables_of
+from simvlan.engines.batch.rows import Rows, joined, row, variables_of
 
 if TYPE_CHECKING:
     from simvlan.engines.batch.outcome import Outcome
@@ -129,20 +129,29 @@ class Copies:
         outcome = self._outcome
         if self._every < WIDE:
             return False
-        kept: list[Rows] = []
+        kept: dict[int, Rows] = {}
         for number, answer in outcome.present():
             rows = self._book.of(number, answer)
             if rows is None:
                 return False
-            kept.append(rows)
-        places: NDArray[np.intp] = np.empty(len(outcome), np.intp)
-        base = 0
-        for (_, which), rows in zip(outcome.by_class(), kept, strict=True):
-            everything = slice(None) if len(kept) == 1 else which
-            places[everything] = self._ranks(rows, everything) + base
-            base += len(rows.devices)
-        table = kept[0].devices if len(kept) == 1 else np.concatenate([rows.devices for rows in kept])
-        table.take(places, axis=0, out=self.device.reshape(len(outcome), self._every), mode="clip")
+            kept[number] = rows
+        variables = {rows.variable for rows in kept.values() if len(rows.devices) > 1}
+        if len(variables) > 1:
+            return False
+        base: I64 = np.zeros(len(self._book.width), np.int64)
+        base[list(kept)] = np.cumsum([0, *(len(rows.devices) for rows in kept.values())])[:-1]
+        table = joined([rows.devices for rows in kept.values()])
+        several = np.zeros(len(base), bool)
+        several[[number for number, rows in kept.items() if len(rows.devices) > 1]] = True
+        limbs = outcome.places[variables.pop() if variables else 0]
+        for first in range(0, len(outcome), CHUNK):
+            at = slice(first, first + CHUNK)
+            places = base.take(outcome.classes[at])
+            if several.any():
+                ranks = outcome.anatomy.rank_of.take(limbs[at], mode="clip")
+                places += ranks if several[list(kept)].all() else ranks * several.take(outcome.classes[at])
+            out = self.device[first * self._every : (first + len(places)) * self._every]
+            table.take(places, axis=0, out=out.reshape(len(places), self._every), mode="clip")
         return True
 
     def _write(self, number: int, answer: Answer, which: I32) -> None:

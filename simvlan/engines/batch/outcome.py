@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Answer, Role
-from simvlan.engines.batch.copies import Copies
+from simvlan.engines.batch.copies import CHUNK, Copies
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.engines.batch.rows import devices_of, width_of
 from simvlan.frame import PType
@@ -69,7 +69,9 @@ class Outcome:
         if self.pipeline.compiled is not None:
             counted: I64 = self.pipeline.compiled.kernels.count(self.classes, count)
             return counted
-        frames: I64 = np.bincount(self.classes, minlength=count)
+        frames: I64 = np.zeros(count, np.int64)
+        for first in range(0, len(self), CHUNK):
+            frames += np.bincount(self.classes[first : first + CHUNK], minlength=count)
         return frames
 
     def present(self) -> Iterator[tuple[int, Answer]]:
@@ -142,13 +144,20 @@ class Outcome:
         lengths = self.batch.length
         if self.pipeline.compiled is not None:
             return self._tallied(variable, width, size)
-        cells = self.classes * np.int64(width)
-        cells += self.places[variable]
-        cells += 1
-        frames = np.bincount(cells, minlength=size).reshape(-1, width)
-        if (lengths == lengths[0]).all():
-            return frames, frames * int(lengths[0])
-        return frames, np.bincount(cells, lengths, minlength=size).astype(np.int64).reshape(-1, width)
+        one_length = bool((lengths == lengths[0]).all())
+        frames, octets = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        step = max(CHUNK, 4 * size)
+        for first in range(0, len(self), step):
+            at = slice(first, first + step)
+            cells = self.classes[at] * np.int64(width)
+            cells += self.places[variable, at]
+            cells += 1
+            frames += np.bincount(cells, minlength=size)
+            if not one_length:
+                octets += np.bincount(cells, lengths[at], minlength=size).astype(np.int64)
+        if one_length:
+            octets = frames * int(lengths[0])
+        return frames.reshape(-1, width), octets.reshape(-1, width)
 
     def _tallied(self, variable: int, width: int, size: int) -> tuple[I64, I64]:
         """Do the same in the compiled loop."""

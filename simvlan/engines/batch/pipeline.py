@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from simvlan.engines.batch.frames import FrameBatch
     from simvlan.network import Network
 
-CHUNK = 16_384
+CHUNK = 32_768
 """Frames taken at a time: temporaries then stay in the second-level cache."""
 MAC48 = np.uint64((1 << 48) - 1)
 WORD32 = np.uint64(0xFFFF_FFFF)

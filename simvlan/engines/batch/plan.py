@@ -8,7 +8,7 @@ entered the cable before earlier, and so on back to the sending.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from simvlan.engines.batch import queues
 from simvlan.engines.batch.classes import DEVICE, LIMB, OTHERS, Answer, Crossed, Fate, Role
 from simvlan.engines.batch.lindley import check_exact, serve
+from simvlan.engines.batch.rows import joined
 from simvlan.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -387,8 +388,3 @@ class Plan:
         wire: Any = self.pipeline.anatomy.devices[self._devices(kind)[0]].wire
         options = wire.options
         return not options.rate_bps and not options.delay_ns
-
-
-def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Append arrays; one alone is returned as it is."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

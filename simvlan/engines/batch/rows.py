@@ -6,7 +6,7 @@ from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -118,3 +118,8 @@ def all_but(members: I32, skipped: list[NDArray[Any]], count: int) -> I32:
     for rank in ranks:
         places += places >= rank[:, None]
     return members[places]
+
+
+def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Append arrays; one alone is returned as it is."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -68,16 +68,16 @@ class Run:
         """Return the keys of some frames, and note their limbs."""
         chosen = slice(None) if at is None else at
         source, destination = self.source[chosen], self.destination[chosen]
-        code = self.stations.code
-        by, to = code.take(source), code.take(destination)
         of_context, of_source, of_destination = self.tables.shifts()
         keys = self.context[chosen] << of_context
-        keys |= (by & STANDING) << of_source
-        keys |= (to & STANDING) << of_destination
-        by >>= LIMB_SHIFT
-        to >>= LIMB_SHIFT
-        self.limbs[1, chosen] = by
-        self.limbs[2, chosen] = to
+        for variable, ids, shift in ((1, source, of_source), (2, destination, of_destination)):
+            if at is None and not ids.strides[0]:
+                ids = ids[:1]  # the same for all
+            code = self.stations.code.take(ids)
+            self.limbs[variable, chosen] = code >> LIMB_SHIFT
+            code &= STANDING
+            code <<= shift
+            keys |= code
         keys |= self._pattern(source == destination, self.limbs if at is None else self.limbs[:, at])
         return keys
 

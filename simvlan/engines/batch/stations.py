@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FREE, ANY_GROUP = ("free",), ("group",)
 LIMB_SHIFT = 20
 STANDING = (1 << LIMB_SHIFT) - 1
+FEW = 64
+"""MACs up to which it does not matter whether they are all the same."""
 ON_LIMB = -2
 """A place's port on the station's own limb is written ON_LIMB minus its place there."""
 
@@ -95,6 +97,8 @@ class Stations:
 
     def ids(self, keys: U64) -> NDArray[np.int64]:
         """Return the ids of MACs (in wire order), new ones included."""
+        if len(keys) > FEW and keys[0] == keys[-1] and (keys == keys[0]).all():
+            return np.broadcast_to(self.ids(keys[:1]), len(keys))  # broadcasts, or all from one station
         before = len(self.macs)
         found = self.macs.intern(keys)
         if len(self.macs) > before:

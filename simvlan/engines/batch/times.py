@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simvlan.engines.batch.classes import DEVICE, DROP_NUMBER, Fate, Role
-from simvlan.engines.batch.plan import Leg, Plan, joined
+from simvlan.engines.batch.plan import Leg, Plan
+from simvlan.engines.batch.rows import joined
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
