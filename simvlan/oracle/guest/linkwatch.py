@@ -12,17 +12,15 @@ import os
 import socket
 import struct
 import subprocess
-import time
 
 from . import syscalls
 
-_RTM_GETLINK, _RTM_SETLINK = 18, 19
-_REQUEST, _REQUEST_ACK = 0x1, 0x5
+_RTMGRP_LINK, _RTM_SETLINK = 1, 19
+_REQUEST_ACK = 0x5
 _IFLA_OPERSTATE, _IFLA_CARRIER = 16, 33
 _DOWN, _UP = 2, 6
 _NAME = "dummy0"
 _COMMANDS = f"link add {_NAME} type dummy\nlink set {_NAME} up carrier off\n"
-_POLL_S = 0.01
 _LIMIT_S = 60.0
 
 
@@ -37,6 +35,9 @@ class Linkwatch:
             self.available = not done.returncode
             self._index = socket.if_nametoindex(_NAME) if self.available else 0
             self._asker = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+            self._notices = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+            self._notices.bind((0, _RTMGRP_LINK))
+            self._notices.settimeout(_LIMIT_S)
         finally:
             syscalls.setns(home)
             os.close(home)
@@ -49,23 +50,25 @@ class Linkwatch:
         """
         for carrier, state in ((True, _UP), (False, _DOWN)):
             self._ask(_RTM_SETLINK, _REQUEST_ACK, struct.pack("=HHBxxx", 5, _IFLA_CARRIER, carrier))
-            end = time.monotonic() + _LIMIT_S
-            while self._operstate() != state:
-                if time.monotonic() > end:
-                    raise RuntimeError("linkwatch does not look")
-                time.sleep(_POLL_S)
-
-    def _operstate(self) -> int:
-        data, at = self._ask(_RTM_GETLINK, _REQUEST), 32
-        while at + 4 <= len(data):
-            length, kind = struct.unpack_from("=HH", data, at)
-            if kind == _IFLA_OPERSTATE:
-                return data[at + 4]
-            at += (length + 3) & ~3
-        return 0
+            try:
+                while _operstate(self._notices.recv(1 << 16)) != state:
+                    pass
+            except TimeoutError as error:
+                raise RuntimeError("linkwatch does not look") from error
 
     def _ask(self, kind: int, flags: int, attributes: bytes = b"") -> bytes:
         """A request about our device; the answer."""
         head = struct.pack("=IHHII", 32 + len(attributes), kind, flags, 0, 0)
         self._asker.send(head + struct.pack("=BxHiII", 0, 0, self._index, 0, 0) + attributes)
         return self._asker.recv(1 << 16)
+
+
+def _operstate(notice: bytes) -> int:
+    """What a notice of a link says of its operational state."""
+    at = 32
+    while at + 4 <= len(notice):
+        length, kind = struct.unpack_from("=HH", notice, at)
+        if kind == _IFLA_OPERSTATE:
+            return notice[at + 4]
+        at += (length + 3) & ~3
+    return 0
