@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.errors import conflict, invalid, not_found
 from simvlan.docker.lifecycle import Lifecycle, environment
-from simvlan.docker.logs import LogQuery
+from simvlan.docker.logs import Brake, LogQuery
 from simvlan.docker.model import Container
 from simvlan.docker.pending import STDERR, STDOUT, Stream
 from simvlan.docker.runtime import Handle, NotRunnable, ProcessSpec
@@ -50,6 +50,7 @@ class Clients:
         stream.on_detach = partial(output.detach, stream)
         if wants.get("stdin") and container.config.get("OpenStdin"):
             stream.on_input = partial(self._input, container)
+            stream.unread = partial(self._unread, container)
         self.lifecycle.containers.tell(container, "attach")
         return stream
 
@@ -65,18 +66,23 @@ class Clients:
         else:
             handle.write(data)
 
+    def _unread(self, container: Container) -> int:
+        live = self.lifecycle.live(container)
+        return sum(len(data or b"") for data in live.early) + (live.handle.unread() if live.handle is not None else 0)
+
     def logs(self, container: Container, wants: Json) -> Stream:
         """What a container wrote; *wants*: stdout, stderr, follow, timestamps, since, until, tail."""
         if not (wants.get("stdout") or wants.get("stderr")):
             raise invalid("Bad parameters: you must choose at least one stream")
         stream, output = Stream(bool(container.config.get("Tty"))), self.lifecycle.live(container).output
         query = self._query(wants)
-        output.replay(stream, query)
-        if wants.get("follow") and (container.running or container.status == "created"):
-            output.follow(stream, query)
-            stream.on_detach = partial(output.detach, stream)
-        else:
-            stream.end()
+        stream.on_detach = partial(output.detach, stream)
+
+        def read() -> None:
+            follow = bool(wants.get("follow")) and (container.running or container.status == "created")
+            output.read(stream, query, follow)
+
+        stream.on_listen = read
         return stream
 
     def _query(self, wants: Json) -> LogQuery:
@@ -169,7 +175,10 @@ class Execs:
         def output(number: int, data: bytes) -> None:
             if number in wanted:
                 stream.push(number, data)
+                brake.check(stream)
 
+        brake = Brake()
+        brake.hold = partial(self.lifecycle.hold, lambda: run.handle)
         run.running = True
         try:
             run.handle = self._runtime().start(self._spec(run, body), output, partial(self._exited, run, stream))
@@ -179,6 +188,7 @@ class Execs:
         run.pid = run.handle.pid
         if run.body.get("AttachStdin"):
             stream.on_input = partial(self._input, run)
+            stream.unread = run.handle.unread
         else:
             run.handle.close_stdin()
         self.lifecycle.live(run.container).execs.append(run.handle)

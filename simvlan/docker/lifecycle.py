@@ -75,8 +75,17 @@ class Lifecycle:
     def live(self, container: Container) -> Live:
         """The living part of a container."""
         if container.id not in self._live:
-            self._live[container.id] = Live(Output(lambda: self.core.now()))
+            made = self._live[container.id] = Live(Output(lambda: self.core.now()))
+            made.output.brake.hold = partial(self.hold, lambda: made.handle)
         return self._live[container.id]
+
+    def hold(self, handle: Callable[[], Handle | None], held: bool) -> None:
+        """Stop a process until its clients have read what it wrote; it goes on as an event of its own."""
+        running = handle()
+        if held and running is not None:
+            running.hold(True)
+        elif running is not None:
+            later(self.core.net, 0, partial(running.hold, False))
 
     # -- start ------------------------------------------------------------------------------------------------------
 

@@ -86,7 +86,15 @@ class Stream:
         self._end: Callable[[], None] | None = None
         self.on_input: Callable[[bytes | None], None] | None = None
         """Where input goes; None as data is its end. None: the client's input goes nowhere."""
+        self.unread: Callable[[], int] = lambda: 0
+        """Octets of the client's input that the process has not read (the engine's side)."""
         self.on_detach: Callable[[], None] | None = None
+        self.on_listen: Callable[[], None] | None = None
+        """Told once somebody listens (the engine's side)."""
+        self.room: Callable[[], bool] = lambda: True
+        """Whether the client keeps up with what is sent (the client's side)."""
+        self.on_room: Callable[[], None] | None = None
+        """Told when it does again (the engine's side)."""
 
     def listen(self, on_data: Callable[[int, bytes], None], on_end: Callable[[], None]) -> None:
         """Be called with (stream number, data) for each piece, then once at the end."""
@@ -96,6 +104,8 @@ class Stream:
             on_data(number, data)
         if self.ended:
             on_end()
+        elif self.on_listen is not None:
+            self.on_listen()
 
     def write(self, data: bytes) -> None:
         """Give the process input."""
@@ -113,6 +123,12 @@ class Stream:
         self.ended = True
         if self.on_detach is not None:
             self.on_detach()
+        self.resume()
+
+    def resume(self) -> None:
+        """The client has room again, or has gone: whoever waits for that may go on."""
+        if self.on_room is not None:
+            self.on_room()
 
     def push(self, number: int, data: bytes) -> None:
         """Send a piece of output to the client (the engine's side)."""

@@ -85,6 +85,9 @@ class Handle(Protocol):
     def write(self, data: bytes) -> None:
         """Give it standard input (with a TTY: what was typed)."""
 
+    def unread(self) -> int:
+        """Octets of its input that it has not read."""
+
     def close_stdin(self) -> None:
         """Standard input has ended."""
 
@@ -93,6 +96,9 @@ class Handle(Protocol):
 
     def pause(self, frozen: bool) -> None:
         """Freeze or thaw (the cgroup freezer)."""
+
+    def hold(self, held: bool) -> None:
+        """Stop it until its output has been read, or let it go on; apart from `pause`."""
 
     def processes(self) -> list[tuple[int, int, str]]:
         """(pid, parent pid, command line) of it and its children, for `docker top`."""

@@ -35,7 +35,8 @@ def _clean(each: Served) -> Iterator[None]:
     for node in each.engines:
         for ident in each.docker("ps", "-aq", node=node).out.split():
             each.docker("rm", "-f", ident, node=node)
-        each.docker("network", "prune", "-f", node=node)
+        for ident in each.docker("network", "ls", "-q", "-f", "type=custom", node=node).out.split():
+            each.docker("network", "rm", ident, node=node)
 
 
 def name(each: Served) -> str:

@@ -54,6 +54,9 @@ class Idler:
         self.written.append(data)
         self._output(1, data)
 
+    def unread(self) -> int:
+        return 0
+
     def close_stdin(self) -> None:
         if self.spec.stdin_open:
             self.end(0)
@@ -63,6 +66,9 @@ class Idler:
 
     def pause(self, frozen: bool) -> None:
         self.frozen = frozen
+
+    def hold(self, held: bool) -> None:
+        self.frozen = held
 
     def processes(self) -> list[tuple[int, int, str]]:
         return [(self.pid, 1, " ".join(self.spec.argv))]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 8 << 20
 HEAD_LIMIT = 64 << 10
+BACKLOG = 1 << 20
+"""Octets waiting for a client beyond which whoever writes them waits (as in moby's pkg/ioutils BytesPipe)."""
 VERSIONED = re.compile(r"/v(\d+\.\d+)(/.*)")
 TIME = "%a, %d %b %Y %H:%M:%S GMT"
 
@@ -60,6 +62,11 @@ class Connection:
         Clients read the head of an answer through a buffer and the stream after it without: Python's docker package
         loses what comes with the head.
         """
+        self.unread: Callable[[], int] = lambda: 0
+        """Octets that have come and that nobody has taken in."""
+        self.on_room: Callable[[], None] | None = None
+        """Told when a client that was too slow has read most of what waited for it."""
+        self._short = False
         self.pending: list[Callable[[], None]] = []
         """Requests that have been read and wait to be begun."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
@@ -81,6 +88,24 @@ class Connection:
     def waits(self) -> bool:
         """Whether the client waits for virtual time to pass."""
         return self.exchange is not None and self.exchange.waits()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client keeps up."""
+        self._short = self._short or len(self.outgoing) > BACKLOG
+        return not self._short
+
+    @property
+    def stuffed(self) -> bool:
+        """Whether the client has sent more than it is read."""
+        return self._raw and self.unread() > BACKLOG
+
+    def sent(self) -> None:
+        """Some of what waited has been sent."""
+        if self._short and len(self.outgoing) <= BACKLOG // 2:
+            self._short = False
+            if self.on_room is not None:
+                self.on_room()
 
     # -- from the client ---------------------------------------------------------------------------------------------
 
@@ -240,9 +265,11 @@ class Connection:
         self._early += trailing
         self.on_output()
 
-    def on_input(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def on_input(
+        self, on_data: Callable[[bytes], None], on_end: Callable[[], None], unread: Callable[[], int]
+    ) -> None:
         """Pass the client's octets on, what has come already first."""
-        self._on_data, self._on_end = on_data, on_end
+        self._on_data, self._on_end, self.unread = on_data, on_end, unread
         early, self._early = bytes(self._early), bytearray()
         if early:
             on_data(early)
@@ -275,6 +302,7 @@ class Connection:
 
     def _next(self) -> None:
         """The answer is complete: on to the next request, or away."""
+        self.on_room = None
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.leave()

@@ -264,6 +264,8 @@ def _copy(exchange: Exchange, stream: Stream) -> None:
         exchange.write(piece if stream.tty else framed(number, piece))
 
     exchange.on_gone.append(stream.detach)
+    exchange.when_room(stream.resume)
+    stream.room = lambda: exchange.has_room
     stream.listen(data, exchange.finish)
 
 
@@ -288,7 +290,7 @@ def attach(exchange: Exchange) -> None:
 def _both_ways(exchange: Exchange, stream: Stream, stdin: bool) -> None:
     _copy(exchange, stream)
     if stdin:
-        exchange.take_input(stream.write, stream.close_stdin)
+        exchange.take_input(stream.write, stream.close_stdin, lambda: stream.unread())
     else:
         exchange.take_input(lambda _data: None, lambda: None)
 

@@ -211,6 +211,15 @@ class Exchange:
             self.answered = True
             self._connection.begin(200, kind, self.headers())
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the client keeps up with what is written."""
+        return self._connection.has_room
+
+    def when_room(self, action: Callable[[], None]) -> None:
+        """Be told when a client that did not keep up does again."""
+        self._connection.on_room = action
+
     def write(self, data: bytes) -> None:
         """Send a piece of it."""
         if not self.gone and data:
@@ -227,9 +236,11 @@ class Exchange:
             self.answered = True
             self._connection.hijack(kind, self.headers() if more else [], self.request.upgrades)
 
-    def take_input(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        """What the client sends on a connection taken over."""
-        self._connection.on_input(on_data, on_end)
+    def take_input(
+        self, on_data: Callable[[bytes], None], on_end: Callable[[], None], unread: Callable[[], int] = lambda: 0
+    ) -> None:
+        """What the client sends on a connection taken over; *unread* says how much of it nobody has taken in."""
+        self._connection.on_input(on_data, on_end, unread)
 
     def leave(self) -> None:
         """The client has gone, or has been answered."""

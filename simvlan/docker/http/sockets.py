@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simvlan.docker.http.connection import Connection
+from simvlan.docker.http.connection import BACKLOG, Connection
 from simvlan.docker.http.router import route
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ CREDENTIALS = struct.Struct("3i")
 PIECE = 1 << 18
 PATH_LIMIT = 107
 PAUSE_S = 0.002
-BACKLOG = 1 << 20
-"""Octets waiting for a client beyond which time waits for it."""
 FLOOD = 64 << 20
 """Octets waiting for a client beyond which it is given up."""
 
@@ -41,6 +39,8 @@ class Client:
     def __init__(self, sock: socket.socket, connection: Connection) -> None:
         self.sock, self.connection = sock, connection
         self.reading = True
+        self.stuffed = False
+        """It is not read from until what it has sent has been taken in."""
         self.resumes = 0.0
         """When sending goes on, by the wall's clock."""
 
@@ -141,6 +141,7 @@ class Sockets:
         self._dirty.pop(sock.fileno(), None)
         if not connection.broken:
             self._send(client)
+            connection.sent()
         if len(connection.outgoing) > FLOOD:
             connection.lost()
         if connection.broken or (connection.closing and not connection.outgoing):
@@ -148,7 +149,8 @@ class Sockets:
                 self._pausing.remove(client)
             self._close(client)
             return
-        events = selectors.EVENT_READ if client.reading else 0
+        client.stuffed = client.connection.stuffed
+        events = selectors.EVENT_READ if client.reading and not client.stuffed else 0
         events |= selectors.EVENT_WRITE if connection.outgoing and client not in self._pausing else 0
         self._watch(client, events)
 
@@ -210,7 +212,7 @@ class Sockets:
 
     @property
     def held_up(self) -> bool:
-        """Whether a client does not keep up with what it is sent."""
+        """Whether a client does not keep up with what it is sent; time that races waits for it."""
         return any(len(client.connection.outgoing) > BACKLOG for client in self._clients.values())
 
     @property
@@ -242,8 +244,12 @@ class Sockets:
             self._settle(client)
 
     def reap(self) -> None:
-        """Notice clients that closed a connection they had taken over and half-closed before."""
+        """Notice clients that closed a connection they had half-closed before, and those that may send again."""
         for client in list(self._clients.values()):
+            if client.stuffed and _hung_up(client.sock):
+                client.connection.lost()
+            if client.stuffed and (client.connection.broken or not client.connection.stuffed):
+                self._settle(client)
             if not client.reading and client.connection.hijacked and _hung_up(client.sock):
                 client.connection.lost()
                 self._settle(client)

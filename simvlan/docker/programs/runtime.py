@@ -117,6 +117,7 @@ class Job:
         self._output, self._on_exit = output, on_exit
         self._input: Pipe | None = None
         self._terminal: Terminal | None = None
+        self._paused = self._held = False
 
     def begin(self, program: Any) -> None:
         """Create the process; it runs once the clock moves on."""
@@ -172,8 +173,16 @@ class Job:
     @property
     def waits_for_input(self) -> bool:
         """Whether it does nothing until its client types something."""
-        source = self._terminal.input if self._terminal is not None else self._input
+        source = self._source
         return source is not None and source.waiting
+
+    @property
+    def _source(self) -> Pipe | None:
+        return self._terminal.input if self._terminal is not None else self._input
+
+    def unread(self) -> int:
+        """Octets of its input that it has not read."""
+        return self._source.size if self._source is not None else 0
 
     # -- what the engine may do --------------------------------------------------------------------------------------
 
@@ -215,8 +224,17 @@ class Job:
 
     def pause(self, frozen: bool) -> None:
         """Freeze or thaw it and what it has started."""
+        self._paused = frozen
+        self._freeze()
+
+    def hold(self, held: bool) -> None:
+        """Stop it until its output has been read, or let it go on."""
+        self._held = held
+        self._freeze()
+
+    def _freeze(self) -> None:
         for proc in self._family():
-            proc.freeze(frozen)
+            proc.freeze(self._paused or self._held)
 
     def processes(self) -> list[tuple[int, int, str]]:
         """(pid, parent, command line), as the node numbers them."""

@@ -53,6 +53,11 @@ class Pipe(Source):
         """Whether somebody waits for input that is not there."""
         return self._news is not None and not self._news.triggered
 
+    @property
+    def size(self) -> int:
+        """How many octets are in it."""
+        return len(self._held)
+
     def write(self, data: bytes) -> None:
         """Put octets in. Raises BrokenPipe when nobody will read them."""
         if self._unread:
