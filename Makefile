@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance fuzz-mutants clean
+.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance conformance-rate fuzz-mutants clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -66,6 +66,10 @@ SCENARIOS ?= 2000
 SEEDS ?= 1
 conformance: $(READY) packages
 	$(BIN)/python experiments/conformance/run.py --kernel $(KERNELS) --scenarios $(SCENARIOS) --seed $(SEEDS)
+
+# How many such networks a second, boot apart: results/conformance/rate.json. On a machine that does nothing else.
+conformance-rate: $(READY) packages
+	$(BIN)/python experiments/conformance/rate.py
 
 # Break one rule at a time and see random networks find it, against what Linux did (recorded: no kernel needed).
 fuzz-mutants: $(READY)

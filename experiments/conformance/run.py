@@ -93,6 +93,7 @@ def manifest(found: list[dict[str, Any]]) -> dict[str, Any]:
         "commit": _said("git", "rev-parse", "HEAD"),
         "python": platform.python_version(),
         "iproute2": _said("ip", "-V"),
+        "rate": json.loads((RESULTS / "rate.json").read_text()) if (RESULTS / "rate.json").exists() else None,
         "campaigns": [summary(state) for state in found],
     }
 
@@ -121,11 +122,35 @@ def markdown(found: list[dict[str, Any]]) -> str:
             f" {tally['agreeing']} | {tally['commands']} ({tally['refused']}) | {tally['sent']} | {tally['captured']} |"
             f" {state['scenarios_a_second']} |"
         )
+    lines += _rates()
     for kernel in KERNELS:
         mine = [state for state in found if state["plan"]["kernel"] == kernel]
         if mine:
             lines += _section(kernel, mine)
     return "\n".join([*lines, ""])
+
+
+def _rates() -> list[str]:
+    """What rate.py measured, if it has been run."""
+    file = RESULTS / "rate.json"
+    if not file.exists():
+        return []
+    rate = json.loads(file.read_text())
+    lines = [
+        "",
+        f"Throughput (`{rate['command']}`: {rate['rounds']} rounds of {rate['scenarios']} scenarios of {rate['frames']}"
+        f" frames, {rate['jobs']} guests, {rate['cores']} cores; boot apart):",
+        "",
+        "| kernel | scenarios/s: median (slowest to fastest round) | CPU s a scenario: guests | simulator | load |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for each in rate["kernels"]:
+        loads = [entry["load"] for entry in each["rounds"]]
+        lines.append(
+            f"| {each['kernel']} {each['release']} | {each['a_second']} ({each['slowest']} to {each['fastest']}) |"
+            f" {each['cpu_s_guests']} | {each['cpu_s_simulator']} | {min(loads)} to {max(loads)} |"
+        )
+    return lines
 
 
 def _section(kernel: str, found: list[dict[str, Any]]) -> list[str]:
