@@ -33,7 +33,7 @@ class City:
     """A random network of one seed."""
 
     def __init__(self, seed: int) -> None:
-        self.rng = Random(seed)
+        self.seed, self.rng = seed, Random(seed)
         self.net = Network(EventClock(), seed)
         self.edges: list[Device] = []
         """Devices on which containers send."""
@@ -128,6 +128,8 @@ class City:
         mode = rng.choice(("private", "vepa", "bridge", "bridge", "source", "passthru"))
         flags = {"mode": rng.choice(("l2", "l2", "l3")), rng.choice(("bridge", "bridge", "private", "vepa")): True}
         flags.pop("bridge", None)
+        if flags["mode"] == "l3" and self.seed % 2:
+            flags["mode"] = "l3s"
         for _ in range(rng.randint(1, 6)):
             with suppress(RtnlError):
                 info: dict[str, object] = (

@@ -23,6 +23,7 @@ from simvlan.verdict import Drop
 if TYPE_CHECKING:
     from simvlan.engines.batch.frames import FrameBatch
     from simvlan.engines.batch.pipeline import Pipeline
+    from simvlan.engines.batch.verdicts import Verdicts
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -84,6 +85,18 @@ class Outcome:
     def copies(self) -> Copies:
         """Write out the end of every copy of every frame, in the order of frames."""
         return Copies(self)
+
+    def verdicts(self) -> Verdicts:
+        """Ask the stacks what they make of the copies that came up to them, each as if it had come alone.
+
+        Takes a few microseconds a frame and a question for each packet that differs.
+
+        Raises:
+            Unsupported: processes of one's own are pending in the lab's clock.
+        """
+        from simvlan.engines.batch.verdicts import Verdicts
+
+        return Verdicts(self)
 
     def by_class(self) -> Iterator[tuple[int, I32]]:
         """Yield (class, its frames)."""

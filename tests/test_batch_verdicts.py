@@ -1,0 +1,150 @@
+"""What stacks say of copies that came up to them, held against walks of single frames on twins of the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.l2 import ARP, Ether
+
+from simvlan import Lab
+from simvlan.engines.batch import FrameBatch
+from simvlan.engines.batch.probe import COUNTERS
+from simvlan.engines.events import restore, snapshot
+from simvlan.engines.walk import walk
+from simvlan.frame import Frame
+
+ROUTER = """
+sysctl -qw net.ipv4.ip_forward=1
+for n in 1 2; do
+    ip netns add c$n
+    ip link add v$n address 02:00:00:00:01:0$n type veth peer name eth0 netns c$n
+    ip address add 10.0.$n.1/24 dev v$n
+    ip link set v$n up
+    ip -n c$n link set eth0 address 02:00:00:00:00:0$n up
+    ip -n c$n address add 10.0.$n.2/24 dev eth0
+done
+sysctl -qw net.ipv4.conf.v1.rp_filter=1
+"""
+L3S = """
+ip netns add c; ip netns add s1; ip netns add s2
+ip link add v address 02:00:00:00:01:01 type veth peer name eth0 netns c
+ip link set v up; ip -n c link set eth0 up
+for n in 1 2; do
+    ip link add link v name i$n type ipvlan mode l3s
+    ip link set i$n netns s$n
+    ip -n s$n address add 10.0.0.$n/24 dev i$n
+    ip -n s$n link set i$n up
+done
+"""
+ME, YOU = "02:00:00:00:00:01", "02:00:00:00:01:01"
+
+
+def eth(dst: str = YOU) -> Any:
+    return Ether(dst=dst, src=ME)
+
+
+def ip(dst: str, src: str = "10.0.1.2", **fields: Any) -> Any:
+    return eth() / IP(src=src, dst=dst, **fields)
+
+
+PACKETS = {
+    "an echo request": ip("10.0.1.1") / ICMP(),
+    "to nobody's port": ip("10.0.1.1") / UDP(sport=9, dport=9),
+    "to nobody's TCP port": ip("10.0.1.1") / TCP(sport=9, dport=9),
+    "an unknown protocol": ip("10.0.1.1", proto=200) / b"1234567890",
+    "a wrong header checksum": ip("10.0.1.1", chksum=1) / UDP(),
+    "a wrong UDP checksum": ip("10.0.1.1") / UDP(sport=9, dport=9, chksum=1),
+    "cut short": eth() / IP(src="10.0.1.2", dst="10.0.1.1", len=200) / UDP(),
+    "to be forwarded": ip("10.0.2.2") / UDP(sport=9, dport=9),
+    "to be forwarded too late": ip("10.0.2.2", ttl=1) / UDP(),
+    "to nowhere": ip("192.0.2.9") / UDP(),
+    "from elsewhere": ip("10.0.1.1", src="10.0.2.2") / ICMP(),
+    "from the host itself": ip("10.0.1.1", src="10.0.1.1") / ICMP(),
+    "a fragment": ip("10.0.1.1", flags="MF") / ICMP(),
+    "a group nobody joined": eth("01:00:5e:01:02:03") / IP(src="10.0.1.2", dst="239.1.2.3") / UDP(),
+    "who has the host": eth("ff:ff:ff:ff:ff:ff") / ARP(psrc="10.0.1.2", pdst="10.0.1.1", hwsrc=ME),
+    "who has another": eth("ff:ff:ff:ff:ff:ff") / ARP(psrc="10.0.1.2", pdst="10.0.1.9", hwsrc=ME),
+    "a broken ARP": eth("ff:ff:ff:ff:ff:ff") / ARP(psrc="10.0.1.2", pdst="10.0.1.1", hwsrc=ME, hwlen=5),
+    "an unknown ethertype": eth() / b"12345678901234567890",
+    "for somebody else": Ether(dst="02:00:00:00:09:09", src=ME) / IP(src="10.0.1.2", dst="10.0.1.1") / ICMP(),
+}
+
+
+class Alone:
+    """One frame on a twin of a network, nothing sent in answer: where it ended, and what counters gained."""
+
+    def __init__(self, lab: Lab, path: str, frame: Frame) -> None:
+        twin = restore(snapshot(lab.network))
+        twin.originate = lambda dev, frame: None  # type: ignore[method-assign]
+        before = self._counters(twin)
+        steps = walk(twin, twin.device(path), frame)
+        self.ends = sorted((s.path, s.drop.name if s.drop else "") for s in steps if s.drop or s.way == "up")
+        now = self._counters(twin)
+        self.gains = {key: now[key] - before[key] for key in now if now[key] != before[key]}
+
+    @staticmethod
+    def _counters(net: Any) -> dict[tuple[str, str], int]:
+        return {(dev.path, name): getattr(dev, name) for dev in net.devices() for name in COUNTERS}
+
+
+def hold(lab: Lab, path: str, frames: list[Frame], engine: str = "numpy") -> Any:
+    """Compare a batch, stacks included, with walks of its frames; returns the verdicts."""
+    before = Alone._counters(lab.network)
+    outcome = lab.compile(engine).forward(FrameBatch.from_frames(frames, devices=[path]))
+    verdicts, copies = outcome.verdicts(), outcome.copies()
+    drop = copies.drop.copy()
+    drop[verdicts.copy] = verdicts.drop
+    told = list(_ends(outcome, copies, drop))
+    alone = [Alone(lab, path, frame) for frame in frames]
+    assert told == [each.ends for each in alone]
+    gained: dict[tuple[str, str], int] = {}
+    for table in (outcome.counters(), verdicts.counters()):
+        for dev, counters in table.items():
+            for name, value in counters.items():
+                gained[dev, name] = gained.get((dev, name), 0) + value
+    walked: dict[tuple[str, str], int] = {}
+    for each in alone:
+        for key, value in each.gains.items():
+            walked[key] = walked.get(key, 0) + value
+    assert gained == walked
+    assert Alone._counters(lab.network) == before, "the lab itself changed"
+    return verdicts
+
+
+def _ends(outcome: Any, copies: Any, drop: Any) -> Iterator[list[tuple[str, str]]]:
+    from simvlan.engines.batch.classes import DROPS
+
+    names = ["" if number < 0 else DROPS[number].name for number in drop.tolist()]
+    paths = [outcome.devices[number] for number in copies.device.tolist()]
+    for first, last in zip(copies.first.tolist(), copies.first[1:].tolist(), strict=False):
+        yield sorted(zip(paths[first:last], names[first:last], strict=True))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_verdicts_are_those_of_walks(engine: str) -> None:
+    """Every packet twice: a question asked before has the same answer, and leaves no trace for the next."""
+    lab = Lab(script=ROUTER)
+    frames = [Frame.parse(bytes(packet)) for packet in (*PACKETS.values(), *reversed(PACKETS.values()))]
+    verdicts = hold(lab, "c1/eth0", frames, engine)
+    names = set(verdicts.counts)
+    assert {"taken", "IP_CSUM", "IP_RPFILTER", "NO_SOCKET", "ARP_NOT_OURS", "IP_TTL_EXPIRED"} <= names, names
+
+
+def test_ipvlan_l3s_hands_packets_to_slaves_in_the_stack() -> None:
+    lab = Lab(script=L3S)
+    good, other = ip("10.0.0.1", src="10.0.0.9") / ICMP(), ip("10.0.0.7", src="10.0.0.9") / ICMP()
+    bad = ip("10.0.0.2", src="10.0.0.9", chksum=1) / ICMP()
+    verdicts = hold(lab, "c/eth0", [Frame.parse(bytes(packet)) for packet in (good, good, bad, other)])
+    assert verdicts.counters()["s1/i1"] == {"rx_packets": 2, "rx_bytes": 2 * 42}
+    assert "s2/i2" not in verdicts.counters()
+
+
+def test_a_lab_without_stacks_to_ask_has_no_verdicts() -> None:
+    lab = Lab(script=ROUTER)
+    frame = Frame.parse(bytes(PACKETS["an unknown ethertype"]))
+    outcome = lab.compile().forward(FrameBatch.from_frames([frame], devices=["c1/eth0"]))
+    assert len(outcome.verdicts()) == 0
+    assert not outcome.verdicts().counters()
