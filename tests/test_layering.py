@@ -19,7 +19,7 @@ LAYERS = [
     {"lifecycle"},
     {"transmission"},
     {"network"},
-    {"rtnl", "trace", "capture", "capture_ng", "table", "manifest"},
+    {"rtnl", "trace", "capture", "capture_ng", "table", "dhcp", "dns", "manifest"},
     {"engines"},
     {"tools"},
     {"shell"},

@@ -1,7 +1,7 @@
 """Fields of a frame that are drawn at random, read from a clock or left to hardware; each mask zeroes one.
 
 Only IPv4 has such fields here: identification (ip_select_ident), partial UDP and TCP checksums (CHECKSUM_PARTIAL),
-ping's identifier and time stamp, the source port of a traceroute's probe. An ICMP error's quotation is treated as the
+ping's identifier and time stamp, the source port of a traceroute's probe, a DHCP transaction's number. An ICMP error's quotation is treated as the
 packet it quotes.
 """
 
@@ -71,8 +71,16 @@ def mask_quotation(frame: bytearray, ip: int) -> None:
         mask(frame, ip)
 
 
+def mask_dhcp(frame: bytearray, ip: int) -> None:
+    """A DHCP transaction's number, which clients draw, and the seconds they say they have waited."""
+    at = ip + (frame[ip] & 15) * 4
+    ports = {int.from_bytes(frame[at + i : at + i + 2], "big") for i in (0, 2)}
+    if frame[ip + 9] == 17 and ports <= {67, 68} and len(frame) >= at + 18:
+        frame[at + 12 : at + 18] = bytes(6)
+
+
 STACK_MASKS: tuple[Mask, ...] = (mask_ip_id, mask_l4_checksum, mask_icmp_echo)
-ALL_MASKS: tuple[Mask, ...] = (*STACK_MASKS, mask_probe)
+ALL_MASKS: tuple[Mask, ...] = (*STACK_MASKS, mask_probe, mask_dhcp)
 
 
 def masked(octets: bytes, masks: Iterable[Mask]) -> bytes:

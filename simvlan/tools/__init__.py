@@ -18,6 +18,7 @@ TOOLS: dict[str, str] = {
     "VBoxManage": "simvlan.docker.words:vboxmanage",
     "arping": "simvlan.tools.arping:main",
     "bridge": "simvlan.tools.bridge:main",
+    "dnsmasq": "simvlan.tools.dnsmasq:main",
     "docker": "simvlan.docker.script:docker",
     "docker-compose": "simvlan.docker.script:docker",
     "docker-machine": "simvlan.docker.words:docker_machine",
@@ -33,16 +34,17 @@ TOOLS: dict[str, str] = {
     "tcpdump": "simvlan.tools.tcpdump:main",
     "timeout": "simvlan.shell.commands:timeout",
     "traceroute": "simvlan.tools.traceroute:main",
+    "udhcpc": "simvlan.tools.udhcpc:main",
 }
 """Name of a simulated command -> `module:function`."""
 
-CATCHES_SIGINT = frozenset({"arping", "ping", "tcpdump"})
+CATCHES_SIGINT = frozenset({"arping", "dnsmasq", "ping", "tcpdump", "udhcpc"})
 """Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""
 
 _NFT = "packet filters are not modelled; no rule would take effect"
 _IP_LINK = "use `ip link` and `bridge`"
 _ENGINE = "it would reach the real machine's engine; use `ip netns` and `ip link`"
-_DHCP = "DHCP is not modelled; use `ip address add`"
+_DHCP = "use `udhcpc` for a client and `dnsmasq` for a server"
 _NETNS = "use `ip netns add` and `ip netns exec`"
 _MANAGER = "it would manage the real machine; use `ip` and `bridge`"
 _SOCKETS = "sockets of other programs are not modelled; use `ping`, `arping`, `tcpdump` or `simvlan send`"
@@ -58,7 +60,6 @@ REFUSED: dict[str, str] = {
     "dhclient": _DHCP,
     "dhcpcd": _DHCP,
     "dhcping": _DHCP,
-    "dnsmasq": _DHCP,
     "dumpcap": "use `tcpdump`",
     "ebtables": _NFT,
     "ebtables-nft": _NFT,
@@ -116,7 +117,6 @@ REFUSED: dict[str, str] = {
     "traceroute6": "IPv6 is not modelled yet; use `traceroute` with an IPv4 address",
     "tshark": "use `tcpdump`",
     "tunctl": "use `ip tuntap`",
-    "udhcpc": _DHCP,
     "ufw": _NFT,
     "unshare": _NETNS,
     "vconfig": "use `ip link add link DEV name DEV.VID type vlan id VID`",

@@ -1,0 +1,282 @@
+"""A DHCP client's rules, as udhcpc of busybox 1.35 has them (networking/udhcp/dhcpc.c), checked against the real one.
+
+A client is a state and a moment at which it wants to be woken. `wake` and `receive` return what to do: `Send` a
+message, `Bound` and `Deconfigured` about the address, `Check` an address by ARP, `Say` a line, `Exit`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import TypeAlias
+
+from simvlan.dhcp import message as m
+from simvlan.dhcp.message import Message
+
+SECOND = 1_000_000_000
+INIT, REQUESTING, CHECKING, BOUND, RENEWING, REBINDING, RELEASED = (
+    "init", "requesting", "checking", "bound", "renewing", "rebinding", "released")  # fmt: skip
+NAK_PAUSE_S = 3
+"""How long a refused client is quiet."""
+UNICAST_LEAST_S = 60
+"""With less than this to the next step, a client no longer asks its own server alone."""
+DEFAULT_WANTED = bytes((m.MASK, m.ROUTER, m.DNS, m.HOSTNAME, m.DOMAIN, m.BROADCAST, 42))
+MAX_MESSAGE = 576
+DEFAULT_LEASE_S = 3600
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a client is told; times in seconds.
+
+    Attributes:
+        retries: packets of a kind that are sent at most.
+        pause_s: between two of them.
+        again_s: until it all begins anew.
+        client: the client identifier, its type first; empty sends none.
+        check_ms: look by ARP whether the address is in use, for so long; 0: do not.
+    """
+
+    retries: int = 3
+    pause_s: int = 3
+    again_s: int = 20
+    client: bytes = b""
+    broadcast: bool = False
+    requested: int = 0
+    wanted: bytes = DEFAULT_WANTED
+    extra: dict[int, bytes] = field(default_factory=dict)
+    vendor: bytes = b"udhcp 1.35.0"
+    check_ms: int = 0
+    fail: bool = False
+    """Exit where no lease is obtained."""
+    quit: bool = False
+    """Exit once one is."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send a message: to everybody as an unconfigured host, or by the kernel from *src* to *dst*."""
+
+    message: Message
+    src: int = 0
+    dst: int = 0
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The address is ours: configure it (*new* unless it was a renewal)."""
+
+    message: Message
+    new: bool
+
+
+@dataclass(frozen=True)
+class Deconfigured:
+    """No address any more."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Ask by ARP whether anybody has the address; `checked` wants to hear."""
+
+    address: int
+
+
+@dataclass(frozen=True)
+class Say:
+    """A line for the log."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Exit:
+    """The program ends."""
+
+    status: int
+
+
+Action: TypeAlias = "Send | Bound | Deconfigured | Check | Say | Exit"
+
+
+class Client:
+    """One interface's client.
+
+    Args:
+        mac: the interface's address.
+        options: what it was told.
+        xid: draws a transaction's number.
+    """
+
+    def __init__(self, mac: bytes, options: Options, xid: int) -> None:
+        self.mac, self.options, self.xid = mac, options, xid
+        self.state = INIT
+        self.sent = 0
+        self.server = 0
+        self.address = options.requested
+        self.left_s = 0
+        """Halved at each step of a renewal."""
+        self.due: int | None = None
+        """When it wants to be woken, in ns."""
+        self.began: int | None = None
+        self.offer: Message | None = None
+
+    @property
+    def listens(self) -> bool:
+        """Whether an answer is expected."""
+        return self.state in (INIT, REQUESTING, RENEWING, REBINDING)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has an address."""
+        return self.state in (BOUND, RENEWING, REBINDING)
+
+    def start(self, now: int) -> list[Action]:
+        """Begin: no address, first discover."""
+        return [Deconfigured(), *self.wake(now)]
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def wake(self, now: int) -> list[Action]:
+        """Do what is due."""
+        steps = {INIT: self._discover, REQUESTING: self._select, BOUND: self._renew, RENEWING: self._renew_on,
+                 REBINDING: self._rebind}  # fmt: skip
+        step = steps.get(self.state)
+        return step(now) if step is not None else []
+
+    def _later(self, now: int, seconds: int) -> None:
+        self.due = now + seconds * SECOND
+
+    def _discover(self, now: int) -> list[Action]:
+        if self.sent >= self.options.retries:
+            self.sent = 0
+            if self.options.fail:
+                return [Say("no lease, failing"), Exit(1)]
+            self._later(now, self.options.again_s)
+            return []
+        if not self.sent:
+            self.xid = (self.xid * 0x0019_660D + 0x3C6E_F35F) & 0xFFFF_FFFF
+            self.began = None
+        self.sent += 1
+        self._later(now, self.options.pause_s)
+        wish = {m.REQUESTED: _four(self.address)} if self.address else {}
+        return [Say("broadcasting discover"), Send(self._message(m.DISCOVER, now, wish))]
+
+    def _select(self, now: int) -> list[Action]:
+        if self.sent >= self.options.retries:
+            self.state, self.sent = INIT, 0
+            return self.wake(now)
+        self.sent += 1
+        self._later(now, self.options.pause_s)
+        wish = {m.REQUESTED: _four(self.address), m.SERVER_ID: _four(self.server)}
+        said = f"broadcasting select for {IPv4Address(self.address)}, server {IPv4Address(self.server)}"
+        return [Say(said), Send(self._message(m.REQUEST, now, wish))]
+
+    def _renew(self, now: int) -> list[Action]:
+        self.state, self.began = RENEWING, None
+        return self._renew_on(now)
+
+    def _renew_on(self, now: int) -> list[Action]:
+        """Ask the server that gave the lease while there is time, then anybody."""
+        if self.left_s < UNICAST_LEAST_S:
+            self.state = REBINDING
+            return self._rebind(now)
+        self.left_s //= 2
+        self._later(now, self.left_s)
+        renewal = self._message(m.REQUEST, now, {}, ciaddr=self.address)
+        said = f"sending renew to server {IPv4Address(self.server)}"
+        return [Say(said), Send(renewal, self.address, self.server)]
+
+    def _rebind(self, now: int) -> list[Action]:
+        if self.left_s > 0:
+            self.left_s //= 2
+            self._later(now, self.left_s)
+            return [Say("broadcasting renew"), Send(self._message(m.REQUEST, now, {}, ciaddr=self.address))]
+        self.state, self.sent = INIT, 0
+        return [Say("lease lost, entering init state"), Deconfigured(), *self.wake(now)]
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def receive(self, msg: Message, now: int) -> list[Action]:
+        """Take an answer, if it is one to us."""
+        if msg.op != 2 or msg.xid != self.xid or msg.chaddr != self.mac:
+            return []
+        if self.state == INIT and msg.type == m.OFFER and m.SERVER_ID in msg.options:
+            self.state, self.sent = REQUESTING, 0
+            self.server, self.address = msg.number(m.SERVER_ID), msg.yiaddr
+            return self.wake(now)
+        if self.state in (REQUESTING, RENEWING, REBINDING):
+            return self._decided(msg, now)
+        return []
+
+    def _decided(self, msg: Message, now: int) -> list[Action]:
+        if msg.type == m.ACK:
+            self.offer = msg
+            if self.options.check_ms and self.state == REQUESTING:
+                self.state, self.due = CHECKING, None
+                return [Check(msg.yiaddr)]
+            return self._bound(msg, now)
+        if msg.type == m.NAK and msg.number(m.SERVER_ID) == self.server:
+            return self._refused(msg, now)
+        return []
+
+    def _bound(self, msg: Message, now: int) -> list[Action]:
+        seconds = msg.number(m.LEASE_TIME) if m.LEASE_TIME in msg.options else DEFAULT_LEASE_S
+        new = self.state in (REQUESTING, CHECKING)
+        self.state, self.sent, self.address = BOUND, 0, msg.yiaddr
+        self.left_s = min(seconds, 0x7FFF_FFFF // 1000) // 2
+        self._later(now, self.left_s)
+        whence = IPv4Address(self.server)
+        said = f"lease of {IPv4Address(msg.yiaddr)} obtained from {whence}, lease time {seconds}"
+        return [Say(said), Bound(msg, new), *([Exit(0)] if self.options.quit else [])]
+
+    def _refused(self, msg: Message, now: int) -> list[Action]:
+        reason = msg.options.get(m.TEXT, b"").decode("ascii", "replace")
+        configured = self.holds
+        self.state, self.sent, self.address = INIT, 0, 0
+        self._later(now, NAK_PAUSE_S)
+        said = "received DHCP NAK" + (f" ({reason})" if reason else "")
+        return [Say(said), *([Deconfigured()] if configured else [])]
+
+    def checked(self, in_use: bool, now: int) -> list[Action]:
+        """Hear what ARP said of the address."""
+        assert self.offer is not None
+        if not in_use:
+            return self._bound(self.offer, now)
+        wish = {m.REQUESTED: _four(self.address), m.SERVER_ID: _four(self.server)}
+        decline = self._message(m.DECLINE, now, wish, bare=True)
+        self.state, self.sent, self.address = INIT, 0, 0
+        self._later(now, self.options.again_s)
+        return [Say("offered address is in use (got ARP reply), declining"), Send(decline), Deconfigured()]
+
+    def release(self, now: int) -> list[Action]:
+        """Give the address back, if there is one."""
+        actions: list[Action] = []
+        if self.holds:
+            mine, theirs = IPv4Address(self.address), IPv4Address(self.server)
+            gone = self._message(m.RELEASE, now, {m.SERVER_ID: _four(self.server)}, ciaddr=self.address, bare=True)
+            actions = [Say(f"unicasting a release of {mine} to {theirs}"), Send(gone, self.address, self.server)]
+            actions.append(Deconfigured())
+        self.state, self.due = RELEASED, None
+        return [*actions, Say("entering released state")]
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    def _message(self, kind: int, now: int, wish: dict[int, bytes], ciaddr: int = 0, bare: bool = False) -> Message:
+        """In busybox's order: type, wishes, then what it always says."""
+        self.began = now if self.began is None else self.began
+        options = {m.TYPE: bytes((kind,)), **wish}
+        if not bare:
+            options[m.MAX_SIZE] = MAX_MESSAGE.to_bytes(2, "big")
+            options[m.WANTED] = self.options.wanted
+            options[m.VENDOR] = self.options.vendor
+            options |= self.options.extra
+        if self.options.client:
+            options[m.CLIENT_ID] = self.options.client
+        flags = m.BROADCAST_FLAG if self.options.broadcast and not ciaddr else 0
+        secs = min((now - self.began) // SECOND, 0xFFFF)
+        return Message(1, self.xid, self.mac, {k: v for k, v in options.items() if v}, secs, flags, ciaddr)
+
+
+def _four(number: int) -> bytes:
+    return number.to_bytes(4, "big")

@@ -1,0 +1,240 @@
+"""dnsmasq 2.90: a DHCP and DNS server in a namespace; the rules are in `simvlan/dhcp/server.py` and `simvlan/dns/`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Generator, Sequence
+from ipaddress import IPv4Address
+from random import Random
+from typing import Any
+
+import simpy
+
+from simvlan.dhcp import message as m
+from simvlan.dhcp.leases import FOREVER
+from simvlan.dhcp.message import Message, MessageError, parse
+from simvlan.dhcp.server import Action, Interface, Log, Probe, Reply, Server
+from simvlan.rtnl.neigh import neigh_replace
+from simvlan.stack.ipaddr import LIMITED_BROADCAST
+from simvlan.stack.neigh import STALE
+from simvlan.stack.packet import checksum
+from simvlan.stack.sockets import DONT
+from simvlan.tools.common import SECOND
+from simvlan.tools.dhcp_io import Voice
+from simvlan.tools.dnsmasq_options import Asked, Refused, read
+from simvlan.tools.program import Process
+
+TOS = 0xC0
+"""Internetwork control, as dnsmasq sets for DHCP."""
+PROBE_NS = 3 * SECOND
+"""PING_WAIT."""
+
+
+class DhcpService:
+    """A DHCP server on the interfaces of a namespace: sockets, probes, replies."""
+
+    def __init__(self, network: Any, ns: Any, asked: Asked, voice: Voice) -> None:
+        self.network, self.ns, self.asked, self.voice = network, ns, asked, voice
+        self.server = Server(asked.dhcp)
+        self.rng = Random(f"{network.seed}/dnsmasq/{ns.name}")
+        self.sock: Any = None
+        self.raw: Any = None
+        self.waiting: deque[tuple[Message, Any]] = deque()
+        self.probing: tuple[Message, Any, int, int] | None = None
+        """The message that waits for a probe, its device, the address, the echo's identifier."""
+        self.timer: Any = None
+
+    def start(self) -> None:
+        """Open port 67."""
+        self.sock = self.ns.stack.open_udp()
+        self.sock.broadcast = True
+        self.sock.tos, self.sock.pmtudisc = TOS, DONT
+        self.sock.on_receive = self._hear
+        self.sock.bind(0, m.SERVER_PORT)
+
+    def stop(self) -> None:
+        """Close everything."""
+        for sock in (self.sock, self.raw):
+            if sock is not None:
+                sock.close()
+        self.sock = self.raw = None
+        if self.timer is not None:
+            self.timer.cancel()
+
+    # -- hearing ----------------------------------------------------------------------------------------------------
+
+    def _hear(self, _socket: object) -> None:
+        self.network.at(self.network.now, self._collect)
+
+    def _collect(self) -> None:
+        while self.sock is not None and self.sock.queue:
+            got = self.sock.queue.popleft()
+            if got.dev is None or not self._serves(got.dev):
+                continue
+            with contextlib.suppress(MessageError):
+                self.waiting.append((parse(got.data), got.dev))
+        self._serve()
+
+    def _serves(self, dev: Any) -> bool:
+        wanted = self.asked.interfaces
+        return dev.name not in self.asked.excepted and (not wanted or dev.name in wanted) and bool(dev.kind)
+
+    def _serve(self) -> None:
+        """One message after the other; a probe holds up those behind it."""
+        while self.waiting and self.probing is None:
+            msg, dev = self.waiting.popleft()
+            here = self._interface(dev)
+            if here is not None:
+                self._perform(self.server.receive(msg, here, self._now_s), msg, dev)
+
+    @property
+    def _now_s(self) -> int:
+        return int(self.network.now // SECOND)
+
+    def _interface(self, dev: Any) -> Interface | None:
+        ifa = next(iter(self.ns.stack.addresses(dev)), None)
+        if ifa is None:
+            return None
+        mask = 0xFFFF_FFFF << (32 - ifa.prefixlen) & 0xFFFF_FFFF
+        return Interface(dev.name, ifa.local, mask)
+
+    # -- doing ------------------------------------------------------------------------------------------------------
+
+    def _perform(self, actions: Sequence[Action], msg: Message, dev: Any) -> None:
+        for action in actions:
+            match action:
+                case Log(text):
+                    self.voice.say(f"dnsmasq-dhcp: {text}")
+                case Probe(address):
+                    self._probe(msg, dev, address)
+                case Reply(reply):
+                    with contextlib.suppress(OSError):
+                        self._reply(reply, dev)
+        if self.asked.leasefile:
+            self.voice.write(self.asked.leasefile, self.leases())
+
+    def _reply(self, reply: Message, dev: Any) -> None:
+        """To the relay, to the client's address, to its MAC (with a neighbour entry made for it), or to everybody."""
+        self.sock.bind_dev = dev
+        try:
+            if reply.giaddr:
+                self.sock.send(reply.pack(), reply.giaddr, m.SERVER_PORT)
+            elif reply.ciaddr:
+                self.sock.send(reply.pack(), reply.ciaddr, m.CLIENT_PORT)
+            elif reply.flags & m.BROADCAST_FLAG or not reply.yiaddr:
+                self.sock.send(reply.pack(), LIMITED_BROADCAST, m.CLIENT_PORT)
+            else:
+                neigh_replace(self.network, dev, reply.yiaddr, int.from_bytes(reply.chaddr, "big"), STALE)
+                self.sock.send(reply.pack(), reply.yiaddr, m.CLIENT_PORT)
+        finally:
+            self.sock.bind_dev = None
+
+    def _probe(self, msg: Message, dev: Any, address: int) -> None:
+        """Ping an address before it is offered (icmp_ping)."""
+        ident = self.rng.getrandbits(16)
+        self.probing = (msg, dev, address, ident)
+        self.raw = self.ns.stack.open_raw(1)
+        self.raw.pmtudisc = DONT
+        self.raw.on_receive = self._echoed
+        body = b"\x08\0" + bytes(2) + ident.to_bytes(2, "big") + bytes(22)
+        with contextlib.suppress(OSError):
+            self.raw.send(body[:2] + checksum(body).to_bytes(2, "big") + body[4:], address)
+        self.timer = self.network.at(self.network.now + PROBE_NS, self._probe_over)
+
+    def _echoed(self, _socket: object) -> None:
+        self.network.at(self.network.now, self._look)
+
+    def _look(self) -> None:
+        while self.raw is not None and self.raw.queue and self.probing is not None:
+            got = self.raw.queue.popleft()
+            body = got.data[(got.data[0] & 15) * 4 :]
+            _, _, address, ident = self.probing
+            if got.src == address and body[:1] == b"\0" and body[4:6] == ident.to_bytes(2, "big"):
+                self._probed(True)
+
+    def _probe_over(self) -> None:
+        self._probed(False)
+
+    def _probed(self, answered: bool) -> None:
+        if self.probing is None:
+            return
+        msg, dev, address, _ = self.probing
+        self.timer.cancel()
+        self.raw.close()
+        self.raw = self.probing = None
+        here = self._interface(dev)
+        if here is not None:
+            self._perform(self.server.probed(msg, here, address, answered, self._now_s), msg, dev)
+        self._serve()
+
+    def leases(self) -> str:
+        """The lease file: expiry, MAC, address, name, client identifier."""
+        lines = []
+        for lease in self.server.leases:
+            where, client = IPv4Address(lease.address), lease.client.hex(":") or "*"
+            lines.append(f"{lease.expires_s or 0} {lease.mac.hex(':')} {where} {lease.name or '*'} {client}\n")
+        return "".join(lines)
+
+
+def spoken(seconds: int) -> str:
+    """A lease time as dnsmasq says it: `1h`, `1d12h`, `infinite`."""
+    if seconds == FOREVER:
+        return "infinite"
+    parts = [(seconds // 86_400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def greeting(asked: Asked) -> str:
+    """What dnsmasq says when it starts."""
+    dns = "cachesize 150" if asked.port else "DNS disabled"
+    lines = [f"dnsmasq: started, version 2.90 {dns}\n"]
+    for each in asked.dhcp.ranges:
+        first, last, time = IPv4Address(each.first), IPv4Address(each.last), spoken(each.lease_s)
+        what = f"static leases only on {first}" if each.static else f"IP range {first} -- {last}"
+        lines.append(f"dnsmasq-dhcp: DHCP, {what}, lease time {time}\n")
+    return "".join(lines)
+
+
+def main(proc: Process) -> Generator[Any, Any, int]:
+    """Serve until a signal (-d, -k), or go to the background."""
+    network, ns = proc.lab.network, proc.lab.network.netns[proc.netns]
+    try:
+        asked = read(proc.argv[1:])
+        _check(asked, ns)
+        services = _services(proc, network, ns, asked)
+        for service in services:
+            service.start()
+    except Refused as refused:
+        proc.write_err(str(refused))
+        return refused.status
+    except OSError as error:
+        proc.write_err(f"\ndnsmasq: failed to create listening socket: {error.strerror}\n")
+        return 2
+    if not asked.foreground:
+        return 0
+    proc.write_err(greeting(asked))
+    try:
+        yield proc.lab.env.event()
+    except simpy.Interrupt as signal:
+        if signal.cause != "SIGKILL":
+            proc.write_err("dnsmasq: exiting on receipt of SIGTERM\n")
+    for service in services:
+        service.stop()
+    return 0
+
+
+def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
+    voice = Voice(proc.write_err if asked.foreground else None, write=lambda name, text: _write(proc, name, text))
+    return [DhcpService(network, ns, asked, voice)] if asked.dhcp.ranges else []
+
+
+def _write(proc: Process, name: str, text: str) -> None:
+    with proc.open(name) as file:
+        file.write(text.encode())
+
+
+def _check(asked: Asked, ns: Any) -> None:
+    unknown = [name for name in asked.interfaces if name not in ns.devices]
+    if unknown:
+        raise Refused(f"\ndnsmasq: unknown interface {unknown[0]}\n", 2)
