@@ -18,8 +18,12 @@ INIT, REQUESTING, CHECKING, BOUND, RENEWING, REBINDING, RELEASED = (
     "init", "requesting", "checking", "bound", "renewing", "rebinding", "released")  # fmt: skip
 NAK_PAUSE_S = 3
 """How long a refused client is quiet."""
-UNICAST_LEAST_S = 60
-"""With less than this to the next step, a client no longer asks its own server alone."""
+LITTLE_S = 30
+"""With no more than this left, a client asks any server; no lease is taken for shorter."""
+SELECTS = REBINDS = 3
+"""How often an offer is asked for, and any server for a renewal."""
+LONGEST_S = 0x7FFF_FFFF // 1000
+"""The longest time that is waited at once."""
 DEFAULT_WANTED = bytes((m.MASK, m.ROUTER, m.DNS, m.HOSTNAME, m.DOMAIN, m.BROADCAST, 42))
 MAX_MESSAGE = 576
 DEFAULT_LEASE_S = 3600
@@ -51,11 +55,13 @@ class Options:
     """Exit where no lease is obtained."""
     quit: bool = False
     """Exit once one is."""
+    background: bool = False
+    """Go to the background where no lease is obtained."""
 
 
 @dataclass(frozen=True)
 class Send:
-    """Send a message: to everybody as an unconfigured host, or by the kernel from *src* to *dst*."""
+    """Send a message: to everybody through a packet socket (*dst* 0), or by the kernel from *src* to *dst*."""
 
     message: Message
     src: int = 0
@@ -90,13 +96,18 @@ class Say:
 
 
 @dataclass(frozen=True)
+class Background:
+    """The program leaves its terminal."""
+
+
+@dataclass(frozen=True)
 class Exit:
     """The program ends."""
 
     status: int
 
 
-Action: TypeAlias = "Send | Bound | Deconfigured | Check | Say | Exit"
+Action: TypeAlias = "Send | Bound | Deconfigured | Check | Say | Background | Exit"
 
 
 class Client:
@@ -114,8 +125,8 @@ class Client:
         self.sent = 0
         self.server = 0
         self.address = options.requested
-        self.left_s = 0
-        """Halved at each step of a renewal."""
+        self.ends = 0
+        """When the lease ends, in ns."""
         self.due: int | None = None
         """When it wants to be woken, in ns."""
         self.began: int | None = None
@@ -123,8 +134,8 @@ class Client:
 
     @property
     def listens(self) -> bool:
-        """Whether an answer is expected."""
-        return self.state in (INIT, REQUESTING, RENEWING, REBINDING)
+        """Whether an answer is expected by the packet socket."""
+        return self.state in (INIT, REQUESTING, REBINDING)
 
     @property
     def holds(self) -> bool:
@@ -139,7 +150,7 @@ class Client:
 
     def wake(self, now: int) -> list[Action]:
         """Do what is due."""
-        steps = {INIT: self._discover, REQUESTING: self._select, BOUND: self._renew, RENEWING: self._renew_on,
+        steps = {INIT: self._discover, REQUESTING: self._select, BOUND: self._renew, RENEWING: self._unanswered,
                  REBINDING: self._rebind}  # fmt: skip
         step = steps.get(self.state)
         return step(now) if step is not None else []
@@ -148,24 +159,27 @@ class Client:
         self.due = now + seconds * SECOND
 
     def _discover(self, now: int) -> list[Action]:
-        if self.sent >= self.options.retries:
-            self.sent = 0
-            if self.options.fail:
-                return [Say("no lease, failing"), Exit(1)]
-            self._later(now, self.options.again_s)
-            return []
+        if self.options.retries and self.sent >= self.options.retries:
+            return self._failed(now)
         if not self.sent:
             self.xid = (self.xid * 0x0019_660D + 0x3C6E_F35F) & 0xFFFF_FFFF
-            self.began = None
         self.sent += 1
         self._later(now, self.options.pause_s)
         wish = {m.REQUESTED: _four(self.address)} if self.address else {}
         return [Say("broadcasting discover"), Send(self._message(m.DISCOVER, now, wish))]
 
+    def _failed(self, now: int) -> list[Action]:
+        """No lease: leave, go to the background, or begin again later."""
+        self.sent = 0
+        if self.options.fail:
+            return [Say("no lease, failing"), Exit(1)]
+        self._later(now, self.options.again_s)
+        return [Background()] if self.options.background else []
+
     def _select(self, now: int) -> list[Action]:
-        if self.sent >= self.options.retries:
-            self.state, self.sent = INIT, 0
-            return self.wake(now)
+        if self.sent >= SELECTS:
+            self.state = INIT
+            return self._failed(now)
         self.sent += 1
         self._later(now, self.options.pause_s)
         wish = {m.REQUESTED: _four(self.address), m.SERVER_ID: _four(self.server)}
@@ -173,27 +187,36 @@ class Client:
         return [Say(said), Send(self._message(m.REQUEST, now, wish))]
 
     def _renew(self, now: int) -> list[Action]:
+        """Half of what was left is over: ask the server that gave the lease, once."""
         self.state, self.began = RENEWING, None
-        return self._renew_on(now)
-
-    def _renew_on(self, now: int) -> list[Action]:
-        """Ask the server that gave the lease while there is time, then anybody."""
-        if self.left_s < UNICAST_LEAST_S:
-            self.state = REBINDING
-            return self._rebind(now)
-        self.left_s //= 2
-        self._later(now, self.left_s)
+        self._later(now, self.options.pause_s)
         renewal = self._message(m.REQUEST, now, {}, ciaddr=self.address)
         said = f"sending renew to server {IPv4Address(self.server)}"
         return [Say(said), Send(renewal, self.address, self.server)]
 
+    def _unanswered(self, now: int) -> list[Action]:
+        """It said nothing: wait for half of the rest, or ask anybody where little is left."""
+        if self._left_s(now) > LITTLE_S:
+            self._hold(now)
+            return []
+        self.state, self.sent = REBINDING, 0
+        return self._rebind(now)
+
     def _rebind(self, now: int) -> list[Action]:
-        if self.left_s > 0:
-            self.left_s //= 2
-            self._later(now, self.left_s)
-            return [Say("broadcasting renew"), Send(self._message(m.REQUEST, now, {}, ciaddr=self.address))]
-        self.state, self.sent = INIT, 0
+        if self._left_s(now) > 0 and self.sent < REBINDS:
+            self.sent += 1
+            self._later(now, self.options.pause_s)
+            renewal = self._message(m.REQUEST, now, {}, ciaddr=self.address)
+            return [Say("broadcasting renew"), Send(renewal, self.address)]
+        self.state, self.sent, self.began = INIT, 0, None
         return [Say("lease lost, entering init state"), Deconfigured(), *self.wake(now)]
+
+    def _left_s(self, now: int) -> int:
+        return max(0, (self.ends - now) // SECOND)
+
+    def _hold(self, now: int) -> None:
+        self.state, self.sent = BOUND, 0
+        self._later(now, min(self._left_s(now), LONGEST_S) // 2)
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
@@ -212,31 +235,31 @@ class Client:
     def _decided(self, msg: Message, now: int) -> list[Action]:
         if msg.type == m.ACK:
             self.offer = msg
+            said = self._obtained(msg)
             if self.options.check_ms and self.state == REQUESTING:
                 self.state, self.due = CHECKING, None
-                return [Check(msg.yiaddr)]
-            return self._bound(msg, now)
+                return [said, Check(msg.yiaddr)]
+            return [said, *self._bound(msg, now)]
         if msg.type == m.NAK and msg.number(m.SERVER_ID) == self.server:
             return self._refused(msg, now)
         return []
 
+    def _obtained(self, msg: Message) -> Say:
+        mine, theirs = IPv4Address(msg.yiaddr), IPv4Address(self.server)
+        return Say(f"lease of {mine} obtained from {theirs}, lease time {lease_time(msg)}")
+
     def _bound(self, msg: Message, now: int) -> list[Action]:
-        seconds = msg.number(m.LEASE_TIME) if m.LEASE_TIME in msg.options else DEFAULT_LEASE_S
+        seconds = lease_time(msg)
         new = self.state in (REQUESTING, CHECKING)
-        self.state, self.sent, self.address = BOUND, 0, msg.yiaddr
-        self.left_s = min(seconds, 0x7FFF_FFFF // 1000) // 2
-        self._later(now, self.left_s)
-        whence = IPv4Address(self.server)
-        said = f"lease of {IPv4Address(msg.yiaddr)} obtained from {whence}, lease time {seconds}"
-        return [Say(said), Bound(msg, new), *([Exit(0)] if self.options.quit else [])]
+        self.address, self.ends = msg.yiaddr, now + max(seconds, LITTLE_S) * SECOND
+        self._hold(now)
+        return [Bound(msg, new), *([Exit(0)] if self.options.quit else [])]
 
     def _refused(self, msg: Message, now: int) -> list[Action]:
-        reason = msg.options.get(m.TEXT, b"").decode("ascii", "replace")
         configured = self.holds
-        self.state, self.sent, self.address = INIT, 0, 0
+        self.state, self.sent, self.address, self.began = INIT, 0, 0, None
         self._later(now, NAK_PAUSE_S)
-        said = "received DHCP NAK" + (f" ({reason})" if reason else "")
-        return [Say(said), *([Deconfigured()] if configured else [])]
+        return [Say("received DHCP NAK"), *([Deconfigured()] if configured else [])]
 
     def checked(self, in_use: bool, now: int) -> list[Action]:
         """Hear what ARP said of the address."""
@@ -245,9 +268,10 @@ class Client:
             return self._bound(self.offer, now)
         wish = {m.REQUESTED: _four(self.address), m.SERVER_ID: _four(self.server)}
         decline = self._message(m.DECLINE, now, wish, bare=True)
-        self.state, self.sent, self.address = INIT, 0, 0
+        self.state, self.sent, self.address, self.began = INIT, 0, 0, None
         self._later(now, self.options.again_s)
-        return [Say("offered address is in use (got ARP reply), declining"), Send(decline), Deconfigured()]
+        found = Say("offered address is in use (got ARP reply), declining")
+        return [found, Say("broadcasting decline"), Send(decline), Deconfigured()]
 
     def release(self, now: int) -> list[Action]:
         """Give the address back, if there is one."""
@@ -255,7 +279,8 @@ class Client:
         if self.holds:
             mine, theirs = IPv4Address(self.address), IPv4Address(self.server)
             gone = self._message(m.RELEASE, now, {m.SERVER_ID: _four(self.server)}, ciaddr=self.address, bare=True)
-            actions = [Say(f"unicasting a release of {mine} to {theirs}"), Send(gone, self.address, self.server)]
+            said = Say(f"unicasting a release of {mine} to {theirs}")
+            actions = [said, Say("sending release"), Send(gone, self.address, self.server)]
             actions.append(Deconfigured())
         self.state, self.due = RELEASED, None
         return [*actions, Say("entering released state")]
@@ -269,13 +294,16 @@ class Client:
         if not bare:
             options[m.MAX_SIZE] = MAX_MESSAGE.to_bytes(2, "big")
             options[m.WANTED] = self.options.wanted
-            options[m.VENDOR] = self.options.vendor
-            options |= self.options.extra
-        if self.options.client:
-            options[m.CLIENT_ID] = self.options.client
-        flags = m.BROADCAST_FLAG if self.options.broadcast and not ciaddr else 0
+            options |= dict(sorted({m.VENDOR: self.options.vendor, **self.options.extra}.items()))
+        options[m.CLIENT_ID] = self.options.client
+        flags = m.BROADCAST_FLAG if self.options.broadcast and not bare else 0
         secs = min((now - self.began) // SECOND, 0xFFFF)
         return Message(1, self.xid, self.mac, {k: v for k, v in options.items() if v}, secs, flags, ciaddr)
+
+
+def lease_time(msg: Message) -> int:
+    """How long a lease is for, in seconds."""
+    return msg.number(m.LEASE_TIME) if m.LEASE_TIME in msg.options else DEFAULT_LEASE_S
 
 
 def _four(number: int) -> bytes:

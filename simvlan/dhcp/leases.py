@@ -51,6 +51,9 @@ class Config:
     forced: dict[int, bytes] = field(default_factory=dict)
     authoritative: bool = False
     ping: bool = True
+    dns: bytes = b""
+    """Not empty: the server is a name server too, and says so."""
+    domain: bytes = b""
 
 
 @dataclass

@@ -67,8 +67,8 @@ class Server:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.leases = Leases()
-        self.epoch = 0
-        """Counted up by declines, so that a client gets another address next time."""
+        self.epochs: dict[int, int] = {}
+        """By range, counted up by declines, so that a client gets another address next time."""
         self.free: dict[int, int] = {}
         """Addresses that nobody answered for, and until when that is believed."""
         self.used: set[int] = set()
@@ -93,6 +93,7 @@ class Server:
                  m.DECLINE: self._decline, m.INFORM: self._inform}  # fmt: skip
         rule = rules.get(msg.type)
         found = self._range(msg, dev)
+        msg = self._named(msg)
         if rule is None or msg.op != 1:
             return []
         if found is None:
@@ -102,6 +103,13 @@ class Server:
         if reserved is not None and reserved.ignore:
             return [_log(msg, dev, msg.number(m.REQUESTED), "ignored")]
         return rule(msg, dev, found, now_s)
+
+    def _named(self, msg: Message) -> Message:
+        """A client that says no identifier is taken for the one that its lease has."""
+        lease = self.leases.of(msg.chaddr, msg.client)
+        if msg.client or lease is None or not lease.client:
+            return msg
+        return replace(msg, options={**msg.options, m.CLIENT_ID: lease.client})
 
     def reservation(self, msg: Message) -> Reservation | None:
         """What is kept for a client: by client identifier first, then by MAC."""
@@ -149,7 +157,7 @@ class Server:
         if found.static:
             return None
         size = 1 + found.last - found.first
-        start = place(msg.chaddr, found.first, found.last, self.epoch) - found.first
+        start = place(msg.chaddr, found.first, found.last, self.epochs.get(found.first, 0)) - found.first
         for step in range(size):
             address = found.first + (start + step) % size
             if self._unused(address, dev) and address not in self.used:
@@ -204,14 +212,12 @@ class Server:
         return self.leases.by_address.get(address) in (None, lease)
 
     def _lease(self, msg: Message, found: Range, address: int, now_s: int) -> None:
-        old = self.leases.by_address.get(address)
-        client = msg.client or (old.client if old is not None else b"")
         seconds = self._seconds(msg, found)
         expires = None if seconds == FOREVER else now_s + seconds
         kept = self.reservation(msg)
         said = msg.options.get(m.HOSTNAME, b"").decode("ascii", "replace")
         name = kept.name if kept is not None and kept.name else said
-        self.leases.by_address[address] = Lease(address, msg.chaddr, client, expires, name)
+        self.leases.by_address[address] = Lease(address, msg.chaddr, msg.client, expires, name)
 
     def _seconds(self, msg: Message, found: Range) -> int:
         """How long a lease lasts: as configured, or shorter as the client asks."""
@@ -236,45 +242,56 @@ class Server:
         if lease is not None and lease.address == address:
             del self.leases.by_address[address]
         self.free.pop(address, None)
-        self.epoch += 1
+        self.epochs[found.first] = self.epochs.get(found.first, 0) + 1
         return [_log(msg, dev, address, "")]
 
     def _inform(self, msg: Message, dev: Interface, found: Range, now_s: int) -> list[Action]:
-        options = self._options(m.ACK, msg, dev, found, leased=False)
+        options = self._options(m.ACK, msg, dev, found, 0)
         reply = Message(2, msg.xid, msg.chaddr, options, flags=msg.flags, ciaddr=msg.ciaddr, siaddr=dev.address,
-                        giaddr=msg.giaddr)  # fmt: skip
+                        giaddr=msg.giaddr, hops=msg.hops)  # fmt: skip
         return [_log(msg, dev, msg.ciaddr), _log(msg, dev, msg.ciaddr, kind=m.ACK), Reply(reply)]
 
     # -- replies ----------------------------------------------------------------------------------------------------
 
     def _give(self, kind: int, msg: Message, dev: Interface, found: Range, address: int) -> list[Action]:
-        options = self._options(kind, msg, dev, found)
+        options = self._options(kind, msg, dev, found, address)
         reply = Message(
-            2, msg.xid, msg.chaddr, options, msg.secs, msg.flags, msg.ciaddr, address, dev.address, msg.giaddr
+            2, msg.xid, msg.chaddr, options, msg.secs, msg.flags, msg.ciaddr, address, dev.address, msg.giaddr,
+            msg.hops,
         )  # fmt: skip
         lease = self.leases.by_address.get(address)
         return [_log(msg, dev, address, lease.name if lease and kind == m.ACK else "", kind), Reply(reply)]
 
-    def _options(self, kind: int, msg: Message, dev: Interface, found: Range, leased: bool = True) -> dict[int, bytes]:
+    def _options(self, kind: int, msg: Message, dev: Interface, found: Range, address: int) -> dict[int, bytes]:
         """In dnsmasq's order: identity, times, then what was asked for."""
         seconds = self._seconds(msg, found)
         made = {m.TYPE: bytes((kind,)), m.SERVER_ID: _four(dev.address)}
-        if leased:
+        if address:
             made[m.LEASE_TIME] = _four(seconds)
             if seconds != FOREVER:
                 made |= {m.T1: _four(seconds // 2), m.T2: _four(seconds * 7 // 8)}
         wanted = msg.options.get(m.WANTED, b"")
         usual = {m.MASK: _four(found.mask), m.BROADCAST: _four(found.first & found.mask | ~found.mask & 0xFFFF_FFFF)}
-        usual[m.ROUTER] = _four(msg.giaddr or dev.address)
-        offered = {**usual, **dict.fromkeys((m.DNS, m.DOMAIN), b""), **self.config.options}
-        made |= {code: value for code, value in offered.items() if code in wanted and value}
-        return {**made, **self.config.forced}
+        usual |= {m.ROUTER: _four(msg.giaddr or dev.address), m.DNS: self.config.dns and _four(dev.address)}
+        usual |= {m.DOMAIN: self.config.domain, m.HOSTNAME: self._name(kind, msg, address)}
+        own = self.config.options
+        made |= {code: value for code, value in usual.items() if code in wanted and value and code not in own}
+        told = {code: own[code] for code in reversed(own) if code in wanted and (own[code] or code not in usual)}
+        return {**made, **told, **self.config.forced}
+
+    def _name(self, kind: int, msg: Message, address: int) -> bytes:
+        """The name that is kept for the client, or that it gave and its lease has."""
+        kept, lease = self.reservation(msg), self.leases.by_address.get(address)
+        if kept is not None and kept.name:
+            return kept.name.encode()
+        return lease.name.encode() if lease is not None and kind == m.ACK else b""
 
 
 def _refuse(msg: Message, dev: Interface, address: int, why: str) -> list[Action]:
     """A NAK: nobody's address, to everybody (through the relay where there is one)."""
     options = {m.TYPE: bytes((m.NAK,)), m.SERVER_ID: _four(dev.address), m.TEXT: why.encode()}
-    reply = Message(2, msg.xid, msg.chaddr, options, msg.secs, msg.flags | m.BROADCAST_FLAG, giaddr=msg.giaddr)
+    flags = msg.flags | m.BROADCAST_FLAG
+    reply = Message(2, msg.xid, msg.chaddr, options, msg.secs, flags, giaddr=msg.giaddr, hops=msg.hops)
     return [_log(msg, dev, address, why, m.NAK), Reply(reply)]
 
 

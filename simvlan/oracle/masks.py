@@ -1,8 +1,8 @@
 """Fields of a frame that are drawn at random, read from a clock or left to hardware; each mask zeroes one.
 
 Only IPv4 has such fields here: identification (ip_select_ident), partial UDP and TCP checksums (CHECKSUM_PARTIAL),
-ping's identifier and time stamp, the source port of a traceroute's probe, a DHCP transaction's number. An ICMP error's quotation is treated as the
-packet it quotes.
+ping's identifier and time stamp, the source port of a traceroute's probe, a DHCP transaction's number. An
+ICMP error's quotation is treated as the packet it quotes.
 """
 
 from __future__ import annotations

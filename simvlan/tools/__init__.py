@@ -18,6 +18,7 @@ TOOLS: dict[str, str] = {
     "VBoxManage": "simvlan.docker.words:vboxmanage",
     "arping": "simvlan.tools.arping:main",
     "bridge": "simvlan.tools.bridge:main",
+    "dhcrelay": "simvlan.tools.dhcrelay:main",
     "dnsmasq": "simvlan.tools.dnsmasq:main",
     "docker": "simvlan.docker.script:docker",
     "docker-compose": "simvlan.docker.script:docker",
@@ -38,7 +39,7 @@ TOOLS: dict[str, str] = {
 }
 """Name of a simulated command -> `module:function`."""
 
-CATCHES_SIGINT = frozenset({"arping", "dnsmasq", "ping", "tcpdump", "udhcpc"})
+CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "tcpdump", "udhcpc"})
 """Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""
 
 _NFT = "packet filters are not modelled; no rule would take effect"

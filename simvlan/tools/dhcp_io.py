@@ -60,9 +60,9 @@ def datagram(src: int, dst: int, sport: int, dport: int, data: bytes) -> bytes:
     return packet.build(src, dst, UDP, head + value.to_bytes(2, "big") + data)
 
 
-def broadcast(dev: Device, msg: Message) -> Frame:
-    """A client's message from nobody to everybody."""
-    data = datagram(0, LIMITED_BROADCAST, CLIENT_PORT, SERVER_PORT, msg.pack())
+def broadcast(dev: Device, msg: Message, src: int) -> Frame:
+    """A client's message to everybody."""
+    data = datagram(src, LIMITED_BROADCAST, CLIENT_PORT, SERVER_PORT, msg.pack())
     return Frame(BROADCAST, dev.mac, IPV4, data)
 
 

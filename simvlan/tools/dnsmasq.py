@@ -13,68 +13,49 @@ import simpy
 
 from simvlan.dhcp import message as m
 from simvlan.dhcp.leases import FOREVER
-from simvlan.dhcp.message import Message, MessageError, parse
+from simvlan.dhcp.message import Message
 from simvlan.dhcp.server import Action, Interface, Log, Probe, Reply, Server
-from simvlan.rtnl.neigh import neigh_replace
-from simvlan.stack.ipaddr import LIMITED_BROADCAST
-from simvlan.stack.neigh import STALE
 from simvlan.stack.packet import checksum
 from simvlan.stack.sockets import DONT
 from simvlan.tools.common import SECOND
 from simvlan.tools.dhcp_io import Voice
+from simvlan.tools.dhcp_serving import Port67, RelayService
 from simvlan.tools.dnsmasq_options import Asked, Refused, read
 from simvlan.tools.program import Process
 
-TOS = 0xC0
-"""Internetwork control, as dnsmasq sets for DHCP."""
 PROBE_NS = 3 * SECOND
 """PING_WAIT."""
 
 
-class DhcpService:
+class DhcpService(Port67):
     """A DHCP server on the interfaces of a namespace: sockets, probes, replies."""
 
     def __init__(self, network: Any, ns: Any, asked: Asked, voice: Voice) -> None:
-        self.network, self.ns, self.asked, self.voice = network, ns, asked, voice
+        super().__init__(network, ns)
+        self.asked, self.voice = asked, voice
         self.server = Server(asked.dhcp)
         self.rng = Random(f"{network.seed}/dnsmasq/{ns.name}")
-        self.sock: Any = None
         self.raw: Any = None
         self.waiting: deque[tuple[Message, Any]] = deque()
         self.probing: tuple[Message, Any, int, int] | None = None
         """The message that waits for a probe, its device, the address, the echo's identifier."""
         self.timer: Any = None
 
-    def start(self) -> None:
-        """Open port 67."""
-        self.sock = self.ns.stack.open_udp()
-        self.sock.broadcast = True
-        self.sock.tos, self.sock.pmtudisc = TOS, DONT
-        self.sock.on_receive = self._hear
-        self.sock.bind(0, m.SERVER_PORT)
-
     def stop(self) -> None:
         """Close everything."""
-        for sock in (self.sock, self.raw):
-            if sock is not None:
-                sock.close()
-        self.sock = self.raw = None
+        super().stop()
+        if self.raw is not None:
+            self.raw.close()
         if self.timer is not None:
             self.timer.cancel()
 
     # -- hearing ----------------------------------------------------------------------------------------------------
 
-    def _hear(self, _socket: object) -> None:
-        self.network.at(self.network.now, self._collect)
-
-    def _collect(self) -> None:
-        while self.sock is not None and self.sock.queue:
-            got = self.sock.queue.popleft()
-            if got.dev is None or not self._serves(got.dev):
-                continue
-            with contextlib.suppress(MessageError):
-                self.waiting.append((parse(got.data), got.dev))
-        self._serve()
+    def take(self, msg: Message, dev: Any) -> None:
+        """Take a message, in its turn."""
+        if self._serves(dev):
+            self.waiting.append((msg, dev))
+            self._serve()
 
     def _serves(self, dev: Any) -> bool:
         wanted = self.asked.interfaces
@@ -115,20 +96,10 @@ class DhcpService:
             self.voice.write(self.asked.leasefile, self.leases())
 
     def _reply(self, reply: Message, dev: Any) -> None:
-        """To the relay, to the client's address, to its MAC (with a neighbour entry made for it), or to everybody."""
-        self.sock.bind_dev = dev
-        try:
-            if reply.giaddr:
-                self.sock.send(reply.pack(), reply.giaddr, m.SERVER_PORT)
-            elif reply.ciaddr:
-                self.sock.send(reply.pack(), reply.ciaddr, m.CLIENT_PORT)
-            elif reply.flags & m.BROADCAST_FLAG or not reply.yiaddr:
-                self.sock.send(reply.pack(), LIMITED_BROADCAST, m.CLIENT_PORT)
-            else:
-                neigh_replace(self.network, dev, reply.yiaddr, int.from_bytes(reply.chaddr, "big"), STALE)
-                self.sock.send(reply.pack(), reply.yiaddr, m.CLIENT_PORT)
-        finally:
-            self.sock.bind_dev = None
+        if reply.giaddr:
+            self.sock.send(reply.pack(), reply.giaddr, m.SERVER_PORT)
+        else:
+            self.to_client(reply, dev)
 
     def _probe(self, msg: Message, dev: Any, address: int) -> None:
         """Ping an address before it is offered (icmp_ping)."""
@@ -189,7 +160,7 @@ def greeting(asked: Asked) -> str:
     """What dnsmasq says when it starts."""
     dns = "cachesize 150" if asked.port else "DNS disabled"
     lines = [f"dnsmasq: started, version 2.90 {dns}\n"]
-    for each in asked.dhcp.ranges:
+    for each in reversed(asked.dhcp.ranges):
         first, last, time = IPv4Address(each.first), IPv4Address(each.last), spoken(each.lease_s)
         what = f"static leases only on {first}" if each.static else f"IP range {first} -- {last}"
         lines.append(f"dnsmasq-dhcp: DHCP, {what}, lease time {time}\n")
@@ -226,7 +197,11 @@ def main(proc: Process) -> Generator[Any, Any, int]:
 
 def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
     voice = Voice(proc.write_err if asked.foreground else None, write=lambda name, text: _write(proc, name, text))
-    return [DhcpService(network, ns, asked, voice)] if asked.dhcp.ranges else []
+    made: list[Any] = [DhcpService(network, ns, asked, voice)] if asked.dhcp.ranges else []
+    if asked.relays:
+        local = frozenset(each for each, _ in asked.relays)
+        made.append(RelayService(network, ns, [server for _, server in asked.relays], local, []))
+    return made
 
 
 def _write(proc: Process, name: str, text: str) -> None:

@@ -55,6 +55,8 @@ class Asked:
     excepted: list[str] = field(default_factory=list)
     listen: list[str] = field(default_factory=list)
     foreground: bool = False
+    relays: list[tuple[int, int]] = field(default_factory=list)
+    """(local address, server) of --dhcp-relay."""
     port: int = 53
     leasefile: str = ""
     hosts: list[str] = field(default_factory=list)
@@ -75,6 +77,7 @@ def read(words: list[str]) -> Asked:
     asked = Asked()
     for name, value in _options(list(words)):
         _set(asked, name, value)
+    asked.dhcp.dns = b"yes" if asked.port else b""
     return asked
 
 
@@ -111,6 +114,9 @@ def _set(asked: Asked, name: str, value: str) -> None:
             asked.dhcp.options |= dhcp_option(value)
         case "dhcp-option-force":
             asked.dhcp.forced |= dhcp_option(value)
+        case "dhcp-relay":
+            local, _, server = value.partition(",")
+            asked.relays.append((int(_address(local, name)), int(_address(server, name))))
         case "dhcp-authoritative":
             asked.dhcp.authoritative = True
         case "no-ping":
@@ -138,7 +144,7 @@ def _set_dns(asked: Asked, name: str, value: str) -> None:
             asked.servers.append(str(_address(value, "server")))
         case "domain":
             asked.domain = value.split(",")[0]
-            asked.dhcp.options[m.DOMAIN] = asked.domain.encode()
+            asked.dhcp.domain = asked.domain.encode()
         case "no-resolv":
             asked.resolv_conf = False
         case _ if name not in NO_BEARING:

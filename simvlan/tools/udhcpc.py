@@ -5,6 +5,7 @@ What its script would do (/etc/udhcpc/default.script) is done here: address, mas
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -13,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from simvlan.dhcp import message as m
-from simvlan.dhcp.client import Action, Bound, Check, Client, Deconfigured, Exit, Options, Say, Send
+from simvlan.dhcp.client import (
+    RENEWING,
+    Action,
+    Background,
+    Bound,
+    Check,
+    Client,
+    Deconfigured,
+    Exit,
+    Options,
+    Say,
+    Send,
+)
 from simvlan.errors import RtnlError
 from simvlan.frame import ARP, BROADCAST, IPV4, Frame
 from simvlan.rtnl import link_set
@@ -77,6 +90,10 @@ class Interface:
                 self._leave()
             case Check(address):
                 self._check(address)
+            case Background():
+                self.voice.say("udhcpc: no lease, forking to background")
+                self.background = True
+                self._leave()
             case Exit(status):
                 self.client.state, self.client.due = "gone", None
                 self.voice.end(status)
@@ -94,6 +111,8 @@ class Interface:
         due = self.client.due
         self.timer = None if due is None else self.network.at(due, self._wake)
         self._listen(self.client.listens)
+        if self.client.state != RENEWING:
+            self._close_udp()
 
     def _listen(self, wanted: bool) -> None:
         if wanted and self.raw is None:
@@ -115,9 +134,15 @@ class Interface:
     def _collect(self) -> None:
         while self.raw is not None and self.raw.queue:
             _, _, frame = self.raw.queue.popleft()
-            msg = heard(frame)
-            if msg is not None:
-                self.perform(self.client.receive(msg, self.network.now))
+            self._take(heard(frame))
+        while self.udp is not None and self.udp.queue:
+            data = self.udp.queue.popleft().data
+            with contextlib.suppress(m.MessageError):
+                self._take(m.parse(data))
+
+    def _take(self, msg: m.Message | None) -> None:
+        if msg is not None:
+            self.perform(self.client.receive(msg, self.network.now))
 
     # -- what they mean ---------------------------------------------------------------------------------------------
 
@@ -128,20 +153,24 @@ class Interface:
                 self._unicast(msg, src, dst)
             else:
                 sock = self.raw or self.stack.open_packet(self.dev, IPV4)
-                sock.send(broadcast(self.dev, msg))
+                sock.send(broadcast(self.dev, msg, src))
                 if sock is not self.raw:
                     sock.close()
         except OSError as error:
             self.voice.say(f"udhcpc: sendto: {error.strerror}")
 
     def _unicast(self, msg: m.Message, src: int, dst: int) -> None:
-        sock: Any = self.stack.open_udp()
-        sock.bind_dev = self.dev
-        try:
-            sock.bind(src, m.CLIENT_PORT)
-            sock.send(msg.pack(), dst, m.SERVER_PORT)
-        finally:
-            sock.close()
+        """By the kernel; the socket stays open for the answer to a renewal."""
+        self._close_udp()
+        self.udp = self.stack.open_udp()
+        self.udp.bind_dev, self.udp.on_receive = self.dev, self._hear
+        self.udp.bind(src, m.CLIENT_PORT)
+        self.udp.send(msg.pack(), dst, m.SERVER_PORT)
+
+    def _close_udp(self) -> None:
+        if self.udp is not None:
+            self.udp.close()
+        self.udp = None
 
     def _deconfigure(self) -> None:
         self.lease = None
@@ -164,18 +193,17 @@ class Interface:
             address_flush(self.network, self.dev)
             end = msg.number(m.BROADCAST) or msg.yiaddr & mask | ~mask & 0xFFFF_FFFF
             ifa = Ifaddr(msg.yiaddr, mask.bit_count(), broadcast=end, label=self.dev.name)
-            self._try("SIOCSIFADDR", partial(address_add, self.network, self.dev, ifa))
+            self._try("ifconfig: SIOCSIFADDR", partial(address_add, self.network, self.dev, ifa))
         self._route(int.from_bytes(msg.options.get(m.ROUTER, b"")[:4], "big"))
 
     def _route(self, router: int) -> None:
+        """A default route to another router goes; one to the same is added again, in vain, as the script does."""
         now = [route for route in self._routes() if not route.plen and route.via is not None]
-        if [route.via for route in now] == [router]:
-            return
-        for route in now:
+        for route in now if [route.via for route in now] != [router] else ():
             route_remove(self.network, self.dev.netns, route)
         if router:
             made = Route(0, 0, via=router, dev=self.dev)
-            self._try("RTNETLINK answers", partial(route_add, self.network, self.dev.netns, made))
+            self._try("ip: RTNETLINK answers", partial(route_add, self.network, self.dev.netns, made))
 
     def _try(self, what: str, change: Callable[[], None]) -> None:
         """Change something as the script does: what the kernel refuses is said, and the client goes on."""

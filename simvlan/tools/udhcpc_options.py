@@ -77,7 +77,8 @@ def _options(flags: list[tuple[str, str]], given: dict[str, str], dev: Device, c
         extra=extra,
         vendor=given.get("V", "udhcp 1.35.0").encode(),
         check_ms=0 if check is None else int(check) if check.isdigit() else 2000,
-        fail="n" in given,
+        fail="n" in given and "b" not in given,
+        background="b" in given,
         quit="q" in given,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from simvlan.oracle.doctor import kinds_of
 from simvlan.oracle.judge import Judge
 from simvlan.oracle.kernels import Kernel
 from simvlan.oracle.report import text
+from simvlan.pytest_plugin import missing_kernel
 from tests.kernels import require
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -61,6 +63,8 @@ def test_example_agrees(
     words = script.read_text()
     if re.search(r"^\s*docker ", words, re.MULTILINE):
         pytest.skip("it talks to the simulated Docker engine; no kernel has one")
+    if "dnsmasq" in words and not (shutil.which("dnsmasq") and shutil.which("udhcpc")):
+        missing_kernel(kernel, "the real dnsmasq and udhcpc are missing: apt-get install dnsmasq-base udhcpc")
     lacking = [kind for word, kind in NEEDS.items() if word in words and not kinds(kernel)[kind]]
     if lacking:
         assert kernel == "host", f"User Mode Linux lacks {lacking}"

@@ -1,0 +1,103 @@
+"""What DHCP servers and relays share: port 67 of a namespace, and the ways to a client that has no address yet."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from simvlan.dhcp import message as m
+from simvlan.dhcp.message import Message, MessageError, parse
+from simvlan.dhcp.relay import downward, upward
+from simvlan.rtnl.neigh import neigh_replace
+from simvlan.stack.ipaddr import LIMITED_BROADCAST
+from simvlan.stack.neigh import STALE
+from simvlan.stack.sockets import DONT
+
+TOS = 0xC0
+"""Internetwork control, as dnsmasq sets for DHCP."""
+
+
+class Port67:
+    """A program on port 67; subclasses take messages."""
+
+    def __init__(self, network: Any, ns: Any) -> None:
+        self.network, self.ns = network, ns
+        self.sock: Any = None
+
+    def start(self) -> None:
+        """Open the port."""
+        self.sock = self.ns.stack.open_udp()
+        self.sock.broadcast = self.sock.reuse = True
+        self.sock.tos, self.sock.pmtudisc = TOS, DONT
+        self.sock.on_receive = self._hear
+        self.sock.bind(0, m.SERVER_PORT)
+
+    def stop(self) -> None:
+        """Close it."""
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+
+    def _hear(self, _socket: object) -> None:
+        """Something came: the program runs after what the kernel is doing now."""
+        self.network.at(self.network.now, self._collect)
+
+    def _collect(self) -> None:
+        while self.sock is not None and self.sock.queue:
+            got = self.sock.queue.popleft()
+            if got.dev is not None:
+                with contextlib.suppress(MessageError, OSError):
+                    self.take(parse(got.data), got.dev)
+
+    def take(self, msg: Message, dev: Any) -> None:
+        """Take a message that came by a device."""
+        raise NotImplementedError
+
+    def to_client(self, reply: Message, dev: Any) -> None:
+        """To the client's address, to its MAC (with a neighbour entry made for it), or to everybody."""
+        self.sock.bind_dev = dev
+        try:
+            if reply.ciaddr:
+                self.sock.send(reply.pack(), reply.ciaddr, m.CLIENT_PORT)
+            elif reply.flags & m.BROADCAST_FLAG or not reply.yiaddr:
+                self.sock.send(reply.pack(), LIMITED_BROADCAST, m.CLIENT_PORT)
+            else:
+                neigh_replace(self.network, dev, reply.yiaddr, int.from_bytes(reply.chaddr, "big"), STALE)
+                self.sock.send(reply.pack(), reply.yiaddr, m.CLIENT_PORT)
+        finally:
+            self.sock.bind_dev = None
+
+    def addresses(self, dev: Any) -> list[Any]:
+        """A device's addresses."""
+        return list(self.ns.stack.addresses(dev))
+
+
+class RelayService(Port67):
+    """A relay from the networks of some local addresses to servers; *local* empty means every address."""
+
+    def __init__(self, network: Any, ns: Any, servers: list[int], local: frozenset[int], names: list[str]) -> None:
+        super().__init__(network, ns)
+        self.servers, self.local, self.names = servers, local, names
+
+    def take(self, msg: Message, dev: Any) -> None:
+        """A request goes to the servers from the address it was heard on, a reply to where its request came from."""
+        if msg.op == 2:
+            self._down(msg)
+            return
+        mine = [each.local for each in self.addresses(dev) if not self.local or each.local in self.local]
+        if not mine or (self.names and dev.name not in self.names):
+            return
+        up = upward(msg, mine[0])
+        for server in self.servers if up is not None else ():
+            assert up is not None
+            self.sock.src = mine[0]
+            try:
+                self.sock.send(up.pack(), server, m.SERVER_PORT)
+            finally:
+                self.sock.src = 0
+
+    def _down(self, msg: Message) -> None:
+        here = {each.local: dev for dev in self.ns.devices.values() for each in self.addresses(dev)}
+        found = downward(msg, frozenset(here))
+        if found is not None:
+            self.to_client(msg, here[found])
