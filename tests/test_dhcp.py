@@ -49,6 +49,12 @@ def recorded(name: str, device: str) -> list[Message]:
     return [parse(bytes.fromhex(each)[42:]) for each in frames]
 
 
+def packed(msg: Message) -> bytes:
+    """A message's octets without the renewal times that the recordings are without."""
+    zeros = dict.fromkeys((m.T1, m.T2), bytes(4))
+    return replace(msg, options={code: zeros.get(code, value) for code, value in msg.options.items()}).pack()
+
+
 SERVED = """
 --port=0 --no-ping --dhcp-range=10.0.0.100,10.0.0.150,1h --dhcp-range=10.1.0.50,10.1.0.60,255.255.255.0,30m
 --dhcp-host=id:00:aa,10.0.0.7,infinite --dhcp-host=02:00:00:00:00:12,ignore
@@ -62,9 +68,9 @@ def test_our_server_answers_a_real_client_as_dnsmasq_does() -> None:
     server, wanted, got = Server(asked.dhcp), [], []
     for msg in recorded("clients", "srv.eth0"):
         if msg.op == 2:
-            wanted.append(msg.pack())
+            wanted.append(packed(msg))
         else:
-            got += [each.message.pack() for each in server.receive(msg, ETH0, 10) if isinstance(each, Reply)]
+            got += [packed(each.message) for each in server.receive(msg, ETH0, 10) if isinstance(each, Reply)]
     assert len(wanted) > 10
     assert got == wanted
 

@@ -160,12 +160,21 @@ class Interface:
             self.voice.say(f"udhcpc: sendto: {error.strerror}")
 
     def _unicast(self, msg: m.Message, src: int, dst: int) -> None:
-        """By the kernel; the socket stays open for the answer to a renewal."""
-        self._close_udp()
-        self.udp = self.stack.open_udp()
-        self.udp.bind_dev, self.udp.on_receive = self.dev, self._hear
-        self.udp.bind(src, m.CLIENT_PORT)
-        self.udp.send(msg.pack(), dst, m.SERVER_PORT)
+        """By the kernel, from a socket of its own; another one hears the answer to a renewal."""
+        if self.udp is None:
+            self.udp = self._open_udp(0)
+            self.udp.on_receive = self._hear
+        sock = self._open_udp(src)
+        try:
+            sock.send(msg.pack(), dst, m.SERVER_PORT)
+        finally:
+            sock.close()
+
+    def _open_udp(self, src: int) -> Any:
+        sock: Any = self.stack.open_udp()
+        sock.bind_dev, sock.reuse = self.dev, True
+        sock.bind(src, m.CLIENT_PORT)
+        return sock
 
     def _close_udp(self) -> None:
         if self.udp is not None:

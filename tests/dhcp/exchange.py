@@ -24,10 +24,18 @@ def is_dhcp(octets: bytes) -> bool:
     return at is not None and octets[at + 9] == 17 and {octets[at + 21], octets[at + 23]} <= {67, 68}
 
 
+def without_renewal_times(octets: bytes) -> bytes:
+    """A frame with T1 and T2 zeroed: dnsmasq draws a little off them in renewals, and udhcpc ignores them."""
+    at = octets.find(b"\x3a\x04", 282)
+    return octets[: at + 2] + bytes(4) + octets[at + 6 : at + 8] + bytes(4) + octets[at + 12 :] if at > 0 else octets
+
+
 def heard(folder: Path) -> dict[str, list[str]]:
     """The DHCP frames of every capture, masked, as hex; devices that saw none are left out."""
     found = {
-        path.stem: [masked(octets, ALL_MASKS).hex() for _, octets in read_pcap(path) if is_dhcp(octets)]
+        path.stem: [
+            without_renewal_times(masked(octets, ALL_MASKS)).hex() for _, octets in read_pcap(path) if is_dhcp(octets)
+        ]
         for path in sorted(folder.glob("*.pcap"))
     }
     return {name: frames for name, frames in found.items() if frames}

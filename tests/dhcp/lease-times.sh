@@ -18,6 +18,6 @@ server=$!
 sleep 60
 ip -n c1 -4 -br address show dev eth0
 kill $server; wait $server
-sleep 125
+sleep 115
 ip -n c1 -4 -br address show dev eth0
 kill $client; wait $client
