@@ -220,7 +220,7 @@ class Execs:
             stdin_open=bool(run.body.get("AttachStdin")),
             init=False,
             privileged=bool(run.body.get("Privileged")),
-            files=partial(self.lifecycle.networking.files, container),
+            disk=self.lifecycle.live(container).disk,
             resolver=self.lifecycle.networking.resolver(container),
             rows=rows or 24,
             columns=columns or 80,

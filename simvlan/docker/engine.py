@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.docker import bodies
 from simvlan.docker import images as image_shapes
+from simvlan.docker.archive import Archive
 from simvlan.docker.clients import Clients, Execs
 from simvlan.docker.containers import Containers
 from simvlan.docker.core import Core
@@ -136,7 +137,7 @@ class Engine:
 
     def df(self) -> Json:
         """`GET /system/df`."""
-        return self.system.df()
+        return self.system.df(self.shapes.listing(True, 0, True, NONE))
 
     def events(self, callback: Callable[[Event], None], filters: Filters = NONE) -> Callable[[], None]:
         """Tell *callback* of each event from now on; call what is returned to stop."""
@@ -190,7 +191,7 @@ class Engine:
     def container_inspect(self, ref: str, *, size: bool = False, api: str | None = None) -> Json:
         """`GET /containers/{ref}/json`."""
         shown = self.shapes.inspect(self.containers.find(ref), self._api(api))
-        return shown | ({"SizeRw": 0, "SizeRootFs": 2_063_330} if size else {})
+        return shown | ({"SizeRw": 0} | self.shapes.sizes(self.containers.find(ref)) if size else {})
 
     def container_list(
         self,
@@ -252,9 +253,14 @@ class Engine:
         return self.shapes.stats(self.containers.find(ref))
 
     def container_changes(self, ref: str) -> list[Json] | None:
-        """`GET /containers/{ref}/changes`: nothing ever changes."""
-        self.containers.find(ref)
-        return None
+        """`GET /containers/{ref}/changes`."""
+        changes = self.lifecycle.live(self.containers.find(ref)).disk.changes()
+        return [{"Path": path, "Kind": kind} for kind, path in changes] or None
+
+    def container_archive(self, ref: str) -> Archive:
+        """`/containers/{ref}/archive` and `/export`: the container's files."""
+        container = self.containers.find(ref)
+        return Archive(self.lifecycle.live(container).disk, ref, container.created_ns)
 
     def container_update(self, ref: str, body: Json) -> Json:
         """`POST /containers/{ref}/update`: {"Warnings"}."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Any
 
@@ -103,10 +104,16 @@ def check_ports(config: Json, host: Json) -> None:
 
 def left_out(host: Json) -> list[str]:
     """Warnings about what is taken and has no effect here: a container sees none of the machine's files."""
+    mounts = [each for each in mount_points(host) if each not in (host.get("Tmpfs") or {})]
+    return [f"simvlan: volumes are not simulated: {', '.join(mounts)}: empty at first"] if mounts else []
+
+
+def mount_points(host: Json) -> tuple[str, ...]:
+    """Where something is mounted: `-v`, `--mount` and `--tmpfs`."""
     binds = [str(bind).split(":") for bind in host.get("Binds") or ()]
-    mounts = [bind[min(1, len(bind) - 1)] for bind in binds]
-    mounts += [str(each.get("Target")) for each in host.get("Mounts") or ()]
-    return [f"simvlan: volumes are not simulated: {', '.join(mounts)} stays empty"] if mounts else []
+    places = [bind[min(1, len(bind) - 1)] for bind in binds]
+    places += [str(each.get("Target")) for each in host.get("Mounts") or ()]
+    return tuple(posixpath.normpath(f"/{each}").replace("//", "/") for each in [*places, *(host.get("Tmpfs") or {})])
 
 
 def check_host_config(config: Json, host: Json) -> None:

@@ -8,8 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.containers import Containers
+from simvlan.docker.disk import Disk
 from simvlan.docker.errors import DockerError, conflict, internal, invalid
 from simvlan.docker.filters import Filters, check_names, labels_match
+from simvlan.docker.hostconfig import mount_points
 from simvlan.docker.logs import Output
 from simvlan.docker.model import Container
 from simvlan.docker.networking import Networking
@@ -41,6 +43,7 @@ class Live:
     """What there is of a container beyond its definition."""
 
     output: Output
+    disk: Disk
     handle: Handle | None = None
     next_exit: list[Pending[Json]] = field(default_factory=list)
     removed: list[Pending[Json]] = field(default_factory=list)
@@ -75,7 +78,9 @@ class Lifecycle:
     def live(self, container: Container) -> Live:
         """The living part of a container."""
         if container.id not in self._live:
-            made = self._live[container.id] = Live(Output(lambda: self.core.now()))
+            host = container.host_config
+            disk = Disk(partial(self.networking.files, container), bool(host.get("ReadonlyRootfs")), mount_points(host))
+            made = self._live[container.id] = Live(Output(lambda: self.core.now()), disk)
             made.output.brake.hold = partial(self.hold, lambda: made.handle)
         return self._live[container.id]
 
@@ -163,9 +168,8 @@ class Lifecycle:
             tty=bool(config.get("Tty")),
             stdin_open=bool(config.get("OpenStdin")),
             privileged=bool(container.host_config.get("Privileged")),
-            readonly=bool(container.host_config.get("ReadonlyRootfs")),
             helper=bool(container.host_config.get("Init")),
-            files=partial(self.networking.files, container),
+            disk=self.live(container).disk,
             resolver=self.networking.resolver(container),
             rows=rows or 24,
             columns=columns or 80,

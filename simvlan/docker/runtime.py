@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from simvlan.docker.disk import Disk
+
 if TYPE_CHECKING:
     from simvlan.clock import Timer
     from simvlan.network import Netns, Network
@@ -50,12 +52,10 @@ class ProcessSpec:
     """Whether this is the container's first process (pid 1 inside), not an exec."""
     privileged: bool = False
     """Whether it may change its network (--privileged, or CAP_NET_ADMIN)."""
-    readonly: bool = False
-    """Whether it can write no files (--read-only)."""
     helper: bool = False
     """Whether docker-init is pid 1 (--init)."""
-    files: Callable[[], dict[str, str]] = dict
-    """The files Docker makes, by path, as they are at this moment: /etc/hosts, /etc/resolv.conf, /etc/hostname."""
+    disk: Disk = field(default_factory=Disk)
+    """The container's files."""
     resolver: Resolver | None = None
     """None on the default bridge and the host network: there is no embedded DNS there."""
     rows: int = 24

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simvlan.docker.endpoints import operational
 from simvlan.docker.errors import conflict, invalid
 from simvlan.docker.filters import Filters, check_names, exact, fuzzy, labels_match
+from simvlan.docker.images import Image
 from simvlan.docker.model import Container
 from simvlan.docker.times import ago, rfc3339
 
@@ -222,7 +223,7 @@ class Shapes:
             "Mounts": [],
         }
         if size:
-            shown["SizeRootFs"] = 2_063_330
+            shown |= self.sizes(container)
         return shown
 
     def _port_list(self, container: Container) -> list[Json]:
@@ -247,6 +248,11 @@ class Shapes:
             up = ago(now - (container.started_ns or now))
             return f"Up {up} (Paused)" if container.status == "paused" else f"Up {up}"
         return f"Exited ({container.exit_code}) {since_end} ago"
+
+    def sizes(self, container: Container) -> Json:
+        """What a container has written, and that with its image; nothing written is left out, as Go does."""
+        written = self.lifecycle.live(container).disk.size
+        return ({"SizeRw": written} if written else {}) | {"SizeRootFs": Image.size + written}
 
     # -- top --------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.images import summary
@@ -118,13 +119,15 @@ class System:
             "Warnings": None,
         }  # fmt: skip
 
-    def df(self) -> Json:
-        """`GET /system/df`."""
-        images = [summary(image) for image in self.images.all.values()]
+    def df(self, containers: list[Json]) -> Json:
+        """`GET /system/df`, given the containers as they are listed with their sizes."""
+        used = Counter(each["ImageID"] for each in containers)
+        shown = [summary(image) for image in self.images.all.values()]
+        images = [image | {"Containers": used[image["Id"]], "SharedSize": 0} for image in shown]
         return {
             "LayersSize": sum(image["Size"] for image in images),
             "Images": images,
-            "Containers": [],
+            "Containers": containers,
             "Volumes": [],
             "BuildCache": None,
             "BuilderSize": 0,

@@ -104,7 +104,7 @@ def test_ping_and_versions(served: Served) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/nosuch", 404), ("POST", "/swarm/init", 501), ("POST", "/build", 501), ("GET", "/secrets", 501),
-        ("POST", "/volumes/create", 501), ("GET", "/containers/x/export", 501), ("PUT", "/networks", 404),
+        ("POST", "/volumes/create", 501), ("GET", "/containers/x/attach/ws", 501), ("PUT", "/networks", 404),
         ("GET", "/v1.51/distribution/alpine/json", 501), ("OPTIONS", "/anything", 200),
     ],
 )  # fmt: skip

@@ -15,9 +15,11 @@ from simvlan.docker.runtime import later
 
 if TYPE_CHECKING:
     from simvlan.clock import Timer
+    from simvlan.docker.archive import Archive
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+PATH_STAT = "X-Docker-Container-Path-Stat"
 
 
 def listing(exchange: Exchange) -> None:
@@ -94,10 +96,36 @@ def changes(exchange: Exchange) -> None:
     exchange.json(200, exchange.engine.container_changes(exchange.request.args[0]))
 
 
-def archive(exchange: Exchange) -> None:
-    """GET /containers/{ref}/archive: copying files is not simulated."""
-    exchange.engine.container_inspect(exchange.request.args[0])
-    raise DockerError(501, "docker cp: not simulated: a container's files are those Docker makes")
+def _copied(exchange: Exchange) -> tuple[Archive, str]:
+    archive, path = exchange.engine.container_archive(exchange.request.args[0]), exchange.request.query.get("path", "")
+    if not path:
+        raise invalid("bad parameter: path: cannot be empty")
+    return archive, path
+
+
+def archive_stat(exchange: Exchange) -> None:
+    """HEAD /containers/{ref}/archive."""
+    archive, path = _copied(exchange)
+    exchange.octets(b"", "", [(PATH_STAT, archive.stat(path))])
+
+
+def archive_get(exchange: Exchange) -> None:
+    """GET /containers/{ref}/archive: a file or folder as a tar archive."""
+    archive, path = _copied(exchange)
+    exchange.octets(archive.pack(path), "application/x-tar", [(PATH_STAT, archive.stat(path))])
+
+
+def archive_put(exchange: Exchange) -> None:
+    """PUT /containers/{ref}/archive: extract a tar archive in a folder."""
+    archive, path = _copied(exchange)
+    archive.unpack(path, exchange.request.body)
+    exchange.empty(200)
+
+
+def export(exchange: Exchange) -> None:
+    """GET /containers/{ref}/export: all files as a tar archive."""
+    archive = exchange.engine.container_archive(exchange.request.args[0])
+    exchange.octets(archive.export(), "application/octet-stream", [])
 
 
 def start(exchange: Exchange) -> None:

@@ -171,6 +171,12 @@ class Exchange:
         """Answer with plain text."""
         self._send(status, text.encode(), "text/plain; charset=utf-8")
 
+    def octets(self, body: bytes, kind: str, headers: list[tuple[str, str]]) -> None:
+        """Answer with a body of another kind."""
+        if not self.gone and not self.answered:
+            self.answered = True
+            self._connection.respond(200, body, kind, [*self.headers(), *headers])
+
     def ping(self) -> None:
         """Answer a ping: everything a client wants to know first is in the headers."""
         self.answered = True

@@ -38,8 +38,10 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/containers/{}/stats", containers.stats),
     ("GET", "/containers/{}/changes", containers.changes),
     ("GET", "/containers/{}/logs", containers.logs),
-    ("GET", "/containers/{}/archive", containers.archive),
-    ("HEAD", "/containers/{}/archive", containers.archive),
+    ("GET", "/containers/{}/archive", containers.archive_get),
+    ("HEAD", "/containers/{}/archive", containers.archive_stat),
+    ("PUT", "/containers/{}/archive", containers.archive_put),
+    ("GET", "/containers/{}/export", containers.export),
     ("POST", "/containers/{}/start", containers.start),
     ("POST", "/containers/{}/stop", containers.stop),
     ("POST", "/containers/{}/restart", containers.restart),
@@ -67,8 +69,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
 """Method, path and handler; `{}` stands for one piece of a path, `{...}` for several."""
 
 UNBUILT = (
-    "/build", "/checkpoints", "/commit", "/configs", "/containers/{}/archive", "/containers/{}/attach/ws",
-    "/containers/{}/checkpoints", "/containers/{}/export", "/distribution", "/grpc", "/images/get", "/images/load",
+    "/build", "/checkpoints", "/commit", "/configs", "/containers/{}/attach/ws",
+    "/containers/{}/checkpoints", "/distribution", "/grpc", "/images/get", "/images/load",
     "/images/search", "/images/{}/get", "/images/{}/push", "/nodes", "/plugins", "/secrets", "/services", "/session",
     "/swarm", "/tasks", "/volumes",
 )  # fmt: skip

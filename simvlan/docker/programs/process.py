@@ -7,15 +7,14 @@ container's own programs have written, in memory.
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import posixpath
 import signal
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from simvlan.docker.disk import Disk
 from simvlan.docker.programs.schedule import Env, Event, Task
 from simvlan.docker.programs.streams import BrokenPipe, Sink, Source
 from simvlan.docker.programs.terminal import Terminal
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 IGNORED = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})
 """Signals whose default action is none."""
 REFUSED_STATUS, INTERNAL_ERROR = 95, 70
-FILE_LIMIT = 16 << 20
-"""Octets a container's programs may keep in files."""
 
 
 class World:
@@ -47,58 +44,37 @@ class World:
 class Container:
     """The processes and files of one running container."""
 
-    def __init__(self, world: World, name: str, made: Callable[[], dict[str, str]], programs: Programs) -> None:
-        self.world, self.name, self.programs = world, name, programs
+    def __init__(self, world: World, name: str, disk: Disk, programs: Programs) -> None:
+        self.world, self.name, self.disk, self.programs = world, name, disk, programs
         self.hostname = name
         self.resolver: Resolver | None = None
         self.privileged = False
         self.procs: dict[int, Proc] = {}
         self.next_pid = 1
         self.terminals: list[Terminal] = []
-        self.readonly = False
-        self._made = made
-        self._written: dict[str, bytes] = {}
-        self._removed: set[str] = set()
-        self.directories = {*DIRECTORIES}
 
     # -- files -------------------------------------------------------------------------------------------------------
 
+    @property
+    def directories(self) -> set[str]:
+        """Every folder there is."""
+        return self.disk.directories
+
     def files(self) -> dict[str, bytes]:
         """Every file there is, by path."""
-        made = {path: text.encode() for path, text in self._made().items() if path not in self._removed}
-        return STANDARD_FILES | made | self._written
+        return self.disk.files()
 
     def read(self, path: str) -> bytes:
         """A file's contents. Raises OSError."""
-        if path in self.directories:
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        files = self.files()
-        if path not in files:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return files[path]
+        return self.disk.read(path)
 
     def store(self, path: str, data: bytes) -> None:
         """Write a file. Raises OSError."""
-        number = self._why_not(path, len(data))
-        if number:
-            raise OSError(number, os.strerror(number), path)
-        self._written[path] = data
-
-    def _why_not(self, path: str, size: int) -> int:
-        if path in self.directories:
-            return errno.EISDIR
-        if posixpath.dirname(path) not in self.directories:
-            return errno.ENOENT
-        if self.readonly or path.startswith(("/proc/", "/sys/")):
-            return errno.EROFS
-        kept = sum(len(data) for name, data in self._written.items() if name != path)
-        return errno.ENOSPC if kept + size > FILE_LIMIT else 0
+        self.disk.store(path, data)
 
     def remove(self, path: str) -> None:
         """Unlink a file. Raises OSError."""
-        self.read(path)
-        self._written.pop(path, None)
-        self._removed.add(path)
+        self.disk.remove(path)
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
@@ -117,41 +93,6 @@ class Container:
 Programs = Callable[[str], "Program | None"]
 """Finds the program behind a name in an image."""
 
-DIRECTORIES = frozenset(
-    [
-        "/",
-        "/bin",
-        "/dev",
-        "/etc",
-        "/home",
-        "/lib",
-        "/mnt",
-        "/opt",
-        "/proc",
-        "/proc/net",
-        "/root",
-        "/run",
-        "/sbin",
-        "/srv",
-        "/sys",
-        "/tmp",
-        "/usr",
-        "/usr/bin",
-        "/usr/local",
-        "/usr/local/bin",
-        "/usr/local/sbin",
-        "/usr/sbin",
-        "/var",
-        "/var/lib",
-        "/var/log",
-        "/var/run",
-        "/var/tmp",
-    ]
-)
-STANDARD_FILES: dict[str, bytes] = {
-    "/etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-    "/etc/group": b"root:x:0:\nnogroup:x:65534:\n",
-}
 SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 

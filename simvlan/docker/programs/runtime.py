@@ -45,9 +45,9 @@ class Simulated:
 
     def _container(self, spec: ProcessSpec) -> Container:
         if spec.init or spec.container not in self._containers:
-            made = Container(self.world, spec.name, spec.files, programs_of(spec.image))
+            made = Container(self.world, spec.name, spec.disk, programs_of(spec.image))
             made.hostname = spec.hostname or spec.container[:12]
-            made.resolver, made.privileged, made.readonly = spec.resolver, spec.privileged, spec.readonly
+            made.resolver, made.privileged = spec.resolver, spec.privileged
             self._containers[spec.container] = made
         return self._containers[spec.container]
 

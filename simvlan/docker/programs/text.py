@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import posixpath
 import re
 from collections.abc import Callable, Generator
@@ -353,6 +354,16 @@ def _entry(files: dict[str, bytes], folder: str, name: str, long: bool) -> str:
     return f"{kind}    1 root     root     {size:9} Jan  1 00:00 {name}\n"
 
 
+def _mkdir(proc: Proc, path: str) -> None:
+    disk = proc.container.disk
+    if "-p" not in proc.argv:
+        if path in disk.directories or path in disk.files():
+            raise FileExistsError(errno.EEXIST, "File exists")
+        if posixpath.dirname(path) not in disk.directories:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+    disk.make_directory(path)
+
+
 def touch(proc: Proc) -> int:
     """touch, mkdir and rm: in the container's memory."""
     status = 0
@@ -363,12 +374,12 @@ def touch(proc: Proc) -> int:
                 proc.container.remove(path)
             elif proc.name == "touch":
                 proc.container.store(path, proc.container.files().get(path, b""))
-            elif len(proc.container.directories) < 10_000 and not proc.container.readonly:
-                proc.container.directories.add(path)
+            else:
+                _mkdir(proc, path)
         except OSError as error:
             if proc.name == "rm" and "-f" in proc.argv:
                 continue
-            verb = {"rm": "can't remove ", "touch": ""}.get(proc.name, "")
+            verb = {"rm": "can't remove ", "mkdir": "can't create directory "}.get(proc.name, "")
             named = f"'{name}'" if verb else name
             proc.write_err(f"{proc.name}: {verb}{named}: {error.strerror}\n")
             status = 1
