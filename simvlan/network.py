@@ -291,15 +291,24 @@ class Network(Transmission):
         self._fid = mine
         return refused
 
+    def softirq(self) -> None:
+        """Run the backlog, as soft interrupts do at once when a process has sent a frame; within one, that waits."""
+        if not self._draining:
+            sender = self._fid, self._journey
+            self._drain(work=False)
+            self._fid, self._journey = sender
+
     def drain(self) -> None:
         """Run the backlog, the work queue, then linkwatch, until nothing is left (process_backlog, kworker)."""
-        if self._draining:
-            return
+        if not self._draining:
+            self._drain(work=True)
+
+    def _drain(self, *, work: bool) -> None:
         self._draining = True
-        backlog, work = self._backlog, self._work
+        backlog, later = self._backlog, self._work
         try:
-            while backlog or work or self.linkwatch.due:
-                queue = backlog or work
+            while backlog or (work and (later or self.linkwatch.due)):
+                queue = backlog or later
                 if not queue:
                     self._fid, self._journey = 0, NOBODY
                     self.linkwatch.run()
@@ -308,7 +317,7 @@ class Network(Transmission):
                 self._journey = journey
                 if self._too_far(journey):
                     self._give_up(dev, "rx", frame)
-                elif queue is work:
+                elif queue is later:
                     self._carry(dev.deferred(frame, self.clock.now, self._why), dev, frame, "work")
                 elif dev.up:
                     self.receive(dev, frame)

@@ -170,3 +170,16 @@ def test_an_ipvlan_in_l3_is_compared_without_the_headers_that_linux_rewrites() -
     assert compare(side(frame, "out", **info), side(other, "out", **info)) == []
     assert len(compare(side(frame, "in", **info), side(other, "in", **info))) == 1
     assert len(compare(side(frame, "out"), side(other, "out"))) == 1
+
+
+def test_tables_that_a_script_prints_are_compared_as_tables():
+    """`ip neigh` and `bridge fdb` print hash tables, and how fresh a neighbour is depends on the clock."""
+    known, fdb = "10.0.0.1 dev a lladdr 02:00:00:00:00:01", "02:00:00:00:00:01 dev p master b \n"
+    ours = f"before\n{known} STALE \n10.0.0.2 dev a FAILED \n{fdb}"
+    theirs = f"before\n10.0.0.2 dev a INCOMPLETE \n{known} REACHABLE \n{fdb}"
+    assert compare(Observation(stdout=ours), Observation(stdout=theirs)) == []
+    for other in ("lladdr 02:00:00:00:00:02 STALE", "lladdr 02:00:00:00:00:01 PERMANENT", "FAILED"):
+        changed = ours.replace("lladdr 02:00:00:00:00:01 STALE", other)
+        assert [each.where for each in compare(Observation(stdout=changed), Observation(stdout=theirs))], other
+    moved = "10.0.0.2 dev a FAILED \n" + ours.replace("10.0.0.2 dev a FAILED \n", "")
+    assert compare(Observation(stdout=moved), Observation(stdout=theirs))

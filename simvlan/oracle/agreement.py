@@ -222,7 +222,7 @@ def _outputs(ours: Observation, theirs: Observation) -> Iterator[Difference]:
 
 
 def _first_line(stream: str, ours: str, theirs: str) -> Difference | None:
-    left, right = tidy_text(ours).splitlines(), tidy_text(theirs).splitlines()
+    left, right = (listings.printed(tidy_text(text).splitlines()) for text in (ours, theirs))
     for index in range(max(len(left), len(right))):
         pair = (left[index] if index < len(left) else None, right[index] if index < len(right) else None)
         if pair[0] != pair[1]:

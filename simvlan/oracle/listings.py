@@ -8,8 +8,10 @@ many as CPUs). Intervals are compared to a tick of the kernel's HZ. Interfaces a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 IGNORED_KEYS = frozenset({"used", "updated", "inet6_addr_gen_mode", "num_tx_queues", "num_rx_queues"})
@@ -63,6 +65,37 @@ def at_some_time(mine: Any, later: Sequence[Any], its: Any) -> Any:
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+_NEIGHBOUR_LINE = re.compile(r"(\d+(?:\.\d+){3} (?:dev \S+ )?(?:lladdr \S+ )?(?:\w+ )*?)([A-Z]+) ?")
+_FDB_LINE = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2} (?:dev|vlan|self|master)\b.*")
+
+
+def printed(lines: Sequence[str]) -> list[str]:
+    """Lines that a script printed, with tables of neighbours and FDBs among them as listings have them.
+
+    Lines of one kind that follow each other are one table, in the order of a hash; of a neighbour counts whether it is
+    known.
+    """
+    shown: list[str] = []
+    for kind, group in groupby(lines, _table):
+        table = [_known(line) if kind == "neigh" else line for line in group]
+        shown += sorted(table) if kind else table
+    return shown
+
+
+def _table(line: str) -> str:
+    found = _NEIGHBOUR_LINE.fullmatch(line)
+    if found and found[2] in KNOWN_STATES | UNKNOWN_STATES | {"PERMANENT", "NOARP"}:
+        return "neigh"
+    return "fdb" if _FDB_LINE.fullmatch(line) else ""
+
+
+def _known(line: str) -> str:
+    found = _NEIGHBOUR_LINE.fullmatch(line)
+    assert found
+    state = "KNOWN" if found[2] in KNOWN_STATES else "UNKNOWN" if found[2] in UNKNOWN_STATES else found[2]
+    return found[1] + state
 
 
 def _addresses(entry: Any) -> Any:

@@ -191,6 +191,7 @@ class Output:
         answer: int | Drop = 0
         for piece in fragments(octets, limit):
             answer = self._out(route, piece, False, source) or answer
+            self.stack.kernel.softirq()
         return answer
 
     def _out(self, route: RouteResult, octets: bytes, partial: bool, source: Packet | None) -> int | Drop:

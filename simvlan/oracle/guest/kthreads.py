@@ -1,8 +1,9 @@
-"""Whether the kernel's own threads are at work: those of unbound work queues and of postponed soft interrupts.
+"""Whether the kernel's own threads are at work: those of work queues and of postponed soft interrupts.
 
 Since Linux 6.4 macvlan's broadcasts, and later linkwatch, go through a work queue of no certain CPU, where works run
 side by side: that one is done says nothing of another that was queued before it. But while any is left to do, a worker
-is running or about to.
+is running or about to. So it is before 6.4 when a work is queued while it runs: it is kept for the worker that has it,
+and others overtake it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 _THREADS = "/proc/2/task/2/children"
 _LIST_MAX, _PAGE = 1 << 16, 4096
-_NAMES = ("kworker/u", "ksoftirqd/")
+UNBOUND, BOUND = ("kworker/u", "ksoftirqd/"), ("kworker/0:", "ksoftirqd/")
 _BLIND_S = 0.002
 _LIMIT_S = 0.1  # others use these queues too, perhaps without end
 
@@ -22,7 +23,9 @@ _LIMIT_S = 0.1  # others use these queues too, perhaps without end
 class Kthreads:
     """The threads that may hold frames or carrier changes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """`names`: how theirs begin."""
+        self._names = names
         self._known: dict[str, int | None] = {}
         """Each thread's number, and its `stat` file if it is one of those."""
         self._list = os.open(_THREADS, os.O_RDONLY | os.O_CLOEXEC) if os.path.exists(_THREADS) else -1
@@ -49,7 +52,7 @@ class Kthreads:
             self._seen = numbers
             for number in numbers.decode().split():
                 if number not in self._known:
-                    self._known[number] = _stat_of(number)
+                    self._known[number] = _stat_of(number, self._names)
             self._watched = [number for number, fd in self._known.items() if fd is not None]
         return any(self._runs(number) for number in self._watched)
 
@@ -74,8 +77,8 @@ class Kthreads:
             return False
 
 
-def _stat_of(number: str) -> int | None:
+def _stat_of(number: str, names: tuple[str, ...]) -> int | None:
     with contextlib.suppress(OSError):
-        if Path("/proc", number, "comm").read_text().startswith(_NAMES):
+        if Path("/proc", number, "comm").read_text().startswith(names):
             return os.open(f"/proc/{number}/stat", os.O_RDONLY | os.O_CLOEXEC)
     return None

@@ -132,6 +132,8 @@ class Machine:
             said = self._at_once(self._spaces[space], words[0], flags, rest) or self._living(
                 space, words[0], flags, rest
             )
+            if self._linkwatch.available and rest[0] in ("link", "vlan") and "show" not in rest:
+                self._linkwatch.hurry()
             self._settle()
             return said
         return self._start(text)

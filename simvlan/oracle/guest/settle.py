@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 
 from . import syscalls
-from .kthreads import Kthreads
+from .kthreads import BOUND, UNBOUND, Kthreads
 from .linkwatch import Linkwatch
 
 _ETHERTYPE = 0x88B6
@@ -46,7 +46,7 @@ class Marker:
 
     def __init__(self, env: dict[str, str], ordered: bool) -> None:
         """`ordered`: this kernel does its work on one CPU in the order it was queued (User Mode Linux 6.1)."""
-        self._threads = None if ordered else Kthreads()
+        self._ordered, self._threads = ordered, Kthreads(BOUND if ordered else UNBOUND)
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         syscalls.unshare(syscalls.CLONE_NEWNET)
         try:
@@ -80,15 +80,16 @@ class Marker:
     def settle(self, pump: Callable[[], int]) -> None:
         """Until nothing more comes, be it frames or notices of links: what work does may queue more of it.
 
-        Linkwatch is such work for all but a bridge that loses its carrier; it needs rtnl, so we queue for that too.
+        Linkwatch is such work for all but a bridge that loses its carrier; it needs rtnl, so where it cannot be seen we
+        queue for that too.
         """
         pump()
         for _ in range(_ROUNDS):
             self.wait()
-            with contextlib.suppress(OSError):
-                fcntl.ioctl(self._send, _SIOCETHTOOL, self._ask)
-            if self._threads:
-                self._threads.wait()
+            if not self._ordered:
+                with contextlib.suppress(OSError):
+                    fcntl.ioctl(self._send, _SIOCETHTOOL, self._ask)
+            self._threads.wait()
             if not pump():
                 return
 
