@@ -188,11 +188,11 @@ class Output:
             return self._out(route, octets, partial, source)
         if partial:
             octets = packet.finish_checksum(octets)
-        answer: int | Drop = 0
         for piece in fragments(octets, limit):
-            answer = self._out(route, piece, False, source) or answer
+            if answer := self._out(route, piece, False, source):
+                return answer  # the others are not sent (ip_do_fragment)
             self.stack.kernel.softirq()
-        return answer
+        return 0
 
     def _out(self, route: RouteResult, octets: bytes, partial: bool, source: Packet | None) -> int | Drop:
         """Find the link-layer address and transmit (ip_finish_output2)."""
