@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from simvlan.docker.errors import DockerError
 from simvlan.docker.filters import parse_filters
 from simvlan.docker.pending import Stream
 from tests.dockersim.world import SECOND, Node
@@ -350,6 +351,12 @@ def test_resize_and_top(node: Node) -> None:
     top = node.engine.container_top("c1")
     assert [row[-1] for row in top["Processes"]] == ["sleep 100"]
     assert len(top["Titles"]) == len(top["Processes"][0])
+    some = node.engine.container_top("c1", "-o pid,args")
+    assert some["Titles"] == ["PID", "COMMAND"]
+    assert some["Processes"] == [[row[1], row[-1]] for row in top["Processes"]]
+    for words in ("aux", "-o", "-o pid,nosuch", "-o cmd"):
+        with pytest.raises(DockerError, match="not simulated"):
+            node.engine.container_top("c1", words)
 
 
 # -- events -----------------------------------------------------------------------------------------------------------

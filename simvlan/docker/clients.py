@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from simvlan.docker.runtime import Runtime
 
 Json = dict[str, Any]
+KEPT_NS = 300 * 1_000_000_000
+"""How long an exec that has ended can be inspected."""
 OCI_EXEC = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 
@@ -110,6 +112,7 @@ class Exec:
     running: bool = False
     exit_code: int | None = None
     pid: int = 0
+    ended_ns: int = 0
 
     @property
     def argv(self) -> list[str]:
@@ -140,10 +143,17 @@ class Execs:
             raise conflict(f"Container {container.id} is restarting, wait until the container is running")
         if not container.running:
             raise conflict(f"container {container.id} is not running")
+        self._forget_old()
         made = Exec(self.core.new_id(), container, body)
         self.all[made.id] = made
         self._tell(made, f"exec_create: {made.words}")
         return made
+
+    def _forget_old(self) -> None:
+        """What ended some minutes ago is no longer asked for (daemon/exec.go, execCommandGC)."""
+        before = self.core.now() - KEPT_NS
+        for ident in [each.id for each in self.all.values() if each.ended_ns and each.ended_ns < before]:
+            del self.all[ident]
 
     def find(self, ident: str) -> Exec:
         """Find by id. Raises 404 `No such exec instance: x`."""
@@ -165,7 +175,7 @@ class Execs:
         try:
             self._run(run, stream, frozenset() if detached else frozenset(wanted), body)
         except NotRunnable as refusal:
-            run.exit_code = refusal.code
+            run.exit_code, run.ended_ns = refusal.code, self.core.now()
             self.core.note(f"container {run.container.name}: {refusal.message}{refusal.instead}")
             stream.push(STDOUT, f"{OCI_EXEC}{refusal.message}\r\n".encode())
             stream.end()
@@ -227,7 +237,7 @@ class Execs:
         )
 
     def _exited(self, run: Exec, stream: Stream, code: int) -> None:
-        run.running, run.exit_code = False, code
+        run.running, run.exit_code, run.ended_ns = False, code, self.core.now()
         execs = self.lifecycle.live(run.container).execs
         if run.handle in execs:
             execs.remove(run.handle)

@@ -246,7 +246,7 @@ class Engine:
 
     def container_top(self, ref: str, ps_args: str = "") -> Json:
         """`GET /containers/{ref}/top`."""
-        return self.shapes.top(self.containers.find(ref))
+        return self.shapes.top(self.containers.find(ref), ps_args)
 
     def container_stats(self, ref: str) -> Json:
         """`GET /containers/{ref}/stats`, one sample."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.endpoints import operational
-from simvlan.docker.errors import conflict, invalid
+from simvlan.docker.errors import DockerError, conflict, invalid
 from simvlan.docker.filters import Filters, check_names, exact, fuzzy, labels_match
 from simvlan.docker.images import Image
 from simvlan.docker.model import Container
@@ -256,18 +256,19 @@ class Shapes:
 
     # -- top --------------------------------------------------------------------------------------------------------
 
-    def top(self, container: Container) -> Json:
+    def top(self, container: Container, ps_args: str) -> Json:
         """`GET /containers/{ref}/top`: ps -ef of the container, with what was started in it by exec."""
         handle = self.lifecycle.live_handle(container)
         if not container.running or handle is None:
             raise conflict(f"container {container.id} is not running")
         started = rfc3339(container.started_ns)[11:16]
         rows = [
-            ["root", str(pid), str(parent), "0", started, "?", "00:00:00", command]
+            dict(zip(PS_COLUMNS, ["root", str(pid), str(parent), "0", started, "?", "00:00:00", command], strict=True))
             for each in (handle, *self.lifecycle.live(container).execs)
             for pid, parent, command in each.processes()
         ]
-        return {"Titles": ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"], "Processes": rows}
+        titles = ps_columns(ps_args)
+        return {"Titles": titles, "Processes": [[row[PS_SAME.get(title, title)] for title in titles] for row in rows]}
 
     def stats(self, container: Container) -> Json:
         """`GET /containers/{ref}/stats`: traffic is counted, CPU and memory are not simulated."""
@@ -286,6 +287,25 @@ class Shapes:
             "pids_stats": {}, "blkio_stats": {}, "num_procs": 0, "storage_stats": {}, "cpu_stats": {},
             "precpu_stats": {}, "memory_stats": {}, "networks": networks,
         }  # fmt: skip
+
+
+PS_COLUMNS = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
+PS_SAME = {"USER": "UID", "COMMAND": "CMD", "TT": "TTY"}
+"""What ps calls the same by another name."""
+PS_WORDS = {"uid": "UID", "user": "USER", "pid": "PID", "ppid": "PPID", "c": "C", "stime": "STIME", "tty": "TT",
+            "time": "TIME", "cmd": "CMD", "args": "COMMAND"}  # fmt: skip
+
+
+def ps_columns(words: str) -> list[str]:
+    """The titles that ps(1) prints: `-ef` (the default), or `-o` and a list. Raises DockerError."""
+    if words in ("", "-ef", "-e -f"):
+        return list(PS_COLUMNS)
+    given = words.removeprefix("-e").strip()
+    names = given.removeprefix("-o").replace(",", " ").split() if given.startswith("-o") else []
+    titles = [PS_WORDS.get(name, "") for name in names]
+    if not all([*titles, titles]) or "PID" not in titles:
+        raise DockerError(501, f"ps {words}: not simulated: -ef, and -o with pid and any of {', '.join(PS_WORDS)}")
+    return titles
 
 
 def command_text(argv: list[str]) -> str:

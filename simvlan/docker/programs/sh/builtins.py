@@ -7,7 +7,8 @@ import signal
 from collections.abc import Callable, Generator
 from typing import Any
 
-from simvlan.docker.programs.sh.shell import Jump, Leave, Shell
+from simvlan.docker.programs.sh.leaving import Jump, Leave
+from simvlan.docker.programs.sh.shell import Shell
 from simvlan.docker.programs.text import echo_text, printf_text, test_words
 
 Builtin = Callable[[Shell, list[str]], "int | Generator[Any, Any, int]"]

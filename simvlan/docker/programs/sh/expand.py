@@ -9,8 +9,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.programs.sh.arithmetic import evaluate
-from simvlan.docker.programs.sh.syntax import NAME, Parser
+from simvlan.docker.programs.sh.syntax import Parser
 from simvlan.docker.programs.sh.tree import Part, Word
+from simvlan.docker.programs.sh.words import NAME
 
 if TYPE_CHECKING:
     from simvlan.docker.programs.sh.shell import Shell

@@ -9,7 +9,9 @@ import simpy
 
 from simvlan.docker.programs.process import Proc
 from simvlan.docker.programs.sh import syntax, tree
-from simvlan.docker.programs.sh.shell import Jump, Leave, Shell, ending
+from simvlan.docker.programs.sh.leaving import Jump, Leave
+from simvlan.docker.programs.sh.shell import Shell, ending
+from simvlan.docker.programs.sh.words import SyntaxFault, Unfinished
 
 Running = Generator[Any, Any, int]
 
@@ -52,7 +54,7 @@ def _only(shell: Shell, text: str) -> Running:
 
     try:
         script = syntax.parse(text)
-    except syntax.SyntaxFault:
+    except SyntaxFault:
         script = []
     only = script[0].parts[0][1].commands if len(script) == 1 and len(script[0].parts) == 1 else []
     plain = only[0] if len(only) == 1 and isinstance(only[0], tree.Simple) and not script[0].background else None
@@ -94,9 +96,9 @@ def _from_input(shell: Shell) -> Running:
 def _unfinished(text: str) -> bool:
     try:
         syntax.parse(text)
-    except syntax.Unfinished:
+    except Unfinished:
         return True
-    except (syntax.SyntaxFault, RecursionError):
+    except (SyntaxFault, RecursionError):
         pass
     return text.endswith("\\\n")
 

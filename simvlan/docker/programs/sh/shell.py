@@ -12,6 +12,9 @@ import simpy
 from simvlan.docker.programs.process import Proc, Streams
 from simvlan.docker.programs.sh import expand, syntax, tree
 from simvlan.docker.programs.sh.arithmetic import ArithmeticFault
+from simvlan.docker.programs.sh.leaving import Fault, Jump, Leave
+from simvlan.docker.programs.sh.redirect import redirected
+from simvlan.docker.programs.sh.words import SyntaxFault
 from simvlan.docker.programs.streams import Into, Pipe, Sink, Source, To
 from simvlan.docker.runtime import NotRunnable
 
@@ -22,24 +25,6 @@ STEP_NS = 1_000_000
 """What a turn of a loop takes: a loop that never waits must not stop the world."""
 DEEPEST = 60
 """Nested calls and substitutions."""
-
-
-class Leave(Exception):  # noqa: N818 - `exit`
-    """The shell ends."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
-class Jump(Exception):  # noqa: N818 - `break`, `continue`, `return`
-    """Control leaves a loop or function."""
-
-    def __init__(self, kind: str, count: int) -> None:
-        self.kind, self.count = kind, count
-
-
-class Fault(Exception):  # noqa: N818 - what the shell reports
-    """The command fails; a non-interactive shell ends."""
 
 
 class Shell:
@@ -106,7 +91,7 @@ class Shell:
         """Run a text. Raises Leave, Jump."""
         try:
             script = syntax.parse(text)
-        except (syntax.SyntaxFault, RecursionError) as fault:
+        except (SyntaxFault, RecursionError) as fault:
             self.complain(f"syntax error: {fault or 'too deep'}")
             self.status = 2
             if not self.interactive:
@@ -234,7 +219,7 @@ class Shell:
         outer = self.streams
         try:
             if command.redirects:
-                self.streams = yield from self._redirected(command.redirects)
+                self.streams = yield from redirected(self, command.redirects)
             return (yield from self._dispatch(command))
         except OSError as error:
             verb = "create" if isinstance(error.filename2, str) else "open"
@@ -417,69 +402,6 @@ class Shell:
             raise Leave(127) from None
         proc.env, proc.streams = self.environment(), self.streams
         raise Leave((yield from proc.become(argv, program)))
-
-    # -- redirections ------------------------------------------------------------------------------------------------
-
-    def _redirected(self, redirects: list[tree.Redirect]) -> Generator[Any, Any, Streams]:
-        made = self.streams.but()
-        for redirect in redirects:
-            target = yield from expand.single(self, redirect.target)
-            if redirect.op == "<<":
-                made.stdin = Given(target.encode())
-            elif redirect.op == "<":
-                made.stdin = Given(b"" if target == "/dev/null" else self.proc.container.read(self.proc.path(target)))
-            elif redirect.op == ">&" and target in "012":
-                _replace(made, redirect.fd, made.stderr if target == "2" else made.stdout)
-            elif redirect.op in (">", ">>"):
-                _replace(made, redirect.fd, self._file(target, redirect.op == ">>", made))
-            else:
-                raise Fault(f"{target}: bad redirection")
-        return made
-
-    def _file(self, target: str, append: bool, streams: Streams) -> Sink:
-        if target in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"):
-            known = {"/dev/null": Sink(), "/dev/stdout": streams.stdout, "/dev/stderr": streams.stderr}
-            return known.get(target, streams.tty or streams.stdout)
-        path = self.proc.path(target)
-        try:
-            kept = self.proc.container.files().get(path, b"") if append else b""
-            self.proc.container.store(path, kept)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, target, None, "create") from None
-        data = bytearray(kept)
-
-        def take(piece: bytes) -> None:
-            data.extend(piece)
-            self.proc.container.store(path, bytes(data))
-
-        return To(take)
-
-
-class Given(Source):
-    """Input that is there already."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self) -> Generator[Any, Any, bytes]:
-        """All of it, once."""
-        yield from ()
-        data, self._data = self._data, b""
-        return data
-
-    def line(self) -> Generator[Any, Any, bytes]:
-        """One line."""
-        yield from ()
-        size = self._data.find(b"\n") + 1 or len(self._data)
-        line, self._data = self._data[:size], self._data[size:]
-        return line
-
-
-def _replace(streams: Streams, fd: int, sink: Sink) -> None:
-    if fd == 1:
-        streams.stdout = sink
-    elif fd == 2:
-        streams.stderr = sink
 
 
 def _reason(error: OSError) -> str:
