@@ -55,6 +55,8 @@ class Netns:
         self.next_ifindex = 1
         self.nsids: dict[str, int] = {}
         """Ids of other namespaces as seen from here (`link-netnsid`), by name."""
+        self.nameservers: list[int] = []
+        """What a DHCP client was told of name servers here."""
         self.stack = Stack(self, network)
 
     def __repr__(self) -> str:

@@ -15,11 +15,13 @@ from simvlan.dhcp import message as m
 from simvlan.dhcp.leases import FOREVER
 from simvlan.dhcp.message import Message
 from simvlan.dhcp.server import Action, Interface, Log, Probe, Reply, Server
+from simvlan.dns.zone import Zone
 from simvlan.stack.packet import checksum
 from simvlan.stack.sockets import DONT
 from simvlan.tools.common import SECOND
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.dhcp_serving import Port67, RelayService
+from simvlan.tools.dns_service import DnsService
 from simvlan.tools.dnsmasq_options import Asked, Refused, read
 from simvlan.tools.program import Process
 
@@ -201,7 +203,26 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
     if asked.relays:
         local = frozenset(each for each, _ in asked.relays)
         made.append(RelayService(network, ns, [server for _, server in asked.relays], local, []))
+    if asked.port:
+        dns = DnsService(network, ns, zone_of(proc, asked), [int(IPv4Address(x)) for x in asked.servers], [])
+        dns.leases = made[0].server.leases if asked.dhcp.ranges else None
+        made.append(dns)
     return made
+
+
+def zone_of(proc: Process, asked: Asked) -> Zone:
+    """What the command line says of names; the machine's own /etc/hosts is not the lab's."""
+    zone = Zone(domains=[(domain, int(IPv4Address(found)) if found else 0) for domain, found in asked.addresses])
+    for names, addresses in asked.records:
+        for name in names:
+            for address in addresses:
+                zone.add(name, int(IPv4Address(address)))
+    for path in asked.hosts:
+        try:
+            zone.read_hosts(proc.read_file(path).decode(errors="replace"))
+        except OSError as error:
+            raise Refused(f"dnsmasq: failed to load names from {path}: {error.strerror}\n") from None
+    return zone
 
 
 def _write(proc: Process, name: str, text: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import simpy
 
 from simvlan.tools.common import MILLISECOND, SECOND, Waiter, dotted, find, resolve
+from simvlan.tools.names import look_up
 from simvlan.tools.ping_options import VERSION, Options, Refused, parse
 from simvlan.tools.program import Process
 
@@ -361,6 +362,7 @@ def main(proc: Process) -> Generator[Any, Any, int]:
     """Ping."""
     try:
         options = parse(proc.argv[1:])
+        yield from look_up(proc, options.target)
         ping = Ping(proc, options)
     except Refused as refused:
         if not refused.text and not refused.status:

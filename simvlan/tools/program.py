@@ -57,6 +57,8 @@ class Process:
         self.err: list[str] = []
         self.handover: Handover | None = None
         self.wrote = False
+        self.names: dict[str, list[str]] = {}
+        """What `names.look_up` found out."""
         self.inputs: dict[str, bytes] = {} if stdin is None else {"-": stdin}
 
     @property
@@ -107,8 +109,8 @@ class Process:
         return data
 
     def lookup(self, name: str) -> list[str] | None:
-        """The addresses of a name: [] where there is none, None where nobody can be asked, as in a bare namespace."""
-        return None
+        """The addresses of a name: [] where there is none, None where nobody can be asked; `names.look_up` asks."""
+        return self.names.get(name)
 
     def path(self, name: str) -> str:
         """A file name as the client means it: relative to the client's directory."""

@@ -203,6 +203,9 @@ class Interface:
             end = msg.number(m.BROADCAST) or msg.yiaddr & mask | ~mask & 0xFFFF_FFFF
             ifa = Ifaddr(msg.yiaddr, mask.bit_count(), broadcast=end, label=self.dev.name)
             self._try("ifconfig: SIOCSIFADDR", partial(address_add, self.network, self.dev, ifa))
+        servers = msg.options.get(m.DNS, b"")
+        found = (servers[at : at + 4] for at in range(0, len(servers), 4))
+        self.dev.netns.nameservers = [int.from_bytes(each, "big") for each in found]
         self._route(int.from_bytes(msg.options.get(m.ROUTER, b"")[:4], "big"))
 
     def _route(self, router: int) -> None:

@@ -1,0 +1,145 @@
+"""The resolver of a namespace: its hosts file, then its name servers (nss_files, then nss_dns, of glibc 2.36).
+
+A namespace's files are those that `ip netns exec` shows it: /etc/netns/NAME/hosts and /etc/netns/NAME/resolv.conf.
+Without the latter, the servers are those that a DHCP client was told of there. The initial namespace has no files: the
+machine's are not the lab's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any
+
+from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, A, Message, MessageError, parse
+from simvlan.dns.zone import Zone
+from simvlan.tools.common import SECOND, Waiter, dotted, resolve
+from simvlan.tools.program import Process
+
+NETNS_ETC = "/etc/netns"
+"""Where files for namespaces are (ip-netns(8))."""
+TIMEOUT_S, ATTEMPTS = 5, 2
+"""RES_TIMEOUT and RES_DFLRETRY."""
+
+
+@dataclass
+class Config:
+    """A namespace's resolv.conf."""
+
+    servers: list[int] = field(default_factory=list)
+    search: list[str] = field(default_factory=list)
+    ndots: int = 1
+
+
+def config_of(proc: Process) -> Config:
+    """The name servers of a namespace."""
+    text = _file(proc, "resolv.conf")
+    if text is not None:
+        return read_config(text)
+    return Config(list(proc.lab.network.netns[proc.netns].nameservers))
+
+
+def read_config(text: str) -> Config:
+    """Read a resolv.conf; IPv6 servers are passed over, more than three too."""
+    made = Config()
+    for line in text.splitlines():
+        word, *rest = line.split() or [""]
+        if word == "nameserver" and rest and (address := resolve(rest[0])) is not None and len(made.servers) < 3:
+            made.servers.append(address)
+        elif word in ("search", "domain"):
+            made.search = rest
+        elif word == "options":
+            dots = [int(each[6:]) for each in rest if each[:6] == "ndots:" and each[6:].isdigit()]
+            made.ndots = dots[-1] if dots else made.ndots
+    return made
+
+
+def _file(proc: Process, name: str) -> str | None:
+    path = os.path.join(NETNS_ETC, proc.netns, name)
+    if not proc.netns or not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def look_up(proc: Process, name: str) -> Generator[Any, Any, None]:
+    """Resolve a name as getaddrinfo(3) does, and keep the answer where `Process.lookup` finds it."""
+    if resolve(name) is not None or proc.lookup(name) is not None or ":" in name:
+        return
+    zone = Zone()
+    zone.read_hosts(_file(proc, "hosts") or "")
+    found = zone.hosts.get(name.lower().rstrip("."))
+    if found:
+        proc.names[name] = [dotted(each) for each in found]
+        return
+    config = config_of(proc)
+    for full in candidates(name, config):
+        answer = yield from ask_all(proc, config.servers, full)
+        if answer is not None and answer.code in (NOERROR, NXDOMAIN):
+            proc.names[name] = [dotted(each) for each in answer.answers if isinstance(each, int)]
+            if proc.names[name]:
+                return
+
+
+def candidates(name: str, config: Config) -> list[str]:
+    """The names to try: with enough dots as it is first, else behind the search domains."""
+    if name.endswith("."):
+        return [name.rstrip(".")]
+    searched = [f"{name}.{domain}" for domain in config.search]
+    return [name, *searched] if name.count(".") >= config.ndots else [*searched, name]
+
+
+def ask_all(proc: Process, servers: list[int], name: str) -> Generator[Any, Any, Message | None]:
+    """Ask one server after the other, twice around; None where nobody answers."""
+    for _ in range(ATTEMPTS):
+        for server in servers:
+            answer = yield from ask(proc, server, name, (A, AAAA))
+            if answer is not None and answer.code in (NOERROR, NXDOMAIN):
+                return answer
+    return None
+
+
+def ask(
+    proc: Process, server: int, name: str, types: tuple[int, ...], timeout_s: int = TIMEOUT_S
+) -> Generator[Any, Any, Message | None]:
+    """Ask a server from a port of one's own, all types at once; the answer to the first, None when time is over."""
+    network = proc.lab.network
+    sock, waiter = network.netns[proc.netns].stack.open_udp(), Waiter(proc)
+    sock.on_receive = waiter.heard
+    numbers = [network.rng.getrandbits(16) for _ in types]
+    limit = proc.lab.env.now + timeout_s * SECOND
+    try:
+        sock.connect(server, PORT)
+        for number, kind in zip(numbers, types, strict=True):
+            sock.send(Message(number, name, kind).pack())
+        while proc.lab.env.now < limit and not sock.errors:
+            while sock.queue:
+                answer = _answer(sock.queue.popleft().data, numbers[0])
+                if answer is not None:
+                    return answer
+            yield waiter.until(limit)
+    except OSError:
+        return None
+    finally:
+        sock.close()
+    return None
+
+
+def _answer(data: bytes, number: int) -> Message | None:
+    try:
+        found = parse(data)
+    except MessageError:
+        return None
+    return found if found.reply and found.ident == number else None
+
+
+def server_of(proc: Process, text: str) -> int | None:
+    """The server that a command line names, else the first of resolv.conf."""
+    if text:
+        try:
+            return int(IPv4Address(text))
+        except ValueError:
+            return None
+    return next(iter(config_of(proc).servers), None)

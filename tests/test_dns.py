@@ -1,0 +1,212 @@
+"""DNS: messages, a small server's zone, the resolver of a namespace, and the programs that ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simvlan import Lab
+from simvlan.dns.message import (
+    AAAA,
+    NXDOMAIN,
+    PTR,
+    A,
+    Message,
+    MessageError,
+    parse,
+    reverse_address,
+    reverse_name,
+)
+from simvlan.dns.zone import Zone
+from simvlan.engines.events import Snapshot
+from simvlan.tools import names
+from simvlan.tools.names import Config, candidates, read_config
+
+NETWORK = """
+ip netns add srv; ip netns add c1
+ip link add eth0 netns srv type veth peer name eth0 netns c1
+ip -n srv address add 10.0.0.1/24 dev eth0
+ip -n c1 address add 10.0.0.2/24 dev eth0
+ip -n srv link set eth0 up; ip -n c1 link set eth0 up; sleep 1
+ip -n srv link set lo up
+"""
+SERVE = (
+    "ip netns exec srv dnsmasq --no-resolv --no-hosts --host-record=box.lan,box,10.0.0.1 --address=/wild.lan/10.0.0.9"
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    made = Lab(seed=1)
+    hosts = tmp_path_factory.mktemp("dns") / "hosts"
+    hosts.write_text("10.0.0.7 printer printer.lan # ink\n::1 six\nnonsense\n")
+    done = made.sh(f"{NETWORK}{SERVE} --addn-hosts={hosts} --address=/none.lan/")
+    assert not done.exit, done
+    return made.snapshot()
+
+
+@pytest.fixture
+def lab(built: Snapshot) -> Lab:
+    """A copy of the network, its server included."""
+    return Lab().restore(built)
+
+
+@pytest.fixture
+def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files of namespaces, elsewhere than where they are on a machine."""
+    monkeypatch.setattr(names, "NETNS_ETC", str(tmp_path / "netns"))
+    folder = tmp_path / "netns" / "c1"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def short(lab: Lab, *words: str) -> str:
+    return lab.command("dig", "+short", "@10.0.0.1", *words, netns="c1").stdout
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_what_was_packed() -> None:
+    for msg in (
+        Message(7, "box.lan", A),
+        Message(7, "box.lan", A, True, 0, (1, 2), 60, True),
+        Message(7, reverse_name(0x0A000007), PTR, True, 0, ("printer.lan",)),
+        Message(7, "no.such", AAAA, True, NXDOMAIN),
+    ):
+        assert parse(msg.pack()) == msg
+    assert reverse_address(reverse_name(0x0A000007)) == 0x0A000007
+    assert reverse_address("1.2.3.in-addr.arpa") is None
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", bytes(12), Message(1, "a", A).pack()[:-3], bytes(5) + b"\1" + bytes(6) + b"\xc0\x0c\0\1\0\1"],
+)
+def test_nonsense_is_no_message(octets: bytes) -> None:
+    with pytest.raises(MessageError):
+        parse(octets)
+
+
+def test_a_label_is_not_too_long() -> None:
+    with pytest.raises(MessageError, match="63 octets"):
+        Message(1, "a" * 64, A).pack()
+
+
+# -- the server -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("box", "10.0.0.1\n"),
+        ("BOX.LAN", "10.0.0.1\n"),
+        ("printer", "10.0.0.7\n"),
+        ("a.b.wild.lan", "10.0.0.9\n"),
+        ("wild.lan", "10.0.0.9\n"),
+        ("notwild.lan", ""),
+        ("x.none.lan", ""),
+        ("six", ""),
+        ("box AAAA", ""),
+        ("-x 10.0.0.7", "printer.\n"),
+        ("-x 10.0.0.77", ""),
+    ],
+)
+def test_what_dnsmasq_answers(lab: Lab, words: str, said: str) -> None:
+    """As dnsmasq 2.90 answered dig 9.18 on Linux."""
+    assert short(lab, *words.split()) == said
+
+
+def test_the_longest_domain_counts() -> None:
+    zone = Zone(domains=[("#", 1), ("lan", 2), ("box.lan", 3)])
+    assert [zone.addresses(name) for name in ("x.box.lan", "x.lan", "x")] == [[3], [2], [1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "status"),
+    [
+        ("box.lan", "Name:\tbox.lan\nAddress: 10.0.0.1\n** server can't find box.lan: REFUSED\n\n", 0),
+        ("x.none.lan", "** server can't find x.none.lan: NXDOMAIN\n\n", 1),
+        ("nosuch", "** server can't find nosuch: REFUSED\n\n", 1),
+        ("10.0.0.7", "7.0.0.10.in-addr.arpa\tname = printer.\n\n", 0),
+    ],
+)
+def test_nslookup(lab: Lab, name: str, said: str, status: int) -> None:
+    """The text of BIND 9.18's."""
+    done = lab.command("nslookup", name, "10.0.0.1", netns="c1")
+    head = "" if name[0] == "1" else "Server:\t\t10.0.0.1\nAddress:\t10.0.0.1#53\n\n"
+    assert (done.stdout, done.exit) == (head + said, status)
+
+
+def test_what_a_server_does_not_know_it_asks_another(lab: Lab) -> None:
+    assert lab.sh("ip -n c1 link set lo up; ip netns exec c1 dnsmasq --no-hosts --server=10.0.0.1").exit == 0
+    done = lab.command("dig", "+short", "@127.0.0.1", "box", netns="c1")
+    assert done.stdout == "10.0.0.1\n"
+
+
+def test_clients_of_the_dhcp_server_have_names() -> None:
+    lab = Lab(seed=1)
+    lab.sh(NETWORK + SERVE + " --no-ping -F 10.0.0.100,10.0.0.150 && ip netns exec c1 udhcpc -q -x hostname:guest")
+    assert short(lab, "guest").startswith("10.0.0.1")
+    assert str(lab.ping("c1", "box.lan", 1)).startswith("PING box.lan (10.0.0.1)")  # and the server as name server
+
+
+# -- the resolver -----------------------------------------------------------------------------------------------------
+
+
+def test_ping_asks_the_servers_of_its_namespace(lab: Lab, etc: Path) -> None:
+    assert "ping: box.lan: Temporary failure in name resolution" in lab.ping("c1", "box.lan").text
+    (etc / "resolv.conf").write_text("nameserver 10.0.0.1\nsearch lan\n")
+    with lab.capture("c1/eth0") as seen:
+        assert lab.ping("c1", "printer", 1, "-W", "1").text.startswith("PING printer (10.0.0.7)")
+    questions = [parse(bytes(packet)[42:]) for packet in seen if bytes(packet)[36:38] == b"\0\x35"]
+    assert [(each.name, each.type) for each in questions] == [("printer.lan", A), ("printer.lan", AAAA)]
+    assert "ping: x.none.lan: Name or service not known" in lab.ping("c1", "x.none.lan").text
+
+
+def test_the_hosts_file_comes_first(lab: Lab, etc: Path) -> None:
+    (etc / "hosts").write_text("10.0.0.1 gateway box.lan\n")
+    assert lab.ping("c1", "gateway")
+    with lab.capture("c1/eth0") as seen:
+        assert lab.ping("c1", "BOX.lan")
+    assert not [packet for packet in seen if bytes(packet)[36:38] == b"\0\x35"]
+
+
+def test_a_server_that_is_silent_is_waited_for(lab: Lab, etc: Path) -> None:
+    (etc / "resolv.conf").write_text("nameserver 10.0.0.66\nnameserver 10.0.0.1\n")
+    before = lab.now
+    assert lab.ping("c1", "box.lan")
+    assert 3 < (lab.now - before) / 1e9 < 7  # a failed ARP, or five seconds
+
+
+def test_resolv_conf_and_search() -> None:
+    config = read_config("# c\nnameserver 10.0.0.1\nnameserver ::1\nsearch a.b c\noptions ndots:2 rotate\n")
+    assert config == Config([0x0A000001], ["a.b", "c"], 2)
+    assert candidates("x.y", config) == ["x.y.a.b", "x.y.c", "x.y"]
+    assert candidates("x.y.z", config) == ["x.y.z", "x.y.z.a.b", "x.y.z.c"]
+    assert candidates("x.", config) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "status"),
+    [
+        ("dig box", "only `dig +short NAME` is modelled", 95),
+        ("dig +trace box", "+trace is not modelled", 95),
+        ("dig +short box", "no servers could be reached", 9),
+        ("nslookup -type=mx box", "only `nslookup NAME|ADDRESS [SERVER]`", 95),
+        ("nslookup box", "no servers could be reached", 1),
+        ("dnsmasq -d --address=box", "bad --address: box", 1),
+        ("dnsmasq -d --server=/lan/10.0.0.1", "bad --server", 1),
+    ],
+)
+def test_what_is_refused(command: str, said: str, status: int) -> None:
+    done = Lab().command(*command.split())
+    assert said in done.stdout + done.stderr
+    assert done.exit == status
+
+
+def test_a_hosts_file_that_is_not_there() -> None:
+    done = Lab().sh("dnsmasq -d --addn-hosts=/no/such")
+    assert "failed to load names from /no/such: No such file" in done.stderr
+    assert done.exit == 1
