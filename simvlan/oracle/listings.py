@@ -103,10 +103,16 @@ def _addresses(entry: Any) -> Any:
     return {key: entry[key] for key in ("ifname", "addr_info") if key in entry} if isinstance(entry, dict) else entry
 
 
+def _groups(row: Any) -> Any:
+    """A group's ports are in the order of their addresses in memory (br_multicast_new_port_group)."""
+    return {**row, "mdb": sorted(row["mdb"], key=_text)} if isinstance(row, dict) and "mdb" in row else row
+
+
 _TIDY: dict[str, Callable[[list[Any]], list[Any]]] = {
     "addr": lambda rows: [_addresses(row) for row in rows if row],
     "neigh": lambda rows: sorted(map(_neighbour, rows), key=_text),
     "fdb": lambda rows: sorted(rows, key=_text),
+    "mdb": lambda rows: [_groups(row) for row in rows],
 }
 
 

@@ -88,21 +88,31 @@ def _join(bridge: Bridge, port: BridgePort | None, key: GroupKey, permanent: boo
 
 
 def mdb_del(net: Network, bridge: Bridge, dev: Device, family: int, group: int, vid: int = 0) -> None:
-    """End memberships; EINVAL where there is none."""
+    """End memberships; EINVAL where there is none, of several VLANs in the last."""
+    check_group(family, group)
     port = _member(bridge, dev)
-    done = False
+    done = True
     for number in _vids(bridge, port, vid):
-        entry = bridge.mcast.mdb.groups.get(GroupKey(family, group, number))
-        if entry is None:
-            continue
-        if port is None and entry.host_joined:
-            bridge.mcast.mdb.host_leave(entry)
-            done = True
-        for member in [m for m in entry.members if port is not None and m.port is port]:
-            bridge.mcast.mdb.leave(entry, member)
-            done = True
+        done = _part(bridge, port, GroupKey(family, group, number))
     if not done:
         raise RtnlError(EINVAL)
+
+
+def _part(bridge: Bridge, port: BridgePort | None, key: GroupKey) -> bool:
+    """End one membership (__br_mdb_del); whether there was one, on a bridge that snoops."""
+    mdb = bridge.mcast.mdb
+    entry = mdb.groups.get(key)
+    if entry is None or not bridge.up or not bridge.mcast.enabled:
+        return False
+    if port is None:
+        if entry.host_joined:
+            mdb.host_leave(entry)
+            return True
+        return False
+    members = [each for each in entry.members if each.port is port]
+    for member in members:
+        mdb.leave(entry, member)
+    return bool(members)
 
 
 def _member(bridge: Bridge, dev: Device) -> BridgePort | None:
@@ -116,10 +126,13 @@ def _member(bridge: Bridge, dev: Device) -> BridgePort | None:
 
 
 def _vids(bridge: Bridge, port: BridgePort | None, vid: int) -> tuple[int, ...]:
-    """Return the VLANs meant: the one given, or while VLANs are filtered all of the port's (the host: all in use)."""
+    """Return the VLANs meant: the one given, or while VLANs are filtered all of the port's (the host: all in use).
+
+    There may be none of these, and then nothing is done.
+    """
     groups = [port.vlans] if port else [bridge.vlan_group, *(p.vlans for p in bridge.ports)]
     vids = sorted({number for group in groups for number in group.vids})
-    if bridge.vlan_filtering and vids and not vid:
+    if bridge.vlan_filtering and not vid:
         return tuple(vids)
     return (vid,)
 

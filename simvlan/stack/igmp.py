@@ -30,12 +30,14 @@ QUERY = 0x11
 class Igmp:
     """The groups of a namespace's devices."""
 
-    __slots__ = ("_answers", "_changes", "_timers", "stack")
+    __slots__ = ("_answers", "_changes", "_loaded", "_timers", "stack")
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._changes: dict[Device, list[list[int]]] = {}
         """Per device: [group, record type, reports left], oldest first."""
+        self._loaded: set[tuple[Device, int]] = set()
+        """Memberships that are in the device's filter (ip_mc_list.loaded)."""
         self._timers: dict[Device, Timer] = {}
         self._answers: dict[Device, Timer] = {}
 
@@ -80,8 +82,8 @@ class Igmp:
         indev.groups[group] -= 1
         if not indev.groups[group]:
             del indev.groups[group]
+            self._unfilter(dev, group)
             if dev.up:
-                self._unfilter(dev, group)
                 self._changed(dev, group, TO_IN)
 
     def _added(self, dev: Device, group: int) -> None:
@@ -90,23 +92,30 @@ class Igmp:
 
     def _filter(self, dev: Device, group: int) -> None:
         """Hear the group's MAC (ip_mc_filter_add); a loopback device has no such mapping (arp_mc_map)."""
-        if dev.kind:
+        if dev.kind and (dev, group) not in self._loaded:
+            self._loaded.add((dev, group))
             self.stack.kernel.mc_add(dev, multicast_mac(group))
 
     def _unfilter(self, dev: Device, group: int) -> None:
-        if dev.kind:
+        if (dev, group) in self._loaded:
+            self._loaded.remove((dev, group))
             self.stack.kernel.mc_del(dev, multicast_mac(group))
 
     # -- reports ----------------------------------------------------------------------------------------------------
 
     def _changed(self, dev: Device, group: int, record: int) -> None:
         """Report a change twice (igmp_ifc_event); groups nobody routes are not reported."""
-        if group == ALL_HOSTS or not dev.kind:
+        if not self._reported(group) or not dev.kind:
             return
         changes = self._changes.setdefault(dev, [])
         changes[:] = [c for c in changes if c[0] != group]
         changes.append([group, record, 2])
         self._start(dev, TICK_NS * 2)
+
+    def _reported(self, group: int) -> bool:
+        """Whether routers are told of a group: all hosts' never, one of 224.0.0.0/24 unless that is turned off."""
+        local = group >> 8 == ALL_HOSTS >> 8
+        return group != ALL_HOSTS and bool(not local or self.stack.settings["igmp_link_local_mcast_reports"])
 
     def _start(self, dev: Device, delay: int) -> None:
         old = self._timers.get(dev)
@@ -153,7 +162,7 @@ class Igmp:
             return None
         group = unpack_from("!I", octets, 4)[0]
         indev = self.stack.indev(dev)
-        wanted = [g for g in indev.groups if g != ALL_HOSTS and group in (0, g)]
+        wanted = [g for g in indev.groups if self._reported(g) and group in (0, g)]
         if wanted and dev not in self._answers:
             tenths = octets[1] if octets[1] < 128 else (octets[1] & 15 | 16) << ((octets[1] >> 4 & 7) + 3)
             delay = indev.rng.randrange(max(tenths, 1) * 100_000_000)
@@ -167,6 +176,6 @@ class Igmp:
         indev = self.stack.indevs.get(dev)
         if indev is None or not dev.up:
             return
-        wanted = [g for g in indev.groups if g != ALL_HOSTS and group in (0, g)]
+        wanted = [g for g in indev.groups if self._reported(g) and group in (0, g)]
         if wanted:
             self._send(dev, [(IS_EX, g) for g in wanted])

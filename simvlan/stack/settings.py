@@ -12,6 +12,7 @@ SETTINGS: dict[str, int] = {
     "icmp_msgs_per_sec": 1000,
     "icmp_ratelimit": 1000,
     "icmp_ratemask": 6168,
+    "igmp_link_local_mcast_reports": 1,
     "ip_default_ttl": 64,
     "ip_forward_update_priority": 1,
     "ip_forward_use_pmtu": 0,

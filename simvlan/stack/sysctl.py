@@ -29,6 +29,7 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "icmp_echo_enable_probe": (0, 1),
     "icmp_msgs_burst": (0, 2**31 - 1),
     "icmp_msgs_per_sec": (0, 2**31 - 1),
+    "igmp_link_local_mcast_reports": (0, 255),
     "ip_default_ttl": (1, 255),
     "ip_forward_update_priority": (0, 1),
     "ip_no_pmtu_disc": (0, 3),

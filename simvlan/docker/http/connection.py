@@ -265,9 +265,7 @@ class Connection:
         self._early += trailing
         self.on_output()
 
-    def on_input(
-        self, on_data: Callable[[bytes], None], on_end: Callable[[], None], unread: Callable[[], int]
-    ) -> None:
+    def on_input(self, on_data: Callable[[bytes], None], on_end: Callable[[], None], unread: Callable[[], int]) -> None:
         """Pass the client's octets on, what has come already first."""
         self._on_data, self._on_end, self.unread = on_data, on_end, unread
         early, self._early = bytes(self._early), bytearray()

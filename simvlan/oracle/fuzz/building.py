@@ -13,6 +13,8 @@ def build(sketch: Sketch) -> None:
     rng = sketch.rng
     for space in sketch.spaces:
         sketch.do(f"ip netns add {space}")
+        if sketch.snooping:  # bridges join 224.0.0.106, which would be reported after a random time
+            sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0")
         if sketch.addressed:
             for knob in ("icmp_ratelimit=0", "ipfrag_time=600"):
                 sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.{knob}")
@@ -54,7 +56,7 @@ def dummy(sketch: Sketch) -> None:
 
 def bridge(sketch: Sketch) -> None:
     """A bridge, where there are devices without a master, some of which become its ports."""
-    options = "mcast_snooping 0"
+    options = f"mcast_snooping {int(sketch.snooping and sketch.chance(0.75))}"
     if sketch.chance(0.1):
         options += " group_fwd_mask 0x4108"
     if sketch.filtering and sketch.chance(0.7):

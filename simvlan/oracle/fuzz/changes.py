@@ -12,6 +12,7 @@ from simvlan.oracle.fuzz.sketch import Sketch, Step, at
 def change(sketch: Sketch) -> None:
     """One change; then most of what is down may come up again."""
     more = () if sketch.host else (fdb, fdb, *_VLANS) if sketch.filtering else (fdb, fdb, refused_vlan)
+    more += (mdb, mdb) if sketch.snooping else ()
     sketch.rng.choice((*_ANYWHERE, *more))(sketch)
     if sketch.chance(0.7):
         for dev in sketch.devices:
@@ -110,6 +111,17 @@ def fdb(sketch: Sketch) -> None:
     )
     vlan = sketch.rng.choice(("", "", " vlan 5")) if sketch.filtering else ""
     sketch.do(f"bridge {at(dev)} fdb {verb} {mac} dev {dev.name} {'master' if dev.master else 'self'}{kind}{vlan}")
+
+
+def mdb(sketch: Sketch) -> None:
+    """A port wants a group, or no more."""
+    if ports := sketch.ports:
+        dev = sketch.rng.choice(ports)
+        group = sketch.rng.choice(("239.1.1.1", "239.1.1.2", "224.0.0.5"))
+        vlan = sketch.rng.choice(("", "", " vid 5")) if sketch.filtering else ""
+        verb, kind = sketch.rng.choice((("add", " permanent"), ("add", " temp"), ("add", ""), ("del", "")))
+        master = dev.master.name if dev.master else ""
+        sketch.do(f"bridge {at(dev)} mdb {verb} dev {master} port {dev.name} grp {group}{kind}{vlan}")
 
 
 def _station(sketch: Sketch) -> int:

@@ -9,7 +9,7 @@ from simvlan.oracle.fuzz import farm
 from simvlan.oracle.fuzz.farm import Answer, Guest
 from simvlan.oracle.fuzz.judge import HUNG, Verdict, judge
 from simvlan.oracle.fuzz.scenario import Scenario
-from simvlan.oracle.fuzz.sketch import FOREIGN
+from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED
 from simvlan.oracle.kernels import Kernel
 
 WORKERS = {"uml": 16, "host": 4}
@@ -39,7 +39,7 @@ class Crew:
         """What a kernel did with doubtful scenarios that disagree, until it has done something twice."""
         try:
             for _ in range(jobs):
-                self._guests.append(farm.start(kernel, self._workers, FOREIGN))
+                self._guests.append(farm.start(kernel, self._workers, (*FOREIGN, *WANTED)))
         except BaseException:
             self.close()
             raise
@@ -116,7 +116,7 @@ class Crew:
 
     def _replaced(self, guest: Guest) -> Guest:
         guest.close()
-        return farm.start(self._kernel, self._workers, FOREIGN)
+        return farm.start(self._kernel, self._workers, (*FOREIGN, *WANTED))
 
     def _alone(self) -> Iterator[Verdict]:
         """Those that were under way when a guest hung, one by one: only the culprit hangs again."""

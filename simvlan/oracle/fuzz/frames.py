@@ -6,10 +6,13 @@ from random import Random
 
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, DOT1Q, QINQ
-from simvlan.oracle.fuzz.sketch import FOREIGN, Sketch
+from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED, Sketch
 
 NOBODY = 0x02_DE_AD_00_00_01
 JOINED = 0x0100_5E00_0001
+REPORTS = 0x0100_5E00_0016
+HEARD = "sleep 0.3"
+"""After a query bridges let a tenth of a second pass before they believe that they know all."""
 LONGEST = 65_000
 """A dummy may have an MTU beyond what a frame can have here."""
 
@@ -22,7 +25,10 @@ def shoot(sketch: Sketch, count: int) -> None:
         ready = [dev for dev in sketch.devices if dev.up and dev.carrier]
         dev = sketch.rng.choice(ready) if ready and sketch.chance(0.95) else sketch.pick()
         if dev:
-            sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {frame(sketch, dev).hex()}")
+            octets = igmp(sketch, dev) if sketch.snooping and sketch.chance(0.35) else frame(sketch, dev)
+            sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {octets.hex()}")
+            if b"\x11\x01\xee\xfe" in octets:
+                sketch.do(HEARD)
 
 
 def frame(sketch: Sketch, dev: Device) -> bytes:
@@ -32,6 +38,37 @@ def frame(sketch: Sketch, dev: Device) -> bytes:
     tags = b"".join(tag(rng) for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3))))
     head = _destination(sketch, dev).to_bytes(6, "big") + src.to_bytes(6, "big") + tags
     return head + _payload(sketch, dev, len(tags), src)
+
+
+def igmp(sketch: Sketch, dev: Device) -> bytes:
+    """A station's membership, a general query, or something for a group; broadcast where a filter is in doubt."""
+    rng = sketch.rng
+    group = rng.choice(WANTED)
+    address = bytes((239, 1, 1, group & 3))
+    kind = rng.choice(("query", "report", "report", "older", "newer", "data", "data", "data"))
+    dst, ip_dst, body = {
+        "query": (JOINED, b"\xe0\0\0\1", b"\x11\x01\xee\xfe" + bytes(4)),
+        "report": (group, address, _summed(b"\x16\0\0\0" + address)),
+        "older": (group, address, _summed(b"\x12\0\0\0" + address)),
+        "newer": (REPORTS, b"\xe0\0\0\x16", _summed(b"\x22" + bytes(6) + b"\1" + b"\4" + bytes(3) + address)),
+        "data": (group, address, bytes(12)),
+    }[kind]
+    dst = dst if sketch.certain(dst) else BROADCAST
+    proto, router_alert = (17, b"") if kind == "data" else (2, b"\x94\4\0\0")
+    source = rng.choice((b"\x0a\0\0\x09", b"\x0a\0\0\x0a", bytes(4))) if kind == "query" else b"\x0a\0\0\x0b"
+    length = 20 + len(router_alert) + len(body)
+    head = bytes((0x45 + len(router_alert) // 4, 0xC0, 0, length, 0, 0, 0, 0, 1, proto, 0, 0)) + source + ip_dst
+    head = _summed(head + router_alert, at=10)
+    tags = tag(rng) if sketch.chance(0.3) else b""
+    return dst.to_bytes(6, "big") + dev.mac.to_bytes(6, "big") + tags + b"\x08\0" + head + body
+
+
+def _summed(octets: bytes, at: int = 2) -> bytes:
+    """With the Internet checksum of it all written into it."""
+    total = sum(int.from_bytes(octets[k : k + 2], "big") for k in range(0, len(octets), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return octets[:at] + (~total & 0xFFFF).to_bytes(2, "big") + octets[at + 2 :]
 
 
 def _destination(sketch: Sketch, dev: Device) -> int:

@@ -18,6 +18,9 @@ from simvlan.oracle.observation import LISTINGS, Observation
 ROUNDS = 4
 """Bursts of frames, changes between them."""
 
+SNOOPING = 0.2
+"""Of how many scenarios bridges snoop."""
+
 _LISTED = {"uml": ("link", "fdb", "vlan", "addr", "neigh"), "host": ("link", "fdb")}
 
 
@@ -46,7 +49,9 @@ def generate(seed: int, kernel: Kernel, frames: int) -> Scenario:
 
 
 def _draw(seed: int, rng: Random, kernel: Kernel, frames: int) -> Scenario:
-    sketch = Sketch(rng, host=kernel == "host")
+    sketch = Sketch(
+        rng, host=kernel == "host", snooping=kernel == "uml" and Random(f"snooping {seed}").random() < SNOOPING
+    )
     build(sketch)
     for left in range(ROUNDS, 0, -1):
         sketch.settle()
@@ -76,6 +81,8 @@ def _listings(sketch: Sketch, kernel: Kernel) -> None:
             tool, *words = LISTINGS[subject]
             words = [word for word in words if kernel == "uml" or word != "-d"]
             sketch.do(f"{tool} -n {space} {' '.join(words)}{' dynamic' if subject == 'fdb' and sketch.host else ''}")
+        if sketch.snooping and bridged:
+            sketch.do(f"bridge -n {space} -j mdb show")
 
 
 def follow(seed: int, lines: list[str]) -> Scenario:

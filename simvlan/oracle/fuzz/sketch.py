@@ -20,6 +20,9 @@ SETTLE = "sleep 3.2"
 FOREIGN = (0x0100_5E00_0081, 0x0180_C200_0000, 0x0180_C200_0001, 0x0180_C200_0003, 0x0180_C200_0008, 0x0180_C200_000E)
 """Groups nobody joins. A guest whose ipvlan filters confuse one of them with a joined one is replaced (luck.py)."""
 
+WANTED = (0x0100_5E01_0101, 0x0100_5E01_0102)
+"""Groups that stations join as IGMP tells, 239.1.1.1 and 239.1.1.2: bridges know of them, no device's filter does."""
+
 NEIGHBOUR = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "locktime=360000")
 """Questions are repeated, entries probed and replaced after these times; a scenario is over long before."""
 
@@ -39,12 +42,13 @@ class Sketch:
         host: leave out what the host's kernel may lack.
         addressed: devices get IPv4 addresses, so that stacks answer.
         filtering: bridges may filter VLANs.
+        snooping: bridges may look for groups (IGMP), and stations join them.
         doubtful: groups may be sent that a macvlan's filter lets in by chance; what a kernel does counts once it has
             done it twice (crew.py).
     """
 
-    def __init__(self, rng: Random, *, host: bool) -> None:
-        self.rng, self.host = rng, host
+    def __init__(self, rng: Random, *, host: bool, snooping: bool = False) -> None:
+        self.rng, self.host, self.snooping = rng, host, snooping
         self.lines: list[str] = []
         self.world = World()
         self.spaces = [f"n{number}" for number in range(1, rng.choice((3, 3, 4)))]
@@ -148,7 +152,7 @@ class Sketch:
     def _decides(self, dev: Device, dst: int) -> bool:
         if dst in dev.mc or dev.promiscuity or dev.allmulti:
             return True
-        return dst in FOREIGN and (dev.kind == "ipvlan" or self.doubtful)
+        return dst in (*FOREIGN, *WANTED) and (dev.kind == "ipvlan" or self.doubtful)
 
 
 def at(dev: Device) -> str:

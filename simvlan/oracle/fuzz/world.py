@@ -22,7 +22,7 @@ MS = 1_000_000
 COMMAND_NS, FRAME_NS = 10 * MS, 20 * MS
 """How long a command takes, and how long a kernel is left alone after a frame."""
 
-_SUBJECTS = {(argv[0], argv[-2]): subject for subject, argv in LISTINGS.items()}
+_SUBJECTS = {(argv[0], argv[-2]): subject for subject, argv in LISTINGS.items()} | {("bridge", "mdb"): "mdb"}
 
 
 class World:

@@ -28,6 +28,7 @@ from .tap import Tap, within
 
 _NETNS = Path("/run/netns")
 _COMMAND_LIMIT_S = 20.0
+_CLOCK_S = 1.0
 Said = tuple[int, str]
 
 
@@ -121,7 +122,7 @@ class Machine:
         if words[:2] == ["simvlan", "send"]:
             return self._send(words[2:])
         if words[0] == "sleep":
-            return self._sleep()
+            return self._sleep(float(words[1]))
         if words[:3] == ["ip", "netns", "add"] and len(words) == 4 and words[3] not in self._spaces:
             self._new_space(words[3])
             return 0, ""
@@ -174,10 +175,12 @@ class Machine:
             self._settle()
         return 0, ""
 
-    def _sleep(self) -> Said:
-        """As long as it takes: linkwatch and the work queues are what scenarios sleep for."""
+    def _sleep(self, seconds: float) -> Said:
+        """As long as it takes, where linkwatch is slept for; less than a second is slept by the clock."""
         began = time.monotonic()
-        if self._linkwatch.available:
+        if seconds < _CLOCK_S:
+            time.sleep(seconds)
+        elif self._linkwatch.available:
             wait_for_linkwatch(self._linkwatch, self._pump)
         else:
             self._pump()
