@@ -107,7 +107,7 @@ def test_scenarios_reach_everything_that_is_modelled():
     for words in (
         "vlan_filtering 1", "bridge_slave hairpin", "bridge_slave isolated", " nomaster", " mtu ", " netns n", " down",
         "link del", " name r", " promisc on", " fdb add ", " fdb del ", " vlan add ", " vlan del ", "addr add",
-        "reorder_hdr off", "qos-map", "ip_forward=1",
+        "reorder_hdr off", "qos-map", "ip_forward=1", "mcast_snooping 1", " mdb add ", " mdb del ", " mdb show",
     ):  # fmt: skip
         assert words in text, words
     seen = {name for each in made for frames in each.ours.captures.values() for f in frames for name in classes(f[2])}

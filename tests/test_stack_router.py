@@ -348,6 +348,21 @@ def test_joining_a_group_is_reported_twice_and_lets_it_in(r: Router) -> None:
     assert len(sock.queue) == 1
 
 
+@pytest.mark.parametrize(("told", "reports"), [(1, 2), (0, 0)])
+def test_local_groups_are_reported_unless_that_is_turned_off(r: Router, told: int, reports: int) -> None:
+    """igmp_link_local_mcast_reports is about 224.0.0.0/24 alone; what is joined is heard either way."""
+    r.sysctl("net.ipv4.igmp_link_local_mcast_reports", told)
+    sock, eth0 = r.r.stack.open_udp(), r.r.devices["eth0"]
+    sock.bind(0, 9)
+    sock.join(parse_ip("224.0.0.106"), eth0)
+    r.run(1.2)
+    assert len(r.heard()) == reports
+    assert eth0.mc[0x01005E00006A] == 1
+    sock.join(parse_ip("224.0.1.1"), eth0)
+    r.run(1.2)
+    assert r.heard() == ["w0 10.0.1.254 > 224.0.0.22 ttl 1 40 octets"] * 2
+
+
 def test_arp_notify_announces_when_the_device_comes_up(r: Router) -> None:
     """inetdev_send_gratuitous_arp; nothing by default."""
     eth0 = r.r.devices["eth0"]

@@ -51,10 +51,11 @@ class Igmp:
             self._added(dev, group)
 
     def down(self, dev: Device) -> None:
-        """A device goes down: filters are taken back, memberships stay (ip_mc_down)."""
+        """A device goes down: filters are taken back, memberships stay but for that of all hosts (ip_mc_down)."""
         indev = self.stack.indev(dev)
         for group in indev.groups:
             self._unfilter(dev, group)
+        indev.groups.pop(ALL_HOSTS, None)
         self._changes.pop(dev, None)
         for timers in (self._timers, self._answers):
             timer = timers.pop(dev, None)
