@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simvlan.oracle import known, listings, order
+from simvlan.oracle.connections import Connections
 from simvlan.oracle.masks import ALL_MASKS, STACK_MASKS, Mask, mask_ip_id, masked, without_headers
 from simvlan.oracle.observation import Answer, Captures, Observation
 
@@ -62,16 +63,18 @@ class Rules:
     Attributes:
         masks: fields that are taken out of every IPv4 frame.
         once: take repetitions that a clock decides once (order.once).
+        connections: count TCP's numbers from where each connection began (connections.py).
         overtake_ns: how close group and unicast frames must be to have overtaken each other; 0: never.
     """
 
     masks: tuple[Mask, ...] = ALL_MASKS
     once: bool = True
+    connections: bool = True
     overtake_ns: int = order.OVERTAKE_NS
 
 
 DEFAULT = Rules()
-EXACT = Rules(masks=(mask_ip_id,), once=False, overtake_ns=0)
+EXACT = Rules(masks=(mask_ip_id,), once=False, connections=False, overtake_ns=0)
 STACK = replace(EXACT, masks=STACK_MASKS)
 
 
@@ -158,7 +161,8 @@ def _at(shown: Sequence[order.Shown], at: int | None) -> Frame | None:
 
 
 def _shown(seen: Sequence[Any], rules: Rules, rewritten: bool) -> list[order.Shown]:
-    shown = [(when, way, masked(octets, rules.masks)) for when, way, octets in seen]
+    plain = Connections().plain if rules.connections else bytes
+    shown = [(when, way, masked(plain(octets), rules.masks)) for when, way, octets in seen]
     if rewritten:
         shown = [(when, way, without_headers(f) if way == "out" else f) for when, way, f in shown]
     return order.once(shown) if rules.once else shown

@@ -27,6 +27,8 @@ TOOLS: dict[str, str] = {
     "ethtool": "simvlan.tools.ethtool:main",
     "ip": "simvlan.tools.ip:main",
     "modprobe": "simvlan.tools.modprobe:main",
+    "nc": "simvlan.tools.nc:main",
+    "netcat": "simvlan.tools.nc:main",
     "nslookup": "simvlan.tools.dig:nslookup",
     "ping": "simvlan.tools.ping:main",
     "simvlan": "simvlan.shell.commands:simvlan",
@@ -50,7 +52,7 @@ _ENGINE = "it would reach the real machine's engine; use `ip netns` and `ip link
 _DHCP = "use `udhcpc` for a client and `dnsmasq` for a server"
 _NETNS = "use `ip netns add` and `ip netns exec`"
 _MANAGER = "it would manage the real machine; use `ip` and `bridge`"
-_SOCKETS = "sockets of other programs are not modelled; use `ping`, `arping`, `tcpdump` or `simvlan send`"
+_SOCKETS = "not modelled; use `nc`, `ping`, `tcpdump` or `simvlan send`"
 
 REFUSED: dict[str, str] = {
     "arp": "use `ip neigh`",

@@ -10,7 +10,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from simvlan.stack.tcp import ackin, timewait, transmit
-from simvlan.stack.tcp.config import DEFAULT_MSS, MS, window_of
+from simvlan.stack.tcp.config import DEFAULT_MSS, MS
 from simvlan.stack.tcp.recvqueue import ReceiveQueue
 from simvlan.stack.tcp.segment import ACK, FIN, RST, SYN, Segment, reset_for
 from simvlan.stack.tcp.seq import unwrap
@@ -223,7 +223,7 @@ def _take_data(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
 def _queue(conn: Connection, data: bytes, seq: int, now: int) -> None:
     """Keep data that has room, in order or not."""
     recv, window = conn.recv, conn.window
-    if recv.kept + len(data) > window_of(window.rcvbuf) + 65_535 or (seq == recv.nxt and not window.right(recv.nxt)):
+    if recv.kept > window.rcvbuf or (seq == recv.nxt and not window.right(recv.nxt)):
         conn.acks.enter_quick(window.offered, 16)
         recv.fin_at = None
         return

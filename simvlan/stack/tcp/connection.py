@@ -151,7 +151,7 @@ class Connection:
             return
         self.orphan = True
         if self.recv.data:
-            self.recv.data.clear()
+            self.recv.clear()
             self.abort(now)
             return
         self.shutdown(now)

@@ -7,8 +7,11 @@ Mirrors tcp_data_queue, tcp_ofo_queue and tcp_sack_new_ofo_skb of net/ipv4/tcp_i
 from __future__ import annotations
 
 from bisect import insort
+from collections import deque
 
 MAX_BLOCKS = 4
+OVERHEAD = 1280
+"""What the kernel charges for a segment beside its octets: struct sk_buff and the room for headers (seen on 6.1)."""
 
 
 class ReceiveQueue:
@@ -18,6 +21,8 @@ class ReceiveQueue:
         self.irs = irs
         self.nxt = irs
         self.data = bytearray()
+        self._sizes: deque[int] = deque()
+        """Octets left of each segment in `data`."""
         self._parts: list[tuple[int, int, bytes]] = []
         """Out of order: (start, end, octets), sorted, possibly overlapping."""
         self.fin_at: int | None = None
@@ -40,8 +45,8 @@ class ReceiveQueue:
 
     @property
     def kept(self) -> int:
-        """Octets that take room."""
-        return len(self.data) + self.waiting
+        """Memory that takes room: octets, and what each segment's buffer costs beside them (sk_rmem_alloc)."""
+        return len(self.data) + self.waiting + OVERHEAD * (len(self._sizes) + len(self._parts))
 
     def add(self, seq: int, data: bytes) -> int:
         """Take the octets of a segment; how many became readable."""
@@ -55,11 +60,15 @@ class ReceiveQueue:
         if seq < self.nxt:
             self.duplicate = (seq, self.nxt)
         before = self.nxt
-        self.data += data[self.nxt - seq :] if seq < self.nxt else data
-        self.nxt = end
+        self._take(data[self.nxt - seq :] if seq < self.nxt else data, end)
         if self._parts:
             self._fill()
         return self.nxt - before
+
+    def _take(self, data: bytes, end: int) -> None:
+        self.data += data
+        self._sizes.append(len(data))
+        self.nxt = end
 
     def _fill(self) -> None:
         """Take over what has become in order."""
@@ -67,8 +76,7 @@ class ReceiveQueue:
             start, end, data = self._parts.pop(0)
             self.waiting -= end - start
             if end > self.nxt:
-                self.data += data[self.nxt - start :]
-                self.nxt = end
+                self._take(data[self.nxt - start :], end)
         self._blocks = [block for block in self._blocks if block[1] > self.nxt]
 
     def _keep(self, seq: int, end: int, data: bytes) -> None:
@@ -101,4 +109,15 @@ class ReceiveQueue:
         """Hand octets to the application."""
         taken = bytes(self.data[:most])
         del self.data[:most]
+        left, sizes = len(taken), self._sizes
+        while left:
+            if sizes[0] > left:
+                sizes[0] -= left
+                break
+            left -= sizes.popleft()
         return taken
+
+    def clear(self) -> None:
+        """Throw away what nobody will read."""
+        self.data.clear()
+        self._sizes.clear()

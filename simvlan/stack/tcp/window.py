@@ -32,8 +32,12 @@ class ReceiveWindow:
         self.told_at = self.told_at or nxt
         self._round_ns, self._round_seq = now, nxt
         self._rtt_at, self._rtt_seq = now, nxt + self.offered
+        full = window_of(self.rcvbuf)
+        if full > 2 * self._advmss:  # one segment is reserved
+            self.clamp = max(2 * self._advmss, full - self._advmss)
         if not self.scale:
             self.clamp = min(self.clamp, MAX_WINDOW)
+        self.limit = min(self.limit, self.clamp)
 
     def right(self, nxt: int) -> int:
         """How much of the offer is left (tcp_receive_window)."""
@@ -50,7 +54,7 @@ class ReceiveWindow:
 
     def choose(self, kept: int, rcv_mss: int) -> int:
         """The window that the free room allows (__tcp_select_window)."""
-        free, full = window_of(self.rcvbuf) - kept, min(self.clamp, window_of(self.rcvbuf))
+        free, full = window_of(self.rcvbuf - kept), min(self.clamp, window_of(self.rcvbuf))
         mss = min(rcv_mss, full)
         if free < full >> 1:
             free = free >> self.scale << self.scale
@@ -72,7 +76,7 @@ class ReceiveWindow:
 
     def grow(self, size: int, kept: int) -> None:
         """A segment of so many octets came in order (tcp_grow_window)."""
-        room = min(self.clamp, window_of(self.rcvbuf) - kept) - self.limit
+        room = min(self.clamp, window_of(self.rcvbuf - kept)) - self.limit
         if room > 0 and size >= 128:
             self.limit += min(room, max(2 * self._advmss, 2 * size))
 
