@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance conformance-rate fuzz-mutants clean
+.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance conformance-rate fuzz-mutants notebooks clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -58,6 +58,10 @@ clean:
 # Ask a real kernel for the examples' outputs again (User Mode Linux, about a minute).
 examples: $(READY) packages
 	$(BIN)/python examples/record.py
+
+# The notebooks as they are committed: run from top to bottom, with what they show.
+notebooks: $(READY)
+	$(BIN)/python notebooks/execute.py
 
 # Random networks against real kernels, by device and class of frame: results/conformance. For hours, in pieces: what was
 # interrupted goes on. For instance: make conformance KERNELS=host SCENARIOS=500 SEEDS="1 2"

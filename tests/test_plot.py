@@ -55,7 +55,7 @@ def outside(figure: Any) -> list[str]:
 
 def smallest(figure: Any) -> float:
     """The smallest type, in points."""
-    return min(text.get_size() for text in texts(figure))
+    return min((text.get_size() for text in texts(figure)), default=12.0)
 
 
 def legible(figure: Any) -> None:
@@ -337,6 +337,19 @@ def test_the_same_picture_is_the_same_file(two_nodes: Lab, tmp_path: Path) -> No
             plot.save(two_nodes.plot(), tmp_path / f"{name}.{ending}")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert all((tmp_path / f"one.{ending}").stat().st_size > 1000 for ending in ("png", "svg", "pdf"))
+
+
+def test_a_rare_colour_is_kept(walk: Any) -> None:
+    """A file has few colours, but those that mean something are never replaced by their neighbours."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    picture = Image.open(BytesIO(plot.png(walk.plot()))).convert("RGB")
+    there = {colour for _, colour in picture.getcolors(1 << 24)}
+    assert {(0, 114, 178), (213, 94, 0), (0, 158, 115)} <= there  # tag, drop, delivery
+    assert len(there) <= 256
+    assert picture.getpixel((1, 1)) == (255, 255, 255)
 
 
 def test_a_notebook_shows_figures_without_pyplot(walk: Any) -> None:

@@ -64,7 +64,7 @@ def ladder(steps: Sequence[Step], title: str = "") -> Any:
     _draw_rows(axes, rows, place, top, right)
     if left:
         write(axes, MARGIN, bottom + 0.1, f"... and {left} more steps", SMALL, color=GREY)
-    _key(axes, bottom + LINE * (2 if left else 1) + 0.05)
+    _key(axes, bottom + LINE * (2 if left else 1) + 0.05, rows)
     return figure
 
 
@@ -199,10 +199,15 @@ def _arrow(axes: Any, start: float, end: float, y: float, tag: str) -> None:
         write(axes, end + (0.42 if start > end else -0.42), y, tag, SMALL - 1.5, ha="center", color=BLUE, bbox=pad)
 
 
-def _key(axes: Any, y: float) -> None:
-    """Say what the marks mean."""
+def _key(axes: Any, y: float, rows: Sequence[Row]) -> None:
+    """Say what the marks mean, those there are."""
     x = MARGIN + 0.1
-    for mark, colour, text in (("o", GREEN, "delivered"), ("X", VERMILION, "dropped"), ("_", BLUE, "with a VLAN tag")):
-        axes.plot(x, y, mark, color=colour, ms=9, mew=2.0 if mark == "_" else 0.8)
-        write(axes, x + 0.14, y, text, SMALL)
-        x += 0.4 + width(text, SMALL)
+    for mark, colour, text, used in (
+        ("o", GREEN, "delivered", any(row.step.drop is None and row.step.way == "up" for row in rows)),
+        ("X", VERMILION, "dropped", any(row.step.drop is not None for row in rows)),
+        ("_", BLUE, "with a VLAN tag", any(tag for row in rows for _, tag in row.targets)),
+    ):
+        if used:
+            axes.plot(x, y, mark, color=colour, ms=9, mew=2.0 if mark == "_" else 0.8)
+            write(axes, x + 0.14, y, text, SMALL)
+            x += 0.4 + width(text, SMALL)

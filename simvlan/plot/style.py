@@ -121,14 +121,31 @@ def line(number: int) -> dict[str, Any]:
 
 
 def png(figure: Any) -> bytes:
-    """Return a figure as a small PNG file of 128 colours; the same figure gives the same octets."""
+    """Return a figure as a small PNG file of at most 256 colours; the same figure gives the same octets."""
+    import numpy as np
     from PIL import Image
 
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=DPI, metadata={"Software": None})
-    picture = Image.open(full).convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    pixels = np.asarray(Image.open(full).convert("RGB"))
+    found, where, often = np.unique(pixels @ np.array([65536, 256, 1]), return_inverse=True, return_counts=True)
+    palette = _palette(found, often)
+    parts = [np.stack([colours >> 16, colours >> 8 & 255, colours & 255], 1) for colours in (found, palette)]
+    nearest = np.abs(parts[0][:, None, :] - parts[1][None, :, :]).sum(2).argmin(1).astype(np.uint8)
+    picture = Image.fromarray(nearest[where].reshape(pixels.shape[:2]))
+    picture.putpalette(parts[1].astype(np.uint8).tobytes())
     picture.save(small, format="png", optimize=True, dpi=(DPI, DPI))
     return small.getvalue()
+
+
+def _palette(found: Any, often: Any) -> Any:
+    """Return the most frequent colours, and those that mean something however rare they are."""
+    import numpy as np
+
+    meant = np.array([int(colour[1:], 16) for colour in (*LINES, *FILLS, REACHED, FAILED, SELF, BLACK, GREY)])
+    order = found[np.lexsort((found, -often))]
+    rest = order[~np.isin(order, meant)]
+    return np.concatenate([np.unique(meant), rest])[:256]
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> None:
