@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from simvlan.engines.batch import kernels
 from simvlan.engines.batch.run import Run
-from simvlan.engines.batch.stations import LIMB_SHIFT
+from simvlan.engines.batch.tables import CONTEXT_BITS
 
 if TYPE_CHECKING:
     from simvlan.engines.batch.frames import FrameBatch
@@ -131,7 +131,7 @@ class _Work:
         starts = np.cumsum(np.array([0, *(len(rows) for rows in tables.heard_sets)]))
         rows = np.array([row for each in tables.heard_sets for row in each], np.int64)
         answers = tables.standing, tables.variable, tables.mark, starts, rows
-        limbs = self.limbs.astype(np.int64) << LIMB_SHIFT
+        limbs = self.limbs.astype(np.int64) << CONTEXT_BITS
         ground_of = limbs if content[0] < 0 else limbs | content[2]
         return kernels.advance(
             first, last, self.words, batch.length, batch.ingress, batch.time, self.pipeline.start_ns, content,

@@ -16,11 +16,18 @@ U64: TypeAlias = "NDArray[np.uint64]"
 
 KEY_BITS = 60
 MASK = np.uint64((1 << KEY_BITS) - 1)
-FACTORS = (
-    np.uint64(0x9E37_79B9_7F4A_7C15 & (1 << KEY_BITS) - 1),
-    np.uint64(0xC2B2_AE3D_27D4_EB4F & (1 << KEY_BITS) - 1),
+FACTORS = tuple(
+    (np.uint64(first), np.uint64(second))
+    for first, second in (
+        (0xE37_79B9_7F4A_7C15, 0x2B2_AE3D_27D4_EB4F),
+        (0xE78_9E6A_A1B9_65F5, 0x6C4_5D18_8009_454F),
+        (0x88B_B8A8_724C_81ED, 0xB39_896A_51A8_749B),
+        (0x3CB_9F0C_747E_A2EB, 0xC82_9ABE_1F45_32E1),
+        (0x584_133A_C916_AB3D, 0xEE5_7890_41C9_8AC3),
+        (0x3B8_488C_368C_B0A7, 0x57E_ECDD_3CB1_3D09),
+    )
 )
-"""Odd multipliers, one per choice."""
+"""Odd multipliers, one per side. Addresses in a row may collide too often with some: then the next pair is tried."""
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 SMALLEST_BITS = 10
 FULL = 0.8
@@ -34,6 +41,7 @@ class Interner:
     Attributes:
         keys: uint64 (capacity), the key of every id; the first `len(self)` are in use.
         bits: each side of the table has 2**bits slots.
+        factors: the multipliers of the two sides.
         table: uint64 (2, 2**bits).
         missing: what a look-up answers for a key that is not there.
     """
@@ -41,13 +49,13 @@ class Interner:
     def __init__(self) -> None:
         self.count = 0
         self.keys: U64 = np.zeros(1 << SMALLEST_BITS, np.uint64)
-        self._clear(SMALLEST_BITS)
+        self._clear(SMALLEST_BITS, 0)
 
     def __len__(self) -> int:
         return self.count
 
-    def _clear(self, bits: int) -> None:
-        self.bits = bits
+    def _clear(self, bits: int, attempt: int) -> None:
+        self.bits, self.factors = bits, FACTORS[attempt]
         self.slot_shift = np.uint64(KEY_BITS - bits)
         self.id_bits = np.uint64(64 - KEY_BITS + bits)
         self.rest_mask = np.uint64((1 << KEY_BITS - bits) - 1)
@@ -62,7 +70,7 @@ class Interner:
 
     def _candidate(self, side: int, keys: U64) -> U64:
         """Return what one side says: the id, or something larger than any."""
-        mixed = keys * FACTORS[side]
+        mixed = keys * self.factors[side]
         mixed &= MASK
         slots = (mixed >> self.slot_shift).view(np.int64)
         mixed &= self.rest_mask
@@ -92,9 +100,10 @@ class Interner:
         if bits == self.bits and self._place(np.arange(first, self.count)):
             return
         while True:
-            self._clear(bits)
-            if self._place(np.arange(self.count)):
-                return
+            for attempt in range(len(FACTORS)):
+                self._clear(bits, attempt)
+                if self._place(np.arange(self.count)):
+                    return
             bits += 1
 
     def _place(self, pending: NDArray[np.int64]) -> bool:
@@ -104,7 +113,7 @@ class Interner:
                 return True
             side = turn & 1
             table = self.table[side]
-            mixed = self.keys[pending] * FACTORS[side] & MASK
+            mixed = self.keys[pending] * self.factors[side] & MASK
             slots = (mixed >> self.slot_shift).view(np.int64)
             entries = (mixed & self.rest_mask) << self.id_bits | pending.view(np.uint64)
             before = table[slots]
@@ -114,5 +123,5 @@ class Interner:
         return False
 
     def constants(self) -> tuple[Any, ...]:
-        """Return what a compiled look-up needs: table, slot shift, remainder mask, id bits, missing."""
-        return self.table, self.slot_shift, self.rest_mask, self.id_bits, self.missing
+        """Return what compiled look-ups need: table, factors, slot shift, remainder mask, id bits, missing."""
+        return self.table, self.factors, self.slot_shift, self.rest_mask, self.id_bits, self.missing

@@ -12,33 +12,33 @@ from typing import Any
 import numba  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import numpy as np
 
-from simvlan.engines.batch.interner import FACTORS, KEY_BITS
+from simvlan.engines.batch.interner import KEY_BITS
 from simvlan.engines.batch.stations import LIMB_SHIFT, STANDING
-from simvlan.engines.batch.tables import CHANGING
+from simvlan.engines.batch.tables import CHANGING, CONTEXT_BITS
 
 DONE, NEW_MAC, NEW_KEY, BY_ITSELF, OTHER_CONTENT, CHANGES = range(6)
 """Why a kernel stopped before a frame."""
 
-BLOCK = 2048
-"""Frames taken together while nothing changes: their ids stay in the first-level cache."""
+BLOCK = 1024
+"""Frames taken together while nothing changes: what is worked out for them stays in the cache."""
 
 MOVES = 8
 """How far rows may be from their places, on average, to be sorted by moving them there."""
 
-_F0, _F1 = int(FACTORS[0]), int(FACTORS[1])
 _MASK = (1 << KEY_BITS) - 1
 _MAC48 = (1 << 48) - 1
 _SHIFT, _STANDING = LIMB_SHIFT, STANDING
+_GROUND_SHIFT, _GROUND = CONTEXT_BITS, (1 << CONTEXT_BITS) - 1
 _CERTAIN, _NOWHERE = 16, 5
 _CHANGING, _HEARD, _UNASKED = CHANGING, CHANGING - 1, -(1 << 31)
 """Bits of marks, and the sign of what is no class."""
 
 
 @numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator, unused-ignore]
-def _find(key: Any, left: Any, right: Any, slot_shift: Any, rest: Any, id_bits: Any) -> Any:
+def _find(key: Any, left: Any, right: Any, factors: Any, slot_shift: Any, rest: Any, id_bits: Any) -> Any:
     """Return the id of a key, or something that is no id."""
-    a = (key * np.uint64(_F0)) & np.uint64(_MASK)
-    b = (key * np.uint64(_F1)) & np.uint64(_MASK)
+    a = (key * factors[0]) & np.uint64(_MASK)
+    b = (key * factors[1]) & np.uint64(_MASK)
     x = left[a >> slot_shift] ^ ((a & rest) << id_bits)
     y = right[b >> slot_shift] ^ ((b & rest) << id_bits)
     return min(x, y)
@@ -66,8 +66,8 @@ def _class_of(key: Any, flat: Any, wide: Any) -> Any:
     """Return the class of a key, -1: answered one by one, -2: not asked yet; as `ClassTables.find`."""
     if flat.size:
         return flat[key]
-    numbers, shift, rest, bits, missing, of_key = wide
-    found = _find(np.uint64(key), numbers[0], numbers[1], shift, rest, bits)
+    numbers, factors, shift, rest, bits, missing, of_key = wide
+    found = _find(np.uint64(key), numbers[0], numbers[1], factors, shift, rest, bits)
     return of_key[found] if found < missing else np.int32(-2)
 
 
@@ -94,14 +94,14 @@ def _in_order(
     """Forward frames one after the other; arguments and answer as `advance`."""
     uniform, length, context_of, context = content
     standing, variable, mark, starts, rows = answers
-    table, slot_shift, rest, id_bits, missing = macs
+    table, factors, slot_shift, rest, id_bits, missing = macs
     for i in range(first, last):
         device = ingress[i]
         if uniform >= 0 and not _carries(words[i, 1], lengths[i], uniform, length):
             return i, OTHER_CONTENT
         ground = context_of[device] if uniform >= 0 else context[i]
-        source = _find(_source(words[i, 0], words[i, 1]), table[0], table[1], slot_shift, rest, id_bits)
-        destination = _find(words[i, 0] & np.uint64(_MAC48), table[0], table[1], slot_shift, rest, id_bits)
+        source = _find(_source(words[i, 0], words[i, 1]), table[0], table[1], factors, slot_shift, rest, id_bits)
+        destination = _find(words[i, 0] & np.uint64(_MAC48), table[0], table[1], factors, slot_shift, rest, id_bits)
         if source >= missing or destination >= missing:
             return i, NEW_MAC
         l0, l1, l2 = np.int64(limb_of[device]), code[source] >> _SHIFT, code[destination] >> _SHIFT
@@ -137,13 +137,12 @@ def _carries(second: Any, size: Any, uniform: int, length: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _look_up(words: Any, lengths: Any, uniform: int, length: int, macs: Any, ids: Any) -> bool:
+def _look_up(words: Any, lengths: Any, uniform: int, length: int, macs: Any, work: Any, ids: Any) -> bool:
     """Find the ids of a block's sources, then of its destinations; whether all are known and carry what they should.
 
-    The octets are read in a pass of their own: waiting for memory and looking up in the cache do not mix well.
+    *work* is room for slots and remainders. The octets are read in a pass of their own: waiting for memory and looking
+    up in the cache do not mix well.
     """
-    table, slot_shift, rest, id_bits, missing = macs
-    left, right = table[0], table[1]
     n = len(words)
     kind, care = np.uint64(max(uniform, 0)), np.uint64(0xFFFF if uniform >= 0 else 0)
     strange = np.uint64(0)
@@ -155,11 +154,31 @@ def _look_up(words: Any, lengths: Any, uniform: int, length: int, macs: Any, ids
     if uniform >= 0:
         for i in range(n):
             strange |= np.uint64(lengths[i]) ^ np.uint64(length)
-    for i in range(2 * n):
-        found = _find(ids[i], left, right, slot_shift, rest, id_bits)
-        strange |= np.uint64(found >= missing)
-        ids[i] = found
-    return bool(strange == 0)
+    return bool(strange == 0) and _find_all(macs, work, ids)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _find_all(macs: Any, work: Any, ids: Any) -> bool:
+    """Turn keys into their ids; whether all are known.
+
+    Slots are worked out in vectors. The loads are a loop that may stop, which no compiler turns into vector gathers:
+    those are slower here, and much slower once the table outgrows the cache.
+    """
+    table, factors, slot_shift, rest, id_bits, missing = macs
+    left, right = table[0], table[1]
+    first, second = factors
+    for i in range(len(ids)):
+        a, b = (ids[i] * first) & np.uint64(_MASK), (ids[i] * second) & np.uint64(_MASK)
+        work[0, i], work[1, i] = a >> slot_shift, (a & rest) << id_bits
+        work[2, i], work[3, i] = b >> slot_shift, (b & rest) << id_bits
+    at, end = np.uint64(0), np.uint64(len(ids))
+    while at < end:
+        found = min(left[work[0, at]] ^ work[1, at], right[work[2, at]] ^ work[3, at])
+        if found >= missing:
+            return False
+        ids[at] = found
+        at += np.uint64(1)
+    return True
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -167,7 +186,7 @@ def _classify(
     source: Any, destination: Any, ingress: Any, ground_of: Any, context: Any, code: Any, flat: Any, shifts: Any,
     mark: Any, chosen: Any, l0: Any, l1: Any, l2: Any,
 ) -> Any:  # fmt: skip
-    """Give a block its classes as the stations stand; *ground_of*: limb and context of devices, packed as codes are.
+    """Give a block its classes as the stations stand; *ground_of*: limb and context of devices in one.
 
     Returns the mark of all of them, -1 when marks differ, -2 when the classes do not hold for all of the block.
     """
@@ -178,8 +197,8 @@ def _classify(
     for i in range(len(source)):
         ground = ground_of[np.uint64(ingress[i])]
         by, to = code[source[i]], code[destination[i]]
-        a, b, c = np.int32(ground >> _SHIFT), np.int32(by >> _SHIFT), np.int32(to >> _SHIFT)
-        where = ground & _STANDING if by_device else context[i]
+        a, b, c = np.int32(ground >> _GROUND_SHIFT), np.int32(by >> _SHIFT), np.int32(to >> _SHIFT)
+        where = ground & _GROUND if by_device else context[i]
         key = np.uint64(where) << of_context
         key |= np.uint64(by & _STANDING) << of_source
         key |= np.uint64(to & _STANDING) << of_destination
@@ -226,7 +245,7 @@ def advance(
     beyond three are already in *places*. Blocks in which nothing changes are done in passes that a compiler can
     vectorise, others frame by frame.
     """
-    ids = np.empty(2 * BLOCK, np.uint64)
+    ids, work = np.empty(2 * BLOCK, np.uint64), np.empty((4, 2 * BLOCK), np.uint64)
     plain = flat.size > 0 and places.shape[0] == 3
     uniform, length, _, context = content
     at = first
@@ -234,7 +253,7 @@ def advance(
         end = min(at + BLOCK, last)
         n = end - at
         own = context[at:end] if uniform < 0 else context
-        if plain and _look_up(words[at:end], lengths[at:end], uniform, length, macs, ids[: 2 * n]):
+        if plain and _look_up(words[at:end], lengths[at:end], uniform, length, macs, work, ids[: 2 * n]):
             usual = _classify(
                 ids[:n], ids[n : 2 * n], ingress[at:end], ground_of, own, code, flat, shifts, answers[2],
                 chosen[at:end], places[0, at:end], places[1, at:end], places[2, at:end],

@@ -75,9 +75,9 @@ class Run:
                 ids = ids[:1]  # the same for all
             code = self.stations.code.take(ids)
             self.limbs[variable, chosen] = code >> LIMB_SHIFT
-            code &= STANDING
-            code <<= shift
-            keys |= code
+            standing = (code & STANDING).astype(np.int64)
+            standing <<= shift
+            keys |= standing
         keys |= self._pattern(source == destination, self.limbs if at is None else self.limbs[:, at])
         return keys
 

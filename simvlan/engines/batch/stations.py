@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simvlan.engines.batch.probe import Prober
 
 FREE, ANY_GROUP = ("free",), ("group",)
-LIMB_SHIFT = 20
+LIMB_SHIFT = 15
 STANDING = (1 << LIMB_SHIFT) - 1
 FEW = 64
 """MACs up to which it does not matter whether they are all the same."""
@@ -49,7 +49,8 @@ class Stations:
     """MACs by id. Keys are the six octets read little-endian, as they lie in a frame.
 
     Attributes:
-        code: int64 (capacity), by MAC id: standing, and limb << LIMB_SHIFT (-1 where the standing names none).
+        code: int32 (capacity), by MAC id: standing, and limb << LIMB_SHIFT (-1 where the standing names none); int64
+            with more limbs than that has room for.
         standings: every standing met so far, by number.
         slots: (bridge, vid) -> row of stamps; stamps: int64 (slots, capacity), when each MAC was last heard there, ns.
     """
@@ -61,7 +62,7 @@ class Stations:
         self._numbers: dict[Standing, int] = {}
         self.slots: dict[tuple[int, int], int] = {}
         self.stamps: NDArray[np.int64] = np.zeros((0, 0), np.int64)
-        self.code: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.code: NDArray[Any] = np.zeros(0, np.int32 if len(anatomy.limbs) < 1 << 16 else np.int64)
         known: dict[int, list[Place]] = {}
         heard: list[tuple[int, int, int, int]] = []
         for number, bridge in prober.bridges.items():
@@ -113,7 +114,7 @@ class Stations:
         """New MACs are nobody's, and known nowhere."""
         size = len(self.macs.keys)
         if size > len(self.code):
-            self.code = np.concatenate((self.code, np.zeros(size - len(self.code), np.int64)))
+            self.code = np.concatenate((self.code, np.zeros(size - len(self.code), self.code.dtype)))
             room = np.zeros((len(self.slots), size - self.stamps.shape[1]), np.int64)
             self.stamps = np.concatenate((self.stamps, room), axis=1)
         self.forget_from(first)
