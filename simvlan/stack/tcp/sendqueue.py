@@ -69,6 +69,8 @@ class SendQueue:
         self._flight: list[Sent] = []
         self._head = 0
         self.sacked_out = self.lost_out = self.retrans_out = 0
+        self.repeats = 0
+        """Segments sent again so far."""
         self._top: list[int] = []
         """The highest selectively acknowledged segments, as many as make one below them lost."""
         self._judged = iss
@@ -277,6 +279,7 @@ class SendQueue:
             self.retrans_out += 1
         sent.repeated = True
         sent.sent_ns = now
+        self.repeats += 1
 
     def resize(self, mss: int) -> None:
         """Cut what is under way for a smaller MSS, and hold what was too long for lost (tcp_simple_retransmit)."""
