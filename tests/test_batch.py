@@ -165,8 +165,9 @@ def test_wrong_batches_are_named() -> None:
 def test_a_lab_compiles() -> None:
     lab = Lab(script="ip netns add c; ip link add v type veth peer name eth0 netns c; ip link set v up\n"
                      "ip -n c link set eth0 up")  # fmt: skip
-    outcome = compile_lab(lab).forward(batch_of([("c/eth0", Frame(BROADCAST, A, 0x88B5, bytes(46)), 0)]))
-    assert [(end[0], end[1].name if end[1] else "") for end in outcome.ends(0)] == [("root/v", "UNHANDLED_PROTO")]
+    for pipeline in (lab.compile(), lab.compile("numpy", threads=1), compile_lab(lab), compile_lab(lab.network)):
+        outcome = pipeline.forward(batch_of([("c/eth0", Frame(BROADCAST, A, 0x88B5, bytes(46)), 0)]))
+        assert [(end[0], end[1].name if end[1] else "") for end in outcome.ends(0)] == [("root/v", "UNHANDLED_PROTO")]
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
