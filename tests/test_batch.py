@@ -173,6 +173,19 @@ def test_a_lab_compiles() -> None:
 # -- parts ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("vendors", [1, 3])
+def test_addresses_in_a_row_take_no_more_room_than_others(vendors: int) -> None:
+    """A multiplier may put too many of them in one slot; then another one is taken, not a larger table."""
+    count = 102_400
+    macs = np.arange(count) // vendors + (np.arange(count) % vendors + 2 << 40)
+    macs.sort()
+    keys = (macs << 16).astype(">u8").view("<u8").astype(np.uint64)  # as they lie in frames
+    table = Interner()
+    table.add(keys)
+    assert 1 << table.bits == 1 << 17 > count
+    assert (table.find(keys) == np.arange(count)).all()
+
+
 @pytest.mark.parametrize("count", [1, 700, 50_000])
 def test_interning_is_exact(count: int) -> None:
     """Every key gets its own id, nobody else's key is found."""
