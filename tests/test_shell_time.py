@@ -111,7 +111,7 @@ def test_a_script_that_never_waits_is_left_behind_with_a_warning(stage):
     done = stage.play("while :; do :; done & sleep 1; sleep 1; ip time; kill $!")
     assert done.stdout == "2\n"
     assert done.stderr.count("has not waited") == 1
-    assert 4 < time.monotonic() - start < 12
+    assert time.monotonic() - start > 4
 
 
 def test_waiting_for_what_cannot_happen_is_said(stage):

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.errors import conflict, invalid, not_found
-from simvlan.docker.lifecycle import Lifecycle, environment
+from simvlan.docker.lifecycle import Lifecycle
+from simvlan.docker.live import environment
 from simvlan.docker.logs import Brake, LogQuery
 from simvlan.docker.model import Container
 from simvlan.docker.pending import STDERR, STDOUT, Stream

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from simvlan.docker.disk import Disk
 from simvlan.docker.errors import DockerError, conflict, internal, invalid
 from simvlan.docker.filters import Filters, check_names, labels_match
 from simvlan.docker.hostconfig import mount_points
+from simvlan.docker.live import Live, environment
 from simvlan.docker.logs import Output
 from simvlan.docker.model import Container
 from simvlan.docker.networking import Networking
@@ -21,7 +21,6 @@ from simvlan.docker.signals import parse_signal
 from simvlan.docker.times import parse_time
 
 if TYPE_CHECKING:
-    from simvlan.clock import Timer
     from simvlan.docker.core import Core
     from simvlan.docker.runtime import Runtime
 
@@ -36,27 +35,6 @@ OCI_CREATE = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
     "runc create failed: unable to start container process: error during container init: "
 )
-
-
-@dataclass
-class Live:
-    """What there is of a container beyond its definition."""
-
-    output: Output
-    disk: Disk
-    handle: Handle | None = None
-    next_exit: list[Pending[Json]] = field(default_factory=list)
-    removed: list[Pending[Json]] = field(default_factory=list)
-    backoff_ns: int = 0
-    retry: Timer | None = None
-    leaving: bool = False
-    """It is being removed by force: no restart, no second removal."""
-    execs: list[Handle] = field(default_factory=list)
-    """What `docker exec` started and has not ended; it dies with the first process."""
-    early: list[bytes | None] = field(default_factory=list)
-    """Input that came before the process was started."""
-    restarting: bool = False
-    """`docker restart`: it ends only to start again."""
 
 
 class Lifecycle:
@@ -445,17 +423,3 @@ class Lifecycle:
             self.start(container)
         except DockerError as error:
             self.core.note(f"container {container.name}: {error.message}")
-
-
-def environment(given: list[str] | None, tty: bool, hostname: str) -> dict[str, str]:
-    """The environment of a process: what Docker always sets, then the container's own."""
-    made = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME": hostname}
-    if tty:
-        made["TERM"] = "xterm"
-    for each in given or []:
-        name, sign, value = each.partition("=")
-        if sign:
-            made[name] = value
-        else:
-            made.pop(name, None)
-    return made

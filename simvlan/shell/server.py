@@ -13,20 +13,17 @@ import selectors
 import signal
 import socket
 import time
-import traceback
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from simvlan.errors import Unsupported
 from simvlan.shell import wire
-from simvlan.shell.client import Client, ClientProcess, paced
+from simvlan.shell.client import Client
 from simvlan.shell.processes import ancestry
+from simvlan.shell.runner import Runner
 from simvlan.shell.sandbox import Sandbox
-from simvlan.shell.shim import ALWAYS_SIGINT
 from simvlan.shell.sysctls import NetworkKernel, Sysctls
-from simvlan.tools import REFUSED, TOOLS, load
-from simvlan.tools.program import FOREVER, REFUSED_STATUS, InputNeeded, next_event, refusal
+from simvlan.tools.program import FOREVER, next_event
 
 PATIENCE_S = 5.0
 """Wall time for which a script that never waits holds virtual time, if it really computes that long."""
@@ -40,7 +37,6 @@ GRACE_S = 2.0
 STUCK_S = 2.0
 SLICE_S = 0.05
 """Wall time after which a long stretch of simulation looks at the sockets again."""
-INTERNAL_ERROR = 70
 HOLD_S = 0.2
 """Wall time for which a signal for the script waits for such a moment."""
 INSISTED = 2
@@ -102,6 +98,7 @@ class Server:
         self._times_signalled = 0
         self._patience = PATIENCE_S
         self._noted_stuck = False
+        self.runner = Runner(self, self.sysctls, lambda client, status: self._ended.append((client, status)))
         self.guests: Guests | None = None
         self.selector = self._selector = selectors.DefaultSelector()
         self._selector.register(sandbox.listener, selectors.EVENT_READ, self._accept)
@@ -215,7 +212,7 @@ class Server:
         top = self.sandbox.launcher.pid
         begin, self.waiting = sorted(self.waiting, key=lambda client: ancestry(client.pid, top)), []
         for client in begin:
-            self._begin(client)
+            self.runner.begin(client)
         if self.guests is not None:
             self.guests.begin()
         self._run_due()
@@ -271,89 +268,6 @@ class Server:
 
     def _by_pid(self) -> list[Client]:
         return sorted(self.clients.values(), key=lambda client: client.pid)
-
-    def _begin(self, client: Client) -> None:
-        if client.gone or client.request is None:
-            return
-        request = client.request
-        process = ClientProcess(client, request, self.lab, self)
-        process.inputs = client.inputs
-        client.process = process
-        if process.name in REFUSED:
-            process.write_err(refusal(process.name))
-            self._ended.append((client, REFUSED_STATUS))
-        elif process.name not in TOOLS:
-            process.write_err(f"{process.name}: command not found\n")
-            self._ended.append((client, 127))
-        else:
-            self._start(client, process)
-
-    def _start(self, client: Client, process: ClientProcess) -> None:
-        try:
-            if process.name == "sysctl":
-                self.sysctls.touched(process.netns)
-            outcome = self._load(process)(process)
-            if not isinstance(outcome, int) and hasattr(outcome, "send"):
-                client.running = self.lab.env.process(self._drive(client, process, outcome))
-                return
-            status = int(outcome or 0)
-        except InputNeeded as needed:
-            client.ask(needed.path)
-            return
-        except Exception as error:
-            status = self._failed(process, error)
-        self._ended.append((client, status)) if process.handover is None else self._replace(client, process)
-
-    def _load(self, process: ClientProcess) -> Any:
-        try:
-            return load(process.name)
-        except ModuleNotFoundError as error:
-            if error.name and TOOLS[process.name].startswith(error.name):
-                raise Unsupported(f"{process.name} is not simulated yet") from None
-            raise
-
-    def _drive(
-        self, client: Client, process: ClientProcess, tool: Generator[Any, Any, int]
-    ) -> Generator[Any, Any, None]:
-        """The SimPy process around a tool: whatever becomes of it, the client is told."""
-        import simpy
-
-        try:
-            status = yield from paced(client, tool, self.lab.env)
-        except simpy.Interrupt as interrupt:
-            status = -int(signal.Signals[str(interrupt.cause)])
-        except InputNeeded as needed:
-            client.running = None
-            client.ask(needed.path)
-            return
-        except Exception as error:
-            status = self._failed(process, error)
-        client.finish(status) if process.handover is None else self._replace(client, process)
-
-    def _failed(self, process: ClientProcess, error: Exception) -> int:
-        """A refusal the tool left to us, or a bug in it."""
-        if isinstance(error, Unsupported):
-            process.write_err(f"simvlan: {process.name}: {error}\n")
-            return REFUSED_STATUS
-        text = "".join(traceback.format_exception(error))
-        process.write_err(f"simvlan: {' '.join(process.argv)}: internal error, please report it\n{text}")
-        return INTERNAL_ERROR
-
-    def _replace(self, client: Client, process: ClientProcess) -> None:
-        """Run what the command has named to run in its place (exec)."""
-        handover = process.handover
-        assert handover is not None
-        if "/" not in handover.argv[0] and handover.argv[0] in {*TOOLS, *REFUSED}:
-            client.request = wire.Request(
-                handover.argv, handover.netns, process.cwd, handover.env, process.stdout_isatty
-            )
-            client.running = None
-            if os.fsencode(handover.argv[0]) in ALWAYS_SIGINT:
-                client.send("H")
-            self._begin(client)
-        else:
-            self.sysctls.show(handover.netns)
-            client.become(process.name, handover)
 
     # -- sockets -----------------------------------------------------------------------------------------------
 
