@@ -70,8 +70,8 @@ class Bridge(Device):
     def __init__(self, name: str, netns: object, kernel: Kernel, mac: int, mtu: int = 1500) -> None:
         super().__init__(name, netns, mac, mtu)
         self.kernel = kernel
-        self.features = (True, True)
-        """Whether tx-gso-robust and tx-fcoe-segmentation are among its features: ports can take them away."""
+        self.features = (True, True, True)
+        """Whether tx-gso-robust, tx-fcoe-segmentation and scatter-gather are its features: ports take them away."""
         self.binding = False
         """Whether it looks after the carriers of bound VLANs above it (BROPT_VLAN_BRIDGE_BINDING)."""
         self.mtu_by_user = False
@@ -106,6 +106,11 @@ class Bridge(Device):
     def fcoe(self) -> bool:
         """Whether its features hold tx-fcoe-segmentation."""
         return self.features[1]
+
+    @property
+    def sg(self) -> bool:
+        """Whether its features hold scatter-gather."""
+        return self.features[2]
 
     # -- received by a port (br_handle_frame) -----------------------------------------------------------------------
 

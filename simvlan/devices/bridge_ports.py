@@ -164,10 +164,10 @@ def limit_segments(bridge: Bridge) -> None:
 
 
 def update_features(bridge: Bridge) -> None:
-    """Offer tx-gso-robust if one port does, tx-fcoe-segmentation if all do (br_features_recompute)."""
+    """Offer tx-gso-robust and scatter-gather if a port does, tx-fcoe-segmentation if all do (br_features_recompute)."""
     devices = [port.dev for port in bridge.ports]
     robust = not devices or any(dev.kind == "macvlan" for dev in devices)
-    features = robust, all(dev.fcoe for dev in devices)
+    features = robust, all(dev.fcoe for dev in devices), not devices or any(dev.sg for dev in devices)
     if features != bridge.features:
         bridge.features = features
         bridge.kernel.notify(bridge, Event.FEATURES)

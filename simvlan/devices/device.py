@@ -270,6 +270,11 @@ class Device:
         return self.link is not None and self.link.ifindex != self.ifindex
 
     @property
+    def sg(self) -> bool:
+        """Whether scatter-gather, and the segmentation that needs it, is among its features."""
+        return True
+
+    @property
     def fcoe(self) -> bool:
         """Whether tx-fcoe-segmentation is among its features."""
         return False

@@ -44,6 +44,7 @@ class MacvlanPort:
         "by_mac",
         "dev",
         "groups",
+        "had_sg",
         "open_filter",
         "order",
         "passthru",
@@ -54,6 +55,7 @@ class MacvlanPort:
 
     def __init__(self, dev: Device) -> None:
         self.dev = dev
+        self.had_sg = dev.sg
         self.vlans: list[Macvlan] = []
         """Every macvlan, oldest first."""
         self.by_mac: dict[int, Macvlan] = {}
@@ -221,12 +223,15 @@ class MacvlanPort:
                 kernel.set_carrier(vlan, dev.carrier)
             elif event is Event.FEATURES:
                 vlan.tso_max_size = dev.tso_max_size
+                if self.had_sg != dev.sg:
+                    kernel.notify(vlan, Event.FEATURES)
             elif event is Event.MTU and vlan.mtu > dev.mtu:
                 kernel.set_mtu(vlan, dev.mtu)
             elif event is Event.UNREGISTER:
                 kernel.unregister(vlan)
             elif event is Event.MAC and self.passthru:
                 vlan.follow_mac(kernel)
+        self.had_sg = dev.sg
 
     def check_mac_free(self, mac: int, path: str) -> None:
         """Refuse an address in use (EADDRINUSE)."""

@@ -63,7 +63,7 @@ class Vlan(Device):
         "bridge_binding",
         "egress",
         "gvrp",
-        "had_fcoe",
+        "had_features",
         "ingress",
         "loose_binding",
         "lower_mac",
@@ -82,8 +82,8 @@ class Vlan(Device):
         self.proto = proto
         self.vid = vid
         self.tag = proto << 16 | vid
-        self.had_fcoe = self.fcoe
-        """The feature when last told of."""
+        self.had_features = self.fcoe, self.sg
+        """The features when last told of."""
         self.reorder_hdr = True
         self.gvrp = self.mvrp = self.loose_binding = self.bridge_binding = False
         self.ingress: dict[int, int] = {}
@@ -104,6 +104,11 @@ class Vlan(Device):
     def fcoe(self) -> bool:
         """Taken from a bridge that has it; nobody else passes it to his VLANs (vlan_dev_fix_features)."""
         return self.lower.kind == "bridge" and self.lower.fcoe
+
+    @property
+    def sg(self) -> bool:
+        """Not on a dummy, which gives its VLANs nothing (vlan_features); else as the lower device has it."""
+        return self.lower.kind != "dummy" and self.lower.sg
 
     # -- rules ------------------------------------------------------------------------------------------------------
 
@@ -278,8 +283,8 @@ class Vlan(Device):
     def _lower_features(self, kernel: Kernel) -> None:
         """Take over the largest segmentation size, and tell of other features of its own (vlan_transfer_features)."""
         self.tso_max_size = self.lower.tso_max_size
-        if self.had_fcoe != self.fcoe:
-            self.had_fcoe = self.fcoe
+        if self.had_features != (self.fcoe, self.sg):
+            self.had_features = self.fcoe, self.sg
             kernel.notify(self, Event.FEATURES)
 
     def _lower_gone(self, kernel: Kernel) -> None:

@@ -325,10 +325,10 @@ class Stack:
         packet = Packet(reheader(octets))
         route = self.output.find(packet.dst, packet.src, dev, packet.tos & 0x1E, any_source=True)
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
-            dev.tx_errors += 1
+            _count_lost(dev)
             return Drop.IP_OUTNOROUTES
         if packet.frag & DF and len(packet.data) > route.path_mtu:
-            dev.tx_errors += 1
+            _count_lost(dev)
             self.icmp.error(packet, 3, 4, route.path_mtu)
             return Drop.FRAG_NEEDED
         refused = self.output.send(route, packet.data, partial)
@@ -372,3 +372,9 @@ class Stack:
             self.fib.remove(route)
         if routes:
             self.pmtu.flush()
+
+
+def _count_lost(dev: Device) -> None:
+    """Count in dev->stats; of the drivers here only a bridge shows those (br_get_stats64)."""
+    if dev.kind == "bridge":
+        dev.tx_errors += 1
