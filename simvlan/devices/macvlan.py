@@ -112,6 +112,7 @@ class Macvlan(Device):
     def on_uc(self, kernel: Kernel, mac: int, delta: int) -> None:
         """Hand secondary addresses down (dev_uc_sync)."""
         (kernel.uc_add if delta > 0 else kernel.uc_del)(self.lower, mac)
+        self.port.refresh_filter()
 
     # -- up and down ------------------------------------------------------------------------------------------------
 
