@@ -16,8 +16,10 @@ from pathlib import Path
 _THREADS = "/proc/2/task/2/children"
 _LIST_MAX, _PAGE = 1 << 16, 4096
 UNBOUND, BOUND = ("kworker/u", "ksoftirqd/"), ("kworker/0:", "ksoftirqd/")
+_AT_WORK = (b"R", b"D")
+"""It runs or is about to, or waits for a lock: linkwatch for rtnl."""
 _BLIND_S = 0.002
-_LIMIT_S = 0.1  # others use these queues too, perhaps without end
+_LIMIT_S = 1.0  # others use these queues too; where a machine is busy, a worker waits a tenth for its turn
 
 
 class Kthreads:
@@ -69,7 +71,7 @@ class Kthreads:
         if fd is None:
             return False
         try:
-            return os.pread(fd, 128, 0).rpartition(b") ")[2][:1] == b"R"
+            return os.pread(fd, 128, 0).rpartition(b") ")[2][:1] in _AT_WORK
         except ProcessLookupError:
             os.close(fd)
             del self._known[number]
