@@ -255,6 +255,16 @@ def test_the_receive_buffer_grows_with_the_path() -> None:
     assert b.conn.window.rcvbuf <= 6_291_456
 
 
+@pytest.mark.parametrize("congestion", ["reno", "cubic"])
+def test_a_window_that_is_not_used_does_not_grow(congestion: str) -> None:
+    """RFC 7661's point: what holds this sender back is the receiver's 20 kB, not the congestion window."""
+    wire, a, b = quick(Config(congestion=congestion, rmem=(4096, 20_000, 20_000), window_scaling=False))
+    a.endless = b"x" * 10_000
+    wire.run(500 * MS)
+    assert a.conn.cc.cwnd <= 2 * 20_000 // 1448 + 1
+    assert b.count > 400_000
+
+
 # -- acknowledgements and Nagle ---------------------------------------------------------------------------------------
 
 

@@ -59,6 +59,9 @@ class Connection:
         self.used_from = iss
         self.most_out = 0
         self.cwnd_limited = False
+        """The congestion window was full when most was under way, lately."""
+        self.cwnd_blocked = False
+        """It stopped the sending just now."""
         self.sent_ns = 0
 
         self.recv = ReceiveQueue(0)

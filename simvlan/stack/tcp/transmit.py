@@ -105,10 +105,12 @@ def push(conn: Connection, now: int, last: bool = False) -> None:
         return
     if not queue.packets_out:
         _after_idle(conn, now)
+    conn.cwnd_blocked = False
     while _send_next(conn, now, last):
         sent = True
-    if sent:
-        _validate(conn)
+    limited = conn.cwnd_blocked or queue.in_flight >= conn.cc.cwnd
+    if sent or limited:
+        _validate(conn, limited)
     if not queue.packets_out and conn.rto_at is None:
         conn.rto_at = now + conn.rto_ns
 
@@ -127,7 +129,7 @@ def _send_next(conn: Connection, now: int, last: bool) -> bool:
     size = min(waiting, mss)
     fin = waiting == size and unsent_fin(conn)
     if queue.in_flight >= conn.cc.cwnd and not fin:
-        conn.cwnd_limited = True
+        conn.cwnd_blocked = True
         return False
     if queue.nxt + size + fin > queue.una + conn.peer_window:
         return False
@@ -172,11 +174,10 @@ def _after_idle(conn: Connection, now: int) -> None:
         conn.cc.idle(gap // conn.rto_ns, conn.config.initcwnd)
 
 
-def _validate(conn: Connection) -> None:
+def _validate(conn: Connection, limited: bool) -> None:
     """Note how much of the congestion window is in use: it grows only when it is full (tcp_cwnd_validate)."""
-    queue, limited = conn.queue, conn.cwnd_limited or conn.queue.in_flight >= conn.cc.cwnd
-    out = queue.packets_out
-    if queue.una >= conn.used_from or limited or out > conn.most_out:
+    queue, out = conn.queue, conn.queue.packets_out
+    if queue.una >= conn.used_from or limited or (not conn.cwnd_limited and out > conn.most_out):
         conn.cwnd_limited, conn.most_out, conn.used_from = limited, out, queue.nxt
 
 
