@@ -2,7 +2,7 @@
 
     python experiments/tcp/run.py            about a minute of one processor
 
-Two namespaces on a veth, `netem delay 10ms rate 1gbit limit 3000` on both ends, iperf3 for four seconds of the lab's time.
+Two namespaces on a veth, `netem delay 10ms rate 1gbit limit 3000` on both ends, iperf3 for four seconds of lab time.
 Capacity is the payload that full frames leave: 1448 of 1514 octets.
 """
 
@@ -33,7 +33,8 @@ def main() -> int:
     found = json.loads(run.stdout)
     rows = [(each["sum"]["end"], each["sum"]["bits_per_second"]) for each in found["intervals"]]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    lines = ["second,goodput_bps,share_of_capacity", *(f"{end:.0f},{bps:.0f},{bps / CAPACITY:.4f}" for end, bps in rows)]
+    lines = ["second,goodput_bps,share_of_capacity"]
+    lines += [f"{end:.0f},{bps:.0f},{bps / CAPACITY:.4f}" for end, bps in rows]
     (RESULTS / "gigabit.csv").write_text("\n".join(lines) + "\n")
     about = manifest(COMMAND, seed=1, duration_s=time.monotonic() - started)
     (RESULTS / "manifest.json").write_text(json.dumps(about, indent=2) + "\n")
