@@ -69,7 +69,7 @@ class Archive:
 
     def _tar(self, paths: list[str], cut: int) -> bytes:
         out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for path in paths:
                 made = tarfile.TarInfo(path[cut:] or "./")
                 made.mtime = self.time_ns // 1_000_000_000

@@ -67,6 +67,8 @@ class Disk:
         self._written[path] = data
 
     def _why_not(self, path: str, size: int) -> int:
+        if _too_long(path):
+            return errno.ENAMETOOLONG
         if path in self.directories:
             return errno.EISDIR
         if posixpath.dirname(path) not in self.directories:
@@ -80,6 +82,11 @@ class Disk:
         """Make a folder, and those above it. Raises OSError."""
         if self.readonly:
             raise _failure(errno.EROFS, path)
+        if _too_long(path):
+            raise _failure(errno.ENAMETOOLONG, path)
+        files = self.files()
+        if any(each in files for each in _ancestry(path)):
+            raise _failure(errno.ENOTDIR, path)
         if len(self.directories) >= FOLDER_LIMIT:
             raise _failure(errno.ENOSPC, path)
         self.directories |= set(_ancestry(path))
@@ -119,6 +126,12 @@ def _ancestry(path: str) -> Iterator[str]:
     while path not in ("/", ""):
         yield path
         path = posixpath.dirname(path)
+
+
+def _too_long(path: str) -> bool:
+    """NAME_MAX and PATH_MAX."""
+    octets = path.encode(errors="surrogateescape")
+    return len(octets) >= 4096 or any(len(part) > 255 for part in octets.split(b"/"))
 
 
 def _failure(number: int, path: str) -> OSError:

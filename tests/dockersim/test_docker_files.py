@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -126,3 +127,37 @@ def test_an_archive_is_taken_whole_or_not_at_all() -> None:
         assert disk.changes() == []
     target.unpack("/tmp", archive(good))
     assert disk.read("/tmp/good") == b"x"
+
+
+def some_archive(rng: Random) -> bytes:
+    """A few members with odd names and kinds; often broken."""
+    names = ["a", "b/c", "../x", "/etc/passwd", "/etc/passwd/x", "", ".", "a/../..", "d" * 300, "\u00e9", "etc"]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=rng.choice([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])) as tar:
+        for _ in range(rng.randrange(4)):
+            info, data = tarfile.TarInfo(rng.choice(names)), rng.randbytes(rng.randrange(40))
+            info.type = rng.choice([tarfile.REGTYPE] * 3 + [tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE])
+            info.size = len(data) if info.type == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(data))
+    octets = bytearray(out.getvalue())
+    for _ in range(rng.randrange(4)):
+        octets[rng.randrange(len(octets))] = rng.randrange(256)
+    return bytes(octets[: rng.randrange(len(octets))] if rng.random() < 0.3 else octets)
+
+
+def test_any_archive_is_taken_or_refused() -> None:
+    rng, told = Random(4), {"taken": 0, "refused": 0}
+    for _ in range(1000):
+        disk = Disk()
+        before, whole = disk.state(), Archive(disk, "box", 0)
+        try:
+            where = rng.choice(["/", "/tmp", "/etc/passwd", "", "/nosuch", "tmp/", "//", "/proc"])
+            whole.unpack(where, some_archive(rng))
+            told["taken"] += 1
+        except DockerError:
+            assert disk.state() == before
+            told["refused"] += 1
+        assert not disk.directories & set(disk.files())
+        with tarfile.open(fileobj=io.BytesIO(whole.export())) as tar:
+            assert {f"/{name}" for name in tar.getnames()} >= set(disk.files())
+    assert min(told.values()) > 100

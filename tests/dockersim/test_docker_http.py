@@ -247,14 +247,16 @@ CONTAINER = st.fixed_dictionaries(
     },
 )  # fmt: skip
 QUERY = st.dictionaries(
-    st.sampled_from(["all", "filters", "limit", "name", "t", "signal", "condition", "since", "until", "h", "w"]),
+    st.sampled_from(
+        ["all", "filters", "limit", "name", "t", "signal", "condition", "since", "until", "h", "w", "path"]
+    ),
     WORDS | st.sampled_from(['{"label":["a"]}', '{"name":{"x":true}}', "[]", "1e9", "NaN"]), max_size=2,
 )  # fmt: skip
 PATHS = st.sampled_from(
     ["/networks", "/networks/{}", "/containers/json", "/containers/{}/json", "/containers/{}/top",
      "/containers/{}/start", "/containers/{}/stop", "/containers/{}/kill", "/containers/{}/pause",
      "/containers/{}/rename", "/containers/{}/stats", "/containers/{}/update", "/containers/{}/resize",
-     "/containers/{}/exec", "/exec/{}/json", "/images/json",
+     "/containers/{}/exec", "/exec/{}/json", "/images/json", "/containers/{}/archive", "/containers/{}/export",
      "/images/{}/json", "/images/create", "/networks/prune", "/containers/prune", "/networks/{}/connect",
      "/networks/{}/disconnect", "/system/df", "/info"]
 )  # fmt: skip
