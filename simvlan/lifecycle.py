@@ -142,7 +142,7 @@ class Lifecycle:
             dev.up = False
             raise
         dev.opened = True
-        for mac in tuple(dev.uc):
+        for mac in _handed_down(dev):
             dev.on_uc(self, mac, +1)  # type: ignore[arg-type]
         self._filter_unicast(dev)
         for mac in tuple(dev.mc):
@@ -157,7 +157,7 @@ class Lifecycle:
         if not dev.up:
             return
         self.notify(dev, Event.GOING_DOWN)
-        for mac in tuple(dev.uc):
+        for mac in _handed_down(dev):
             dev.on_uc(self, mac, -1)  # type: ignore[arg-type]
         for mac in tuple(dev.mc):
             dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
@@ -232,15 +232,24 @@ class Lifecycle:
 
     def uc_add(self, dev: Device, mac: int) -> None:
         """Add a secondary unicast address (dev_uc_add)."""
+        stuck = dev.uc.get(mac) == 0
         dev.uc[mac] = dev.uc.get(mac, 0) + 1
-        if dev.uc[mac] == 1 and dev.up:
+        if dev.uc[mac] == 1 and dev.up and not stuck:
             dev.on_uc(self, mac, +1)  # type: ignore[arg-type]
         self._filter_unicast(dev)
 
     def uc_del(self, dev: Device, mac: int) -> None:
-        """Drop one reference of a secondary unicast address (dev_uc_del)."""
+        """Drop one reference of a secondary unicast address (dev_uc_del).
+
+        One that the lower device has lost meanwhile cannot be taken back there and stays (__hw_addr_unsync_one).
+        """
+        if dev.uc.get(mac) == 0:
+            return
         if self._release(dev.uc, mac) and dev.up:
-            dev.on_uc(self, mac, -1)  # type: ignore[arg-type]
+            if dev.kind in ("vlan", "macvlan") and mac not in dev.lower.uc:  # type: ignore[union-attr]
+                dev.uc[mac] = 0
+            else:
+                dev.on_uc(self, mac, -1)  # type: ignore[arg-type]
         self._filter_unicast(dev)
 
     def _filter_unicast(self, dev: Device) -> None:
@@ -271,6 +280,11 @@ class Lifecycle:
             table[mac] = left
             return False
         return table.pop(mac, None) is not None
+
+
+def _handed_down(dev: Device) -> tuple[int, ...]:
+    """The secondary addresses that a device hands down: those without a reference only could not be taken back."""
+    return tuple(mac for mac, references in dev.uc.items() if references)
 
 
 def counted(count: int, delta: int) -> int:
