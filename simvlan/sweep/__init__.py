@@ -16,8 +16,9 @@ alone, and results stand in the order of the grid: who computed what, and when, 
 from __future__ import annotations
 
 from simvlan.sweep.command import add_arguments
-from simvlan.sweep.plan import Point, grid
+from simvlan.sweep.plan import Params, Point, Scenario, grid
+from simvlan.sweep.record import Busy, OtherSweep
 from simvlan.sweep.results import Failure, Results
 from simvlan.sweep.run import sweep
 
-__all__ = ["Failure", "Point", "Results", "add_arguments", "grid", "sweep"]
+__all__ = ["Busy", "Failure", "OtherSweep", "Params", "Point", "Results", "Scenario", "add_arguments", "grid", "sweep"]
