@@ -8,12 +8,14 @@ ends with status 1, and the tests run every experiment quickly and look at every
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from simvlan.plot import save
 from simvlan.sweep import OtherSweep, Params, Results, Scenario, add_arguments, sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,16 +45,21 @@ class Report:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def options(name: str, doc: str | None, words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line of an experiment; `folder` is where its results go."""
+def options(
+    name: str, doc: str | None, words: Sequence[str] | None = None, add: Callable[[Any], object] | None = None
+) -> argparse.Namespace:
+    """Read the command line of an experiment (*add* gives it more); `folder` is where its results go."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help=f"the committed run, to results/{name}")
-    parser.add_argument("--results", type=Path, metavar="DIR", help="another folder for the results")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="a folder for NAME and its record")
     add_arguments(parser)
+    if add:
+        add(parser)
     made = parser.parse_args(words)
-    made.name = name
-    made.folder = made.results or (ROOT / "results" if made.full else ROOT / "out" / "experiments") / name
-    made.record = (made.results or ROOT / "out" / "experiments") / "points" / name / ("full" if made.full else "quick")
+    made.name, made.parts = name, {}
+    out = made.results or ROOT / "out" / "experiments"
+    made.folder = (made.results or ROOT / "results" if made.full else out) / name
+    made.record = out / "points" / name / ("full" if made.full else "quick")
     return made
 
 
@@ -69,6 +76,7 @@ def points(
         found = sweep(scenario, grid, fresh=True, **chosen)
     found.manifest["command"] = command(made)
     found.write(made.folder, part)
+    made.parts[part] = found.manifest
     if found.failures:
         raise SystemExit(f"{made.name}: {len(found.failures)} points failed: the same command tries them again")
     return found
@@ -82,14 +90,23 @@ def command(made: argparse.Namespace) -> str:
 def finish(made: argparse.Namespace, report: Report) -> int:
     """Write README.md and the pictures; returns the exit status: 1 when a claim does not hold."""
     made.folder.mkdir(parents=True, exist_ok=True)
+    (made.folder / "manifest.json").write_text(json.dumps(one_manifest(made.parts), indent=1) + "\n")
     for name, (figure, _) in report.pictures.items():
-        figure.savefig(made.folder / name, dpi=110, metadata={"Software": None})
+        save(figure, made.folder / name)
     (made.folder / "README.md").write_text(markdown(made, report))
     print(f"{report.question}\n")
     for claim in report.claims:
         print(f"{'' if claim.holds else 'NOT SO: '}{claim.text}")
     print(f"\n{made.name}: {made.folder / 'README.md'}", file=sys.stderr)
     return 0 if all(claim.holds for claim in report.claims) else 1
+
+
+def one_manifest(parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what all sweeps of a run have in common, and each one's points."""
+    own = ("scenario", "points", "repeats", "axes")
+    last = list(parts.values())[-1]
+    shared = {name: value for name, value in last.items() if name not in own}
+    return shared | {"sweeps": {part: {name: each[name] for name in own} for part, each in parts.items()}}
 
 
 def markdown(made: argparse.Namespace, report: Report) -> str:
@@ -107,37 +124,9 @@ def markdown(made: argparse.Namespace, report: Report) -> str:
     return "\n".join(lines)
 
 
-# -- pictures -------------------------------------------------------------------------------------------------------
+def panels(count: int, high: float = 4.2) -> tuple[Any, Any]:
+    """Return a figure and its axes, side by side, with room for legends."""
+    from matplotlib.figure import Figure
 
-STYLES = (
-    ("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"),
-    ("#56B4E9", "v", "-"), ("#E69F00", "P", "--"), ("#000000", "X", "-."), ("#999999", "*", ":"),
-)  # fmt: skip
-"""Colours of Okabe and Ito; each with a marker and a dash of its own, for who sees no colours."""
-
-
-def lines(
-    axes: Any,
-    series: Mapping[str, Sequence[tuple[float, ...]]],
-    *,
-    x: str,
-    y: str,
-    log: str = "",
-    legend: bool = True,
-) -> None:
-    """Draw lines (x, y) or (x, y, low, high) with their intervals."""
-    for (name, values), (colour, marker, dash) in zip(series.items(), STYLES, strict=False):
-        columns = list(zip(*values, strict=True))
-        axes.plot(columns[0], columns[1], color=colour, marker=marker, ls=dash, ms=5, lw=1.6, label=name)
-        if len(columns) == 4:
-            axes.fill_between(columns[0], columns[2], columns[3], color=colour, alpha=0.18, lw=0)
-    if "x" in log:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    if "y" in log:
-        axes.set_yscale("log")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(alpha=0.3)
-    if legend:
-        axes.legend(fontsize=8, frameon=False)
+    figure = Figure(figsize=(5.0 * count + 1.6, high), layout="constrained")
+    return figure, figure.subplots(1, count)

@@ -3,7 +3,9 @@
 Each experiment runs once, as its one command does it, in this process.
 """
 
+import importlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("mac-table", "broadcast")
+NAMES = ("mac-table", "broadcast", "throughput")
 
 
 def load(name: str) -> ModuleType:
@@ -79,7 +81,7 @@ def test_mac_table_learns_what_there_is(run):
     crowded = overflow[(overflow.macs > overflow.table) & (overflow.driver != "ipvlan l2")]
     assert len(crowded) >= 2
     for row in crowded.itertuples():
-        assert row.flooded == pytest.approx(1 - row.table / row.macs, abs=0.03)
+        assert row.flooded == pytest.approx(1 - row.table / row.macs, abs=0.05)
         assert row.copies == pytest.approx(1 + row.flooded * (row.nodes - 2))
     assert (overflow[overflow.driver == "macvlan bridge"].strangers == 0).all()
 
@@ -104,3 +106,68 @@ def test_broadcast_copies(run):
     steps = frame[frame.driver == "macvlan bridge"].set_index("containers").steps
     assert steps[100] - steps[10] == 90
     assert frame[frame.driver == "ipvlan l3"].steps.nunique() == 1
+
+
+# -- throughput -----------------------------------------------------------------------------------------------------
+
+
+def test_throughput_walks_the_stages_there_are():
+    """The walk says what a packet passes; the kernel's own path is the reason for each number."""
+    model = importlib.import_module("experiments.throughput.model")
+    assert model.stages("host") == {"socket": 1}
+    assert model.stages("bridge") == {"socket": 1, "veth": 2, "bridge": 1}
+    assert model.stages("macvlan bridge") == {"socket": 1, "macvlan": 2}
+    assert model.stages("ipvlan l2") == {"socket": 1, "ipvlan l2": 1}
+    assert model.stages("ipvlan l3") == {"socket": 1, "ipvlan l3": 1}
+    assert model.stages("bridge +NAT") == {"socket": 1, "veth": 2, "bridge": 1, "nat": 1}
+    assert model.stages("bridge", across=True) == {"socket": 1, "veth": 2, "bridge": 2}
+
+
+def test_throughput_shapes(run):
+    """S1 to S6 and S9 of the literature, from this run's tables (not from its sentences)."""
+    folder = run("throughput")[1]
+    at = table(folder, "ladder").set_index("driver")
+    bulk = table(folder, "bulk").set_index(["driver", "super_packets", "streams"])["gbps"]
+    sizes = table(folder, "sizes").set_index(["driver", "mtu"])
+    many, first = table(folder, "containers"), table(folder, "first")
+    rtt = at["rtt_us"]
+    assert rtt["host"] < rtt["macvlan bridge"] < rtt["bridge"] < rtt["bridge +netfilter"] < rtt["bridge +NAT"]  # S1
+    assert rtt["host"] < rtt["ipvlan l2"] < rtt["bridge"]
+    tcp = at["tcp_gbps"]
+    assert tcp["macvlan bridge"] > tcp["bridge"] > tcp["bridge +NAT"] > 9.42  # S2: a hairpin over 10 GbE has less
+    line = 10 * 1448 / 1538
+    assert bulk["macvlan bridge", True, 1] == bulk["host", True, 1] == pytest.approx(line, abs=0.01)  # S3
+    assert bulk["bridge +NAT", False, 1] < 0.6 * line < 0.75 * line < bulk["bridge +NAT", False, 4]
+    assert at["transactions"]["host"] == 1  # S4
+    assert at["transactions"]["bridge"] == pytest.approx(0.58, rel=0.2)
+    assert 0.29 <= at["transactions"]["bridge +NAT"] < at["transactions"]["bridge"]
+    total = many.groupby(["driver", "containers"])["delivered_kpps"].mean().unstack()
+    assert (total.max(axis=1) / total.min(axis=1) < 1.05).all()  # S5
+    assert (many["fairness"] > 0.9).all()
+    udp = sizes["udp_gbps"]["macvlan bridge"]
+    assert 5 < udp[9000] / udp[1500] < 6.5  # S6
+    assert udp[512] / udp[256] == pytest.approx(2.1, abs=0.15)
+    assert sizes["tcp_gbps"]["macvlan bridge"].nunique() == 1
+    assert (first["first_us"] / first["second_us"]).between(1.9, 2.1).all()  # S9
+    assert (first["second_us"] == 200).all(), "two cables of 50 µs, there and back"
+
+
+def test_throughput_keeps_costs_with_spread_and_kernel(run):
+    folder = run("throughput")[1]
+    stages = table(folder, "stages")
+    assert set(stages["stage"]) >= {"socket", "veth", "bridge", "netfilter", "nat", "macvlan", "ipvlan l2", "vlan"}
+    assert (stages["quarter"] <= stages["ns"]).all()
+    assert (stages["ns"] <= stages["three_quarters"]).all()
+    page = (folder / "README.md").read_text()
+    assert "measured in this run" in page
+    costs = json.loads((folder / "costs.json").read_text())
+    assert f"host {costs['host']['kernel']}, uml {costs['uml']['kernel']}" in page
+    for picture in ("load", "stages", "bulk", "scaling"):
+        assert f"{picture}.png" in page
+
+
+def test_throughput_says_when_costs_are_stored_ones(tmp_path, capsys):
+    assert load("throughput").main(["--results", str(tmp_path), "--workers", "1", "--costs", "stored"]) == 0
+    said = "those of the committed run, not of this machine"
+    assert said in capsys.readouterr().err
+    assert said in (tmp_path / "throughput" / "README.md").read_text()

@@ -25,6 +25,7 @@ from simvlan.engines.batch import FrameBatch  # noqa: E402
 from simvlan.engines.batch import compile as tables  # noqa: E402
 from simvlan.engines.walk import walk  # noqa: E402
 from simvlan.frame import Frame  # noqa: E402
+from simvlan.plot import curves  # noqa: E402
 from simvlan.sweep import Params  # noqa: E402
 
 EVERYBODY = ("bridge", "macvlan bridge", "macvlan private", "macvlan vepa", "ipvlan l2")
@@ -100,10 +101,7 @@ def claims(frame: Any) -> list[Claim]:
 
 def picture(frame: Any) -> Any:
     """Copies, and steps, against sub-interfaces."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = common.panels(2)
     merged = {"macvlan bridge": "macvlan bridge, private, vepa", "ipvlan l2": "ipvlan l2", "bridge": "bridge (veth)",
               "vlan": "802.1Q VLANs", "ipvlan l3": "ipvlan l3", "ipvlan l3s": "ipvlan l3s, macvlan source"}  # fmt: skip
     for axes, column, label in ((left, "copies", "containers that get a copy"), (right, "steps", "steps of the walk")):
@@ -111,8 +109,7 @@ def picture(frame: Any) -> Any:
             name: list(zip(mine["containers"], mine[column], strict=True))
             for driver, name in merged.items() for mine in [frame[frame["driver"] == driver]]
         }  # fmt: skip
-        common.lines(axes, series, x="sub-interfaces on the node", y=f"{label}, for one broadcast", legend=axes is left)
-        axes.set_xscale("log")
+        curves(series, x="sub-interfaces on the node", y=f"{label}, one broadcast", log="x", axes=axes, legend=axes is right)
         axes.set_yscale("symlog" if column == "copies" else "log")
         axes.set_ylim(bottom=-0.4 if column == "copies" else 3)
     return figure
@@ -130,7 +127,7 @@ def main(words: list[str] | None = None) -> int:
         [
             "A station on the wire asks for the address of the first container. The curves of a bridge and of a trunk end"
             " where Linux ends them: 1,023 ports, 4,094 VLANs. macvlan passthru takes a single child."
-            " What a copy costs in time on a real kernel is measured in `results/throughput`."
+            ""
         ],
     )
     return common.finish(made, report)

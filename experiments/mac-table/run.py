@@ -23,9 +23,12 @@ from experiments.networks import Nodes  # noqa: E402
 from simvlan.engines.batch import compile as tables  # noqa: E402
 from simvlan.engines.batch.generate import between_pairs  # noqa: E402
 from simvlan.frame import Frame  # noqa: E402
-from simvlan.sweep import grid  # noqa: E402
+from simvlan.plot import curves  # noqa: E402
+from simvlan.sweep import Params, grid  # noqa: E402
 
 DRIVERS = ("bridge", "macvlan bridge", "ipvlan l2")
+FRAMES = {"bridge": 2_000, "macvlan bridge": 40_000, "ipvlan l2": 40_000}
+"""Fewer where every frame is another case: each node's bridge learns from what is flooded."""
 NOBODY = 0x0200_FFFF_FFFF
 """Where the first words of a container go: flooded, wanted by nobody."""
 
@@ -116,18 +119,15 @@ def claims(sizes: Any, overflow: Any) -> list[Claim]:
 
 def picture(sizes: Any, overflow: Any) -> Any:
     """Entries, and flooded frames, against containers per node."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = common.panels(2)
     x, table, nodes = "containers per node", int(overflow["table"].iloc[0]), int(sizes["nodes"].iloc[0])
-    common.lines(left, lines_of(sizes, "learned"), x=x, y="MACs in the switch's table", log="xy")
-    common.lines(right, lines_of(overflow, "flooded", 100), x=x, y="unicast frames flooded (%)", log="x")
+    learned, flooded = lines_of(sizes, "learned"), lines_of(overflow, "flooded", 100)
+    titles = f"{nodes} nodes on one switch", f"A table of {table:,} entries"
+    curves(learned, x=x, y="MACs in the switch's table", title=titles[0], log="xy", axes=left, legend=False)
+    curves(flooded, x=x, y="unicast frames flooded (%)", title=titles[1], log="x", axes=right)
     left.axhline(table, color="#888888", lw=1, ls=":")
     place = {"va": "bottom", "ha": "right", "fontsize": 8, "transform": left.get_yaxis_transform()}
     left.text(0.98, table, f"a table of {table:,}", **place)
-    left.set_title(f"{nodes} nodes on one switch", fontsize=10)
-    right.set_title(f"a table of {table:,} entries", fontsize=10)
     right.set_ylim(-4, 104)
     return figure
 
@@ -143,11 +143,19 @@ def lines_of(frame: Any, column: str, scale: float = 1) -> dict[str, list[tuple[
 def main(words: list[str] | None = None) -> int:
     """Run it."""
     made = common.options("mac-table", __doc__, words)
-    nodes, table, frames = (8, 256, 50_000) if made.full else (4, 64, 10_000)
-    counts = [1, 4, 16, 32, 48, 64, 96] if made.full else [1, 4, 16, 32]
-    base = {"driver": DRIVERS, "nodes": nodes, "containers": counts}
-    sizes = common.points(made, scenario, grid(**base, table=0, frames=1000), "sizes").to_dataframe()
-    overflow = common.points(made, scenario, grid(**base, table=table, frames=frames), "overflow").to_dataframe()
+    nodes, table = (8, 256) if made.full else (4, 64)
+    counts = [1, 4, 16, 32, 64, 96] if made.full else [1, 4, 16, 32]
+    frames = {driver: FRAMES[driver] // (1 if made.full else 4) for driver in DRIVERS}
+
+    def points(size: int) -> list[Params]:
+        return [
+            point
+            for driver in DRIVERS
+            for point in grid(driver=driver, nodes=nodes, containers=counts, table=size, frames=frames[driver])
+        ]
+
+    sizes = common.points(made, scenario, points(0), "sizes").to_dataframe()
+    overflow = common.points(made, scenario, points(table), "overflow").to_dataframe()
     report = Report(
         "How many MACs must the switch in front of the nodes know, and what happens when its table is too small?",
         claims(sizes, overflow),

@@ -1,0 +1,120 @@
+"""From stages to paths: which stages a packet passes (told by the walk), what follows for rates, and what others measured.
+
+Everything here is arithmetic on measured costs: results are modelled, not measured, and say so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from experiments.networks import Nodes, ip_text
+from simvlan.engines.batch.lindley import drop_tail
+from simvlan.engines.walk import walk
+from simvlan.frame import Frame
+
+LINE_GBPS, LINE_OVERHEAD = 10.0, 38
+"""10 Gigabit Ethernet; preamble, header, FCS and gap of each frame."""
+TCP_HEADERS, UDP_HEADERS = 52, 28
+"""IP and TCP with timestamps; IP and UDP."""
+SUPER_PACKET, ACKS = 65_000, 0.5
+"""Payload of a GSO super-packet, and acknowledgements for each."""
+
+DRIVERS = {
+    "host": (None, {}),
+    "macvlan bridge": ("macvlan bridge", {}),
+    "ipvlan l2": ("ipvlan l2", {}),
+    "ipvlan l3": ("ipvlan l3", {}),
+    "bridge": ("bridge", {}),
+    "bridge +netfilter": ("bridge", {"netfilter": 1}),
+    "bridge +NAT": ("bridge", {"nat": 1}),
+}
+"""Name -> (what the walk is asked about, stages added where simvlan has no rule)."""
+
+PUBLISHED = {
+    "hustcat 2014 (moby#7857)": {"host": 0.91, "bridge": 0.58, "bridge +NAT": 0.29},
+    "DaoCloud 2022, same node": {"macvlan bridge": 22.2, "hairpin": 14.1, "bridge +NAT": 10.2},
+    "Spiderpool 2023, macvlan": {1: 9.36, 2: 9.37, 4: 9.38},
+    "Spiderpool 2023, Calico iptables": {1: 3.26, 2: 4.56, 4: 8.05},
+}
+"""Small transactions relative to no Docker; TCP on one node, Gbit/s (SR-IOV's hairpin, Calico's iptables); TCP between
+nodes at 10 GbE, Gbit/s by streams."""
+
+
+@cache
+def stages(driver: str, across: bool = False) -> dict[str, int]:
+    """Count the steps of a packet from a container to its sibling, or to one on another node (the wire left out)."""
+    kind, added = DRIVERS[driver]
+    if kind is None:
+        return {"socket": 1}
+    world = Nodes(2, 2, kind)
+    a, b = world.containers[0], world.containers[2 if across else 1]
+    net = world.lab.network
+    for dev in world.containers:
+        net.send(dev, Frame((1 << 48) - 1, dev.mac, 0x88B5, bytes(46)))
+    steps = walk(net, a, Frame(b.mac, a.mac, 0x0800, _udp(1, 3 if across else 2)))
+    counted = Counter(
+        kind if step.rule == "ipvlan" else step.rule
+        for step in steps if step.netns != "switch" and step.device != "eth1" and step.rule != "stack"
+    )  # fmt: skip
+    counted.update(step.rule for step in steps if step.device == "eth1" and step.rule not in ("veth", "ipvlan"))
+    counted.update(kind for step in steps if step.device == "eth1" and step.rule == "ipvlan")
+    return {"socket": 1, **counted, **added}
+
+
+def _udp(source: int, destination: int) -> bytes:
+    """A UDP packet from 10.0.0.source to 10.0.0.destination that ends at the receiver's checksum: nobody answers."""
+    from scapy.layers.inet import IP, UDP
+
+    return bytes(IP(src=ip_text(source), dst=ip_text(destination), chksum=1) / UDP(sport=9, dport=9) / bytes(18))
+
+
+def tcp_gbps(packet_ns: float, ack_ns: float, payload: int = SUPER_PACKET) -> float:
+    """One stream on one core: payload over the cost of its packet and its acknowledgements."""
+    return payload * 8 / (packet_ns + ACKS * ack_ns)
+
+
+def line_gbps(mtu: int, headers: int = TCP_HEADERS) -> float:
+    """What 10 GbE carries of payload at an MTU."""
+    return LINE_GBPS * (mtu - headers) / (mtu + LINE_OVERHEAD)
+
+
+def loaded(
+    cost_ns: float, spread: float, kpps: float, containers: int, cores: int, packets: int, seed: int, limit: int = 1000
+) -> dict[str, float]:
+    """Offer packets at random times from so many containers to the cores that carry them; count what comes through.
+
+    A container's packets are all carried by one core (as a flow's are); a core takes them in order and queues up to
+    *limit* (netdev_max_backlog). *cost_ns* varies from run to run as it did when it was measured (*spread*).
+    """
+    rng = np.random.default_rng(seed)
+    arrival = np.cumsum(rng.exponential(1e6 / kpps, packets)).astype(np.int64)
+    who = rng.integers(0, containers, packets)
+    work = max(1, round(cost_ns * (1 + spread * rng.standard_normal())))
+    gone, dropped = np.zeros(packets, np.int64), np.zeros(packets, bool)
+    for core in range(cores):
+        mine = np.flatnonzero(who % cores == core)
+        left, lost = np.zeros(len(mine), np.int64), np.zeros(len(mine), bool)
+        drop_tail(arrival[mine], np.full(len(mine), work, np.int64), 1, limit, left, lost)
+        gone[mine], dropped[mine] = left, lost
+    return _summary(arrival, gone, dropped, who, containers)
+
+
+def _summary(arrival: Any, gone: Any, dropped: Any, who: Any, containers: int) -> dict[str, float]:
+    """Rates of the second half, when queues are as full as they get."""
+    first, last = arrival[len(arrival) // 2], arrival[-1]
+    late = arrival >= first
+    through = late & ~dropped
+    rate = ((gone > first) & (gone <= last) & ~dropped).sum() / (last - first) * 1e6
+    waited = (gone - arrival)[through] / 1e3
+    shares = np.bincount(who[through], minlength=containers)
+    return {
+        "delivered_kpps": float(rate),
+        "loss_percent": float(100 * dropped[late].mean()),
+        "p50_us": float(np.percentile(waited, 50)),
+        "p99_us": float(np.percentile(waited, 99)),
+        "fairness": float(shares.sum() ** 2 / (containers * (shares.astype(float) ** 2).sum())),
+    }
