@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance conformance-rate fuzz-mutants notebooks clean
+.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance conformance-rate fuzz-mutants notebooks experiments clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -78,3 +78,11 @@ conformance-rate: $(READY) packages
 # Break one rule at a time and see random networks find it, against what Linux did (recorded: no kernel needed).
 fuzz-mutants: $(READY)
 	$(BIN)/python tests/fuzz_mutants.py
+
+# Every experiment, quickly, to out/experiments; the committed runs again: make experiments SIZE=--full
+EXPERIMENTS := $(filter-out conformance,$(notdir $(patsubst %/run.py,%,$(wildcard experiments/*/run.py))))
+SIZE ?=
+experiments: $(READY) packages
+	@for name in $(EXPERIMENTS); do \
+		echo "== $$name" && $(BIN)/python experiments/$$name/run.py $(SIZE) || exit 1; \
+	done

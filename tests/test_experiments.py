@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("mac-table", "broadcast", "throughput")
+NAMES = ("mac-table", "broadcast", "vlan-scale", "throughput", "engine-scaling")
 
 
 def load(name: str) -> ModuleType:
@@ -171,3 +171,36 @@ def test_throughput_says_when_costs_are_stored_ones(tmp_path, capsys):
     said = "those of the committed run, not of this machine"
     assert said in capsys.readouterr().err
     assert said in (tmp_path / "throughput" / "README.md").read_text()
+
+
+# -- our own cost ---------------------------------------------------------------------------------------------------
+
+
+def test_vlan_scale_costs_the_same_one_by_one(run):
+    frame = table(run("vlan-scale")[1]).set_index("vlans")
+    assert frame.index[-1] / frame.index[0] >= 100
+    assert frame["lines"].nunique() == 1, "lines of Python, not time: no loop over VLANs is in a frame's way"
+    assert (frame["heard"] == 1).all()
+    assert frame["delivered"].all()
+    assert (frame["questions"] == 4 * frame.index).all()
+
+
+def test_engine_scaling_runs_the_same_lines_whatever_the_size(run):
+    frame = table(run("engine-scaling")[1])
+    events = frame[frame["engine"] == "events"].set_index(["dimension", "value"])["lines"]
+    for dimension in ("ports", "macvlans", "FDB entries"):
+        assert events[dimension].max() <= 1.02 * events[dimension].min(), dimension
+    hops = events["hops"]
+    assert (hops[5] - hops[3]) / 2 == pytest.approx((hops[3] - hops[1]) / 2, rel=0.02)
+    assert hops[3] > hops[1]
+
+
+def test_lines_are_counted():
+    """The measure itself: a loop twice as long runs twice the lines."""
+    cost = importlib.import_module("experiments.cost")
+
+    def loop(turns: int) -> None:
+        for _ in range(turns):
+            pass
+
+    assert cost.lines(lambda: loop(200), 1) - cost.lines(lambda: loop(100), 1) == pytest.approx(200, abs=4)
