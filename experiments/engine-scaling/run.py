@@ -31,7 +31,7 @@ from simvlan.links import CableOptions  # noqa: E402
 from simvlan.plot import curves  # noqa: E402
 from simvlan.sweep import Params  # noqa: E402
 
-ONE_BY_ONE, GAP_NS = 1_000, 500
+ONE_BY_ONE, GAP_NS, SMALL = 500, 500, 1 << 14
 Work = tuple[Callable[[], object], int]
 
 
@@ -106,7 +106,7 @@ def batch_of(dimension: str, value: int, engine: str, frames: int, rng: np.rando
         world = TwoNodes(value)
         return forwarded(world.lab, announce(world.stations), world.traffic(frames, rng), engine)
     ports = value if dimension == "ports" else PORTS
-    macs = value if dimension == "FDB entries" else max(MACS // ports * ports, ports)
+    macs = value if dimension == "FDB entries" else max((MACS if frames > SMALL else 1024) // ports * ports, ports)
     frames = value if dimension == "frames at once" else frames
     stations = star_stations(ports, macs)
     threads = value if dimension == "threads" else None
@@ -130,17 +130,18 @@ def grid(full: bool) -> list[Params]:
     """Every dimension, for the engines it means something to."""
     numba = find_spec("numba") is not None
     sizes = [8, 64, 512] if full else [8, 64]
+    here = ("events", "numpy", "numba") if full else ("events", "numpy")
     axes: dict[str, tuple[list[int], tuple[str, ...]]] = {
-        "ports": (sizes, ("events", "numpy", "numba")),
-        "macvlans": ([8, 64, 512, 4096] if full else [8, 64], ("events", "numpy", "numba")),
-        "FDB entries": ([64, 1024, 10_240, 65_536] if full else [64, 1024], ("events", "numpy", "numba")),
+        "ports": (sizes, here),
+        "macvlans": ([8, 64, 512, 4096] if full else [8, 64], here),
+        "FDB entries": ([64, 1024, 10_240, 65_536] if full else [64, 1024], here),
         "hops": ([1, 5, 10, 20] if full else [1, 3, 5], ("events",)),
         "frames in flight": ([2, 20, 200, 2000] if full else [2, 20, 200], ("events",)),
-        "containers on two nodes": ([10, 100, 1000, 4000] if full else [10, 100], ("numpy", "numba")),
-        "frames at once": ([64, 1024, 16_384, 262_144] if full else [64, 1024, 16_384], ("numpy", "numba")),
-        "threads": ([1, 2], ("numba",)),
+        "containers on two nodes": ([10, 100, 1000, 4000] if full else [10, 100], here[1:]),
+        "frames at once": ([64, 1024, 16_384, 262_144] if full else [64, 1024, 16_384], here[1:]),
+        "threads": ([1, 2], ("numba",) if full else ()),
     }
-    base = {"frames": 1 << 18 if full else 1 << 14, "rounds": 7 if full else 3}
+    base = {"frames": 1 << 17 if full else 1 << 13, "rounds": 5 if full else 2}
     return [
         {"dimension": dimension, "value": value, "engine": engine, **base}
         for dimension, (values, engines) in axes.items() for engine in engines for value in values
