@@ -204,6 +204,12 @@ def picture(frame: Any) -> Any:
             for engine, label in names.items()
         }
         curves(series_of(series), x=dimension, y="CPU time of a frame, ns", log="xy", axes=axis, legend=False)
+        values = sorted(set(mine["value"]))
+        axis.set_xticks(values, [f"{value:,}" for value in values])
+        axis.minorticks_off()
+        axis.set_ylim(3, 300_000)
+    for axis in axes[frame["dimension"].nunique() :]:
+        axis.set_axis_off()
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     return figure
