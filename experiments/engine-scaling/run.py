@@ -159,7 +159,7 @@ def claims(frame: Any) -> list[Claim]:
         (name, engine): mine.iloc[-1]["ns"] / mine.iloc[0]["ns"] for (name, engine), mine in frame.groupby(["dimension", "engine"])
     }
     largest = {name: int(frame[frame["dimension"] == name]["value"].max()) for name in flat}
-    asked = batch[batch["dimension"].isin([*flat, "containers on two nodes"])].groupby(["dimension", "engine"])["questions"].nunique()
+    asked = batch[batch["dimension"].isin([*flat, "containers on two nodes"])].groupby(["dimension", "engine"])["questions"]
     once = batch[(batch["dimension"] == "frames at once") & (batch["engine"] == "numpy")].set_index("value")["ns"]
     return [
         Claim(
@@ -178,9 +178,11 @@ def claims(frame: Any) -> list[Claim]:
             grown["frames in flight", "events"] < 5,
         ),
         Claim(
-            "The batch engine asks the rules as many questions with the most ports, macvlans, stations and containers as with the fewest,"
+            f"The batch engine asks the rules {int(asked.max().max())} questions at most, with the most ports, macvlans, stations and containers no"
+            " more than with the fewest,"
             f" and its frames cost {max(grown[key] for key in grown if key[1] != 'events' and key[0] in flat):.1f} times as much at most.",
-            bool((asked == 1).all()) and all(grown[key] < 6 for key in grown if key[1] != "events" and key[0] in flat),
+            bool((asked.last() <= asked.first()).all()) and asked.max().max() <= 16
+            and all(grown[key] < 6 for key in grown if key[1] != "events" and key[0] in flat),
         ),
         Claim(
             f"It wants many frames at once: with NumPy {once.iloc[0]:.0f} ns a frame in batches of {once.index[0]}, {once.iloc[-1]:.0f} in"
