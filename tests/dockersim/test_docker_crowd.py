@@ -155,9 +155,7 @@ class Crowd:
 
     async def command(self, number: int, argv: list[str], **more: Any) -> tuple[str, Any]:
         """Prepare an exec; where it is started, and with what."""
-        made = await ask(
-            self.path, "POST", f"/containers/c{number}/exec", {"Cmd": argv, "AttachStdout": True, **more}
-        )
+        made = await ask(self.path, "POST", f"/containers/c{number}/exec", {"Cmd": argv, "AttachStdout": True, **more})
         return f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False}
 
 
