@@ -15,22 +15,23 @@ for c in 1 2; do
     node c$c
     ip -n host link add link eth1 name eth0 netns c$c type ipvlan mode l2
 done
-leases=$(mktemp)
+leases=$(mktemp) log=$(mktemp)
 ip netns exec srv dnsmasq --no-daemon --conf-file=/dev/null --user=root --pid-file= --port=0 --no-ping --interface=eth0 --bind-interfaces \
-    --dhcp-range=10.0.0.100,10.0.0.150,1h --dhcp-leasefile="$leases" 2> /dev/null &
+    --dhcp-range=10.0.0.100,10.0.0.150,1h --dhcp-leasefile="$leases" 2> "$log" &
 server=$!
-sleep 1
+until grep -q started "$log"; do sleep 0.1; done
 
 # dhcp NETNS OPTIONS...: what udhcpc says, and the address there is then.
 dhcp() {
     local netns=$1
     shift
     echo "== $netns: udhcpc $*"
-    ip netns exec "$netns" udhcpc -i eth0 -n -q -f -t 2 -T 1 "$@" 2>&1 | grep ^udhcpc
+    ip netns exec "$netns" udhcpc -i eth0 -n -q -f -t 1 -T ${patience:-20} "$@" 2>&1 | grep ^udhcpc
+    ip -n srv neigh flush dev eth0 # what dnsmasq entered to answer: nobody asks again by ARP
     ip -n "$netns" -4 -br address show dev eth0
 }
 
-dhcp c1
+patience=2 dhcp c1
 dhcp c1 -B
 dhcp c2 -B
 echo "== the server's leases: one, for one MAC"
@@ -44,5 +45,5 @@ check yes c2 10.0.0.1 "c2 -> srv"
 echo "== the server's leases"
 cut -d ' ' -f 2-3,5 "$leases"
 kill $server
-rm "$leases"
+rm "$leases" "$log"
 exit $failed

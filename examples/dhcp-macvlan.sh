@@ -13,15 +13,17 @@ for c in 1 2; do
     node c$c
     ip -n host link add link eth1 name eth0 netns c$c address 02:00:00:00:00:1$c type macvlan mode bridge
 done
-leases=$(mktemp)
+leases=$(mktemp) log=$(mktemp)
 ip netns exec srv dnsmasq --no-daemon --conf-file=/dev/null --user=root --pid-file= --port=0 --no-ping --interface=eth0 --bind-interfaces \
-    --dhcp-range=10.0.0.100,10.0.0.150,1h --dhcp-host=02:00:00:00:00:12,10.0.0.200 --dhcp-leasefile="$leases" 2> /dev/null &
+    --dhcp-range=10.0.0.100,10.0.0.150,1h --dhcp-host=02:00:00:00:00:12,10.0.0.200 --dhcp-leasefile="$leases" 2> "$log" &
 server=$!
+until grep -q started "$log"; do sleep 0.1; done
 sleep 1
 
 for c in 1 2; do
     echo "== c$c"
-    ip netns exec c$c udhcpc -i eth0 -n -q -f 2>&1 | grep ^udhcpc
+    ip netns exec c$c udhcpc -i eth0 -n -q -f -T 20 2>&1 | grep ^udhcpc
+    ip -n srv neigh flush dev eth0 # what dnsmasq entered to answer: nobody asks again by ARP
     ip -n c$c -4 -br address show dev eth0
     ip -n c$c route
 done
@@ -30,6 +32,5 @@ check yes c2 10.0.0.1 "c2 -> srv"
 echo "== the server's leases"
 cut -d ' ' -f 2-3,5 "$leases"
 kill $server
-sleep 8 # the server makes sure by ARP that its clients are there
-rm "$leases"
+rm "$leases" "$log"
 exit $failed
