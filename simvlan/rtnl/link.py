@@ -151,8 +151,6 @@ def _move(net: Network, dev: Device, ns: Netns, name: str | None) -> None:
     taken = dev.name in ns.devices
     if taken and (name is None or name in ns.devices):
         raise RtnlError(EEXIST, None, dev.path)
-    if dev.master is not None:
-        _set_master(net, dev, None)
     net.move(dev, ns, name if taken else None)
 
 

@@ -40,3 +40,17 @@ ip -n n3 link set v1 promisc on
 ip -n n3 -d -j link show dev v1
 ip -n n3 link set v1 promisc off
 ip -n n3 -d -j link show dev v1
+ip netns add n4
+ip netns add n5
+ip -n n4 link add v1 address 02:00:00:00:00:10 type veth peer name w1 address 02:00:00:00:00:20
+ip -n n4 link add link v1 name m1 address 02:00:00:00:00:10 type macvlan mode passthru
+ip -n n4 link add br1 address 02:00:00:00:00:40 type bridge mcast_snooping 0
+ip -n n4 link set m1 master br1
+ip -n n4 link set v1 up
+ip -n n4 link set w1 up
+ip -n n4 link set br1 up
+ip -n n4 link set m1 up
+ip -n n4 link set m1 netns n5
+sleep 3.2
+ip -n n4 -d -j link show
+ip -n n5 -d -j link show
