@@ -14,7 +14,7 @@ from simvlan.stack.tcp.connection import Connection
 from simvlan.stack.tcp.cubic import Cubic, cube_root
 from simvlan.stack.tcp.options import Options, decode, encode
 from simvlan.stack.tcp.rtt import RttEstimator
-from simvlan.stack.tcp.segment import ACK, FIN, PSH, SYN, Segment
+from simvlan.stack.tcp.segment import ACK, FIN, PSH, SYN, Segment, reset_for
 from simvlan.stack.tcp.seq import unwrap
 from simvlan.stack.tcp.states import State
 from simvlan.stack.tcp.timers import patience
@@ -160,6 +160,77 @@ def test_sack_repairs_many_losses_in_one_round_trip_and_newreno_one_each() -> No
         assert len({s.seq for _, who, s in wire.log if who == "a" and s.payload}) == 40
         assert len([s for _, who, s in wire.log if who == "a" and s.payload]) == 45
     assert took == {True: 5, False: 13}
+
+
+def in_recovery() -> Connection:
+    """Twenty full segments under way, the first lost, three after it through."""
+    conn = made(S.ESTABLISHED, Config(timestamps=False, congestion="reno", wmem=(1, 100_000, 100_000)))
+    conn.sack_ok = conn.recovery.sack = True
+    conn.cc.cwnd = conn.cc.ssthresh = 20
+    conn.peer_window = conn.max_window = 1_000_000
+    conn.write(b"x" * 1460 * 20, MS)
+    conn.write(b"x" * 1460 * 20, MS)
+    conn.out.clear()
+    for count in (1, 2, 3):
+        sacked(conn, count)
+    return conn
+
+
+def sacked(conn: Connection, count: int) -> None:
+    """Say that so many segments behind the first are through."""
+    first = OURS + 1 + 1460
+    told = Options(sack=((first, first + 1460 * count),))
+    conn.arrive(Segment(THEIRS + 1, OURS + 1, ACK, 50_000, told), 20 * MS)
+
+
+def test_recovery_sends_one_for_every_two_that_came() -> None:
+    """RFC 6937: twenty come down to ten, in proportion; the first two duplicates let new segments go (RFC 3042)."""
+    conn = in_recovery()
+    assert conn.cc.ssthresh == 10
+    assert [s.seq for s in conn.out] == [OURS + 1 + 1460 * 20, OURS + 1 + 1460 * 21, OURS + 1]
+    conn.out.clear()
+    for count in range(4, 12):
+        sacked(conn, count)
+    assert len(conn.out) == 4
+    for count in range(12, 20):
+        sacked(conn, count)
+    assert conn.queue.in_flight == 10
+
+
+def test_after_recovery_the_window_is_the_threshold() -> None:
+    conn = in_recovery()
+    conn.arrive(seg(ACK, THEIRS + 1, conn.queue.nxt), 40 * MS)
+    assert (conn.cc.cwnd, conn.recovery.phase.value) == (11, "open")  # ten, and one for the window just acknowledged
+
+
+def test_a_repeated_segment_measures_nothing() -> None:
+    """Karn: the acknowledgement may be of the first transmission."""
+    conn = made(S.ESTABLISHED)
+    before = conn.rtt.srtt_ns
+    conn.write(b"x", MS)
+    conn.on_timer(conn.deadline or 0)
+    backed = conn.rto_ns
+    conn.arrive(seg(ACK, THEIRS + 1, OURS + 2), 5 * SECOND)
+    assert (conn.rtt.srtt_ns, conn.rto_ns) == (before, backed)
+
+
+def test_the_timestamp_echoed_is_of_the_segment_waited_for() -> None:
+    """RFC 7323, 4.3: one beyond a hole does not count, so that the hole's time is measured."""
+    conn = Connection(Config(), OURS)
+    conn.connect(0)
+    told = Options(1460, 7, True, (500, 0))
+    conn.arrive(Segment(THEIRS, OURS + 1, SYN | ACK, 1000, told), 0)
+    for at, stamp in ((5, 700), (1, 600)):
+        conn.arrive(Segment(THEIRS + at, OURS + 1, ACK, 1000, Options(stamp=(stamp, 0)), b"data"), MS)
+        assert (conn.out[-1].options.stamp or (0, 0))[1] == (500 if at == 5 else 600)
+
+
+@pytest.mark.parametrize(
+    ("flags", "data", "size"), [(SYN, b"", 1), (FIN, b"abc", 4), (PSH, b"abc", 3), (SYN | FIN, b"", 2)]
+)
+def test_a_reset_acknowledges_what_it_refuses(flags: int, data: bytes, size: int) -> None:
+    answer = reset_for(seg(flags, 100, data=data))
+    assert (answer.seq, answer.ack) == (0, 100 + size)
 
 
 def test_a_lost_tail_waits_for_the_timeout() -> None:

@@ -30,6 +30,9 @@ def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
     started = time.monotonic()
     run = Lab(1).sh((Path(__file__).parent / "gigabit.sh").read_text())
+    if run.exit:
+        print(run.stderr, file=sys.stderr)
+        return 1
     found = json.loads(run.stdout)
     rows = [(each["sum"]["end"], each["sum"]["bits_per_second"]) for each in found["intervals"]]
     RESULTS.mkdir(parents=True, exist_ok=True)
