@@ -50,7 +50,8 @@ def test_udp_counts_datagrams() -> None:
 
 
 def test_what_is_not_built_is_refused_by_name() -> None:
-    assert "iperf3 -R is not built" in Lab().sh("iperf3 -c 10.0.0.1 -R 2>&1").stdout
+    out = Lab().sh("iperf3 -c 10.0.0.1 -R 2>&1; iperf3 -s -J 2>&1").stdout
+    assert out == "simvlan: iperf3 -R is not built\nsimvlan: iperf3 -J is not built\n"
 
 
 @pytest.mark.parametrize(

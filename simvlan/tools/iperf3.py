@@ -403,7 +403,7 @@ def _options(proc: Process) -> dict[str, str]:
     if fault or ("s" in given) == ("c" in given):
         raise Refused(f"iperf3: parameter error - {fault or 'must either be a client (-c) or server (-s)'}\n")
     for flag in given:
-        if flag not in BUILT:
+        if flag not in BUILT or (flag == "J" and "s" in given):
             raise Refused(f"simvlan: iperf3 -{flag} is not built\n")
     for flag in "pti":
         if flag in given and not given[flag].replace(".", "", 1).isdigit():
