@@ -19,6 +19,7 @@ UNBOUND, BOUND = ("kworker/u", "ksoftirqd/"), ("kworker/0:", "ksoftirqd/")
 _AT_WORK = (b"R", b"D")
 """It runs or is about to, or waits for a lock: linkwatch for rtnl."""
 _BLIND_S = 0.002
+_EAGER, _PAUSE_S = 5, 0.0005
 _LIMIT_S = 1.0  # others use these queues too; where a machine is busy, a worker waits a tenth for its turn
 
 
@@ -43,9 +44,13 @@ class Kthreads:
         if not self._visible:
             time.sleep(_BLIND_S)
             return
-        end = time.monotonic() + _LIMIT_S
+        end, looks = time.monotonic() + _LIMIT_S, 0
         while self._busy() and time.monotonic() < end:
-            os.sched_yield()
+            looks += 1
+            if self._names is BOUND or looks < _EAGER:
+                os.sched_yield()
+            else:
+                time.sleep(_PAUSE_S)  # it waits for somebody else: leave them the processor
 
     def _busy(self) -> bool:
         if not self._visible:
