@@ -106,6 +106,19 @@ def test_diff_says_agreement_and_its_size(kernel: Kernel, tmp_path: Path) -> Non
 
 
 @pytest.mark.kernel
+def test_diff_lists_when_a_new_device_has_its_state(tmp_path: Path) -> None:
+    """Linux looks at a new VLAN's or macvlan's state up to a second later; a script may be over before."""
+    require("uml")
+    (tmp_path / "net.sh").write_text(
+        "ip link add v1 type veth peer name w1; ip link set v1 up; ip link set w1 up\n"
+        "ip link add link v1 name v1.5 type vlan id 5; ip link set v1.5 up\n"
+        "ip link add link w1 name mv1 type macvlan mode bridge; ip link set mv1 up\n"
+    )
+    done = simvlan("diff", "--kernel", "uml", "--tries", "1", "net.sh", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.kernel
 def test_diff_shows_the_first_difference_and_the_way_there(tmp_path: Path) -> None:
     """The script asks which kernel it is on, so that the two must differ: the first frame is sent on one only."""
     require("host")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import inject, shims
+from .linkwatch import Linkwatch
 from .recorder import Recorder
 from .relay import Relay
 from .state import listings
@@ -29,12 +30,15 @@ _NETNS = Path("/run/netns")
 _QUIET_S = 0.06  # work queues and softirqs are through when nothing came for this long
 _LINGER_S = 1.0  # but periodic traffic never falls quiet
 _CARRIER_S = 1.5  # linkwatch acts at most once a second
+_LOOKS = 3  # what it tells may be a change for another, but periodic traffic is never over
 
 
 class Agent:
     """The poll loop: script, requests, namespaces, frames."""
 
-    def __init__(self, recorder: Recorder | None) -> None:
+    def __init__(self, recorder: Recorder | None, linkwatch: Linkwatch | None = None) -> None:
+        """`linkwatch`: who tells when a new device has its state, for listings at the end."""
+        self._linkwatch = linkwatch
         self.lost: dict[str, int] = {}
         """By namespace, how many frames the kernel had no room for."""
         self._recorder = recorder
@@ -81,6 +85,11 @@ class Agent:
     def _settle(self) -> None:
         """Wait for quiet."""
         self._await_carriers()
+        for _ in range(_LOOKS if self._linkwatch and self._linkwatch.available else 0):
+            assert self._linkwatch
+            self._linkwatch.wait()
+            if not self._turn(0):
+                break  # it told nothing, so nobody waits for more
         end = time.monotonic() + _LINGER_S
         quiet = time.monotonic() + _QUIET_S
         while time.monotonic() < min(quiet, end):
@@ -244,7 +253,7 @@ def run_job(job: dict[str, Any], out: Path, *, flush: bool) -> dict[str, Any]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     shims.install(job["module_base"])
     recorder = Recorder(out / "frames", job["frames_limit"]) if job["capture"] else None
-    agent = Agent(recorder)
+    agent = Agent(recorder, Linkwatch(environment(job["env"])) if job["listings"] else None)
     relays = [Relay(out / name, job["output_limit"], flush=flush) for name in ("stdout", "stderr")]
     streams = [agent.relay(relay) for relay in relays]
     status, limit = agent.run(
