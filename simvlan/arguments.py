@@ -11,12 +11,20 @@ from simvlan import __version__
 def parse(words: list[str]) -> argparse.Namespace:
     """Read the command line; a frame may stand before or after the options (argparse alone takes it before only)."""
     made = parser()
-    options, rest = made.parse_known_args(words)
+    options, rest = made.parse_known_args(_kernel_first(words))
     if len(rest) == 1 and not rest[0].startswith("-") and getattr(options, "expression", rest) is None:
         options.expression = rest.pop()
     if rest:
         made.error(f"unrecognized arguments: {' '.join(rest)}")
     return options
+
+
+def _kernel_first(words: list[str]) -> list[str]:
+    """Let the kernel of `simvlan diff SCRIPT --kernel K` stand behind the script, where all else is the script's own."""
+    if words[:1] != ["diff"] or "--kernel" not in words:
+        return words
+    at = words.index("--kernel")
+    return ["diff", *words[at : at + 2], *words[1:at], *words[at + 2 :]]
 
 
 def seconds(text: str) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from simvlan import __version__
+from simvlan.arguments import parse
 from tests.kernels import require
 
 PAIR = """
@@ -299,3 +300,9 @@ def test_bench_measures_every_engine(monkeypatch, capsys):
     rows = json.loads(capsys.readouterr().out)
     assert [row["engine"] for row in rows][:3] == ["walk", "events, 1 µs cables", "batch, numpy"]
     assert all(row["frames/CPU s"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("words", ["diff --kernel uml net.sh a", "diff net.sh --kernel uml a"])
+def test_the_kernel_of_diff_may_stand_behind_the_script(words):
+    options = parse(words.split())
+    assert (options.kernel, options.script, options.args) == ("uml", "net.sh", ["a"])
