@@ -20,7 +20,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def _kernel_first(words: list[str]) -> list[str]:
-    """Let the kernel of `simvlan diff SCRIPT --kernel K` stand behind the script; all else there is the script's own."""
+    """Let the kernel of `simvlan diff SCRIPT --kernel K` stand behind the script; all else is the script's."""
     if words[:1] != ["diff"] or "--kernel" not in words:
         return words
     at = words.index("--kernel")
