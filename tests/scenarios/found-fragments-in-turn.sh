@@ -31,4 +31,4 @@ ip netns exec n1 ping -q -c 1 -W 1 10.0.2.3
 ip netns exec n1 ping -q -c 1 -W 1 -s 4000 10.0.2.3
 ip -n sw link set p3 mtu 700
 ip netns exec n1 ping -q -c 1 -W 1 -M dont -s 2000 10.0.2.3
-ip netns exec n3 ping -q -c 1 -W 1 -M dont -s 2000 10.0.2.2
+ip netns exec n3 ping -q -c 1 -W 0.4 -M dont -s 2000 10.0.2.2
