@@ -118,6 +118,13 @@ def wait_for_linkwatch(linkwatch: Linkwatch, pump: Callable[[], int]) -> None:
         linkwatch.wait()
 
 
+def hurry_linkwatch(linkwatch: Linkwatch, pump: Callable[[], int]) -> None:
+    """Until linkwatch has looked at what is urgent, and at what that made urgent: stacks hear of it floor by floor."""
+    linkwatch.hurry()
+    while pump():
+        linkwatch.hurry()
+
+
 def wait_for_carrier(devices: Callable[[], list[tuple[socket.socket, str]]], pump: Callable[[], int]) -> float:
     """Until linkwatch is through, twice in a row, as far as devices that are up show it; the seconds it took."""
     began, calm = time.monotonic(), 0
