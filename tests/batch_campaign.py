@@ -15,8 +15,8 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -72,8 +72,9 @@ def hold_anything(seed: int, frames: int, tally: Tally) -> None:
     hold(world.net, sent, Random(seed), tally, *ENGINES)
 
 
-def some(first: int, last: int, frames: int) -> Totals:
-    """Compare networks of consecutive seeds; one line of the record."""
+def some(task: tuple[int, int, int]) -> Totals:
+    """Compare networks of consecutive seeds, (first, last, frames); one line of the record."""
+    first, last, frames = task
     total: Totals = {}
     wrongs = []
     for seed in range(first, last):
@@ -94,7 +95,8 @@ def add(total: Totals, more: Totals) -> None:
 
 def code() -> str:
     """Name the code that is compared: what an older one found does not count."""
-    names = sorted([*ROOT.glob("simvlan/**/*.py"), *ROOT.glob("tests/batch_*.py"), ROOT / "tests" / "networks.py"])
+    tests = [ROOT / "tests" / f"{name}.py" for name in ("batch_networks", "batch_parity", "batch_times", "networks")]
+    names = sorted([*ROOT.glob("simvlan/**/*.py"), *tests])
     return hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()[:16]
 
 
@@ -111,10 +113,10 @@ def compared(options: argparse.Namespace, path: Path) -> Iterator[dict[str, Any]
     there = {line["first"] for line in done}
     end = options.seed + options.networks
     firsts = [first for first in range(options.seed, end, TOGETHER) if first not in there]
-    lasts = [min(first + TOGETHER, end) for first in firsts]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=20) as pool, path.open("a") as file:
-        for line in pool.map(some, firsts, lasts, [options.frames] * len(firsts)):
+    tasks = [(first, min(first + TOGETHER, end), options.frames) for first in firsts]
+    with get_context("spawn").Pool(options.jobs, maxtasksperchild=20) as pool, path.open("a") as file:
+        for line in pool.imap(some, tasks):
             file.write(json.dumps(line) + "\n")
             file.flush()
             yield line
