@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simvlan import Lab
-from simvlan.engines.batch.generate import Stations
+from simvlan.engines.batch.generate import Stations, between_pairs
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add
 
@@ -61,6 +61,28 @@ def container(lab: Lab, parent: Any, name: str, driver: str, number: int) -> Any
     address_add(net, dev, f"{ip_text(number)}/8")
     link_set(net, dev, up=True)
     return dev
+
+
+def trunk(vlans: int, seed: int = 0) -> tuple[Lab, list[Any]]:
+    """Two nodes on a VLAN-filtering switch, on both a container in each VLAN; the lab and their eth0, first node's first."""
+    lab = Lab(seed=seed)
+    bridge = switch(lab, vlan_filtering=1)
+    ends = []
+    for name in ("a", "b"):
+        eth1 = node(lab, bridge, name)
+        done = lab.command("bridge", "vlan", "add", "dev", f"to-{name}", "vid", f"1-{vlans}" if vlans > 1 else "1", netns="switch")
+        assert not done.exit, done
+        ends += [container(lab, eth1, f"{name}{vid}", "vlan", vid) for vid in range(1, vlans + 1)]
+    lab.command("bridge", "vlan", "del", "dev", "br0", "vid", "1", "self", netns="switch")  # the switch itself is in none
+    return lab, ends
+
+
+def across(ends: list[Any], frames: int, rng: np.random.Generator) -> tuple[Stations, Any]:
+    """The stations of a trunk, and unicast from node to node in random VLANs."""
+    vlans = len(ends) // 2
+    stations = Stations.on([dev.path for dev in ends], mac=np.array([dev.mac for dev in ends], np.uint64))
+    src = rng.integers(0, 2 * vlans, frames)
+    return stations, between_pairs(stations, src, (src + vlans) % (2 * vlans), rng)
 
 
 class Nodes:

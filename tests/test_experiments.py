@@ -184,6 +184,7 @@ def test_vlan_scale_costs_the_same_one_by_one(run):
     assert (frame["heard"] == 1).all()
     assert frame["delivered"].all()
     assert (frame["questions"] == 4 * frame.index).all()
+    assert frame["batch_lines"].max() < 2 * frame["batch_lines"].min(), "nor in a batch's"
 
 
 def test_engine_scaling_runs_the_same_lines_whatever_the_size(run):

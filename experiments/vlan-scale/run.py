@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tracemalloc
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,39 +21,25 @@ import numpy as np  # noqa: E402
 
 from experiments import common, cost  # noqa: E402
 from experiments.common import Claim, Report  # noqa: E402
-from experiments.networks import container, node, switch  # noqa: E402
+from experiments.networks import across, trunk  # noqa: E402
 from simvlan import Lab  # noqa: E402
 from simvlan.engines.batch import compile as tables  # noqa: E402
-from simvlan.engines.batch.generate import Stations, announce, between_pairs  # noqa: E402
+from simvlan.engines.batch.generate import announce  # noqa: E402
 from simvlan.engines.walk import walk  # noqa: E402
 from simvlan.frame import Frame  # noqa: E402
 from simvlan.plot import curves  # noqa: E402
 from simvlan.sweep import grid  # noqa: E402
 
 BROADCAST = (1 << 48) - 1
-TRIED, BATCHED = 50, 1024
-"""Frames sent one by one; VLANs up to which the batch engine is asked (more take minutes to tabulate)."""
-
-
-def network(vlans: int, seed: int = 0) -> tuple[Lab, list[Any]]:
-    """Return the lab and the sub-interfaces, those of the first node first."""
-    lab = Lab(seed=seed)
-    bridge = switch(lab, vlan_filtering=1)
-    ends = []
-    for name in ("a", "b"):
-        eth1 = node(lab, bridge, name)
-        done = lab.command("bridge", "vlan", "add", "dev", f"to-{name}", "vid", f"1-{vlans}" if vlans > 1 else "1", netns="switch")
-        assert not done.exit, done
-        ends += [container(lab, eth1, f"{name}{vid}", "vlan", vid) for vid in range(1, vlans + 1)]
-    lab.command("bridge", "vlan", "del", "dev", "br0", "vid", "1", "self", netns="switch")  # the switch itself is in none
-    return lab, ends
+TRIED = 50
+"""Frames sent one by one."""
 
 
 def scenario(vlans: int, frames: int, rounds: int, seed: int) -> dict[str, Any]:
     """Build it, count its memory, send unicast in random VLANs by both engines, and one broadcast."""
-    network(1)  # what is imported on first use is not the lab's
+    trunk(1)  # what is imported on first use is not the lab's
     tracemalloc.start()
-    lab, ends = network(vlans, seed % 2**32)
+    lab, ends = trunk(vlans, seed % 2**32)
     memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     net, rng = lab.network, np.random.default_rng(seed)
@@ -76,29 +63,33 @@ def scenario(vlans: int, frames: int, rounds: int, seed: int) -> dict[str, Any]:
         "lines": cost.lines(one_by_one, TRIED),
         **{f"events_{name}": value for name, value in cost.nanoseconds(one_by_one, TRIED, rounds).items()},
     }
-    return found | (at_once(lab, ends, frames, rounds, rng) if vlans <= BATCHED else {})
+    return found | at_once(lab, ends, frames, rounds, rng)
 
 
 def at_once(lab: Lab, ends: list[Any], frames: int, rounds: int, rng: np.random.Generator) -> dict[str, Any]:
     """Do the same by the batch engine: random unicast from node to node."""
-    vlans = len(ends) // 2
-    stations = Stations.on([dev.path for dev in ends], mac=np.array([dev.mac for dev in ends], np.uint64))
-    src = rng.integers(0, 2 * vlans, frames)
-    batch = between_pairs(stations, src, (src + vlans) % (2 * vlans), rng)
+    stations, batch = across(ends, frames, rng)
+    begin = process_time()
     pipeline = tables(lab, engine="numpy")
     pipeline.forward(announce(stations))
     delivered = pipeline.forward(batch).drops() == {"delivered": frames}
+    asked = process_time() - begin
     costs = cost.nanoseconds(lambda: pipeline.forward(batch), frames, rounds)
-    return {"delivered": delivered, "questions": len(pipeline.answers), **{f"batch_{name}": v for name, v in costs.items()}}
+    return {
+        "delivered": delivered,
+        "questions": len(pipeline.answers),
+        "tables_s": round(asked, 2),
+        "batch_lines": round(cost.lines(lambda: pipeline.forward(batch), 1)),
+        **{f"batch_{name}": value for name, value in costs.items()},
+    }
 
 
 def claims(frame: Any) -> list[Claim]:
     """What the data say."""
     at = frame.set_index("vlans").sort_index()
     least, most = at.iloc[0], at.iloc[-1]
-    batch = at[at["questions"].notna()]
     each = (most["memory_kb"] - least["memory_kb"]) / (at.index[-1] - at.index[0])
-    events, last = most["events_ns"] / least["events_ns"], batch.iloc[-1]
+    events, batch = (most[name] / least[name] for name in ("events_ns", "batch_ns"))
     return [
         Claim(
             f"One by one, a frame takes the same {int(most['steps'])} steps and runs the same {most['lines']:.0f} lines of Python with"
@@ -106,9 +97,11 @@ def claims(frame: Any) -> list[Claim]:
             at["lines"].nunique() == 1 and at["steps"].nunique() == 1 and events < 4,
         ),
         Claim(
-            "The batch engine takes no two VLANs for alike: it asks the rules four questions for each, and a frame's cost grows with them,"
-            f" from {least['batch_ns']:.0f} ns with one VLAN to {last['batch_ns']:,.0f} ns with {batch.index[-1]:,}.",
-            bool((batch["questions"] == 4 * batch.index).all()) and last["batch_ns"] > 2 * least["batch_ns"],
+            "The batch engine takes no two VLANs for alike: it asks the rules up to four questions for each, once"
+            f" ({most['tables_s']:.1f} s for {at.index[-1]:,}). From then on a frame costs {most['batch_ns']:.0f} ns"
+            f" with {at.index[-1]:,} VLANs and {least['batch_ns']:.0f} ns with one, {batch:.1f} times as much: {max(at['batch_lines'])} lines"
+            f" of Python for the whole batch and {min(at['batch_lines'])}.",
+            bool((at["questions"] / at.index).between(3.9, 4).all()) and max(at["batch_lines"]) < 2 * min(at["batch_lines"]) and batch < 6,
         ),
         Claim(
             f"Memory grows evenly, by {each:.0f} kB a VLAN (two sub-interfaces and two namespaces with their stacks):"
@@ -117,7 +110,7 @@ def claims(frame: Any) -> list[Claim]:
         ),
         Claim(
             "A broadcast is heard by the one other member of its VLAN, and every unicast is delivered.",
-            bool((at["heard"] == 1).all()) and bool(batch["delivered"].all()),
+            bool((at["heard"] == 1).all()) and bool(at["delivered"].all()),
         ),
     ]  # fmt: skip
 
@@ -127,11 +120,11 @@ def picture(frame: Any) -> Any:
     figure, (left, right) = common.panels(2)
     at = frame.sort_values("vlans")
 
-    def line(name: str, scale: float, at: Any = at) -> list[tuple[float, ...]]:
+    def line(name: str, scale: float) -> list[tuple[float, ...]]:
         columns = [at[f"{name}_{part}"] / scale for part in ("ns", "ns_low", "ns_high")]
         return list(zip(at["vlans"], *columns, strict=True))
 
-    series = {"event engine, one by one": line("events", 1000), "batch engine (NumPy)": line("batch", 1000, at[at["questions"].notna()])}
+    series = {"event engine, one by one": line("events", 1000), "batch engine (NumPy)": line("batch", 1000)}
     memory = {"memory": list(zip(at["vlans"], at["memory_kb"] / 1000, strict=True))}
     curves(memory, x="VLANs on the trunk", y="the whole lab, MB", title="Memory", log="xy", axes=left, legend=False)
     curves(series, x="VLANs on the trunk", y="CPU time of a frame, µs", title="Cost of a frame", log="xy", axes=right)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from simvlan.engines.batch.known import Place
 from simvlan.engines.batch.probe import Recording
 from simvlan.frame import mac_text
 from simvlan.verdict import Drop
@@ -137,7 +138,7 @@ class Classes:
             (frame.dst, situation.standings[1], situation.limbs[2]),
             (frame.src, situation.standings[0], situation.limbs[1]),
         ):
-            places[mac] = self.stations.places(standing, limb)
+            places[mac] = self.stations.by_vlan(standing, limb)
         return self.prober.ask(situation.ingress, frame, places)
 
     # -- taking the names out ---------------------------------------------------------------------------------------
@@ -224,8 +225,9 @@ class Classes:
 
     def _source(self, situation: Situation, record: Recording, limbs: tuple[int, ...]) -> tuple[int, int]:
         """Return the source's standing afterwards and the variable of its limb."""
-        role, own = self.stations.role(situation.standings[0], situation.limbs[1])
-        standing, limb = self.stations.abstract(role, own, record.source)
+        standing, limb = situation.standings[0], situation.limbs[1]
+        if record.moved:
+            standing, limb = self._moved(standing, limb, record)
         if limb < 0:
             if limbs and self.stations.standings[standing].breed == -2:
                 raise NotAlike
@@ -237,6 +239,16 @@ class Classes:
         if limb not in limbs:
             raise NotAlike
         return standing, _variable(limbs, limb)
+
+    def _moved(self, standing: int, limb: int, record: Recording) -> tuple[int, int]:
+        """Return the standing and limb of a source after it was learned elsewhere."""
+        places: dict[tuple[int, int], Place | None] = {
+            (place.bridge, place.vid): place for place in self.stations.places(standing, limb)
+        }
+        places |= record.moved
+        return self.stations.abstract(
+            *self.stations.role(standing, limb), [place for place in places.values() if place is not None]
+        )
 
     def _form(self, sent: bytes, got: bytes) -> int:
         """Number how the octets changed on the way."""

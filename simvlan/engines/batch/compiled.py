@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 65_536
 """Frames whose content or MACs are looked at together."""
 PARALLEL = 1 << 18
-"""Frames that make threads worth while."""
+"""Frames that make threads worth while; more where many stamps must be merged afterwards."""
 NO_CONTEXT: NDArray[np.int64] = np.zeros(0, np.int64)
 Content: TypeAlias = "tuple[int, int, NDArray[np.int64], NDArray[np.int64]]"
 """What frames carry: ethertype octets and length of all, with contexts by device; or -1, and contexts by frame."""
@@ -100,7 +100,7 @@ class _Work:
     def _loop(self, first: int, last: int, content: Content) -> tuple[int, int]:
         """Run in parallel while nothing changes, else in order."""
         threads = self.pipeline.threads
-        if threads > 1 and last - first >= PARALLEL:
+        if threads > 1 and last - first >= max(PARALLEL, self.pipeline.stations.stamps.size):
             first, why = self._parallel(first, last, content, threads)
             if why != kernels.CHANGES:
                 return first, why
@@ -128,9 +128,7 @@ class _Work:
     def _kernel(self, first: int, last: int, content: Content, stamps: NDArray[np.int64], may_change: bool) -> Any:
         """Call the loop with everything it reads and writes."""
         tables, stations, batch = self.pipeline.tables, self.pipeline.stations, self.batch
-        starts = np.cumsum(np.array([0, *(len(rows) for rows in tables.heard_sets)]))
-        rows = np.array([row for each in tables.heard_sets for row in each], np.int64)
-        answers = tables.standing, tables.variable, tables.mark, starts, rows
+        answers = tables.standing, tables.variable, tables.mark, tables.starts, tables.rows
         limbs = self.limbs.astype(np.int64) << CONTEXT_BITS
         ground_of = limbs if content[0] < 0 else limbs | content[2]
         return kernels.advance(

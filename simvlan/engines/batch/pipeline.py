@@ -225,16 +225,16 @@ class Pipeline:
 
     def stamp(self, part: FrameBatch, source: NDArray[np.int64], run: Run) -> None:
         """Note when sources were last heard, bridge by bridge (the last frame wins)."""
-        time, sets = part.time + self.start_ns, self.tables.heard_sets
+        time, starts, rows = part.time + self.start_ns, self.tables.starts, self.tables.rows
         if run.refreshed >= 0 and not run.refreshed & CHANGING:
-            for row in sets[run.refreshed]:
+            for row in rows[starts[run.refreshed] : starts[run.refreshed + 1]].tolist():
                 self.stations.stamps[row][source] = time
             return
         numbers = self.tables.heard.take(run.chosen)
-        present = np.flatnonzero(np.bincount(numbers)).tolist()
-        for row in {row for number in present for row in sets[number]}:
-            which = np.array([row in rows for rows in sets])[numbers]
-            self.stations.stamps[row][source[which]] = time[which]
+        first, width = starts.take(numbers), np.diff(starts).take(numbers)
+        which = np.repeat(np.arange(len(numbers)), width)  # frame by frame all its rows: later ones win
+        turn = np.arange(len(which)) - np.repeat(np.cumsum(width) - width, width)
+        self.stations.stamps[rows[first[which] + turn], source[which]] = time[which]
 
     # -- classes ----------------------------------------------------------------------------------------------------
 

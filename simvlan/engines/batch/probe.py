@@ -15,17 +15,18 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from simvlan.devices.bridge import Bridge
-from simvlan.devices.bridge_fdb import FdbEntry
 from simvlan.devices.device import Device
 from simvlan.devices.ipvlan import IpvlanPort
 from simvlan.devices.macvlan_defrag import Reassembly
 from simvlan.devices.macvlan_port import MacvlanPort
+from simvlan.engines.batch.known import NEVER, VID_BITS, Known, Place, Places
 from simvlan.errors import Unsupported
 from simvlan.frame import ARP, IPV4, OTHERHOST, Frame
 from simvlan.transmission import NOBODY
 from simvlan.verdict import Drop, Emit, Why
 
 if TYPE_CHECKING:
+    from simvlan.devices.bridge_fdb import FdbEntry
     from simvlan.engines.batch.anatomy import Anatomy
     from simvlan.network import Network
 
@@ -34,21 +35,6 @@ COUNTERS = (
     "tx_errors",
 )  # fmt: skip
 _COUNTERS = attrgetter(*COUNTERS)
-
-NEVER = -1
-"""An entry's `updated` before a probe: whatever is different afterwards was heard."""
-
-
-class Place(NamedTuple):
-    """One FDB entry as a value: what the rules read of it. *port* is a device number, -1 for the bridge itself."""
-
-    bridge: int
-    vid: int
-    port: int
-    local: bool
-    static: bool
-    sticky: bool
-    by_user: bool
 
 
 class End(NamedTuple):
@@ -73,11 +59,14 @@ class Crossing(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """All that one probe showed. *deltas*: device number -> counters; *heard*: slots whose entry was refreshed."""
+    """All that one probe showed. *deltas*: device number -> counters; *heard*: slots whose entry was refreshed.
+
+    *moved*: the slots where the source is known otherwise than before, and how (None: no longer).
+    """
 
     ends: list[End]
     deltas: dict[int, tuple[int, ...]]
-    source: list[Place]
+    moved: dict[tuple[int, int], Place | None]
     heard: list[tuple[int, int]]
     crossings: list[Crossing]
 
@@ -107,6 +96,7 @@ class Prober:
         self.network = network
         self.anatomy = anatomy
         self.bridges = {anatomy.number[dev]: dev for dev in anatomy.devices if isinstance(dev, Bridge)}
+        self.known = {number: Known(self._port) for number in self.bridges}
         self.lent = False
         """Whether a session is under way."""
         self._before: list[tuple[int, ...]] = []
@@ -128,8 +118,8 @@ class Prober:
                 _lend(undo, net, name, value)
             for dev in self.anatomy.devices:
                 self._lend_device(undo, dev)
-            for bridge in self.bridges.values():
-                self._lend_bridge(undo, bridge)
+            for number, bridge in self.bridges.items():
+                self._lend_bridge(undo, bridge, self.known[number])
             self._before = [_COUNTERS(dev) for dev in self.anatomy.devices]
             undo.callback(self._quiet)
             undo.callback(setattr, self, "lent", False)
@@ -148,11 +138,9 @@ class Prober:
                 f"{dev.path}: ipvlan {dev.rx_handler.mode.value} hands what belongs to no slave to the host's routing, "
                 "which answers with state of its own: use lab.send for these frames"))  # fmt: skip
 
-    def _lend_bridge(self, undo: ExitStack, bridge: Bridge) -> None:
-        kept = dict(bridge.fdb.entries)
-        undo.callback(bridge.fdb.entries.update, kept)
-        undo.callback(bridge.fdb.entries.clear)
-        bridge.fdb.entries.clear()
+    def _lend_bridge(self, undo: ExitStack, bridge: Bridge, known: Known) -> None:
+        for owner in (bridge.fdb, *bridge.ports):
+            _lend(undo, owner, "entries", known)
         refuse = _refuser(
             f"{bridge.path}: IGMP, MLD and PIM change what a snooping bridge knows: send such frames with lab.send "
             "before compiling, or set mcast_snooping 0"
@@ -170,37 +158,34 @@ class Prober:
 
     # -- one probe --------------------------------------------------------------------------------------------------
 
-    def ask(self, ingress: int, frame: Frame, places: Mapping[int, Iterable[Place]]) -> Recording:
+    def ask(self, ingress: int, frame: Frame, places: Mapping[int, Places]) -> Recording:
         """Send a frame on a device, with these MACs known at these places (all others unknown)."""
-        self._install(places)
+        for number, known in self.known.items():
+            known.know({mac: at[number] for mac, at in places.items() if number in at})
         self._ends, self._crossings, self._crossed_by = [], [], {}
         self._touched = {self.anatomy.devices[ingress]}
         self._sent_as = (frame.dst, frame.src)
         self.network.send(self.anatomy.devices[ingress], frame)
-        source, heard = self._learned(frame.src)
-        return Recording(self._ends, self._restore_counters(), source, heard, self._crossings)
+        moved, heard = self._learned(frame.src)
+        return Recording(self._ends, self._restore_counters(), moved, heard, self._crossings)
 
-    def _install(self, places: Mapping[int, Iterable[Place]]) -> None:
-        for bridge in self.bridges.values():
-            bridge.fdb.entries.clear()
-        for mac, known in places.items():
-            for place in known:
-                bridge = self.bridges[place.bridge]
-                port = self.anatomy.devices[place.port].rx_handler if place.port >= 0 else None
-                entry = FdbEntry(mac, place.vid, port, NEVER, place.local)
-                entry.static, entry.sticky, entry.by_user = place.static, place.sticky, place.by_user
-                bridge.fdb.entries[mac << 12 | place.vid] = entry
+    def _port(self, number: int) -> Any:
+        """Return the bridge port that a device is."""
+        return self.anatomy.devices[number].rx_handler
 
-    def _learned(self, mac: int) -> tuple[list[Place], list[tuple[int, int]]]:
-        """Return where a source is known now, and which entries were refreshed."""
-        places, heard = [], []
-        for number, bridge in self.bridges.items():
-            for entry in bridge.fdb.entries.values():
-                if entry.mac == mac:
-                    places.append(self.place(number, entry))
-                    if entry.updated != NEVER:
-                        heard.append((number, entry.vid))
-        return places, heard
+    def _learned(self, mac: int) -> tuple[dict[tuple[int, int], Place | None], list[tuple[int, int]]]:
+        """Return where a source is known otherwise than before, and which entries were refreshed."""
+        moved: dict[tuple[int, int], Place | None] = {}
+        heard = []
+        for number, known in self.known.items():
+            for vid in sorted(key & (1 << VID_BITS) - 1 for key in known.asked if key >> VID_BITS == mac):
+                entry = known.get(mac << VID_BITS | vid)
+                place = None if entry is None else self.place(number, entry)
+                if place != known.before(mac, vid):
+                    moved[number, vid] = place
+                if entry is not None and entry.updated != NEVER:
+                    heard.append((number, vid))
+        return moved, heard
 
     def place(self, bridge: int, entry: FdbEntry) -> Place:
         """Write an entry down."""

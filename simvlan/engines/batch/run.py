@@ -26,7 +26,7 @@ class Run:
         context, source, destination: int64 (n): what a frame is beside its MACs, and the ids of those.
         limbs: int32 (variables, n): as in `Situation`; 1 and 2 are as of the moment a frame was settled.
         chosen: int32 (n), the classes, filled by whoever settles.
-        refreshed: which entries all frames refresh, as in `ClassTables.heard_sets`; -1: not known to be the same.
+        refreshed: which entries all frames refresh, as in `ClassTables.heard`; -1: not known to be the same.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simvlan.devices.bridge import LINK_LOCAL
 from simvlan.engines.batch.interner import U64, Interner
-from simvlan.engines.batch.probe import Place
+from simvlan.engines.batch.known import Place, Places
 from simvlan.frame import BROADCAST, GROUP, mac_text
 from simvlan.table import Table
 
@@ -29,6 +29,8 @@ LIMB_SHIFT = 15
 STANDING = (1 << LIMB_SHIFT) - 1
 FEW = 64
 """MACs up to which it does not matter whether they are all the same."""
+MAPS_KEPT = 64
+"""Standings whose places by bridge and VLAN are kept."""
 ON_LIMB = -2
 """A place's port on the station's own limb is written ON_LIMB minus its place there."""
 
@@ -61,7 +63,8 @@ class Stations:
         self.standings: list[Standing] = []
         self._numbers: dict[Standing, int] = {}
         self.slots: dict[tuple[int, int], int] = {}
-        self.stamps: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+        self._stamps: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+        self._maps: dict[tuple[int, int], Places] = {}
         self.code: NDArray[Any] = np.zeros(0, np.int32 if len(anatomy.limbs) < 1 << 16 else np.int64)
         known: dict[int, list[Place]] = {}
         heard: list[tuple[int, int, int, int]] = []
@@ -115,8 +118,8 @@ class Stations:
         size = len(self.macs.keys)
         if size > len(self.code):
             self.code = np.concatenate((self.code, np.zeros(size - len(self.code), self.code.dtype)))
-            room = np.zeros((len(self.slots), size - self.stamps.shape[1]), np.int64)
-            self.stamps = np.concatenate((self.stamps, room), axis=1)
+            rows, before = self._stamps.shape
+            self._stamps = np.concatenate((self._stamps, np.zeros((rows, size - before), np.int64)), axis=1)
         self.forget_from(first)
 
     def forget_from(self, first: int) -> None:
@@ -138,14 +141,20 @@ class Stations:
     def slot(self, bridge: int, vid: int) -> int:
         """Return the row of stamps for one VLAN of one bridge."""
         if (bridge, vid) not in self.slots:
-            self.slots[bridge, vid] = len(self.slots)
-            self.stamps = np.concatenate((self.stamps, np.zeros((1, len(self.code)), np.int64)))
+            rows = self.slots[bridge, vid] = len(self.slots)
+            if rows == len(self._stamps):  # twice as many, so that a VLAN more seldom moves all of them
+                self._stamps = np.concatenate((self._stamps, np.zeros((max(rows, 1), len(self.code)), np.int64)))
         return self.slots[bridge, vid]
+
+    @property
+    def stamps(self) -> NDArray[np.int64]:
+        """When each MAC was last heard in each slot."""
+        return self._stamps[: len(self.slots)]
 
     def stamps_of(self, bridge: int, vid: int) -> NDArray[np.int64]:
         """Return when each MAC was last heard in one VLAN of one bridge."""
         row = self.slot(bridge, vid)
-        stamps: NDArray[np.int64] = self.stamps[row]
+        stamps: NDArray[np.int64] = self._stamps[row]
         return stamps
 
     def table(self, prober: Prober) -> Table:
@@ -187,6 +196,17 @@ class Stations:
         standing = self.standings[number]
         devices = self.anatomy.limbs[limb].devices if limb >= 0 else ()
         return [p._replace(port=devices[ON_LIMB - p.port]) if p.port <= ON_LIMB else p for p in standing.places]
+
+    def by_vlan(self, number: int, limb: int) -> Places:
+        """Return the entries of a standing with device numbers, by bridge and VLAN."""
+        if (number, limb) not in self._maps:
+            if len(self._maps) >= MAPS_KEPT:
+                self._maps.clear()
+            found: dict[int, dict[int, Place]] = {}
+            for place in self.places(number, limb):
+                found.setdefault(place.bridge, {})[place.vid] = place
+            self._maps[number, limb] = found
+        return self._maps[number, limb]
 
     def role(self, number: int, limb: int) -> tuple[Hashable, int]:
         """Return the role in a standing and the limb it belongs to."""

@@ -32,7 +32,8 @@ class ClassTables:
         flat: int32, class by key packed as tightly as may be; empty once that takes too much.
         standing_bits: bits of a standing in a flat key.
         standing, variable, changes: by class, as in `Answer`.
-        heard: by class, an index into heard_sets, which are tuples of rows of `Stations.stamps`.
+        heard: by class, the number of the set of rows of `Stations.stamps` it refreshes.
+        starts, rows: int64, the sets end to end: number n is `rows[starts[n] : starts[n + 1]]`.
         mark: int32, by class, heard and changes in one.
         numbers, of_key: the same as flat, by interned key.
     """
@@ -48,7 +49,9 @@ class ClassTables:
         self.changes: NDArray[np.bool_] = np.zeros(0, bool)
         self.heard: NDArray[np.int32] = np.zeros(0, np.int32)
         self.mark: NDArray[np.int32] = np.zeros(0, np.int32)
-        self.heard_sets: list[tuple[int, ...]] = []
+        self.starts: NDArray[np.int64] = np.zeros(1, np.int64)
+        self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._sets: dict[tuple[int, ...], int] = {}
 
     def make_room(self, contexts: int, standings: int) -> None:
         """Let the flat array have an entry for so many contexts and standings, while that is small.
@@ -114,12 +117,15 @@ class ClassTables:
 
     def take_in(self, answers: list[Answer], heard: list[tuple[int, ...]]) -> None:
         """Take in new answers; *heard*: the rows of stamps each of them refreshes."""
-        for rows in heard:
-            if rows not in self.heard_sets:
-                self.heard_sets.append(rows)
+        fresh = [rows for rows in dict.fromkeys(heard) if rows not in self._sets]
+        for rows in fresh:
+            self._sets[rows] = len(self._sets)
+        ends = self.starts[-1] + np.cumsum([len(rows) for rows in fresh], dtype=np.int64)
+        self.starts = np.concatenate((self.starts, ends))
+        self.rows = np.concatenate((self.rows, np.array([row for rows in fresh for row in rows], np.int64)))
         self.standing = np.concatenate((self.standing, np.array([a.standing for a in answers], np.int32)))
         self.variable = np.concatenate((self.variable, np.array([a.variable for a in answers], np.int32)))
         self.changes = np.concatenate((self.changes, np.array([a.changes for a in answers], bool)))
-        numbers = [self.heard_sets.index(rows) for rows in heard]
+        numbers = [self._sets[rows] for rows in heard]
         self.heard = np.concatenate((self.heard, np.array(numbers, np.int32)))
         self.mark = self.heard | np.where(self.changes, np.int32(CHANGING), np.int32(0))
