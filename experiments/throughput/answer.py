@@ -79,10 +79,11 @@ def _bulk(data: Data) -> list[Claim]:
     return [
         Claim(
             f"S2: on one node macvlan carries more TCP than a bridge, that more than NAT, and what must hairpin through the NIC"
-            f" (vepa, SR-IOV) is bound by the line below both: with 64 KB super-packets macvlan has {tcp['macvlan bridge'] / tcp['bridge']:.2f}"
+            f" (vepa, SR-IOV) is bound by the line below both: with 64 KB super-packets macvlan has {tcp['macvlan bridge'] / tcp['bridge +NAT']:.2f}"
             f" and with writes of 1,024 octets that each become a packet {small['macvlan bridge'] / small['bridge +NAT']:.2f} times NAT's"
             f" (published {there['macvlan bridge'] / there['bridge +NAT']:.1f}).",
-            tcp["macvlan bridge"] > tcp["bridge"] > tcp["bridge +NAT"] > hairpin and small["macvlan bridge"] / small["bridge +NAT"] > 1.3,
+            tcp["macvlan bridge"] > tcp["bridge"] > tcp["bridge +NAT"] > hairpin
+            and tcp["macvlan bridge"] / tcp["bridge +NAT"] > 1.2 and small["macvlan bridge"] / small["bridge +NAT"] > 1.3,
         ),
         Claim(
             f"S3: between nodes at 10 GbE bare host, macvlan and ipvlan fill the line with one stream ({line:.2f} Gbit/s, published"
@@ -110,7 +111,7 @@ def _scaling(data: Data) -> list[Claim]:
             flat < 1.05 and fair > 0.9,
         ),
         Claim(
-            f"S6: UDP costs by the packet: MTU 9000 carries {udp[9000] / udp[1500]:.1f} times what MTU 1500 does, until the line is full;"
+            f"S6: UDP costs by the packet: MTU 9000 carries {udp[9000] / udp[1500]:.1f} times what MTU 1500 does where no line bounds it (10 GbE does);"
             " TCP, in super-packets, does not depend on the MTU but for headers.",
             5 < udp[9000] / udp[1500] < 6.5 and size["tcp_gbps"].groupby("driver").nunique().max() == 1,
         ),
@@ -153,8 +154,9 @@ def notes(data: Data, source: str) -> list[str]:
         " not model, are added as one stage each. One core carries all; a driver's queue holds 1,000 packets. VLAN and ipvlan are not in the"
         " host's kernel: their cost is that of macvlan times the ratio seen on User Mode Linux.",
         "| stage | payload, octets | ns, median | quartiles | from |\n| --- | --- | --- | --- | --- |\n" + rows,
-        "**Where it differs from what others measured.** Absolute TCP rates on one node are several times the published ones: the sockets"
-        " measured are UDP, send in batches, and this kernel and processor are newer. The gap between macvlan and NAT is smaller than published:"
+        "**Where it differs from what others measured.** Absolute TCP rates on one node are several times the published ones with"
+        " super-packets (the sockets measured are UDP, send in batches, and this kernel and processor are newer) and a tenth of them with small"
+        " writes, which TCP puts together and the model does not. The gap between macvlan and NAT is smaller than published:"
         " there a path also broke up super-packets, moved work between cores and had many rules. The published SR-IOV hairpin (14.1 Gbit/s) goes"
         " through the NIC's internal switch, ours over a 10 GbE line twice.",
         "**Published points.** " + "; ".join((

@@ -86,7 +86,7 @@ class Macvlan(Device):
                 sibling.multicast += 1
             copies.append(copy)
         if why:
-            why(f"{len(copies)} bridge-mode siblings listen")
+            why(f"bridge-mode siblings that listen: {len(copies)}")
         return copies
 
     # -- filters ----------------------------------------------------------------------------------------------------

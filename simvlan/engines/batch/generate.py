@@ -25,7 +25,7 @@ WINDOW = 1 << 14
 """Frames made at a time: their headers stay in the second-level cache."""
 
 SECOND = 1_000_000_000
-FIRST_MAC, FIRST_IP = 0x0200_0000_0000, 0x0A00_0001
+FIRST_MAC, FIRST_IP = 0x0253_5600_0001, 0x0A00_0001  # locally administered; none that people type
 UDP_PROTO, UDP_PORT = 17, 9
 """Port 9 is `discard`."""
 
@@ -72,6 +72,7 @@ class Stations:
         """Place `each` stations on every device: stations 0, 1, ... on the first, and so on.
 
         `mac` and `ip` are the first of consecutive addresses, or one for every station; `tag` is one or one for each.
+        A MAC that a device of the lab has as well is claimed in two places: such frames are settled one by one, slowly.
         """
         count = len(devices) * each
         return cls(
