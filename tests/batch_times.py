@@ -107,7 +107,7 @@ class Tree:
         return sent
 
 
-def hold_times(tree: Tree, sent: list[Sent], *engines: str) -> Counter[str]:
+def hold_times(tree: Any, sent: list[Sent], *engines: str) -> Counter[str]:
     """Compare every end of every copy, with its time, as each of the engines tells it."""
     batch = batch_of(sent)
     answers = [_told(Pipeline(tree.net, engine), batch) for engine in engines]

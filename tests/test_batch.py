@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -228,6 +229,63 @@ def test_times_are_those_of_the_event_engine(seed: int) -> None:
     tree = Tree(seed)
     ended = hold_times(tree, tree.traffic(250), ENGINES[seed % 2])
     assert ended.total() > 100
+
+
+@dataclass
+class Crossroads:
+    """Two switches: c0 on the first; on the second c1 behind a longer cable, c2 behind a queue."""
+
+    net: Network
+
+    @classmethod
+    def made(cls) -> Crossroads:
+        net = Network(EventClock(), 1)
+        far, near = (
+            link_add(net, net.add_netns(name), LinkSpec("bridge", "br0", info={"mcast_snooping": 0})) for name in "st"
+        )
+        trunk: Any = link_add(net, far.netns, LinkSpec("veth", "trunk", peer=PeerSpec("up", near.netns)))
+        link_set(net, trunk, master=far, up=True)
+        link_set(net, trunk.peer, master=near, up=True)
+        Cable(net, trunk, CableOptions(delay_ns=1_000))
+        delays = (CableOptions(delay_ns=1_000), CableOptions(delay_ns=1_500), CableOptions(10_000_000))
+        for number, (bridge, options) in enumerate(zip((far, near, near), delays, strict=True)):
+            peer = PeerSpec("eth0", net.add_netns(f"c{number}"))
+            end: Any = link_add(net, bridge.netns, LinkSpec("veth", f"v{number}", peer=peer))
+            link_set(net, end, master=bridge, up=True)
+            link_set(net, end.peer, up=True)
+            Cable(net, end, options)
+        for bridge in (far, near):
+            link_set(net, bridge, up=True)
+        clock: Any = net.clock
+        clock.advance(30 * SECOND)
+        for number, mac in enumerate((A, B, C)):
+            net.send(net.device(f"c{number}/eth0"), Frame(BROADCAST, mac, 0x88B5, bytes(46)))
+            clock.advance(clock.now + SECOND)
+        return cls(net)
+
+
+def test_who_set_out_first_enters_a_queue_first() -> None:
+    """Both come to c2's queue at 2,000 ns: c1's frame, sent later, began its last cable at 500 ns, c0's at 1,000 ns."""
+    first = Frame(C, A, 0x88B5, (0).to_bytes(4, "big") + bytes(42))
+    second = Frame(C, B, 0x88B5, (1).to_bytes(4, "big") + bytes(42))
+    roads = Crossroads.made()
+    times = Pipeline(roads.net, "numpy").simulate(batch_of([("c0/eth0", first, 0), ("c1/eth0", second, 500)]))
+    assert times.frame[np.argsort(times.time)].tolist() == [1, 0]
+    hold_times(roads, [("c0/eth0", first, 0), ("c1/eth0", second, 500)], *ENGINES)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_source_is_heard_where_its_frames_come_by_only(engine: str) -> None:
+    """Frames of one block, some of which no bridge sees: they do not keep an entry alive."""
+    net = star(2)
+    aside: Any = link_add(net, net.netns[""], LinkSpec("veth", "x", peer=PeerSpec("y", net.add_netns("aside"))))
+    for end in (aside, aside.peer):
+        link_set(net, end, up=True)
+    frames = [sent(0, B, A), sent(1, A, B), sent(0, B, A)]
+    for n in range(1, 400):
+        frames += [sent(0, B, A, n * 1_000), ("root/x", Frame(B, A, 0x88B5, bytes(46)), n * 1_000)]
+    frames += [("root/x", Frame(B, A, 0x88B5, bytes(46)), 10 * SECOND)]
+    hold(net, frames, Random(3), Tally(), engine)
 
 
 def test_random_cables_and_unknown_stations_have_no_times() -> None:
