@@ -128,7 +128,7 @@ def test_insisting_ends_a_script_that_does_not_listen(stage):
             process.send_signal(signal.SIGINT)
             time.sleep(0.5)
     process.communicate(timeout=10)
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # a shell says 130 of both
 
 
 def test_ctrl_c_at_a_terminal(stage):

@@ -40,8 +40,10 @@ LOSS_SHOWS = (
     "ACKed segment that wasn't captured",
     "spurious retransmission",
     "D-SACK Sequence",
+    "Connection reset (RST)",
 )
-"""Warnings that losses bring about in a capture at one end; the last tells of duplicates (RFC 2883)."""
+"""Warnings that losses bring about in a capture at one end; D-SACK tells of duplicates (RFC 2883); a reset answers
+what is repeated after the end, for every octet has been counted by then."""
 
 WINDOW_FULL = "window specified by the receiver is now completely full"
 """As it should be when the reader is slower than the writer."""
