@@ -42,7 +42,7 @@ class Drop(Enum):
     NO_CARRIER = ("the device has no carrier: its lower device or peer is down", "set the peer or lower device up")
     DEV_READY = ("the receiving device is down", "ip link set DEV up")
     PKT_TOO_BIG = (
-        "the frame is longer than the target's MTU allows (mtu + 18 octets)",
+        "the frame is longer than the target's MTU allows (mtu + header + 4 octets)",
         "raise the target's MTU or send smaller packets",
     )
     RECURSION_LIMIT = ("too many devices transmit through each other", "unstack the devices")

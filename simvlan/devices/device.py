@@ -303,7 +303,7 @@ class Device:
         """Judge a frame of *size* octets moving to this device inside the host (is_skb_forwardable)."""
         if not self.up:
             return Drop.DEV_READY
-        if size > self.mtu + 18:
+        if size > self.mtu + self.hard_header_len + 4:
             return Drop.PKT_TOO_BIG
         return None
 
