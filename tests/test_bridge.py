@@ -12,7 +12,7 @@ from simvlan.devices.bridge import Bridge
 from simvlan.devices.bridge_port import BridgePort
 from simvlan.devices.device import Device
 from simvlan.errors import RtnlError
-from simvlan.frame import BROADCAST, DOT1Q, QINQ, Frame
+from simvlan.frame import BROADCAST, DOT1Q, QINQ, Frame, PType
 from simvlan.network import Network
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.bridge import port_info, set_port
@@ -600,3 +600,17 @@ def test_traced_and_untraced_frames_go_the_same_ways(seed: int) -> None:
         return seen
 
     assert run(False) == run(True)
+
+
+def test_a_frame_to_the_bridge_itself_is_for_the_host_wherever_it_goes() -> None:
+    """br_handle_frame: also in a VLAN in which another port was heard with the bridge's address, traced or not."""
+    sw = Switch(2, vlan_filtering=1)
+    for port in sw.ports:
+        sw.vlan(port, 20)
+    sw.send(1, A, src=BR_MAC, accel=tagged(20))
+    sw.send(0, X, src=A, accel=tagged(20))
+    frame = Frame(BR_MAC, A, 0x88B5, bytes(46), tagged(20), PType.OTHERHOST)
+    port: Any = sw.ports[0].rx_handler
+    for why in (None, str):
+        ((_, device, sent),) = port.rx(frame, 0, why)
+        assert (device, sent.ptype) == (sw.ports[1], PType.HOST)

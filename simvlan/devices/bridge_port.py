@@ -127,7 +127,7 @@ class BridgePort:
         if source is None or target is None or source.out is not self or vid not in self.vlans.vids:
             return self.bridge.handle(self, frame, now, None)
         out = target.out
-        if out is None or out is self or not out.open or (self.isolated and out.isolated):
+        if out is None or out is self or not out.open or (self.isolated and out.isolated) or dst == self.bridge.mac:
             return self.bridge.handle(self, frame, now, None)
         dev = out.dev
         untagged = out.vlans.vids.get(vid)
