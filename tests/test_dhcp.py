@@ -18,7 +18,8 @@ from simvlan.dhcp.leases import FOREVER, Config, Range, Reservation
 from simvlan.dhcp.message import Message, MessageError, parse
 from simvlan.dhcp.server import Interface, Log, Probe, Reply, Server, place
 from simvlan.stack.packet import UDP, build
-from simvlan.tools.dnsmasq_options import Refused, read
+from simvlan.tools.common import Refused
+from simvlan.tools.dnsmasq_options import read
 from tests.dhcp.exchange import heard, said
 
 HERE = Path(__file__).parent / "dhcp"

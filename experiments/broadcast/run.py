@@ -127,7 +127,6 @@ def main(words: list[str] | None = None) -> int:
         [
             "A station on the wire asks for the address of the first container. The curves of a bridge and of a trunk end"
             " where Linux ends them: 1,023 ports, 4,094 VLANs. macvlan passthru takes a single child."
-            ""
         ],
     )
     return common.finish(made, report)

@@ -12,6 +12,14 @@ SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 
 
+class Refused(Exception):  # noqa: N818 - what is the case
+    """A program gives up: text for standard error, and its exit status."""
+
+    def __init__(self, text: str, status: int = 1) -> None:
+        self.status = status
+        super().__init__(text)
+
+
 def dotted(address: int) -> str:
     """Write an IPv4 address."""
     return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))

@@ -18,11 +18,11 @@ from simvlan.dhcp.server import Action, Interface, Log, Probe, Reply, Server
 from simvlan.dns.zone import Zone
 from simvlan.stack.packet import checksum
 from simvlan.stack.sockets import DONT
-from simvlan.tools.common import SECOND
+from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.dhcp_serving import Port67, RelayService
 from simvlan.tools.dns_service import DnsService
-from simvlan.tools.dnsmasq_options import Asked, Refused, read
+from simvlan.tools.dnsmasq_options import Asked, read
 from simvlan.tools.program import Process
 
 PROBE_NS = 3 * SECOND

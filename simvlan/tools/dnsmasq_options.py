@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 
 from simvlan.dhcp import message as m
 from simvlan.dhcp.leases import FOREVER, Config, Range, Reservation
+from simvlan.tools.common import Refused
 
 _NO_BEARING = """
 conf-file conf-dir user group pid-file no-poll log-dhcp log-queries log-facility cache-size strict-order no-negcache
@@ -31,14 +32,6 @@ OPTION_NAMES = {"netmask": 1, "router": 3, "dns-server": 6, "domain-name": 15, "
                 "ntp-server": 42, "T1": 58, "T2": 59, "log-server": 7}  # fmt: skip
 TEXT_OPTIONS = frozenset((12, 15, 17, 66, 67))
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-class Refused(Exception):  # noqa: N818
-    """dnsmasq gives up; the text goes to standard error."""
-
-    def __init__(self, text: str, status: int = 1) -> None:
-        self.status = status
-        super().__init__(text)
 
 
 @dataclass

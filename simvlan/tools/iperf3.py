@@ -12,7 +12,7 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import SECOND, dotted, find, permute
+from simvlan.tools.common import SECOND, Refused, dotted, find, permute
 from simvlan.tools.iperf_text import RULE, Interval, heading
 from simvlan.tools.program import Process
 from simvlan.tools.talk import Talk, reason
@@ -25,10 +25,6 @@ BLOCK = 131_072
 MS = 1_000_000
 
 Running = Generator[Any, Any, int]
-
-
-class Refused(Exception):  # noqa: N818
-    """iperf3 gives up; the text goes to standard error."""
 
 
 def quantity(text: str) -> int:

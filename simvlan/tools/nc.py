@@ -11,7 +11,7 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import SECOND, dotted, find, permute, resolve
+from simvlan.tools.common import SECOND, Refused, dotted, find, permute, resolve
 from simvlan.tools.program import Process
 from simvlan.tools.talk import Talk, reason
 
@@ -30,10 +30,6 @@ SERVICES = {
 """The few of /etc/services that people scan for."""
 
 Running = Generator[Any, Any, int]
-
-
-class Refused(Exception):  # noqa: N818
-    """nc gives up; the text goes to standard error."""
 
 
 class Nc:

@@ -16,6 +16,7 @@ import simpy
 from simvlan.capture import SNAPLEN, PcapError, file_header, parse_pcap, record
 from simvlan.devices.device import Device
 from simvlan.frame import Frame, PType
+from simvlan.tools.common import Refused
 from simvlan.tools.program import Process
 from simvlan.tools.tcpdump_filter import FilterError, Test, View, compile_filter
 from simvlan.tools.tcpdump_print import Style, dump, ethertype, hexdump, print_frame, print_protocol, stamp
@@ -30,10 +31,6 @@ What each means: tcpdump(8).
 IGNORED = frozenset(("-l", "-U", "-K", "-N", "-O", "-f", "-Z", "-B", "-j", "--immediate-mode", "--print"))
 LINKTYPE_SLL2 = 276
 DIRECTIONS = {"in": (False,), "out": (True,), "inout": (False, True)}
-
-
-class Refused(Exception):  # noqa: N818
-    """tcpdump gives up before it listens; the text goes to standard error."""
 
 
 class Options:

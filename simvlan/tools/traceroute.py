@@ -9,7 +9,7 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import SECOND, Waiter, dotted, find, permute, resolve
+from simvlan.tools.common import SECOND, Refused, Waiter, dotted, find, permute, resolve
 from simvlan.tools.program import Process
 
 SPEC = "46dFITnreAUDVf:g:i:m:N:p:t:l:w:q:s:z:M:O:P:"
@@ -17,10 +17,6 @@ BUILT = frozenset("4nIFfimNptwqsU")
 PRECISION = SECOND // 1000
 ANNOTATION = {0: " !N", 1: " !H", 2: " !P", 3: "", 4: " !F", 5: " !S", 9: " !X", 10: " !X", 13: " !X", 14: " !V",
               15: " !C"}  # fmt: skip
-
-
-class Refused(Exception):  # noqa: N818
-    """traceroute gives up; the text goes to standard error."""
 
 
 @dataclass

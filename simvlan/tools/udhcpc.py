@@ -34,10 +34,10 @@ from simvlan.rtnl.address import address_add, address_flush
 from simvlan.rtnl.route import route_add, route_remove
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import Ifaddr
-from simvlan.tools.common import MILLISECOND
+from simvlan.tools.common import MILLISECOND, Refused
 from simvlan.tools.dhcp_io import Voice, broadcast, heard
 from simvlan.tools.program import Process
-from simvlan.tools.udhcpc_options import Refused, read
+from simvlan.tools.udhcpc_options import read
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device

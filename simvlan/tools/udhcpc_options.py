@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.dhcp import message as m
 from simvlan.dhcp.client import DEFAULT_WANTED, Options
-from simvlan.tools.common import permute
+from simvlan.tools.common import Refused, permute
 from simvlan.tools.program import Process
 
 if TYPE_CHECKING:
@@ -19,14 +19,6 @@ NAMES = {"subnet": 1, "router": 3, "dns": 6, "hostname": 12, "domain": 15, "mtu"
          "lease": 51, "search": 119, "staticroutes": 121}  # fmt: skip
 """Options by busybox's names."""
 TEXTS = frozenset((12, 15))
-
-
-class Refused(Exception):  # noqa: N818
-    """udhcpc gives up; the text goes to standard error."""
-
-    def __init__(self, text: str, status: int = 1) -> None:
-        self.status = status
-        super().__init__(text)
 
 
 @dataclass

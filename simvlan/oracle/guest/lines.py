@@ -22,7 +22,7 @@ from .links import NotKnown
 from .linkwatch import Linkwatch
 from .recorder import Memory
 from .rtnetlink import Rtnetlink
-from .settle import Marker, hurry_linkwatch, wait_for_carrier, wait_for_linkwatch
+from .settle import Marker, wait_for_carrier, wait_for_linkwatch
 from .sysctls import make_plain, write_sysctl
 from .tap import Tap, within
 
@@ -134,7 +134,7 @@ class Machine:
                 space, words[0], flags, rest
             )
             if self._linkwatch.available and rest[0] in ("link", "vlan") and "show" not in rest:
-                hurry_linkwatch(self._linkwatch, self._pump)
+                wait_for_linkwatch(self._linkwatch.hurry, self._pump)
             self._settle()
             return said
         return self._start(text)
@@ -181,7 +181,7 @@ class Machine:
         if seconds < _CLOCK_S:
             time.sleep(seconds)
         elif self._linkwatch.available:
-            wait_for_linkwatch(self._linkwatch, self._pump)
+            wait_for_linkwatch(self._linkwatch.wait, self._pump)
         else:
             self._pump()
             wait_for_carrier(self._devices, self._pump)

@@ -22,7 +22,6 @@ from collections.abc import Callable
 
 from . import syscalls
 from .kthreads import BOUND, UNBOUND, Kthreads
-from .linkwatch import Linkwatch
 
 _ETHERTYPE = 0x88B6
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\x51" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
@@ -110,19 +109,12 @@ def carrier_pending(asker: socket.socket, device: str) -> bool:
     return bool(flags & _IFF_UP) and bool(flags & _IFF_RUNNING) != bool(link[1])
 
 
-def wait_for_linkwatch(linkwatch: Linkwatch, pump: Callable[[], int]) -> None:
-    """Until linkwatch is through everywhere: what it tells of a device that is up may be a change for another."""
+def wait_for_linkwatch(looked: Callable[[], None], pump: Callable[[], int]) -> None:
+    """Until linkwatch has `looked` everywhere (Linkwatch.wait or .hurry): stacks hear of a carrier floor by floor."""
     pump()
-    linkwatch.wait()
+    looked()
     while pump():
-        linkwatch.wait()
-
-
-def hurry_linkwatch(linkwatch: Linkwatch, pump: Callable[[], int]) -> None:
-    """Until linkwatch has looked at what is urgent, and at what that made urgent: stacks hear of it floor by floor."""
-    linkwatch.hurry()
-    while pump():
-        linkwatch.hurry()
+        looked()
 
 
 def wait_for_carrier(devices: Callable[[], list[tuple[socket.socket, str]]], pump: Callable[[], int]) -> float:
