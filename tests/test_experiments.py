@@ -191,7 +191,7 @@ def test_vlan_scale_costs_the_same_one_by_one(run):
 def test_engine_scaling_runs_the_same_lines_whatever_the_size(run):
     frame = table(run("engine-scaling")[1])
     events = frame[frame["engine"] == "events"].set_index(["dimension", "value"])["lines"]
-    for dimension in ("ports", "macvlans", "FDB entries"):
+    for dimension in ("ports", "macvlans", "FDB entries", "VLANs"):
         assert events[dimension].max() <= 1.02 * events[dimension].min(), dimension
     hops = events["hops"]
     assert (hops[5] - hops[3]) / 2 == pytest.approx((hops[3] - hops[1]) / 2, rel=0.02)
