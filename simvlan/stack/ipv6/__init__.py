@@ -1,0 +1,1 @@
+"""IPv6. Mirrors net/ipv6."""
