@@ -124,6 +124,28 @@ def test_a_changed_network_is_noticed() -> None:
         pipeline.forward(batch_of([sent(0, B, A)]))
 
 
+def test_counters_know_what_gained_nothing_and_name_what_is_not_there() -> None:
+    pipeline = Pipeline(star(3), "numpy")
+    gained = pipeline.forward(batch_of([sent(0, A, B)])).counters()
+    assert gained["c1/eth0"]["rx_packets"] == 1
+    assert "tx_packets" not in gained["c1/eth0"]
+    assert gained["c1/eth0"]["tx_packets"] == 0
+    assert pipeline.forward(batch_of([sent(0, 0x0180_C200_0001, B)])).counters()["c1/eth0"]["rx_packets"] == 0
+    with pytest.raises(KeyError, match=r"no device 'c9/eth0': perhaps .*'c[012]/eth0'"):
+        gained["c9/eth0"]
+    with pytest.raises(KeyError, match=r"no counter 'rx_packet': perhaps 'rx_packets'"):
+        gained["c1/eth0"]["rx_packet"]
+
+
+def test_what_is_no_batch_and_devices_that_are_not_there_are_named() -> None:
+    pipeline = Pipeline(star(3), "numpy")
+    with pytest.raises(TypeError, match=r"a list is no FrameBatch: make one with FrameBatch\.from_octets"):
+        pipeline.forward([bytes(60)])  # type: ignore[arg-type]
+    batch = FrameBatch.from_octets([bytes(60)], devices=["c1/eth1"])
+    with pytest.raises(ValueError, match=r'sent on c1/eth1: no device "eth1" in namespace "c1".*perhaps'):
+        pipeline.forward(batch)
+
+
 # -- refusals -------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
 from simvlan.engines.batch import FrameBatch
+from simvlan.engines.batch.generate import Stations
 from simvlan.frame import Frame, FrameError
 
 MACS = st.binary(min_size=6, max_size=6)
@@ -156,11 +157,57 @@ def test_sent_elsewhere_and_at_another_time() -> None:
         (lambda: FrameBatch.from_octets(np.zeros((2, 64))), "octets are uint8, not float64"),
         (lambda: FrameBatch.from_octets([bytes(20)] * 2, devices=["a/x"], ingress=[0, 1]), "frame 1 .*device 1 of 1"),
         (lambda: FrameBatch.from_octets([bytes(20)] * 2, time=[1, 2, 3]), r"time has shape \(3,\)"),
+        (lambda: two(time=[0.5, 1.0]), r"time is float64, integers .*np.rint\(seconds \* 1e9\)"),
+        (lambda: two(time=1.0), "time is float64, integers"),
+        (lambda: two(time=[1, 1 << 64]), "time is object, integers"),
+        (lambda: two(time=np.array([1, 1 << 63], np.uint64)), r"time\[1\] is 9223372036854775808: it must lie between"),
+        (lambda: two(time=[True, False]), "time is bool, integers"),
+        (lambda: two(time=["1", "2"]), "time is <U1, integers"),
+        (lambda: two(devices=["a/x"], ingress=[0.0, 0.0]), "ingress is float64, .*an index into devices"),
+        (lambda: two(devices=["a/x"], ingress=[0, 1 << 40]), r"ingress\[1\] is 1099511627776"),
+        (lambda: two(devices=["a/x"], ingress=[[0, 0]]), r"ingress has shape \(1, 2\), expected \(2,\)"),
+        (lambda: two().sent_at([0.25, 1]), "time is float64"),
+        (lambda: two().sent_on("a/x", [0.0, 0.0]), "ingress is float64"),
+        (lambda: two(devices="c1/eth0"), r"devices is 'c1/eth0', one path .*write devices=\['c1/eth0'\]"),
+        (lambda: two(devices=["c1/eth0", 7]), r"devices\[1\] is 7, a int: paths as text"),
+        (lambda: FrameBatch.from_octets(np.zeros(64, np.uint8)), r"frames has shape \(64,\): an array \(n, size\)"),
+        (lambda: FrameBatch.from_octets(bytes(64)), r"frames has shape \(64,\): .*one frame is \[frame\]"),
+        (lambda: FrameBatch.from_octets(np.zeros((2, 2, 64), np.uint8)), r"frames has shape \(2, 2, 64\)"),
+        (lambda: FrameBatch.from_octets([60, 60]), r"frame 0 is 60, a int: octets \(bytes\) are expected"),
+        (lambda: FrameBatch.from_octets(["aa" * 30]), r"frame 0 is 'aaaa.*, a str: octets \(bytes\)"),
+        (lambda: FrameBatch.from_octets([bytes(60)], sizes=[60]), r"octets are bytes or a uint8 array, not \["),
+        (lambda: FrameBatch.from_octets(bytes(60), [30.0, 30.0]), "sizes is float64"),
+        (lambda: FrameBatch.from_octets(np.zeros((2, 60), np.uint8), [60, 60]), "leave sizes out"),
+        (lambda: FrameBatch.from_buffer(bytes(60), [0.0], [20]), "start is float64"),
+        (lambda: FrameBatch.from_buffer(bytes(60), [0, 20], [20]), r"captured has shape \(1,\), expected \(2,\)"),
+        (lambda: FrameBatch.from_frames([bytes(60)]), "frame 0 is .*, a bytes: Frame objects .*from_octets"),
+        (lambda: FrameBatch.from_scapy([Ether() / IP(), IP()]), "packet 1 is .*, a IP: .*begin with Ether"),
+        (lambda: Stations.on("c1/eth0"), "devices is 'c1/eth0', one path"),
+        (lambda: Stations.on(["c1/eth0"], mac=[2.0]), "mac is float64, integers .*parse_mac"),
+        (lambda: Stations.on(["c1/eth0"], ip="10.0.0.1"), "ip is <U8, integers .*ip_address"),
+        (lambda: Stations.on(["c1/eth0"], each=2, mac=[1]), r"mac has shape \(1,\), expected \(2,\)"),
+        (lambda: Stations.on(["c1/eth0"], mac=1 << 48), "mac has 0x1000000000000: 48-bit"),
     ],
 )
-def test_errors_name_the_frame(make: Any, text: str) -> None:
-    with pytest.raises((FrameError, ValueError), match=text):
+def test_errors_name_the_input_and_the_remedy(make: Any, text: str) -> None:
+    with pytest.raises((FrameError, ValueError, TypeError), match=text):
         make()
+
+
+def test_whole_numbers_of_any_width_are_taken_as_they_are() -> None:
+    """The twins of the refusals above: one number for all, narrow and unsigned ones, nothing at all."""
+    assert two(time=np.array([3, 250], np.uint8)).time.tolist() == [3, 250]
+    assert two(time=np.uint64(7)).time.tolist() == [7, 7]
+    assert two(time=-5).time.tolist() == [-5, -5]
+    assert two(devices=("a/x", "b/x"), ingress=np.array([1, 0], np.int64)).ingress.tolist() == [1, 0]
+    assert len(FrameBatch.from_octets([], time=[], ingress=[])) == 0
+    assert Stations.on(["a/x", "b/x"], mac=[5, 6]).mac.tolist() == [5, 6]
+    assert FrameBatch.from_octets(b"".join([bytes(20), bytes(30)]), [20, 30]).length.tolist() == [20, 30]
+
+
+def two(**where: Any) -> FrameBatch:
+    """Two frames, placed as said."""
+    return FrameBatch.from_octets([bytes(20)] * 2, **where)
 
 
 def test_it_shows_itself() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simvlan.engines.batch import octets, parse
+from simvlan.engines.batch.given import each, integers, kinds, paths
 from simvlan.engines.batch.parse import HEAD, I32, I64, U8, U16, U32, U64
 from simvlan.errors import Unsupported
 from simvlan.frame import ETH_HLEN, MAX_SIZE, Frame, FrameError, mac_text
@@ -70,9 +71,9 @@ class FrameBatch:
 
     def __post_init__(self) -> None:
         for name, dtype in DTYPES.items():
-            setattr(self, name, np.ascontiguousarray(getattr(self, name), dtype))
+            setattr(self, name, np.ascontiguousarray(integers(name, getattr(self, name), dtype)))
         if self.head.ndim != 2 or self.head.shape[1] != HEAD:
-            raise ValueError(f"head has shape {self.head.shape}, expected (n, {HEAD})")
+            raise ValueError(f"head has shape {self.head.shape}, expected (n, {HEAD}): see FrameBatch.from_octets")
         for name in PER_FRAME[1:]:
             if getattr(self, name).shape != (len(self.head),):
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected ({len(self.head)},)")
@@ -134,16 +135,19 @@ class FrameBatch:
 
         Raises:
             FrameError: a frame of fewer than 14 octets or more than a device carries, or one outside the buffer.
-            ValueError: an ingress without device.
+            ValueError: an ingress without device, or numbers that are not whole or not one for each frame.
+            TypeError: devices that are not paths.
         """
         data = as_octets(buffer)
-        begin, kept = np.asarray(start, np.int64), np.asarray(captured, np.int64)
-        full = kept if length is None else np.broadcast_to(np.asarray(length, np.int64), kept.shape)
+        begin = np.atleast_1d(integers("start", start, np.int64))
+        kept = each("captured", captured, len(begin), np.int64)
+        full = kept if length is None else each("length", length, len(begin), np.int64)
         check_sizes(begin, kept, full, len(data))
         cap = kept.astype(np.uint32)
         head = octets.heads(data, begin, cap)
         n = len(head)
-        batch = cls(head, full.astype(np.uint32), cap, each(ingress, n), each(time, n), begin, data)
+        when = each("time", time, n, np.int64)
+        batch = cls(head, full.astype(np.uint32), cap, each("ingress", ingress, n, np.int32), when, begin, data)
         return batch._on(devices)
 
     @classmethod
@@ -154,20 +158,29 @@ class FrameBatch:
 
         Raises:
             FrameError: as `from_buffer`; or `sizes` that do not add up to the octets given.
+            TypeError, ValueError: as `from_buffer`; or octets without saying where each frame ends.
         """
         if isinstance(frames, np.ndarray) and frames.ndim == 2:
-            n, size = frames.shape
-            if size == HEAD and "length" not in where:
-                return cls._of_heads(frames, **where)
-            return cls.from_buffer(frames.reshape(-1), np.arange(n) * size, np.full(n, size), **where)
+            return cls._of_rows(frames, sizes, **where)
         if sizes is None:
-            pieces = [bytes(frame) for frame in frames]
+            pieces = _pieces(frames)
             return cls.from_octets(b"".join(pieces), [len(piece) for piece in pieces], **where)
         data = as_octets(frames)
-        marks = octets.ends(np.asarray(sizes, np.int64))
+        marks = octets.ends(np.atleast_1d(integers("sizes", sizes, np.int64)))
         if marks[-1] != len(data):
             raise FrameError(f"the sizes add up to {marks[-1]} octets, but {len(data)} were given")
         return cls.from_buffer(data, marks[:-1], np.diff(marks), **where)
+
+    @classmethod
+    def _of_rows(cls, frames: U8, sizes: object, **where: Any) -> FrameBatch:
+        """Frames of one size, row by row."""
+        if sizes is not None:
+            raise ValueError("rows of octets are frames of one size: leave sizes out, or give octets laid end to end")
+        data = as_octets(frames)
+        n, size = frames.shape
+        if size == HEAD and "length" not in where:
+            return cls._of_heads(frames, **where)
+        return cls.from_buffer(data, np.arange(n) * size, np.full(n, size), **where)
 
     @classmethod
     def _of_heads(
@@ -176,17 +189,22 @@ class FrameBatch:
         """Frames of 64 octets, row by row: the array is the heads, nothing is copied."""
         n = len(head)
         size, start = np.full(n, HEAD, np.uint32), np.arange(n, dtype=np.int64) * HEAD
-        return cls(head, size, size, each(ingress, n), each(time, n), start, as_octets(head), ())._on(devices)
+        where, when = each("ingress", ingress, n, np.int32), each("time", time, n, np.int64)
+        return cls(head, size, size, where, when, start, as_octets(head), ())._on(devices)
 
     @classmethod
     def from_frames(cls, frames: Iterable[Frame], **where: Any) -> FrameBatch:
         """Take `Frame` objects, their accelerated tags in place. Arguments as for `from_octets`."""
-        return cls.from_octets(list(map(bytes, frames)), **where)
+        kept = kinds("frame", frames, (Frame,), "Frame objects are expected; octets go to FrameBatch.from_octets")
+        return cls.from_octets(list(map(bytes, kept)), **where)
 
     @classmethod
     def from_scapy(cls, packets: Iterable[Any], **where: Any) -> FrameBatch:
         """Take scapy packets that begin with `Ether`; each packet's `time` (s) becomes ns unless `time` is given."""
-        kept = list(packets)
+        from scapy.layers.l2 import Dot3, Ether
+
+        remedy = "packets that begin with Ether are expected; octets go to FrameBatch.from_octets"
+        kept = kinds("packet", packets, (Ether, Dot3), remedy)
         where.setdefault("time", [round(packet.time * 1_000_000_000) for packet in kept])
         return cls.from_octets([bytes(packet) for packet in kept], **where)
 
@@ -219,19 +237,22 @@ class FrameBatch:
 
     def sent_on(self, devices: Sequence[str] | str, ingress: ArrayLike = 0) -> FrameBatch:
         """Return the same frames, sent on other devices: one path, or several with an index per frame."""
-        paths = (devices,) if isinstance(devices, str) else tuple(devices)
-        return replace(self, ingress=each(ingress, len(self)), devices=())._on(paths)
+        several = (devices,) if isinstance(devices, str) else devices
+        return replace(self, ingress=each("ingress", ingress, len(self), np.int32), devices=())._on(several)
 
     def sent_at(self, time: ArrayLike) -> FrameBatch:
         """Return the same frames with other times (ns)."""
-        return replace(self, time=each(time, len(self)))
+        return replace(self, time=each("time", time, len(self), np.int64))
 
     def _on(self, devices: Sequence[str]) -> FrameBatch:
         """Name the devices, every ingress being one of them (a batch without devices is not placed yet)."""
-        self.devices = tuple(devices)
+        self.devices = paths(devices)
         if len(self) and (self.ingress.min() < 0 or self.ingress.max() >= max(len(self.devices), 1)):
             bad = int(np.flatnonzero((self.ingress < 0) | (self.ingress >= max(len(self.devices), 1)))[0])
-            raise ValueError(f"frame {bad} is sent on device {self.ingress[bad]} of {len(self.devices)}")
+            raise ValueError(
+                f"frame {bad} is sent on device {self.ingress[bad]} of {len(self.devices)}: "
+                "ingress counts devices from 0"
+            )
         return self
 
     # -- as a sequence -----------------------------------------------------------------------------------------------
@@ -377,12 +398,6 @@ def _renumbered(part: FrameBatch, number: dict[str, int]) -> I32:
     return np.array([number[path] for path in part.devices], np.int32)[part.ingress]
 
 
-def each(value: ArrayLike, n: int) -> NDArray[Any]:
-    """One value per frame, whether one or n were given."""
-    array = np.asarray(value)
-    return np.full(n, array) if array.ndim == 0 else array
-
-
 def as_octets(buffer: Any) -> U8:
     """Any bytes-like object or uint8 array as one run of octets, without a copy."""
     if isinstance(buffer, np.ndarray):
@@ -390,7 +405,30 @@ def as_octets(buffer: Any) -> U8:
             raise FrameError(f"octets are uint8, not {buffer.dtype}")
         # The same object, so that batches of one buffer know that they share it.
         return buffer if buffer.ndim == 1 else buffer.reshape(-1)
-    return np.frombuffer(buffer, np.uint8)
+    try:
+        return np.frombuffer(buffer, np.uint8)
+    except TypeError:
+        raise TypeError(f"octets are bytes or a uint8 array, not {buffer!r:.60}, a {type(buffer).__name__}") from None
+
+
+def _pieces(frames: Any) -> list[bytes]:
+    """Frames given one by one, each as bytes.
+
+    Raises:
+        ValueError: one run of octets, with nothing that says where frames end.
+        TypeError: a frame that is no octets (a number or text becomes none).
+    """
+    if isinstance(frames, (bytes, bytearray, memoryview, np.ndarray)):
+        shape = np.shape(frames) if isinstance(frames, np.ndarray) else (len(frames),)
+        raise ValueError(
+            f"frames has shape {shape}: an array (n, size), a list of bytes, or sizes=[...] beside octets laid end to "
+            "end are expected; one frame is [frame]"
+        )
+    made = list(frames)
+    for number, frame in enumerate(made):
+        if isinstance(frame, (int, float, str, np.generic)):
+            raise TypeError(f"frame {number} is {frame!r:.60}, a {type(frame).__name__}: octets (bytes) are expected")
+    return [bytes(frame) for frame in made]
 
 
 def check_sizes(start: I64, captured: I64, length: I64, available: int) -> None:

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from simvlan.engines.batch.frames import FrameBatch, each
+from simvlan.engines.batch.frames import FrameBatch
+from simvlan.engines.batch.given import MEANT, paths
+from simvlan.engines.batch.given import each as per_frame
 from simvlan.engines.batch.parse import HEAD, I32, I64, U8, U32, U64, at
 from simvlan.frame import ARP, BROADCAST, ETH_HLEN, IPV4, VLAN_HLEN
 
@@ -73,24 +75,32 @@ class Stations:
 
         `mac` and `ip` are the first of consecutive addresses, or one for every station; `tag` is one or one for each.
         A MAC that a device of the lab has as well is claimed in two places: such frames are settled one by one, slowly.
+
+        Raises:
+            TypeError, ValueError: devices that are not paths, or addresses that are no integers or not one for each.
         """
-        count = len(devices) * each
+        named = paths(devices)
+        count = len(named) * each
         return cls(
-            _addresses(mac, count, np.uint64),
-            _addresses(ip, count, np.uint32),
-            np.repeat(np.arange(len(devices), dtype=np.int32), each),
-            np.broadcast_to(np.asarray(tag, np.uint32), (count,)).copy(),
-            tuple(devices),
+            _addresses("mac", mac, count, np.uint64),
+            _addresses("ip", ip, count, np.uint32),
+            np.repeat(np.arange(len(named), dtype=np.int32), each),
+            per_frame("tag", tag, count, np.uint32),
+            named,
         )
 
     def __len__(self) -> int:
         return len(self.mac)
 
 
-def _addresses(given: int | ArrayLike, count: int, dtype: type) -> NDArray[np.unsignedinteger]:
+def _addresses(name: str, given: int | ArrayLike, count: int, dtype: type) -> NDArray[np.unsignedinteger]:
+    """Consecutive addresses from the first one on, or those that were given."""
     if isinstance(given, int):
-        return (given + np.arange(count)).astype(dtype)
-    return np.asarray(given, dtype)
+        given = given + np.arange(count)
+    made = per_frame(name, given, count, dtype)
+    if len(made) and int(made.max()) >> (48 if name == "mac" else 32):
+        raise ValueError(f"{name} has {int(made.max()):#x}: {MEANT[name]} are expected")
+    return made
 
 
 # -- how large -------------------------------------------------------------------------------------------------------
@@ -214,7 +224,8 @@ def arp_storm(stations: Stations, n: int, rng: Generator, *, size: int = 64, tim
 def announce(stations: Stations, *, time: ArrayLike = 0) -> FrameBatch:
     """Return one gratuitous ARP request from every station, in order: what teaches switches where everybody is."""
     everyone = np.arange(len(stations))
-    return _arp(stations, everyone, stations.ip, np.full(len(stations), HEAD, np.uint32), each(time, len(stations)))
+    when = per_frame("time", time, len(stations), np.int64)
+    return _arp(stations, everyone, stations.ip, np.full(len(stations), HEAD, np.uint32), when)
 
 
 def between_pairs(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simvlan.engines.batch.classes import DELIVERED, DEVICE, DROPS, LIMB, OTHERS, Answer, Role
 from simvlan.engines.batch.copies import CHUNK, Copies
+from simvlan.engines.batch.gains import Gains
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.engines.batch.rows import devices_of, width_of
 from simvlan.frame import PType
@@ -130,13 +131,9 @@ class Outcome:
 
     # -- counters ---------------------------------------------------------------------------------------------------
 
-    def counters(self) -> dict[str, dict[str, int]]:
+    def counters(self) -> Gains:
         """Return what every device's counters gained: path -> counter -> number, zeros left out."""
-        totals = self.totals()
-        return {
-            self.devices[number]: {name: int(v) for name, v in zip(COUNTERS, totals[number], strict=True) if v}
-            for number in np.flatnonzero(totals.any(axis=1)).tolist()
-        }
+        return Gains(self.devices, self.totals())
 
     def totals(self) -> I64:
         """Return what every counter gained, int64 (devices, COUNTERS)."""

@@ -20,6 +20,8 @@ from simvlan.engines.batch.ageing import Ageing
 from simvlan.engines.batch.anatomy import Anatomy
 from simvlan.engines.batch.classes import Answer, Classes, NotAlike, Situation
 from simvlan.engines.batch.contents import Contents
+from simvlan.engines.batch.frames import FrameBatch
+from simvlan.engines.batch.given import unknown
 from simvlan.engines.batch.inside import Addresses
 from simvlan.engines.batch.interner import Interner
 from simvlan.engines.batch.limits import check, check_cables
@@ -35,7 +37,6 @@ from simvlan.errors import Unsupported
 from simvlan.table import Table
 
 if TYPE_CHECKING:
-    from simvlan.engines.batch.frames import FrameBatch
     from simvlan.network import Network
 
 CHUNK = 32_768
@@ -298,7 +299,8 @@ class Pipeline:
         try:
             return self.anatomy.number[self.network.device(path)]
         except KeyError as error:
-            raise ValueError(f"the batch is sent on {path}: {error.args[0]}") from None
+            near = unknown("device", path, self.paths)
+            raise ValueError(f"the batch is sent on {path}: {error.args[0]} ({near})") from None
 
     def _sender(self, number: int) -> int:
         limb = int(self.anatomy.limb_of[number])
@@ -314,7 +316,9 @@ class Pipeline:
         return self.stations.table(self.prober)
 
     def _check(self, batch: FrameBatch) -> None:
-        """Refuse times that run back and frames of which too little is known."""
+        """Refuse what is no batch, times that run back and frames of which too little is known."""
+        if not isinstance(batch, FrameBatch):
+            raise TypeError(f"a {type(batch).__name__} is no FrameBatch: make one with FrameBatch.from_octets")
         if not len(batch):
             return
         if not batch.devices:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simvlan.engines.batch.classes import DELIVERED, DROP_NUMBER, DROPS, Fate
+from simvlan.engines.batch.gains import Gains
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.engines.events import restore, snapshot
 from simvlan.frame import Frame, PType
@@ -73,17 +74,14 @@ class Verdicts:
         names = ["taken" if number == DELIVERED else DROPS[number].name for number in found.tolist()]
         return dict(zip(names, counts.tolist(), strict=True))
 
-    def counters(self) -> dict[str, dict[str, int]]:
+    def counters(self) -> Gains:
         """Return what devices' counters gained in the stacks, beyond `Outcome.counters` (ipvlan l3s: the slaves')."""
         totals: I64 = np.zeros((len(self._outcome.devices), len(COUNTERS)), np.int64)
         asked = np.bincount(self._question, minlength=len(self._gains))
         for gains, count in zip(self._gains, asked.tolist(), strict=True):
             for number, gain in gains.items():
                 totals[number] += np.array(gain) * count
-        return {
-            self._outcome.devices[number]: {n: int(v) for n, v in zip(COUNTERS, totals[number], strict=True) if v}
-            for number in np.flatnonzero(totals.any(axis=1)).tolist()
-        }
+        return Gains(self._outcome.devices, totals)
 
     def __repr__(self) -> str:
         told = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
