@@ -195,6 +195,7 @@ def _fuzz_parser(verbs: Any) -> None:
         " interrupted goes on where it stopped when the same command is given again.",
     )
     _kernel(fuzz)
+    _ipv6(fuzz)
     fuzz.add_argument("--scenarios", type=_count, default=100, metavar="N", help="how many networks (default: 100)")
     fuzz.add_argument("--frames", type=_count, default=60, metavar="M", help="frames sent in each (default: 60)")
     fuzz.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the first; the others follow")
@@ -257,7 +258,12 @@ def _underlays(made: argparse.ArgumentParser) -> None:
     )
 
 
+def _ipv6(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--ipv6", action="store_true", help="namespaces start with IPv6 on (default: disable_ipv6=1)")
+
+
 def _world(made: argparse.ArgumentParser) -> None:
+    _ipv6(made)
     made.add_argument("--seed", type=int, metavar="N", help="seed of every random choice (default: 0)")
     made.add_argument(
         "--unconfined", action="store_true", help="do without private namespaces: only PATH protects the machine"

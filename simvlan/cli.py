@@ -226,7 +226,9 @@ def run_on_kernel(options: argparse.Namespace) -> int:
     from simvlan.oracle.run import TIMEOUT_S, run_on_kernel
 
     limit = options.timeout or TIMEOUT_S
-    return run_on_kernel(options.on, options.script, options.args, pcap=options.pcap, timeout_s=limit)
+    return run_on_kernel(
+        options.on, options.script, options.args, pcap=options.pcap, timeout_s=limit, ipv6=options.ipv6
+    )
 
 
 SIM_ONLY = {
@@ -296,7 +298,7 @@ def new_lab(options: argparse.Namespace) -> Any:
     """An empty lab."""
     from simvlan.lab import Lab
 
-    return Lab(seed=options.seed or 0)
+    return Lab(seed=options.seed or 0, ipv6=options.ipv6)
 
 
 @contextlib.contextmanager

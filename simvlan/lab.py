@@ -92,8 +92,9 @@ class Lab:
         network: namespaces and devices.
     """
 
-    def __init__(self, seed: int = 0, script: str | None = None) -> None:
-        self.network = Network(EventClock(), expect.whole("seed", seed))
+    def __init__(self, seed: int = 0, script: str | None = None, *, ipv6: bool = False) -> None:
+        """Make an empty world, or the one a script makes; with *ipv6* its namespaces start with IPv6 on."""
+        self.network = Network(EventClock(), expect.whole("seed", seed), ipv6=ipv6)
         if script is not None:
             done = self.sh(expect.text("script", script, "ip netns add c1"))
             if done.exit:

@@ -87,9 +87,11 @@ class Network(Transmission):
     Time comes from *clock*; every random choice from *seed*.
     """
 
-    def __init__(self, clock: Clock | None = None, seed: int = 0) -> None:
+    def __init__(self, clock: Clock | None = None, seed: int = 0, *, ipv6: bool = False) -> None:
         self.clock: Clock = clock if clock is not None else HeapClock()
         self.seed = seed
+        self.ipv6 = ipv6
+        """Whether namespaces start with IPv6 on, as on a machine booted without ipv6.disable_ipv6=1."""
         self.rng = Random(f"{seed}/kernel")
         self.netns: dict[str, Netns] = {}
         self._why: Why = None

@@ -28,6 +28,15 @@ LISTINGS: dict[str, tuple[str, ...]] = {
 """What is asked in every namespace when a script has ended; `link` holds the counters too."""
 
 
+LISTINGS6: dict[str, tuple[str, ...]] = {"route6": ("ip", "-6", "-d", "-j", "route", "show")}
+"""What is asked besides where IPv6 is on; `addr` and `neigh` tell of both families."""
+
+
+def subjects(ipv6: bool) -> dict[str, tuple[str, ...]]:
+    """What is asked in every namespace."""
+    return {**LISTINGS, **LISTINGS6} if ipv6 else LISTINGS
+
+
 @dataclass(frozen=True)
 class Observation:
     """What one side showed. What was not looked at is None or empty, and is then not compared.
@@ -41,6 +50,7 @@ class Observation:
         listings: (netns, subject of LISTINGS) -> the parsed JSON.
         later: the same listings as timers change them further on, where that was asked.
         release: `uname -r`; "" for the simulator, which is Linux 6.1.
+        ended_ns: when the simulator had done the script; 0: not known.
     """
 
     captures: Captures = field(default_factory=dict)
@@ -52,3 +62,4 @@ class Observation:
     listings: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     later: Mapping[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
     release: str = ""
+    ended_ns: int = 0

@@ -24,14 +24,22 @@ class UnreadableScriptError(ValueError):
     """The script cannot be read; the text says why."""
 
 
-def job_of(script: str, args: Sequence[str], *, timeout_s: float, capture: bool, listings: bool = False) -> Job:
+def job_of(
+    script: str,
+    args: Sequence[str],
+    *,
+    timeout_s: float,
+    capture: bool,
+    listings: bool = False,
+    ipv6: bool = False,
+) -> Job:
     """The job of a script file as the command line names it (`-`: standard input), in the caller's surroundings.
 
     Raises:
         UnreadableScriptError: in the words a shell would use.
     """
-    job = Job(args=args, cwd=os.getcwd(), env=dict(os.environ), timeout_s=timeout_s, capture=capture, listings=listings)
-    fields = job.__dict__ | _source(script)
+    job = Job(args=args, cwd=os.getcwd(), env=dict(os.environ), timeout_s=timeout_s, capture=capture)
+    fields = job.__dict__ | {"listings": listings, "ipv6": ipv6} | _source(script)
     return Job(**fields)
 
 
@@ -53,14 +61,20 @@ def _source(script: str) -> dict[str, str]:
 
 
 def run_on_kernel(
-    kernel: Kernel, script: str, args: Sequence[str], *, pcap: str | None, timeout_s: float = TIMEOUT_S
+    kernel: Kernel,
+    script: str,
+    args: Sequence[str],
+    *,
+    pcap: str | None,
+    timeout_s: float = TIMEOUT_S,
+    ipv6: bool = False,
 ) -> int:
     """Run it and say loudly what went wrong besides; the script's exit status, 124 when a limit ended it.
 
     4 when the kernel is not to be had or did not come through; 128 + N after signal N.
     """
     try:
-        job = job_of(script, args, timeout_s=timeout_s, capture=pcap is not None)
+        job = job_of(script, args, timeout_s=timeout_s, capture=pcap is not None, ipv6=ipv6)
     except UnreadableScriptError as error:
         return complain(str(error), 2)
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simvlan.oracle.guest.recorder import HEAD
-from simvlan.oracle.observation import LISTINGS, Captured, Observation
+from simvlan.oracle.observation import Captured, Observation, subjects
 
 OUTPUT_LIMIT = 64 << 20
 FRAMES_LIMIT = 256 << 20
@@ -38,6 +38,7 @@ class Job:
         timeout_s: after so many seconds it is ended.
         capture: record frames.
         listings: ask for the state of every namespace (observation.LISTINGS) at the end.
+        ipv6: its namespaces start with IPv6 on.
     """
 
     script: str = ""
@@ -48,6 +49,7 @@ class Job:
     capture: bool = True
     path: str | None = None
     listings: bool = False
+    ipv6: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def write_job(out: Path, job: Job, module_base: str | None) -> None:
         "env": dict(job.env),
         "timeout_s": job.timeout_s,
         "capture": job.capture,
-        "listings": LISTINGS if job.listings else {},
+        "listings": subjects(job.ipv6) if job.listings else {},
+        "ipv6": job.ipv6,
         "output_limit": OUTPUT_LIMIT,
         "frames_limit": FRAMES_LIMIT,
         "module_base": module_base,

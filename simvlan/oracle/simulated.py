@@ -18,7 +18,7 @@ from simvlan.capture import attach
 from simvlan.devices.device import Device
 from simvlan.frame import Frame, parse_mac
 from simvlan.lab import Lab
-from simvlan.oracle.observation import LISTINGS, Captured, Observation
+from simvlan.oracle.observation import LISTINGS, Captured, Observation, subjects
 from simvlan.oracle.runs import Job
 from simvlan.shell.run import Streams, run_script, run_text
 from simvlan.tools.program import call
@@ -99,7 +99,7 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
 
     Raises what simvlan.shell.run.run_script does.
     """
-    lab = _PatientLab(seed)
+    lab = _PatientLab(seed, ipv6=job.ipv6)
     drawing, recorder = _Addresses(lab, addresses), _Recorder(lab)
     steps: list[Step] = []
     listen(lab.network, steps.append)
@@ -112,7 +112,8 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
             status = run_script(lab, job.path, job.args, **how)
         texts = [_text(file) for file in (out, err)]
     _settle(lab, recorder)
-    state = listings(lab)
+    ended = lab.now
+    state = listings(lab, subjects(job.ipv6))
     tail, later = _go_on(lab, recorder)
     return Simulated(
         Observation(
@@ -123,6 +124,7 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
             stdout=texts[0],
             stderr=texts[1],
             listings=state,
+            ended_ns=ended,
         ),
         steps,
         recorder.fids,
@@ -176,10 +178,10 @@ def _go_on(lab: Lab, recorder: _Recorder) -> tuple[dict[str, list[Captured]], di
 
 def listings(lab: Lab, subjects: Iterable[str] = LISTINGS) -> dict[tuple[str, str], Any]:
     """The state of every namespace, as observation.LISTINGS asks for it."""
-    found = {}
+    found, known = {}, subjects(ipv6=True)
     for name in lab.network.netns:
         for subject in subjects:
-            done = call(lab, LISTINGS[subject], netns=name)
+            done = call(lab, known[subject], netns=name)
             found[name or "root", subject] = json.loads(done.out or "[]") if done.status == 0 else done.err
     return found
 

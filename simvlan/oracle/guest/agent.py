@@ -36,8 +36,9 @@ _LOOKS = 3  # what it tells may be a change for another, but periodic traffic is
 class Agent:
     """The poll loop: script, requests, namespaces, frames."""
 
-    def __init__(self, recorder: Recorder | None, linkwatch: Linkwatch | None = None) -> None:
-        """`linkwatch`: who tells when a new device has its state, for listings at the end."""
+    def __init__(self, recorder: Recorder | None, linkwatch: Linkwatch | None = None, *, ipv6: bool = False) -> None:
+        """`linkwatch`: who tells when a new device has its state, for listings; `ipv6`: namespaces start with it."""
+        self._ipv6 = ipv6
         self._linkwatch = linkwatch
         self.lost: dict[str, int] = {}
         """By namespace, how many frames the kernel had no room for."""
@@ -138,7 +139,7 @@ class Agent:
                 os.close(fd)
 
     def _adopt(self, name: str, fd: int) -> None:
-        make_plain(fd)
+        make_plain(fd, ipv6=self._ipv6)
         self._drop(name)
         self._taps[name] = tap = Tap(fd, name, self._recorder)
         for fileno in tap.filenos():
@@ -253,7 +254,8 @@ def run_job(job: dict[str, Any], out: Path, *, flush: bool) -> dict[str, Any]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     shims.install(job["module_base"])
     recorder = Recorder(out / "frames", job["frames_limit"]) if job["capture"] else None
-    agent = Agent(recorder, Linkwatch(environment(job["env"])) if job["listings"] else None)
+    watch = Linkwatch(environment(job["env"])) if job["listings"] else None
+    agent = Agent(recorder, watch, ipv6=job["ipv6"])
     relays = [Relay(out / name, job["output_limit"], flush=flush) for name in ("stdout", "stderr")]
     streams = [agent.relay(relay) for relay in relays]
     status, limit = agent.run(

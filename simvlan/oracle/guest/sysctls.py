@@ -1,4 +1,4 @@
-"""What every observed namespace starts from: no IPv6, plain bridging, and the kernel's own IPv4 defaults."""
+"""What every observed namespace starts from: IPv6 off or on, plain bridging, and the kernel's own defaults."""
 
 from __future__ import annotations
 
@@ -11,9 +11,22 @@ from .tap import within
 
 T = TypeVar("T")
 
+_WITHOUT_IPV6 = {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"}
+_WITH_IPV6 = {
+    f"ipv6/conf/{place}/{knob}": value
+    for place in ("all", "default")
+    for knob, value in (
+        ("disable_ipv6", "0"),
+        ("forwarding", "0"),
+        ("accept_ra", "1"),
+        ("accept_redirects", "1"),
+        ("autoconf", "1"),
+        ("use_tempaddr", "0"),
+        ("addr_gen_mode", "0"),
+        ("accept_dad", "0" if place == "all" else "1"),
+    )
+}
 _PLAIN = {
-    "ipv6/conf/all/disable_ipv6": "1",
-    "ipv6/conf/default/disable_ipv6": "1",
     # br_netfilter, where it is loaded, rewrites and drops bridged IP frames
     "bridge/bridge-nf-call-iptables": "0",
     "bridge/bridge-nf-call-ip6tables": "0",
@@ -31,15 +44,14 @@ _PLAIN = {
 }
 
 
-def make_plain(ns_fd: int, *, brief: bool = False) -> None:
+def make_plain(ns_fd: int, *, brief: bool = False, ipv6: bool = False) -> None:
     """Bring a namespace to the common start; `brief`: the machine's own settings are plain but for IPv6."""
-    within(ns_fd, lambda: _make_plain(brief))
+    within(ns_fd, lambda: _make_plain(brief, ipv6))
 
 
-def _make_plain(brief: bool) -> None:
-    for name, value in _PLAIN.items():
-        if not brief or name.startswith("ipv6"):
-            set_sysctl(name, value)
+def _make_plain(brief: bool, ipv6: bool) -> None:
+    for name, value in ((_WITH_IPV6 if ipv6 else _WITHOUT_IPV6) | ({} if brief else _PLAIN)).items():
+        set_sysctl(name, value)
 
 
 def set_sysctl(name: str, value: str) -> None:
