@@ -183,3 +183,104 @@ def test_tables_that_a_script_prints_are_compared_as_tables():
         assert [each.where for each in compare(Observation(stdout=changed), Observation(stdout=theirs))], other
     moved = "10.0.0.2 dev a FAILED \n" + ours.replace("10.0.0.2 dev a FAILED \n", "")
     assert compare(Observation(stdout=moved), Observation(stdout=theirs))
+
+
+# -- IPv6 -----------------------------------------------------------------------------------------------------------
+
+GROUP_1, GROUP_2 = "ff02::1:ff00:1", "ff02::1:ff00:2"
+
+
+def ipv6(
+    layer: Any, src: str = "fe80::1", dst: str = "fe80::2", mac: str = "02:00:00:00:00:02", **header: Any
+) -> bytes:
+    from scapy.layers.inet6 import IPv6
+    from scapy.layers.l2 import Ether
+
+    return bytes(Ether(dst=mac, src="02:00:00:00:00:01") / IPv6(src=src, dst=dst, **header) / layer)
+
+
+def detection(nonce: bytes, target: str = "fe80::1") -> bytes:
+    from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptUnknown
+
+    asked = ICMPv6ND_NS(tgt=target) / ICMPv6NDOptUnknown(type=14, len=1, data=nonce)
+    return ipv6(asked, "::", GROUP_1, "33:33:ff:00:00:01", hlim=255)
+
+
+def report(*groups: str, src: str = "::") -> bytes:
+    from scapy.layers.inet6 import ICMPv6MLDMultAddrRec, ICMPv6MLReport2, IPv6ExtHdrHopByHop, RouterAlert
+
+    records = [ICMPv6MLDMultAddrRec(rtype=4, dst=group) for group in groups]
+    inner = IPv6ExtHdrHopByHop(options=[RouterAlert()]) / ICMPv6MLReport2(records=records)
+    return ipv6(inner, src, "ff02::16", "33:33:00:00:00:16", hlim=1)
+
+
+def echo(ident: int = 1, flow: int = 0, data: bytes = bytes(16) + b"rest") -> bytes:
+    from scapy.layers.inet6 import ICMPv6EchoRequest
+
+    return ipv6(ICMPv6EchoRequest(id=ident, data=data), fl=flow)
+
+
+def test_what_ipv6_draws_is_masked_and_nothing_beside_it() -> None:
+    assert differ(seen(echo(1, 0x12345)), seen(echo(2, 0x54321, b"x" * 16 + b"rest"))) == []
+    assert differ(seen(echo(1, 0x12345)), seen(echo(1))) == ["frame"]
+    assert differ(seen(echo()), seen(echo(data=bytes(16) + b"best"))) == ["frame"]
+    assert differ(seen(detection(b"nonce1")), seen(detection(b"nonce2"))) == []
+    assert differ(seen(detection(b"nonce1")), seen(detection(b"nonce1", "fe80::9"))) == ["frame"]
+
+
+def test_a_quoted_ipv6_packet_is_masked_as_the_packet() -> None:
+    from scapy.layers.inet6 import ICMPv6TimeExceeded
+
+    def error(ident: int, flow: int, code: int = 0) -> bytes:
+        return ipv6(ICMPv6TimeExceeded(code=code) / echo(ident, flow)[14:])
+
+    assert differ(seen(error(1, 1)), seen(error(2, 77))) == []
+    assert differ(seen(error(1, 1)), seen(error(1, 0))) == ["frame"]
+    assert differ(seen(error(1, 1)), seen(error(1, 1, 1))) == ["frame"]
+
+
+def test_parts_of_ipv6_packets_have_a_drawn_number() -> None:
+    from scapy.layers.inet6 import IPv6ExtHdrFragment
+
+    def part(number: int, offset: int) -> bytes:
+        return ipv6(IPv6ExtHdrFragment(nh=17, id=number, offset=offset) / b"12345678")
+
+    assert differ(seen(part(1, 4)), seen(part(2, 4))) == []
+    assert differ(seen(part(1, 4)), seen(part(1, 5))) == ["frame"]
+
+
+def test_ambient_frames_are_compared_apart() -> None:
+    ambient = detection(b"nonce1")
+    assert differ(seen(UNI, ambient, echo()), seen(ambient, UNI, echo(), ambient)) == []
+    assert differ(seen(UNI, ambient), seen(UNI)) == ["frame"]
+    assert differ(seen(UNI), seen(UNI, ambient)) == ["frame"]
+    assert differ(seen(UNI, ambient), seen(UNI, ambient, way="out")) == ["frame"]
+
+
+def test_reports_of_listeners_count_by_group() -> None:
+    both = report(GROUP_1, GROUP_2)
+    assert differ(seen(report(GROUP_1), report(GROUP_2)), seen(both, report(GROUP_1, src="fe80::1"))) == []
+    assert differ(seen(report(GROUP_1)), seen(both)) == ["frame"]
+    assert differ(seen(both), seen(report(GROUP_1))) == ["frame"]
+
+
+def test_what_came_shortly_before_the_end_or_would_come_after_it_may_be_on_one_side() -> None:
+    second = 1_000_000_000
+    ambient, late = detection(b"nonce1"), Observation(captures={"n.d": []}, ended_ns=9 * second)
+    ours = replace(late, captures={"n.d": [(8 * second, "in", ambient)]})
+    early = replace(late, captures={"n.d": [(2 * second, "in", ambient)]})
+    after = replace(late, tail={"n.d": [(10 * second, "in", ambient)]})
+    theirs, none = Observation(captures={"n.d": [(5, "in", ambient)]}), Observation(captures={"n.d": []})
+    assert compare(ours, none) == []
+    assert [d.what for d in compare(early, none)] == ["frame"]
+    assert compare(after, theirs) == []
+    assert [d.what for d in compare(late, theirs)] == ["frame"]
+
+
+def test_groups_of_ipv6_in_a_forwarding_table_count_where_ipv6_is_on() -> None:
+    rows = [{"ifname": "d", "mac": "33:33:00:00:00:01"}]
+    ours, theirs = ({("n", "fdb"): value} for value in ([], rows))
+    assert compare(Observation(listings=ours), Observation(listings=theirs)) == []
+    more = {("n", "route6"): []}
+    found = compare(Observation(listings={**ours, **more}), Observation(listings={**theirs, **more}))
+    assert [d.what for d in found] == ["listing"]

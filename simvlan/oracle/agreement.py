@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simvlan.oracle import known, listings, order
+from simvlan.oracle import ambient, known, listings, masks6, order
 from simvlan.oracle.connections import Connections
 from simvlan.oracle.masks import ALL_MASKS, STACK_MASKS, Mask, mask_ip_id, masked, without_headers
-from simvlan.oracle.observation import Answer, Captures, Observation
+from simvlan.oracle.observation import LISTINGS6, Answer, Captures, Observation
 
 What = Literal["exit", "frame", "order", "answer", "output", "listing"]
 Frame = tuple[str, bytes]
@@ -61,21 +61,26 @@ class Rules:
     """How strictly frames are compared.
 
     Attributes:
-        masks: fields that are taken out of every IPv4 frame.
+        masks, masks6: fields that are taken out of every IPv4 and IPv6 frame.
         once: take repetitions that a clock decides once (order.once).
         connections: count TCP's numbers from where each connection began (connections.py).
+        ambient: compare what IPv6 sends at random moments apart (ambient.py).
         overtake_ns: how close group and unicast frames must be to have overtaken each other; 0: never.
     """
 
     masks: tuple[Mask, ...] = ALL_MASKS
+    masks6: tuple[Mask, ...] = masks6.ALL_MASKS
     once: bool = True
     connections: bool = True
+    ambient: bool = True
     overtake_ns: int = order.OVERTAKE_NS
 
 
 DEFAULT = Rules()
-EXACT = Rules(masks=(mask_ip_id,), once=False, connections=False, overtake_ns=0)
-STACK = replace(EXACT, masks=STACK_MASKS)
+EXACT = Rules(
+    masks=(mask_ip_id,), masks6=masks6.EXACT_MASKS, once=False, connections=False, ambient=False, overtake_ns=0
+)
+STACK = replace(EXACT, masks=STACK_MASKS, masks6=masks6.ALL_MASKS)
 
 
 def compare(ours: Observation, theirs: Observation, rules: Rules = DEFAULT) -> list[Difference]:
@@ -109,7 +114,7 @@ def _exits(ours: Observation, theirs: Observation) -> Iterator[Difference]:
 
 def _frames(ours: Observation, theirs: Observation, rules: Rules) -> list[Difference]:
     rewritten = ipvlan_l3(ours) | ipvlan_l3(theirs)
-    return compare_captures(ours.captures, theirs.captures, rules, rewritten, ours.tail)
+    return compare_captures(ours.captures, theirs.captures, rules, rewritten, ours.tail, ours.ended_ns)
 
 
 def compare_captures(
@@ -118,17 +123,18 @@ def compare_captures(
     rules: Rules = EXACT,
     rewritten: frozenset[str] = frozenset(),
     tail: Captures | None = None,
+    ended_ns: int = 0,
 ) -> list[Difference]:
     """The first difference of every capture point that has one; a point missing on one side counts as empty.
 
     `rewritten`: points whose outgoing headers Linux rewrites under the capture (ipvlan in mode l3 or l3s).
-    `tail`: what ours would show further on; theirs may have gone any part of that way.
+    `tail`: what ours would show further on, after `ended_ns`; theirs may have gone any part of that way.
     """
     found, later = [], tail or {}
     for point in sorted({*ours, *theirs}):
         mine, its = ours.get(point, ()), theirs.get(point, ())
         if not _same(mine, its) and (
-            parted := _parted(point, (mine, later.get(point, ())), its, rules, point in rewritten)
+            parted := _parted(point, (mine, later.get(point, ())), its, rules, point in rewritten, ended_ns)
         ):
             found.append(parted)
     return found
@@ -140,11 +146,21 @@ def _same(mine: Sequence[Any], its: Sequence[Any]) -> bool:
 
 
 def _parted(
-    point: str, mine: tuple[Sequence[Any], Sequence[Any]], its: Sequence[Any], rules: Rules, rewritten: bool
+    point: str,
+    mine: tuple[Sequence[Any], Sequence[Any]],
+    its: Sequence[Any],
+    rules: Rules,
+    rewritten: bool,
+    ended_ns: int,
 ) -> Difference | None:
     left, right = (_shown(seen, rules, rewritten) for seen in (mine[0], its))
+    longer = _shown([*mine[0], *mine[1]], rules, rewritten) if mine[1] else left
+    if rules.ambient:
+        (left, here), (right, there), (longer, later) = map(ambient.split, (left, right, longer))
+        if unmatched := _unmatched(point, ambient.missing(here, later, there, ended_ns)):
+            return unmatched
     if mine[1] and len(right) > len(left):
-        left = _shown([*mine[0], *mine[1]], rules, rewritten)[: len(right)]
+        left = longer[: len(right)]
     at = order.first_mismatch(left, right, rules.overtake_ns)
     if at is None:
         return None
@@ -156,13 +172,21 @@ def _parted(
     return Difference("order" if at.order_only else "frame", point, index, one, other, time_ns, their_ns=their_ns)
 
 
+def _unmatched(point: str, missing: tuple[list[ambient.Token], list[ambient.Token]]) -> Difference | None:
+    """The first ambient frame that only one side showed."""
+    for number, items in enumerate(missing):
+        if items:
+            return Difference("frame", point, 0, *((items[0], None) if number == 0 else (None, items[0])))
+    return None
+
+
 def _at(shown: Sequence[order.Shown], at: int | None) -> Frame | None:
     return None if at is None else shown[at][1:]
 
 
 def _shown(seen: Sequence[Any], rules: Rules, rewritten: bool) -> list[order.Shown]:
     plain = Connections().plain if rules.connections else bytes
-    shown = [(when, way, masked(plain(octets), rules.masks)) for when, way, octets in seen]
+    shown = [(when, way, masks6.masked(masked(plain(octets), rules.masks), rules.masks6)) for when, way, octets in seen]
     if rewritten:
         shown = [(when, way, without_headers(f) if way == "out" else f) for when, way, f in shown]
     return order.once(shown) if rules.once else shown
@@ -242,6 +266,7 @@ def _listings(ours: Observation, theirs: Observation) -> Iterator[Difference]:
     if not ours.listings or not theirs.listings:
         return
     unfiltered = known.lacks_filtering(theirs)
+    ipv6 = any(subject in LISTINGS6 for _, subject in theirs.listings)
     for key in sorted({*ours.listings, *theirs.listings}):
         netns, subject = key
         mine, its = ours.listings.get(key), theirs.listings.get(key)
@@ -250,7 +275,7 @@ def _listings(ours: Observation, theirs: Observation) -> Iterator[Difference]:
             mine = plain
         if later := ours.later.get(key):
             mine = listings.at_some_time(mine, later, its)
-        for index, each in enumerate(listings.differences(subject, mine, its)):
+        for index, each in enumerate(listings.differences(subject, mine, its, ipv6=ipv6)):
             if listings.COUNTERS not in each.path or _as_many(ours, theirs, netns):
                 yield Difference("listing", f"{netns} {subject}: {each.path}", index, each.ours, each.theirs)
 

@@ -32,13 +32,17 @@ class Unlike:
         return f"{self.path}: ours {self.ours}, theirs {self.theirs}"
 
 
-def plain(value: Any) -> Any:
-    """A listing without what a clock or chance decides, and without IPv6's groups."""
+def plain(value: Any, ipv6: bool = False) -> Any:
+    """A listing without what a clock or chance decides, and without IPv6's groups where IPv6 is off."""
     if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items() if not k.endswith("_timer") and k not in IGNORED_KEYS}
+        return {k: plain(v, ipv6) for k, v in value.items() if not k.endswith("_timer") and k not in IGNORED_KEYS}
     if isinstance(value, list):
-        return [plain(v) for v in value if not (isinstance(v, dict) and str(v.get("mac", "")).startswith("33:33:"))]
+        return [plain(v, ipv6) for v in value if ipv6 or not _is_group6(v)]
     return value
+
+
+def _is_group6(row: Any) -> bool:
+    return isinstance(row, dict) and str(row.get("mac", "")).startswith("33:33:")
 
 
 def _neighbour(entry: Any) -> Any:
@@ -116,9 +120,9 @@ _TIDY: dict[str, Callable[[list[Any]], list[Any]]] = {
 }
 
 
-def differences(subject: str, ours: Any, theirs: Any) -> list[Unlike]:
+def differences(subject: str, ours: Any, theirs: Any, *, ipv6: bool = False) -> list[Unlike]:
     """Every value in which two listings of one subject differ."""
-    left, right = plain(ours), plain(theirs)
+    left, right = plain(ours, ipv6), plain(theirs, ipv6)
     if (tidy := _TIDY.get(subject)) and isinstance(left, list) and isinstance(right, list):
         left, right = tidy(left), tidy(right)
     return list(walk("", left, right))

@@ -37,7 +37,7 @@ def without_reports(seen: Iterable[Shown]) -> Iterator[Shown]:
 
 @dataclass(frozen=True)
 class _Arp:
-    """An ARP packet for IPv4, wherever it begins."""
+    """An ARP packet for IPv4, wherever it begins, or a neighbour's solicitation or advertisement."""
 
     question: bool
     probe: bool
@@ -50,6 +50,8 @@ def _arp(octets: bytes) -> _Arp | None:
     at = 12
     while octets[at : at + 2] in (b"\x81\0", b"\x88\xa8"):
         at += 4
+    if octets[at : at + 2] == b"\x86\xdd":
+        return _neighbour(octets, at + 2)
     if octets[at : at + 2] != b"\x08\x06" or len(octets) < at + 30:
         return None
     question = octets[at + 8 : at + 10] == b"\0\1"
@@ -57,8 +59,18 @@ def _arp(octets: bytes) -> _Arp | None:
     return _Arp(question, question and not octets[0] & 1, sender + target if question else target + sender)
 
 
+def _neighbour(octets: bytes, ip: int) -> _Arp | None:
+    """A solicitation or advertisement for one station or its group; duplicate address detection is ambient."""
+    icmp = ip + 40
+    if octets[ip + 6 : ip + 7] != b"\x3a" or len(octets) < icmp + 24 or octets[icmp] not in (135, 136):
+        return None
+    question = octets[icmp] == 135
+    other = octets[ip + 8 : ip + 24] if question else octets[ip + 24 : ip + 40]
+    return _Arp(question, question and not octets[0] & 1, other + octets[icmp + 8 : icmp + 24])
+
+
 def asked_once(seen: Iterable[Shown]) -> Iterator[Shown]:
-    """Each ARP question taken once per way, and its answer: kernels repeat them on a coarse clock."""
+    """Each question for a neighbour taken once per way, and its answer: kernels repeat them on a coarse clock."""
     known: set[tuple[str, bytes]] = set()
     repeated: Counter[bytes] = Counter()
     for when, way, octets in seen:

@@ -176,11 +176,11 @@ def _go_on(lab: Lab, recorder: _Recorder) -> tuple[dict[str, list[Captured]], di
         recorder.captures = seen
 
 
-def listings(lab: Lab, subjects: Iterable[str] = LISTINGS) -> dict[tuple[str, str], Any]:
+def listings(lab: Lab, wanted: Iterable[str] = LISTINGS) -> dict[tuple[str, str], Any]:
     """The state of every namespace, as observation.LISTINGS asks for it."""
     found, known = {}, subjects(ipv6=True)
     for name in lab.network.netns:
-        for subject in subjects:
+        for subject in wanted:
             done = call(lab, known[subject], netns=name)
             found[name or "root", subject] = json.loads(done.out or "[]") if done.status == 0 else done.err
     return found

@@ -1,0 +1,75 @@
+"""Frames of IPv6 that Linux sends at moments it draws at random: compared apart, without order and repetition.
+
+Duplicate address detection waits up to a second (addrconf_dad_kick), listener reports come again within another
+(mld_ifc_start_timer), and how many memberships share a report follows from that; router solicitations follow the
+detection. What answers them to all nodes comes when they come. So of solicitations and such answers counts whether
+each was seen, of reports whether each group's was (`split`); one that the simulator sent shortly before the end may
+come later on the other side, and one of the other side's is among those the simulator would still send (`missing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simvlan.oracle.masks6 import ipv6_offset, upper
+from simvlan.oracle.order import Shown
+
+WAIT_NS = 3_500_000_000
+"""How long all that may take from what began it: two delays of a second each, and the second of the detection."""
+
+_ICMPV6 = 58
+_RS, _NS, _NA, _REPORT2 = 133, 135, 136, 143
+_REPORTS = (131, 132)
+_ALL_NODES = bytes.fromhex("ff02" + "00" * 13 + "01")
+
+Token = tuple[str, bytes]
+"""Way, and what identifies it."""
+
+
+def tokens(way: str, octets: bytes) -> list[Token]:
+    """What an ambient frame says, one item per membership; none for a frame that is not ambient."""
+    ip = ipv6_offset(octets)
+    if ip is None or not (octets[0] & 1) or not (found := upper(octets, ip)) or found[0] != _ICMPV6:
+        return []
+    at = found[1]
+    kind = octets[at]
+    if kind == _REPORT2:
+        return [(way, b"report" + record) for record in _records(octets, at)]
+    if kind in _REPORTS:
+        return [(way, octets[at : at + 1] + octets[at + 8 : at + 24])]
+    detection = kind == _NS and not any(octets[ip + 8 : ip + 24])
+    answer = kind == _NA and octets[ip + 24 : ip + 40] == _ALL_NODES
+    return [(way, octets)] if kind == _RS or detection or answer else []
+
+
+def _records(octets: bytes, at: int) -> list[bytes]:
+    """Kind, group and sources of each record of an MLDv2 report."""
+    count, found = int.from_bytes(octets[at + 6 : at + 8], "big"), []
+    at += 8
+    for _ in range(count):
+        size = 20 + int.from_bytes(octets[at + 2 : at + 4], "big") * 16
+        found.append(octets[at : at + 1] + octets[at + 4 : at + size])
+        at += size + (octets[at + 1] if at + 1 < len(octets) else 0) * 4
+    return found
+
+
+def split(seen: Sequence[Shown]) -> tuple[list[Shown], list[tuple[int, Token]]]:
+    """The frames whose order counts, and the others' items with their times."""
+    rest: list[Shown] = []
+    apart: list[tuple[int, Token]] = []
+    for when, way, octets in seen:
+        if items := tokens(way, octets):
+            apart += [(when, item) for item in items]
+        else:
+            rest.append((when, way, octets))
+    return rest, apart
+
+
+def missing(
+    ours: Sequence[tuple[int, Token]], later: Sequence[tuple[int, Token]], theirs: Sequence[tuple[int, Token]], end: int
+) -> tuple[list[Token], list[Token]]:
+    """Items that must be on the other side and are not: ours, theirs. `end`: when our script had ended; 0: unknown."""
+    there = {item for _, item in theirs}
+    here = {item for _, item in (*ours, *later)}
+    due = [item for when, item in ours if item not in there and (not end or when < end - WAIT_NS)]
+    return list(dict.fromkeys(due)), list(dict.fromkeys(item for _, item in theirs if item not in here))
