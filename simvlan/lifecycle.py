@@ -89,8 +89,8 @@ class Lifecycle:
         self._forget(dev)
         dev.name = name or dev.name
         dev.opened = False
-        dev.uc.clear()  # dev_uc_flush, dev_mc_flush: uppers do not ask again
-        dev.mc.clear()
+        for table in (dev.uc, dev.mc):
+            table.flush()  # uppers do not ask again
         wanted = dev.ifindex if ns.by_index(dev.ifindex) is None else 0
         self._enter(dev, ns, wanted)
         self.announce(dev)
@@ -142,11 +142,7 @@ class Lifecycle:
             dev.up = False
             raise
         dev.opened = True
-        for mac in _handed_down(dev):
-            dev.on_uc(self, mac, +1)  # type: ignore[arg-type]
-        self._filter_unicast(dev)
-        for mac in tuple(dev.mc):
-            dev.on_mc(self, mac, +1)  # type: ignore[arg-type]
+        self.set_rx_mode(dev)
         if dev.carrier:
             self.activate(dev)
         self.announce(dev)
@@ -157,10 +153,7 @@ class Lifecycle:
         if not dev.up:
             return
         self.notify(dev, Event.GOING_DOWN)
-        for mac in _handed_down(dev):
-            dev.on_uc(self, mac, -1)  # type: ignore[arg-type]
-        for mac in tuple(dev.mc):
-            dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
+        self._take_back(dev)
         dev.up = False
         self.deactivate(dev)
         dev.on_stop(self)  # type: ignore[arg-type]
@@ -213,15 +206,17 @@ class Lifecycle:
 
     def promiscuity(self, dev: Device, delta: int) -> None:
         """Add to the promiscuity count and tell rtnetlink (dev_set_promiscuity)."""
-        self._promiscuity(dev, delta)
+        if self._promiscuity(dev, delta):
+            self.set_rx_mode(dev)
         self.announce(dev)
 
-    def _promiscuity(self, dev: Device, delta: int) -> None:
+    def _promiscuity(self, dev: Device, delta: int) -> bool:
         """Add to the promiscuity count; the driver hears of the first and the last (__dev_set_promiscuity)."""
         before = dev.promiscuity > 0
         dev.promiscuity = counted(dev.promiscuity, delta)
-        if (dev.promiscuity > 0) != before:
+        if changed := (dev.promiscuity > 0) != before:
             dev.on_rx_flags(self, -1 if before else 1, 0)  # type: ignore[arg-type]
+        return changed
 
     def allmulti(self, dev: Device, delta: int) -> None:
         """Add to the allmulti count (dev_set_allmulti)."""
@@ -229,62 +224,52 @@ class Lifecycle:
         dev.allmulti = counted(dev.allmulti, delta)
         if (dev.allmulti > 0) != before:
             dev.on_rx_flags(self, 0, -1 if before else 1)  # type: ignore[arg-type]
+            self.set_rx_mode(dev)
 
     def uc_add(self, dev: Device, mac: int) -> None:
         """Add a secondary unicast address (dev_uc_add)."""
-        stuck = dev.uc.get(mac) == 0
-        dev.uc[mac] = dev.uc.get(mac, 0) + 1
-        if dev.uc[mac] == 1 and dev.up and not stuck:
-            dev.on_uc(self, mac, +1)  # type: ignore[arg-type]
-        self._filter_unicast(dev)
+        dev.uc.add(mac)
+        self.set_rx_mode(dev)
 
     def uc_del(self, dev: Device, mac: int) -> None:
-        """Drop one reference of a secondary unicast address (dev_uc_del).
+        """Drop one reference of a secondary unicast address (dev_uc_del)."""
+        if dev.uc.remove(mac):
+            self.set_rx_mode(dev)
 
-        One that the lower device has lost meanwhile cannot be taken back there and stays (__hw_addr_unsync_one).
+    def mc_add(self, dev: Device, mac: int) -> None:
+        """Join a link-layer group (dev_mc_add)."""
+        dev.mc.add(mac)
+        self.set_rx_mode(dev)
+
+    def mc_del(self, dev: Device, mac: int) -> None:
+        """Leave a link-layer group (dev_mc_del)."""
+        if dev.mc.remove(mac):
+            self.set_rx_mode(dev)
+
+    def set_rx_mode(self, dev: Device) -> None:
+        """Have a device that is up listen to what its lists hold (__dev_set_rx_mode).
+
+        A device that stands on another has that one listen (vlan_dev_set_rx_mode, macvlan_set_mac_lists,
+        ipvlan_set_multicast_mac_filter). Without a unicast filter, any secondary address makes it promiscuous.
         """
-        if dev.uc.get(mac) == 0:
-            return
-        if self._release(dev.uc, mac) and dev.up:
-            if dev.kind in ("vlan", "macvlan") and mac not in dev.lower.uc:  # type: ignore[union-attr]
-                dev.uc[mac] = 0
-            else:
-                dev.on_uc(self, mac, -1)  # type: ignore[arg-type]
-        self._filter_unicast(dev)
-
-    def _filter_unicast(self, dev: Device) -> None:
-        """Without a unicast filter, any secondary address makes a device promiscuous (__dev_set_rx_mode, while up)."""
         if not dev.up:
             return
         wanted = bool(dev.uc) and not dev.unicast_filter
         if wanted != dev.uc_promisc:
             dev.uc_promisc = wanted
             self._promiscuity(dev, 1 if wanted else -1)
+        if (lower := dev.lower) is not None:
+            dev.uc.sync(lower.uc)
+            dev.mc.sync(lower.mc)
+            self.set_rx_mode(lower)
+        dev.on_rx_mode()
 
-    def mc_add(self, dev: Device, mac: int) -> None:
-        """Join a link-layer group (dev_mc_add)."""
-        dev.mc[mac] = dev.mc.get(mac, 0) + 1
-        if dev.mc[mac] == 1 and dev.up:
-            dev.on_mc(self, mac, +1)  # type: ignore[arg-type]
-
-    def mc_del(self, dev: Device, mac: int) -> None:
-        """Leave a link-layer group (dev_mc_del)."""
-        if self._release(dev.mc, mac) and dev.up:
-            dev.on_mc(self, mac, -1)  # type: ignore[arg-type]
-
-    @staticmethod
-    def _release(table: dict[int, int], mac: int) -> bool:
-        """Drop one reference; say whether it was the last."""
-        left = table.get(mac, 0) - 1
-        if left > 0:
-            table[mac] = left
-            return False
-        return table.pop(mac, None) is not None
-
-
-def _handed_down(dev: Device) -> tuple[int, ...]:
-    """The secondary addresses that a device hands down: those without a reference only could not be taken back."""
-    return tuple(mac for mac, references in dev.uc.items() if references)
+    def _take_back(self, dev: Device) -> None:
+        """Have the lower device listen no longer (dev_uc_unsync, dev_mc_unsync)."""
+        if (lower := dev.lower) is not None:
+            dev.uc.unsync(lower.uc)
+            dev.mc.unsync(lower.mc)
+            self.set_rx_mode(lower)
 
 
 def counted(count: int, delta: int) -> int:

@@ -34,6 +34,7 @@ from simvlan.stack.neigh import NONE
 INVAL = "RTNETLINK answers: Invalid argument\n"
 EXISTS = "RTNETLINK answers: File exists\n"
 NOENT = "RTNETLINK answers: No such file or directory\n"
+NOTSUPP = "RTNETLINK answers: Operation not supported\n"
 
 PORTS = (
     "ip link add p0 type veth peer name w0",
@@ -46,6 +47,9 @@ PORTS = (
     "ip addr add 10.0.0.1/24 dev d0",
     "ip netns add other",
     "ip link add d1 type dummy",
+    "ip link add d2 type dummy",
+    "ip link add m0 link d2 type macvlan",
+    "bridge fdb add 01:00:5e:00:00:07 dev m0",
 )
 
 ROUTE = "ip route add 10.9.0.0/16"
@@ -59,6 +63,10 @@ REFUSED = [
     ("bridge link set dev p0 mcast_router 4", INVAL, "bridge link set dev p0 mcast_router 3"),
     ("bridge fdb add 02:00:00:00:00:09 dev d0 vlan 5", INVAL, "bridge fdb add 02:00:00:00:00:09 dev d0"),
     ("bridge fdb add 02:00:00:00:00:09 dev d0 dynamic", INVAL, "bridge fdb add 02:00:00:00:00:09 dev d0"),
+    ("bridge fdb add 02:00:00:00:00:09 dev m0", NOTSUPP, "bridge fdb add 01:00:5e:00:00:09 dev m0"),
+    ("bridge fdb replace 01:00:5e:00:00:09 dev m0", NOTSUPP, "bridge fdb append 01:00:5e:00:00:09 dev m0"),
+    ("bridge fdb append 01:00:5e:00:00:07 dev m0", EXISTS, "bridge fdb append 01:00:5e:00:00:09 dev m0"),
+    ("bridge fdb del 02:00:00:00:00:09 dev m0", NOTSUPP, "bridge fdb del 01:00:5e:00:00:07 dev m0"),
     ("bridge fdb del 02:00:00:00:00:09 dev p0 master vlan 7", INVAL, "bridge vlan add dev p0 vid 7"),
     ("bridge fdb replace 02:00:00:00:00:09 dev br0 self dynamic", INVAL,
      "bridge fdb replace 02:00:00:00:00:09 dev br0 self"),

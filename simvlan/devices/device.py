@@ -13,6 +13,7 @@ from errno import EADDRNOTAVAIL
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from simvlan.clock import Timer
+from simvlan.devices.addresses import AddressList
 from simvlan.errors import RtnlError
 from simvlan.frame import Frame, is_valid_ether_addr
 from simvlan.verdict import Drop, Verdict, Why
@@ -225,10 +226,10 @@ class Device:
         self.allmulti = 0
         self.user_promisc = False
         self.user_allmulti = False
-        self.uc: dict[int, int] = {}
+        self.uc = AddressList()
         """Secondary unicast addresses: MAC -> references."""
         self.uc_promisc = False
-        self.mc: dict[int, int] = {}
+        self.mc = AddressList()
         """Joined groups: MAC -> references."""
         self.alias = ""
         self.group = 0
@@ -343,11 +344,8 @@ class Device:
     def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
         """React to this device's promiscuity (±1) or allmulti (±1) switching between zero and non-zero."""
 
-    def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
-        """React to a group joined (+1) or left (-1) for the first or last time, while up."""
-
-    def on_uc(self, kernel: Kernel, mac: int, delta: int) -> None:
-        """React to a secondary unicast address added (+1) or removed (-1) for the first or last time, while up."""
+    def on_rx_mode(self) -> None:
+        """React to a new look at what this device listens to, while up (ndo_set_rx_mode)."""
 
     def on_mac(self, kernel: Kernel, old: int) -> None:
         """React to this device's own address having changed from *old*, before anybody else hears of it."""

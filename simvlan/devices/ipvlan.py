@@ -200,10 +200,6 @@ class Ipvlan(Device):
         if allmulti:
             kernel.allmulti(self.lower, allmulti)
 
-    def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
-        """Join and leave groups on the parent too (dev_mc_sync)."""
-        (kernel.mc_add if delta > 0 else kernel.mc_del)(self.lower, mac)
-
     def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
         """Follow the parent (ipvlan_device_event): its carrier, MTU and MAC, and its end; not its going down."""
         if event is Event.CHANGE or event is Event.UP:

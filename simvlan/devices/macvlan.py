@@ -102,16 +102,9 @@ class Macvlan(Device):
                 kernel.allmulti(self.lower, allmulti)
             if promisc and not self.port.passthru:
                 kernel.promiscuity(self.lower, promisc)
-            self.port.refresh_filter()
 
-    def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
-        """Join and leave groups on the lower device too (dev_mc_sync)."""
-        (kernel.mc_add if delta > 0 else kernel.mc_del)(self.lower, mac)
-        self.port.refresh_filter()
-
-    def on_uc(self, kernel: Kernel, mac: int, delta: int) -> None:
-        """Hand secondary addresses down (dev_uc_sync)."""
-        (kernel.uc_add if delta > 0 else kernel.uc_del)(self.lower, mac)
+    def on_rx_mode(self) -> None:
+        """Let the port see which groups its lower device listens to now (macvlan_set_mac_lists)."""
         self.port.refresh_filter()
 
     # -- up and down ------------------------------------------------------------------------------------------------
@@ -126,7 +119,6 @@ class Macvlan(Device):
             kernel.uc_add(self.lower, self.mac)
             self._pass_flags(kernel, 1)
         self.port.hash_add(self)
-        self.port.refresh_filter()
 
     def on_stop(self, kernel: Kernel) -> None:
         """Become unreachable and give everything back (macvlan_stop)."""

@@ -197,14 +197,6 @@ class Vlan(Device):
         if promisc:
             kernel.promiscuity(self.lower, promisc)
 
-    def on_mc(self, kernel: Kernel, mac: int, delta: int) -> None:
-        """Join and leave groups on the lower device too (dev_mc_sync)."""
-        (kernel.mc_add if delta > 0 else kernel.mc_del)(self.lower, mac)
-
-    def on_uc(self, kernel: Kernel, mac: int, delta: int) -> None:
-        """Hand secondary addresses down (dev_uc_sync)."""
-        (kernel.uc_add if delta > 0 else kernel.uc_del)(self.lower, mac)
-
     def on_mac(self, kernel: Kernel, old: int) -> None:
         """Keep the lower device listening to an address that is not its own (vlan_dev_set_mac_address)."""
         if self.up:

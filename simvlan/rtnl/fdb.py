@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from errno import EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING
 
-from simvlan.devices.bridge import HEARING, Bridge
+from simvlan.devices.bridge import HEARING, LINK_LOCAL, Bridge
 from simvlan.devices.bridge_fdb import FdbEntry
 from simvlan.devices.bridge_port import BridgePort
 from simvlan.devices.device import Device
+from simvlan.devices.macvlan import Macvlan
 from simvlan.errors import RtnlError
 from simvlan.frame import GROUP
 
@@ -58,21 +59,27 @@ def fdb_add(
     use: bool = False,
     create: bool = True,
     exclusive: bool = True,
+    replace: bool = False,
 ) -> None:
-    """Add or (not exclusive) replace an entry; without master or self it goes to the device's own filter."""
+    """Add or (not exclusive) change an entry; without master or self it goes to the device's own filter.
+
+    `replace`: say that an entry that is there may be replaced (NLM_F_REPLACE), which only a macvlan minds.
+    """
     if vlan is not None and not 0 < vlan < 4095:
         raise RtnlError(EINVAL, "invalid vlan id")
+    wish = _Wish(mac, state, sticky, use, create, exclusive, replace)
     if to_master and isinstance(dev.rx_handler, BridgePort):
-        wish = _Wish(mac, state, sticky, use, create, exclusive)
         _bridge_add(net, dev.rx_handler.bridge, dev.rx_handler, wish, vlan or 0)
         if not to_self:
             return
     elif not to_self and to_master:
         raise RtnlError(EOPNOTSUPP, None, dev.path)
     if isinstance(dev, Bridge):
-        _bridge_add(net, dev, None, _Wish(mac, state, sticky, use, create, exclusive), vlan or 0)
+        _bridge_add(net, dev, None, wish, vlan or 0)
+    elif isinstance(dev, Macvlan):
+        _macvlan_add(net, dev, wish)
     else:
-        _filter_add(net, dev, mac, vlan, state, exclusive)
+        _filter_add(net, dev, wish, vlan)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class _Wish:
     use: bool
     create: bool
     exclusive: bool
+    replace: bool
 
 
 def _bridge_add(net: Network, bridge: Bridge, port: BridgePort | None, wish: _Wish, vid: int) -> None:
@@ -123,16 +131,35 @@ def _add_entry(net: Network, bridge: Bridge, port: BridgePort | None, wish: _Wis
         entry.updated = net.now
 
 
-def _filter_add(net: Network, dev: Device, mac: int, vlan: int | None, state: str, exclusive: bool) -> None:
+def _filter_add(net: Network, dev: Device, wish: _Wish, vlan: int | None) -> None:
     """Add to a device's own filter (ndo_dflt_fdb_add)."""
-    if vlan is not None or state != "permanent":
+    if vlan is not None or wish.state != "permanent":
         raise RtnlError(EINVAL, None, dev.path)
-    table, add = (dev.mc, net.mc_add) if mac & GROUP else (dev.uc, net.uc_add)
-    if mac in table:
-        if exclusive:
-            raise RtnlError(EEXIST, None, dev.path)
-        return
-    add(dev, mac)
+    group = _is_group(wish.mac)
+    if wish.mac not in (dev.mc if group else dev.uc):
+        (net.mc_add if group else net.uc_add)(dev, wish.mac)
+    elif wish.exclusive:
+        raise RtnlError(EEXIST, None, dev.path)
+
+
+def _is_group(mac: int) -> bool:
+    """Whether an address goes to the list of groups; those of 802.1D go to the other (is_link_local_ether_addr)."""
+    return bool(mac & GROUP) and mac & ~0xF != LINK_LOCAL
+
+
+def _macvlan_add(net: Network, dev: Macvlan, wish: _Wish) -> None:
+    """Add to a macvlan's filter, whatever the state and the VLAN (macvlan_fdb_add)."""
+    if wish.replace or not _filters(dev, wish.mac):
+        raise RtnlError(EOPNOTSUPP, None, dev.path)
+    group = wish.mac & GROUP
+    if wish.mac in (dev.mc if group else dev.uc):
+        raise RtnlError(EEXIST, None, dev.path)
+    (net.mc_add if group else net.uc_add)(dev, wish.mac)
+
+
+def _filters(dev: Macvlan, mac: int) -> bool:
+    """Whether a macvlan has a filter for an address: for groups, as a passthru one for all."""
+    return bool(mac & GROUP) or dev.port.passthru
 
 
 def fdb_del(
@@ -175,10 +202,16 @@ def _bridge_del(bridge: Bridge, port: BridgePort | None, mac: int, vid: int) -> 
 
 
 def _filter_del(net: Network, dev: Device, mac: int) -> None:
-    """Delete from a device's own filter (ndo_dflt_fdb_del)."""
-    if mac not in (dev.mc if mac & GROUP else dev.uc):
+    """Delete from a device's own filter (ndo_dflt_fdb_del, macvlan_fdb_del)."""
+    if isinstance(dev, Macvlan):
+        if not _filters(dev, mac):
+            raise RtnlError(EOPNOTSUPP, None, dev.path)
+        group = bool(mac & GROUP)
+    else:
+        group = _is_group(mac)
+    if mac not in (dev.mc if group else dev.uc):
         raise RtnlError(ENOENT, None, dev.path)
-    (net.mc_del if mac & GROUP else net.uc_del)(dev, mac)
+    (net.mc_del if group else net.uc_del)(dev, mac)
 
 
 def fdb_dump(ns: Netns, now: int, dev: Device | None = None, bridge: Bridge | None = None) -> Iterator[FdbRow]:

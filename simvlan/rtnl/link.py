@@ -216,6 +216,8 @@ def _set_flags(net: Network, dev: Device, change: LinkChange) -> None:
     multicast = change.multicast is not None and change.multicast != dev.multicast_flag
     if multicast:
         dev.multicast_flag = not dev.multicast_flag
+    if any(flag is not None for flag in (change.up, change.arp, change.multicast, change.promisc, change.allmulti)):
+        net.set_rx_mode(dev)
     if change.up is True:
         net.set_up(dev)
     elif change.up is False:

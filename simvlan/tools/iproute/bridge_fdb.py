@@ -145,6 +145,7 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
                 sticky=words.sticky,
                 use=words.use,
                 exclusive=verb == "add",
+                replace=verb == "replace",
             )
     ctx.net.drain()
 
