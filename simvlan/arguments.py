@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     _trace_parser(verbs)
     _matrix_parser(verbs)
     _serve_parser(verbs)
+    _live_parser(verbs)
     _exec_parser(verbs)
     _diff_parser(verbs)
     _fuzz_parser(verbs)
@@ -142,6 +143,22 @@ def _serve_parser(verbs: Any) -> None:
     serve.add_argument("--fast", action="store_true", help="virtual time instead of the wall's")
     serve.add_argument("--dialect", default="28", choices=["1.12", "27", "28", "29"], help="the release of Docker")
     serve.set_defaults(verb="serve")
+
+
+def _live_parser(verbs: Any) -> None:
+    live = verbs.add_parser(
+        "live",
+        help="a script's network in wall-clock time, its wires led to real devices",
+        description="Run the script in virtual time, then let real programs' packets through its network: what the"
+        " device NETNS/DEV transmits leaves by the real endpoint, what that delivers the device receives.",
+    )
+    _world(live)
+    _attachments(live)
+    live.add_argument("--name", default="live", metavar="ID", help="for `simvlan exec ID ...` (default: live)")
+    live.add_argument("--sockets", metavar="DIR", help="where the control socket goes (default: a private folder)")
+    live.add_argument("--for", dest="duration", type=seconds, metavar="S", help="end after S seconds (default: Ctrl-C)")
+    _script(live, args=False)
+    live.set_defaults(verb="live")
 
 
 def _doctor_parser(verbs: Any) -> None:
@@ -245,6 +262,17 @@ def _recordings(made: argparse.ArgumentParser) -> None:
     made.add_argument("--pcap", metavar="DIR", help="leave one pcap per device and namespace in DIR")
     made.add_argument("--pcapng", metavar="FILE", help="all frames in one file, with comments that say why")
     made.add_argument("--trace", metavar="FILE", help="every step as a line of JSON")
+
+
+def _attachments(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--attach",
+        metavar="NETNS/DEV=REAL",
+        action="append",
+        default=[],
+        help="lead the wire of a simulated device to tap:NAME (a TAP, made if need be), dev:NAME[,promisc] (a device of"
+        " this machine) or netns:REAL-NETNS/NAME (a veth made there); may be repeated (docs/live.md)",
+    )
 
 
 def _underlays(made: argparse.ArgumentParser) -> None:

@@ -17,17 +17,11 @@ from typing import Any
 from simvlan.arguments import parse
 
 FAILED, USAGE, WARNED, NO_KERNEL = 1, 2, 3, 4
-NOT_BUILT = {
-    "live": "wall-clock runs with TAP devices",
-}
-"""Verbs of later versions: refused by name, not listed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] in NOT_BUILT:
-        return complain(f"`{words[0]}` ({NOT_BUILT[words[0]]}) is not built yet")
     try:
         options = parse(words)
         status: int = VERBS[options.verb](options)
@@ -183,18 +177,29 @@ def serve_verb(options: argparse.Namespace) -> int:
     return serve(cluster, options.node or nodes, options)
 
 
+def live_verb(options: argparse.Namespace) -> int:
+    """simvlan live: run the script, then lead its wires to real devices."""
+    from simvlan.live.verb import run
+
+    return run(options, lambda: _after(options))
+
+
 def exec_verb(options: argparse.Namespace) -> int:
     """simvlan exec: a command in a served lab."""
     from simvlan.docker.control import execute
-    from simvlan.docker.serve import CONTROL, socket_folder
+    from simvlan.docker.private import CONTROL, socket_folder
 
     if not options.command:
         return complain("exec: which command?")
-    path = socket_folder(options.sockets) / CONTROL
+    folder, command = socket_folder(options.sockets), list(options.command)
+    if (folder / command[0] / CONTROL).exists():  # simvlan exec ID ...: one of `simvlan live`
+        folder /= command.pop(0)
+    if not command:
+        return complain("exec: which command?")
     try:
-        return execute(path, options.netns, options.command)
+        return execute(folder / CONTROL, options.netns, command)
     except OSError as error:
-        return complain(f"exec: {path}: {error.strerror}: is `simvlan serve` running?")
+        return complain(f"exec: {folder / CONTROL}: {error.strerror}: is `simvlan serve` or `simvlan live` running?")
 
 
 def fuzz_verb(options: argparse.Namespace) -> int:
@@ -325,6 +330,7 @@ VERBS = {
     "trace": trace_verb,
     "matrix": matrix_verb,
     "serve": serve_verb,
+    "live": live_verb,
     "exec": exec_verb,
     "diff": diff_verb,
     "fuzz": fuzz_verb,

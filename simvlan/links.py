@@ -70,6 +70,9 @@ class CableOptions:
 class Wire:
     """One direction of a cable."""
 
+    outside = False
+    """Whether the other end is a real device, not the peer."""
+
     def __init__(self, options: CableOptions, rng: Random) -> None:
         self.rng = rng
         self.child = None

@@ -175,6 +175,22 @@ class Network(Transmission):
 
     # -- receive ----------------------------------------------------------------------------------------------------
 
+    def arrive(self, dev: Device, frame: Frame) -> Drop | None:
+        """Have a device receive a frame from outside the network, and everything that follows; the drop if it is down.
+
+        Stands for a driver's receive interrupt: eth_type_trans, then netif_receive_skb.
+        """
+        self._journey = self._depart()
+        if self._tracer is not None:
+            self._fid = self._new_fid()
+        if not dev.up:
+            return self._dropped(dev, "rx", frame, Drop.DEV_READY)
+        dev.rx_packets += 1
+        dev.rx_bytes += 14 + len(frame.payload)
+        self._backlog.append((dev, frame.received_by(dev.mac), self._fid, self._journey))
+        self.drain()
+        return None
+
     def receive(self, dev: Device, frame: Frame) -> None:
         """Take a frame through one round of a device's receive path (__netif_receive_skb_core)."""
         if (frame.proto == DOT1Q or frame.proto == QINQ) and not frame.accel:

@@ -24,7 +24,7 @@ LAYERS = [
     {"tools"},
     {"shell"},
     {"diagnose", "explain", "fill", "matrix", "plot", "lab"},
-    {"docker"},
+    {"docker", "live"},
     {"oracle", "bench", "sweep"},
     {"arguments", "cli", "__main__", "pytest_plugin"},
 ]

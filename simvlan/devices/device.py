@@ -271,6 +271,11 @@ class Device:
         return self.link is not None and self.link.ifindex != self.ifindex
 
     @property
+    def leads_out(self) -> bool:
+        """Whether a real device stands at the other end of its wire (live/port.py)."""
+        return self.wire is not None and self.wire.outside
+
+    @property
     def sg(self) -> bool:
         """Whether scatter-gather, and the segmentation that needs it, is among its features."""
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simvlan.devices.device import Device
+from simvlan.devices.device import Device, Kernel
 from simvlan.frame import Frame
 from simvlan.verdict import Drop, Verdict, Way, Why
 
@@ -23,6 +23,16 @@ class Dummy(Device):
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
         """Swallow the frame; sending to a dummy succeeds."""
         return ((Drop.DUMMY, self, frame),)
+
+    def on_open(self, kernel: Kernel) -> None:
+        """Tell a wire that leads out of the simulation, if somebody gave it one."""
+        if self.leads_out:
+            self.wire.end_up(True)
+
+    def on_stop(self, kernel: Kernel) -> None:
+        """Tell it so too."""
+        if self.leads_out:
+            self.wire.end_up(False)
 
 
 class Loopback(Device):

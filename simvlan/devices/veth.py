@@ -49,16 +49,26 @@ class Veth(Device):
 
     def on_open(self, kernel: Kernel) -> None:
         """Both ends up: carrier on both (veth_open)."""
+        if self._outside(kernel, True):
+            return
         plugged = self.wire is None or self.wire.plugged
-        if plugged and self.peer is not None and self.peer.up:
+        if plugged and self.peer is not None and self.peer.up and not self.peer.leads_out:
             kernel.set_carrier(self, True)
             kernel.set_carrier(self.peer, True)
 
     def on_stop(self, kernel: Kernel) -> None:
         """One end down: no carrier on either (veth_close)."""
         kernel.set_carrier(self, False)
-        if self.peer is not None:
+        if not self._outside(kernel, False) and self.peer is not None and not self.peer.leads_out:
             kernel.set_carrier(self.peer, False)
+
+    def _outside(self, kernel: Kernel, up: bool) -> bool:
+        """Whether the wire leads out of the simulation; the end there is told, and carrier depends on it alone."""
+        if not self.leads_out:
+            return False
+        kernel.set_carrier(self, up and self.wire.plugged)
+        self.wire.end_up(up)
+        return True
 
     def on_unregister(self, kernel: Kernel) -> None:
         """Deleting one end deletes the other (veth_dellink)."""

@@ -14,16 +14,28 @@ import socket
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from simvlan.docker.http.sockets import clear, may_speak
+from simvlan.docker.private import clear, may_speak
 from simvlan.docker.programs.schedule import Env, Task
 from simvlan.errors import Unsupported
 from simvlan.tools import REFUSED, TOOLS, load
 from simvlan.tools.program import REFUSED_STATUS, Process, refusal
 
 if TYPE_CHECKING:
-    from simvlan.docker.http.world import World
+    from simvlan.lab import Lab
+
+
+class World(Protocol):
+    """What the socket needs of whoever runs the lab."""
+
+    lab: Lab
+    tasks: set[object]
+
+    @property
+    def selector(self) -> selectors.BaseSelector:
+        """Where descriptors are watched."""
+
 
 LINE_LIMIT = 1 << 20
 NOT_HERE = frozenset({"sudo", "timeout", "docker", "docker-compose"})

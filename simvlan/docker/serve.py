@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from simvlan.docker.cluster import Cluster
 from simvlan.docker.control import Control
-from simvlan.docker.http.sockets import SocketTaken
 from simvlan.docker.http.world import World
 from simvlan.docker.preload import preloads
+from simvlan.docker.private import CONTROL, SocketTaken, socket_folder
 from simvlan.docker.store import StateInUse
 
 ONE_NODE = """\
@@ -44,10 +41,6 @@ def one_node(lab: Any) -> list[str]:
         if done.exit:
             raise RuntimeError(f"{line}: {done.stderr}")
     return ["node-1"]
-
-
-CONTROL = "control.sock"
-"""Beside the engines' sockets: simvlan's own commands in the lab's namespaces."""
 
 
 def new_cluster(lab: Any, options: argparse.Namespace) -> Cluster:
@@ -84,16 +77,6 @@ def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> in
 def _say(node: str, text: str) -> None:
     """One line of an engine's log."""
     print(f"{node}: {text}", file=sys.stderr, flush=True)
-
-
-def socket_folder(given: str | None) -> Path:
-    """Where the sockets go: a folder of our own that nobody else may look into."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/simvlan-{os.geteuid()}"
-    folder = Path(given) if given else Path(base) / "simvlan"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.geteuid():
-        raise OSError(1, "it belongs to somebody else", str(folder))
-    return folder
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import os
 import select
 import selectors
 import socket
-import struct
 import sys
 import time
 import traceback
@@ -17,20 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.http.connection import BACKLOG, Connection
 from simvlan.docker.http.router import route
+from simvlan.docker.private import CREDENTIALS, SocketTaken, clear, may_speak
 
 if TYPE_CHECKING:
     from simvlan.docker.engine import Engine
 
-CREDENTIALS = struct.Struct("3i")
 PIECE = 1 << 18
 PATH_LIMIT = 107
 PAUSE_S = 0.002
 FLOOD = 64 << 20
 """Octets waiting for a client beyond which it is given up."""
-
-
-class SocketTaken(Exception):  # noqa: N818 - an answer to the user
-    """A socket cannot be made; the text says why."""
 
 
 class Client:
@@ -266,29 +261,8 @@ class Sockets:
         self._listeners.clear()
 
 
-def may_speak(sock: socket.socket) -> bool:
-    """Only the owner of the process, and root, may talk to an engine."""
-    _, uid, _ = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
-    return uid in (0, os.geteuid())
-
-
 def _hung_up(sock: socket.socket) -> bool:
     """Whether the other side has closed the connection, not only its own direction."""
     poll = select.poll()
     poll.register(sock, 0)
     return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
-
-
-def clear(path: Path) -> None:
-    """Take a socket away that nobody serves any more. Raises SocketTaken."""
-    if not path.is_socket():
-        if path.exists():
-            raise SocketTaken(f"{path}: there is a file of that name")
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return
-    raise SocketTaken(f"{path}: somebody serves it already")

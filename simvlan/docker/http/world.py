@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from simvlan.docker.http.sockets import Sockets
+from simvlan.engines.live import LiveEngine
 from simvlan.tools.program import FOREVER, next_event
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class World:
 
     def __init__(self, lab: Lab, *, fast: bool = False, speed: float = 1.0) -> None:
         self.lab, self.fast, self.speed = lab, fast, speed
-        self.selector = selectors.DefaultSelector()
+        self.engine = LiveEngine(lab.clock, speed=speed)
+        self.selector = self.engine.selector
         self.sockets = Sockets(self.selector)
         self.stopped = False
         self.tasks: set[object] = set()
@@ -51,7 +53,6 @@ class World:
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self.selector.register(self._woken, selectors.EVENT_READ, lambda _mask: self._woken.recv(4096))
-        self._start, self._born = time.monotonic_ns(), lab.now
         self._calls: deque[Callable[[], None]] = deque()
 
     def stop(self) -> None:
@@ -82,8 +83,7 @@ class World:
             if patience > LEISURE_S and pause is None and (step := next(self.leisure, None)):
                 step()
                 patience = 0.0
-            for key, mask in self.selector.select(patience if pause is None else min(patience, pause)):
-                key.data(mask)
+            self.engine.wait(patience if pause is None else min(patience, pause), timed=not self.fast)
             self.sockets.reap()
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class World:
         while self.closing:
             self.closing.pop()()
         self.sockets.close()
-        self.selector.close()
+        self.engine.close()
         self._woken.close()
         self._waker.close()
 
@@ -100,15 +100,18 @@ class World:
         while self._calls:
             self._calls.popleft()()
         if not self.fast:
-            self._advance(self._due())
+            self._catch_up()
         self.sockets.begin()
         self._advance(self.lab.now)
         if self.fast:
             self._race()
 
-    def _due(self) -> int:
-        """The lab's time that belongs to the wall's."""
-        return self._born + int((time.monotonic_ns() - self._start) * self.speed)
+    def _catch_up(self) -> None:
+        """Everything due, as far as a slice of wall time reaches."""
+        try:
+            self.engine.catch_up()
+        except Exception:
+            _report()
 
     def _advance(self, until_ns: int) -> None:
         """Everything due up to a moment, as far as a slice of wall time reaches."""
@@ -135,8 +138,7 @@ class World:
         try:
             self.lab.step()
         except Exception:
-            print("simvlan: internal error, please report it", file=sys.stderr)
-            traceback.print_exc()
+            _report()
 
     def _patience(self) -> float:
         """How long to wait for a client: until the next event is due."""
@@ -148,4 +150,10 @@ class World:
             return REAP_S if idle else 0.0
         if moment == FOREVER:
             return REAP_S
-        return min(REAP_S, max(0.0, (moment - self._due()) / 1e9 / self.speed))
+        return min(REAP_S, max(0.0, (moment - self.engine.due()) / 1e9 / self.speed))
+
+
+def _report() -> None:
+    """An event's trouble must not end the others'."""
+    print("simvlan: internal error, please report it", file=sys.stderr)
+    traceback.print_exc()

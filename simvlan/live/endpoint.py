@@ -1,0 +1,98 @@
+"""What a port needs of a real device, and the watch on its state: one rtnetlink socket per endpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import Protocol
+
+from simvlan.frame import Frame
+from simvlan.live.places import IFF_LOWER_UP, IFF_UP, flags_of, index_of
+from simvlan.verdict import Drop
+
+NETLINK_ROUTE, RTMGRP_LINK = 0, 1
+RTM_NEWLINK, RTM_DELLINK, NLMSG_OVERRUN = 16, 17, 4
+
+
+class Gone(Exception):  # noqa: N818 - an event
+    """The real device does not exist any more."""
+
+
+class Refused(Exception):  # noqa: N818 - an event
+    """The real device does not take this frame, now or ever; `drop` says why."""
+
+    def __init__(self, drop: Drop) -> None:
+        self.drop = drop
+        super().__init__(drop.name)
+
+
+class Endpoint(Protocol):
+    """A real device, from a port's side. Everything is non-blocking."""
+
+    label: str
+    """As on the command line: `tap:tap0`."""
+    state: LinkState
+
+    def fileno(self) -> int:
+        """The descriptor that frames come from and go to."""
+
+    def receive(self) -> Frame | None:
+        """The next frame, None when there is none. Raises Gone."""
+
+    def transmit(self, frame: Frame) -> bool:
+        """Send a frame; False when the device does not take one now (wait). Raises Gone or Refused."""
+
+    def lost(self) -> int:
+        """How many frames the kernel gave up so far because nobody read them in time."""
+
+    def set_carrier(self, carrier: bool) -> None:
+        """Show the simulated device's state at the real one, where that can be."""
+
+    def close(self) -> None:
+        """Take away what was made."""
+
+
+class LinkState:
+    """Whether a real device is there and up, kept true by rtnetlink. Made in the device's own namespace."""
+
+    def __init__(self, name: str) -> None:
+        self.index = index_of(name)
+        self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        self._sock.bind((0, RTMGRP_LINK))
+        self._sock.setblocking(False)
+        self.there = self.index != 0
+        self.up = self.there and bool(flags_of(name) & IFF_UP)
+        self.carrier = self.up
+
+    def fileno(self) -> int:
+        """The descriptor that news comes by."""
+        return self._sock.fileno()
+
+    def hear(self) -> None:
+        """Take in the news that has come; some that was lost (ENOBUFS) is made good by the next."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    data = self._sock.recv(65_536)
+                except BlockingIOError:
+                    raise
+                except OSError:
+                    continue
+                self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        at = 0
+        while at + 32 <= len(data):
+            size, kind = struct.unpack_from("IH", data, at)
+            index, flags = struct.unpack_from("iI", data, at + 20)
+            family = data[at + 16]
+            if kind in (RTM_NEWLINK, RTM_DELLINK) and index == self.index and family == 0:
+                self.there = self.there and kind == RTM_NEWLINK
+                self.up = self.there and bool(flags & IFF_UP)
+                self.carrier = self.up and bool(flags & IFF_LOWER_UP)
+            at += max(size + 3 & ~3, 16)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._sock.close()
