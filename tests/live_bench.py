@@ -1,0 +1,133 @@
+"""Real namespaces of our own, a `simvlan live` in one of them, and commands beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+PATIENCE_S = 30
+
+
+class Bench:
+    """Namespaces named after this process, gone at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spaces: list[str] = []
+        self.runs: list[Live] = []
+
+    def netns(self, name: str = "a") -> str:
+        """A new namespace; its name."""
+        space = f"svl{os.getpid()}-{name}"
+        subprocess.run(["ip", "netns", "add", space], check=True)
+        self.spaces.append(space)
+        quiet = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+        self.sh(space, f"ip link set lo up; {quiet}")
+        return space
+
+    def sh(self, space: str, text: str, check: bool = True, timeout: float = PATIENCE_S) -> str:
+        """Run a script in a namespace; what it printed."""
+        command = ["ip", "netns", "exec", space, "bash", "-c", text]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        assert not check or done.returncode == 0, f"{text}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def live(self, space: str, script: str, *words: str, name: str = "t") -> Live:
+        """Start `simvlan live` in a namespace and wait until it runs."""
+        run = Live(self, space, script, words, name)
+        self.runs.append(run)
+        run.hear("live; change it with")
+        return run
+
+    def link(self, space: str, name: str) -> dict[str, Any]:
+        """A device as `ip -j link` shows it; {} when it is not there."""
+        shown = self.sh(space, f"ip -j -s link show {name} 2>/dev/null", check=False)
+        return json.loads(shown)[0] if shown.strip() else {}
+
+    def close(self) -> None:
+        for run in self.runs:
+            run.kill()
+        for space in self.spaces:
+            subprocess.run(["ip", "netns", "del", space], check=False)
+
+
+class Live:
+    """One run of `simvlan live`, and what it said."""
+
+    def __init__(self, bench: Bench, space: str, script: str, words: tuple[str, ...], name: str) -> None:
+        self.bench, self.name = bench, name
+        path = bench.folder / f"{name}.sh"
+        path.write_text(script)
+        self.said = bench.folder / f"{name}.err"
+        self.sockets = bench.folder / "s"
+        command = ["ip", "netns", "exec", space, sys.executable, "-m", "simvlan.cli", "live"]
+        named = ["--sockets", str(self.sockets), "--name", name]
+        with self.said.open("w") as err:
+            self.process = subprocess.Popen([*command, *named, *words, str(path)], stderr=err)
+
+    def hear(self, text: str) -> None:
+        """Wait until it has said something."""
+        wait_for(lambda: text in self.said.read_text() or self.process.poll() is not None)
+        assert text in self.said.read_text(), self.said.read_text()
+
+    def exec(self, *argv: str, netns: str = "") -> str:
+        command = [
+            sys.executable,
+            "-m",
+            "simvlan.cli",
+            "exec",
+            "--sockets",
+            str(self.sockets),
+            "--netns",
+            netns,
+            self.name,
+        ]
+        done = subprocess.run([*command, *argv], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(PATIENCE_S)
+
+
+def wait_for(done: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    """Wait for a state, not for a time."""
+    end = time.monotonic() + patience_s
+    while not (found := done()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+    return found
+
+
+@contextlib.contextmanager
+def bench(folder: Path) -> Iterator[Bench]:
+    made = Bench(folder)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def machine() -> str:
+    """The machine's own network, as far as a run must leave it alone (counters and timers aside)."""
+    shown = []
+    for what in ("link", "addr", "route", "-6 route", "neigh", "netns"):
+        done = subprocess.run(["ip", "-j", *what.split()], capture_output=True, text=True, check=True)
+        for row in json.loads(done.stdout or "[]"):
+            flat = {key: value for key, value in row.items() if key != "addr_info" and what != "neigh"}
+            shown.append(json.dumps([what, flat], sort_keys=True))
+    return "\n".join(sorted(shown))
