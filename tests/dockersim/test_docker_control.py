@@ -54,4 +54,4 @@ def test_refusals(sockets: Path) -> None:
 def test_nobody_serves(tmp_path: Path) -> None:
     done = inside(tmp_path, "ip", "link")
     assert done.returncode == 2
-    assert "is `simvlan serve` running?" in done.stderr
+    assert "is `simvlan serve` or `simvlan live` running?" in done.stderr
