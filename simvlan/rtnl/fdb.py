@@ -136,10 +136,11 @@ def _filter_add(net: Network, dev: Device, wish: _Wish, vlan: int | None) -> Non
     if vlan is not None or wish.state != "permanent":
         raise RtnlError(EINVAL, None, dev.path)
     group = _is_group(wish.mac)
-    if wish.mac not in (dev.mc if group else dev.uc):
-        (net.mc_add if group else net.uc_add)(dev, wish.mac)
-    elif wish.exclusive:
-        raise RtnlError(EEXIST, None, dev.path)
+    if wish.mac in (dev.mc if group else dev.uc):
+        if wish.exclusive:
+            raise RtnlError(EEXIST, None, dev.path)
+        return
+    (net.mc_add if group else net.uc_add)(dev, wish.mac)
 
 
 def _is_group(mac: int) -> bool:
