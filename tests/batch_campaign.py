@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "parity"
 KEPT = ROOT / "build" / "parity"
 """Where the record of a run lies."""
+COMPARING = ("batch_networks", "batch_parity", "batch_times", "batch_verdicts", "networks")
 TOGETHER = 25
 """Networks of one task, one line of the record."""
 
@@ -95,7 +96,7 @@ def add(total: Totals, more: Totals) -> None:
 
 def code() -> str:
     """Name the code that is compared: what an older one found does not count."""
-    tests = [ROOT / "tests" / f"{name}.py" for name in ("batch_networks", "batch_parity", "batch_times", "networks")]
+    tests = [ROOT / "tests" / f"{name}.py" for name in COMPARING]
     names = sorted([*ROOT.glob("simvlan/**/*.py"), *tests])
     return hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()[:16]
 

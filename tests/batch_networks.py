@@ -20,6 +20,7 @@ from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add
 from simvlan.rtnl.bridge_vlan import vlan_add
 from simvlan.rtnl.fdb import fdb_add
+from simvlan.rtnl.sysctl import sysctl_set
 from tests.batch_parity import Sent
 
 SECOND = 1_000_000_000
@@ -40,6 +41,8 @@ class City:
         self.stations = [0x02AA_0000_0000 + n for n in range(self.rng.randint(1, 12))]
         """MACs nobody owns, behind any device."""
         self.addresses: list[int] = []
+        self.owned: dict[int, list[int]] = {}
+        """Addresses by the MAC of their device."""
         self.count = 0
         nodes = [self.node(n) for n in range(self.rng.choice((1, 1, 2, 3)))]
         for near, far in pairwise(nodes):
@@ -74,7 +77,23 @@ class City:
         if rng.random() < 0.5:
             self.upper(bridge, ns, "vlan")
         self.edges.append(bridge)
+        self.stack(ns, bridge)
         return bridge
+
+    def stack(self, ns: Netns, bridge: Device) -> None:
+        """What a node's stack is told: an address, to forward, to look at where packets come from."""
+        if self.rng.random() < 0.4:
+            self.addressed(bridge)
+        for key, value in (("ip_forward", 1), ("conf/all/rp_filter", 1), ("conf/all/rp_filter", 2)):
+            if self.rng.random() < 0.3:
+                sysctl_set(self.net, ns, f"net/ipv4/{key}", str(value))
+
+    def addressed(self, dev: Device) -> None:
+        """Give a device an address, if it takes one."""
+        text = self.address()
+        with suppress(RtnlError):
+            address_add(self.net, dev, text)
+            self.owned.setdefault(dev.mac, []).append(self.addresses[-1])
 
     def group_of_ports(self, ns: Netns, bridge: Device) -> None:
         """Containers on bridge ports, all with the same options."""
@@ -89,10 +108,8 @@ class City:
                 self.upper(end, end.netns, "vlan")
             if rng.random() < 0.2:
                 link_set(self.net, end, mtu=mtu)
-            if rng.random() < 0.1:
-                address = self.address()
-                with suppress(RtnlError):
-                    address_add(self.net, end, address)
+            if rng.random() < 0.3:
+                self.addressed(end)
 
     def port(self, ns: Netns, bridge: Device, flags: Any, vids: Any, far: Netns) -> Device:
         """A veth pair, one end in the bridge; returns the other."""
@@ -138,8 +155,8 @@ class City:
                 child = self.upper(lower, self.space(), kind, info)
                 if mode == "source" and kind == "macvlan":
                     child.allow(rng.choice(self.stations))  # type: ignore[attr-defined]
-                if kind == "ipvlan" or rng.random() < 0.1:
-                    address_add(self.net, child, self.address())
+                if kind == "ipvlan" or rng.random() < 0.3:
+                    self.addressed(child)
 
     def upper(self, lower: Device, ns: Netns, kind: str, info: Any = None) -> Device:
         """A device on another one, up."""
@@ -195,14 +212,14 @@ class City:
         proto = rng.choice((0x88B5, 0x88B5, IPV4, IPV4, ARP, 0x86DD))
         body = bytes(rng.choice((46, 46, 46, 100, 590, 604, 1496, 1500, 1504)))
         if proto == IPV4:
-            body = self.ipv4(len(body))
+            body = self.ipv4(len(body), dst)
         elif proto == ARP:
             body = (
                 bytes.fromhex("0001080006040001")
                 + src.to_bytes(6, "big")
                 + self.ip()
                 + bytes(6)
-                + self.ip()
+                + self.ip_of(dst)
                 + bytes(18)
             )
         return Frame.parse(octets + proto.to_bytes(2, "big") + body)
@@ -211,11 +228,17 @@ class City:
         known = self.addresses or [0x0A00_0001]
         return (self.rng.choice(known) if self.rng.random() < 0.8 else 0x0A00_00FE).to_bytes(4, "big")
 
-    def ipv4(self, size: int) -> bytes:
+    def ip_of(self, mac: int) -> bytes:
+        """An address of a device with this MAC, mostly, where one has any."""
+        if mac in self.owned and self.rng.random() < 0.7:
+            return self.rng.choice(self.owned[mac]).to_bytes(4, "big")
+        return self.ip()
+
+    def ipv4(self, size: int, mac: int) -> bytes:
         """A UDP packet with a right header checksum, sometimes with a wrong length."""
         rng = self.rng
         total = max(28, min(size, rng.choice((size, size, size, 46, size + 3))))
-        target = self.ip() if rng.random() < 0.8 else bytes((239, 1, 2, 3))
+        target = self.ip_of(mac) if rng.random() < 0.8 else bytes((239, 1, 2, 3))
         head = bytes((0x45, 0)) + total.to_bytes(2, "big") + bytes((0, 7, 0, 0, 64, 17, 0, 0)) + self.ip() + target
         check = sum(int.from_bytes(head[i : i + 2], "big") for i in range(0, 20, 2))
         check = (check & 0xFFFF) + (check >> 16)

@@ -20,9 +20,13 @@ from simvlan.errors import Unsupported
 from simvlan.frame import ARP, IPV4, OTHERHOST, Frame, mac_text
 from simvlan.network import Network
 from simvlan.verdict import Drop
+from tests.batch_verdicts import Alone, Questions
 
 Sent = tuple[str, Frame, int]
 """Device, frame, time in ns from the start."""
+
+QUESTIONED = 2
+"""Batches of a network whose verdicts are compared."""
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Tally:
     drops: dict[str, int] = field(default_factory=dict)
     alike: int = 0
     classes: int = 0
+    asked: int = 0
+    verdicts: dict[str, int] = field(default_factory=dict)
 
 
 class Reference:
@@ -62,9 +68,12 @@ class Reference:
             return None
         return dev.netns.stack.receive(dev, frame, why)  # type: ignore[no-any-return]
 
-    def send(self, path: str, frame: Frame, time: int) -> list[Any]:
+    def wait(self, time: int) -> None:
+        """Let time pass until so many ns from the start."""
         clock: Any = self.net.clock
         clock.advance(self.start + time)
+
+    def send(self, path: str, frame: Frame) -> list[Any]:
         self.ends = []
         self.net.send(self.net.device(path), frame)
         return sorted(self.ends, key=lambda end: (end[0], str(end[1]), end[2]))
@@ -101,7 +110,7 @@ def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, *engines
     except Unsupported as refusal:
         _refused(tally, refusal)
         return
-    outcomes: list[tuple[Sequence[Sent], list[Outcome]]] = []
+    outcomes: list[tuple[Sequence[Sent], list[Outcome], Questions | None]] = []
     at = 0
     while at < len(sent):
         size = rng.choice((1, 3, 10, 50, len(sent)))
@@ -113,7 +122,8 @@ def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, *engines
             assert {str(answer) for answer in answers} == {str(answers[0])}, f"not all refuse: {answers}"
             _refused(tally, answers[0])
         else:
-            outcomes.append((part, told))
+            some = len(outcomes) < QUESTIONED and len(told)
+            outcomes.append((part, told, Questions(told, rng) if some else None))
     bases = [
         {tuple(row[k] for k in ("bridge", "mac", "vlan", "dev", "state", "updated")) for row in pipeline.fdb()}
         for pipeline in pipelines
@@ -121,9 +131,12 @@ def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, *engines
     assert (counters(net), databases(net)) == before, "the lab itself changed"
 
     walk = Reference(net)
-    for part, told in outcomes:
+    for part, told, questions in outcomes:
         for number, (path, frame, time) in enumerate(part):
-            expected = walk.send(path, frame, time)
+            walk.wait(time)
+            if questions and number in questions.frames:
+                questions.walked(number, Alone(net, path, frame))
+            expected = walk.send(path, frame)
             for outcome in told:
                 got = outcome.ends(number)
                 assert got == expected, _differs(path, frame, time, expected, got)
@@ -134,11 +147,15 @@ def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, *engines
         for outcome in told:
             check_copies(outcome)
         tally.frames += len(part)
+        if questions:
+            tally.asked += len(questions.frames)
+            for name, count in questions.counts.items():
+                tally.verdicts[name] = tally.verdicts.get(name, 0) + count
     real = databases(net)
     for base in bases:
         assert base == real, f"only told: {sorted(base - real)}\nonly real: {sorted(real - base)}"
     for which in range(len(pipelines)):
-        _hold_counters(net, before[0], [told[which] for _, told in outcomes])
+        _hold_counters(net, before[0], [told[which] for _, told, _ in outcomes])
     tally.networks += 1
     tally.classes += len(pipelines[0].answers)
 

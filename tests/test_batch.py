@@ -137,6 +137,23 @@ def test_counters_know_what_gained_nothing_and_name_what_is_not_there() -> None:
         gained["c1/eth0"]["rx_packet"]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_answer_can_be_read_after_others_were_given(engine: str) -> None:
+    """What was told of a batch stands, whatever classes the pipeline meets afterwards."""
+    net = star(3)
+    first, second = Pipeline(net, engine), Pipeline(net, engine)
+    taught, asked = [sent(0, B, A), sent(1, A, B)], [sent(1, A, B, 1), sent(0, B, A, 1)]
+    outcomes = []
+    for pipeline in (first, second):
+        pipeline.forward(batch_of(taught))
+        outcomes.append(pipeline.forward(batch_of(asked)))
+        outcomes[-1].drops()
+    first.forward(batch_of([sent(2, BROADCAST, C, 2), sent(2, A, C, 2), sent(1, B, B, 2)]))
+    assert len(first.answers) > len(second.answers)
+    assert outcomes[0].copies().device.tolist() == outcomes[1].copies().device.tolist()
+    assert outcomes[0].counters() == outcomes[1].counters()
+
+
 def test_what_is_no_batch_and_devices_that_are_not_there_are_named() -> None:
     pipeline = Pipeline(star(3), "numpy")
     with pytest.raises(TypeError, match=r"a list is no FrameBatch: make one with FrameBatch\.from_octets"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from scapy.layers.l2 import ARP, Ether
 
 from simvlan import Lab
 from simvlan.engines.batch import FrameBatch
-from simvlan.engines.batch.probe import COUNTERS
-from simvlan.engines.events import restore, snapshot
-from simvlan.engines.walk import walk
+from simvlan.engines.batch.verdicts import Verdicts
 from simvlan.frame import Frame
+from tests.batch_verdicts import Alone, counted, told_ends, told_gains, total
 
 ROUTER = """
 sysctl -qw net.ipv4.ip_forward=1
@@ -73,54 +71,16 @@ PACKETS = {
 }
 
 
-class Alone:
-    """One frame on a twin of a network, nothing sent in answer: where it ended, and what counters gained."""
-
-    def __init__(self, lab: Lab, path: str, frame: Frame) -> None:
-        twin = restore(snapshot(lab.network))
-        twin.originate = lambda dev, frame: None  # type: ignore[method-assign]
-        before = self._counters(twin)
-        steps = walk(twin, twin.device(path), frame)
-        self.ends = sorted((s.path, s.drop.name if s.drop else "") for s in steps if s.drop or s.way == "up")
-        now = self._counters(twin)
-        self.gains = {key: now[key] - before[key] for key in now if now[key] != before[key]}
-
-    @staticmethod
-    def _counters(net: Any) -> dict[tuple[str, str], int]:
-        return {(dev.path, name): getattr(dev, name) for dev in net.devices() for name in COUNTERS}
-
-
-def hold(lab: Lab, path: str, frames: list[Frame], engine: str = "numpy") -> Any:
+def hold(lab: Lab, path: str, frames: list[Frame], engine: str = "numpy") -> Verdicts:
     """Compare a batch, stacks included, with walks of its frames; returns the verdicts."""
-    before = Alone._counters(lab.network)
+    before = counted(lab.network)
     outcome = lab.compile(engine).forward(FrameBatch.from_frames(frames, devices=[path]))
-    verdicts, copies = outcome.verdicts(), outcome.copies()
-    drop = copies.drop.copy()
-    drop[verdicts.copy] = verdicts.drop
-    told = list(_ends(outcome, copies, drop))
-    alone = [Alone(lab, path, frame) for frame in frames]
-    assert told == [each.ends for each in alone]
-    gained: dict[tuple[str, str], int] = {}
-    for table in (outcome.counters(), verdicts.counters()):
-        for dev, counters in table.items():
-            for name, value in counters.items():
-                gained[dev, name] = gained.get((dev, name), 0) + value
-    walked: dict[tuple[str, str], int] = {}
-    for each in alone:
-        for key, value in each.gains.items():
-            walked[key] = walked.get(key, 0) + value
-    assert gained == walked
-    assert Alone._counters(lab.network) == before, "the lab itself changed"
+    verdicts = outcome.verdicts()
+    alone = [Alone(lab.network, path, frame) for frame in frames]
+    assert told_ends(outcome, verdicts) == [each.ends for each in alone]
+    assert told_gains(outcome, verdicts) == total([each.gains for each in alone])
+    assert counted(lab.network) == before, "the lab itself changed"
     return verdicts
-
-
-def _ends(outcome: Any, copies: Any, drop: Any) -> Iterator[list[tuple[str, str]]]:
-    from simvlan.engines.batch.classes import DROPS
-
-    names = ["" if number < 0 else DROPS[number].name for number in drop.tolist()]
-    paths = [outcome.devices[number] for number in copies.device.tolist()]
-    for first, last in zip(copies.first.tolist(), copies.first[1:].tolist(), strict=False):
-        yield sorted(zip(paths[first:last], names[first:last], strict=True))
 
 
 @pytest.mark.parametrize("engine", ["numpy", "numba"])

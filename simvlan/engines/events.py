@@ -159,7 +159,10 @@ class EventClock:
 
 
 class Snapshot:
-    """A frozen world: configuration, tables, counters, queued frames, timers and random generators."""
+    """A frozen world: configuration, tables, counters, queued frames, timers and random generators.
+
+    `snapshot` makes one. Around a living network it lasts as long as that is left alone: good for a copy at once.
+    """
 
     def __init__(self, network: Network) -> None:
         self._frozen = network

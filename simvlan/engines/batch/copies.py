@@ -206,7 +206,8 @@ def _where(outcome: Outcome, at: slice, roles: I64, device: I32) -> None:
     """Do it for some frames."""
     classes, places, table = outcome.classes[at], outcome.places[:, at], outcome.anatomy.table
     fixed = roles[:, 0] == DEVICE
-    if fixed[outcome.frames_of_class > 0].all():
+    here = fixed[np.flatnonzero(outcome.frames_of_class)]  # the pipeline may have met more classes since
+    if here.all():
         device[at] = roles[:, 1].take(classes)
         return
     variable = np.where(fixed, 0, roles[:, 1]).take(classes)
@@ -216,6 +217,6 @@ def _where(outcome: Outcome, at: slice, roles: I64, device: I32) -> None:
     cells *= table.shape[1]
     cells += np.where(fixed, 0, roles[:, 2]).take(classes)
     found = table.reshape(-1).take(cells, mode="clip")
-    if fixed[outcome.frames_of_class > 0].any():
+    if here.any():
         found = np.where(fixed.take(classes), roles[:, 1].take(classes), found)
     device[at] = found

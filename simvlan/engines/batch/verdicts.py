@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simvlan.engines.batch.classes import DELIVERED, DROP_NUMBER, DROPS, Fate
 from simvlan.engines.batch.gains import Gains
 from simvlan.engines.batch.probe import COUNTERS
-from simvlan.engines.events import restore, snapshot
+from simvlan.engines.events import Snapshot, restore
 from simvlan.frame import Frame, PType
 from simvlan.stack.neigh import Neighbour, NeighbourTable
 from simvlan.verdict import Drop
@@ -113,7 +113,7 @@ class _Stacks:
     """The stacks of a twin of a network, which forget every question."""
 
     def __init__(self, network: Network) -> None:
-        self.twin = restore(snapshot(network))
+        self.twin = restore(Snapshot(network))
         self.twin.tracer = None
         self.twin.originate = _silent  # type: ignore[method-assign]
         for ns in self.twin.netns.values():
