@@ -1,7 +1,7 @@
 """ipvlan: devices that share their parent's MAC and are told apart by IP address.
 
 Mirrors drivers/net/ipvlan/ipvlan_core.c, ipvlan_main.c and ipvlan_l3s.c (6.1). One port per parent holds the mode, the
-flags and the address table of all its slaves. The stack reports IPv4 addresses through `check_address`,
+flags and the address table of all its slaves. The stack reports addresses of both families through `check_address`,
 `address_added` and `address_removed`; in mode l3s it asks `IpvlanPort.l3s_lookup` at its local input.
 """
 
@@ -152,17 +152,17 @@ class Ipvlan(Device):
 
     # -- addresses --------------------------------------------------------------------------------------------------
 
-    def check_address(self, ip: int) -> None:
-        """Refuse an address that any slave of the parent has, up or down (ipvlan_addr4_validator_event).
+    def check_address(self, ip: int, family: int = 4) -> None:
+        """Refuse an address that any slave of the parent has, up or down (ipvlan_addr4_validator_event, ..6..).
 
-        For a point-to-point address *ip* is the peer: that is what ipvlan matches.
+        For a point-to-point address of IPv4 *ip* is the peer: that is what ipvlan matches; of IPv6 the address itself.
         """
-        if _octets(ip) in self.port.owners:
+        if _octets(ip, family) in self.port.owners:
             raise RtnlError(EADDRINUSE, "Address already assigned to an ipvlan device.", self.path)
 
-    def address_added(self, ip: int) -> None:
-        """Learn of an address (NETDEV_UP of the address notifier)."""
-        octets = _octets(ip)
+    def address_added(self, ip: int, family: int = 4) -> None:
+        """Learn of an address (NETDEV_UP of the address notifier); one that another slave has stays that one's."""
+        octets = _octets(ip, family)
         if octets in self.port.owners:
             return
         self.port.owners[octets] = self
@@ -170,13 +170,17 @@ class Ipvlan(Device):
         if self.up:
             self.port.table[octets] = self
 
-    def address_removed(self, ip: int) -> None:
+    def address_removed(self, ip: int, family: int = 4) -> None:
         """Forget an address (NETDEV_DOWN of the address notifier)."""
-        octets = _octets(ip)
+        octets = _octets(ip, family)
         if octets in self.addresses:
             self.addresses.remove(octets)
             del self.port.owners[octets]
             self.port.table.pop(octets, None)
+
+    def interface_id(self) -> int:
+        """The lower half of the own IPv6 addresses: the number keeps slaves of one MAC apart (addrconf_ifid_eui48)."""
+        return self.mac >> 24 << 40 | self.dev_id << 24 | self.mac & 0xFF_FFFF
 
     # -- configuration ----------------------------------------------------------------------------------------------
 
@@ -342,14 +346,14 @@ class IpvlanPort:
             slave.count(len(frame), True)
         return tuple((Way.BACKLOG, slave, heard) for slave in wanted) or Drop.IPVLAN_NO_LISTENER
 
-    def l3s_lookup(self, dst: int) -> Ipvlan | None:
+    def l3s_lookup(self, dst: int, family: int = 4) -> Ipvlan | None:
         """Return the slave whose packet the host's stack is handling (ipvlan_skb_to_addr); only in mode l3s."""
-        return self.table.get(_octets(dst)) if self.mode is Mode.L3S else None
+        return self.table.get(_octets(dst, family)) if self.mode is Mode.L3S else None
 
     def on_event(self, kernel: Kernel, dev: Device, event: Event) -> None:
         """Nothing: the slaves hear of their parent themselves."""
 
 
-def _octets(ip: int) -> bytes:
-    """Return an IPv4 address as the table keeps it."""
-    return ip.to_bytes(4, "big")
+def _octets(ip: int, family: int) -> bytes:
+    """Return an address as the table keeps it."""
+    return ip.to_bytes(4 if family == 4 else 16, "big")

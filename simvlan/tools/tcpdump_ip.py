@@ -1,11 +1,10 @@
-"""How tcpdump 4.99 writes IPv4, ICMP, UDP, TCP and IGMP, and the head of IPv6.
+"""How tcpdump 4.99 writes IPv4, ICMP, IGMP, and UDP and TCP over both families; IPv6 is in `tcpdump_ip6.py`.
 
-Mirrors print-ip.c, print-icmp.c, print-udp.c, print-tcp.c, print-igmp.c and print-ip6.c in output, not in structure.
+Mirrors print-ip.c, print-icmp.c, print-udp.c, print-tcp.c and print-igmp.c in output, not in structure.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 
 PROTOCOLS = {
@@ -42,8 +41,13 @@ def be(data: bytes, at: int, size: int = 2) -> int:
 
 
 def address(octets: bytes) -> str:
-    """Write an IPv4 address."""
-    return ".".join(map(str, octets))
+    """Write an address, of 4 or 16 octets."""
+    return socket.inet_ntop(socket.AF_INET6, octets) if len(octets) == 16 else ".".join(map(str, octets))
+
+
+def ends(ip: bytes) -> tuple[bytes, bytes]:
+    """Return source and destination of a packet of either family."""
+    return (ip[8:24], ip[24:40]) if ip[0] >> 4 == 6 else (ip[12:16], ip[16:20])
 
 
 def checksum(data: bytes) -> int:
@@ -105,9 +109,9 @@ class IpPrinter:
             return f"{hosts} {name or f'ip-proto-{proto}'}"
         body, rest = data[hlen:size], size - hlen
         if proto == 17:
-            return self._udp(data, body, rest, bool(fragment & 0x2000))
+            return self.udp(data, body, rest, bool(fragment & 0x2000))
         if proto == 6:
-            return self._tcp_segment(data, body, rest)
+            return self.tcp_segment(data, body, rest)
         if proto == 1:
             return f"{hosts} {self._icmp(body, rest, bool(fragment & 0x2000))}"
         if proto == 2:
@@ -150,7 +154,7 @@ class IpPrinter:
         if code == 3:
             proto, port = body[17], be(body, 8 + (body[8] & 15) * 4 + 2)
             name = {6: "tcp", 17: "udp"}.get(proto, f"protocol {proto}")
-            return f"{dst} {name} port {self._port(port, name)} unreachable"
+            return f"{dst} {name} port {self.port(port, name)} unreachable"
         if code == 4:
             mtu = be(body, 6)
             return f"{dst} unreachable - need to frag" + (f" (mtu {mtu})" if mtu else "")
@@ -158,7 +162,8 @@ class IpPrinter:
 
     # -- UDP, TCP ---------------------------------------------------------------------------------------------------
 
-    def _port(self, port: int, proto: str) -> str:
+    def port(self, port: int, proto: str) -> str:
+        """Write a port, by name unless -n."""
         if self.numeric:
             return str(port)
         try:
@@ -166,22 +171,26 @@ class IpPrinter:
         except OSError:
             return str(port)
 
-    def _ends(self, ip: bytes, body: bytes, proto: str) -> str:
-        source, target = self._port(be(body, 0), proto), self._port(be(body, 2), proto)
-        return f"{address(ip[12:16])}.{source} > {address(ip[16:20])}.{target}:"
+    def _ends(self, ip: bytes, body: bytes, proto: str, bare: bool) -> str:
+        ports = self.port(be(body, 0), proto), self.port(be(body, 2), proto)
+        if bare:
+            return f"{ports[0]} > {ports[1]}:"
+        source, target = map(address, ends(ip))
+        return f"{source}.{ports[0]} > {target}.{ports[1]}:"
 
-    def _udp(self, ip: bytes, body: bytes, size: int, fragmented: bool) -> str:
+    def udp(self, ip: bytes, body: bytes, size: int, fragmented: bool, bare: bool = False) -> str:
+        """Write a datagram; *bare*: behind an extension header, where the addresses have been written."""
         if len(body) < 8:
-            return f"{address(ip[12:16])} > {address(ip[16:20])}: [|udp]"
-        ends, claimed = self._ends(ip, body, "udp"), be(body, 4)
+            return f"{' > '.join(map(address, ends(ip)))}: [|udp]"
+        where, claimed = self._ends(ip, body, "udp", bare), be(body, 4)
         if claimed < 8:
-            return f"{ends} truncated-udplength {claimed}"
+            return f"{where} truncated-udplength {claimed}"
         if claimed > size and not fragmented:
-            return f"{ends} {self._udp_sum(ip, body, size, False)}UDP, bad length {claimed - 8} > {size - 8}"
-        return f"{ends} {self._udp_sum(ip, body, claimed, fragmented)}UDP, length {claimed - 8}"
+            return f"{where} {self._udp_sum(ip, body, size, False)}UDP, bad length {claimed - 8} > {size - 8}"
+        return f"{where} {self._udp_sum(ip, body, claimed, fragmented)}UDP, length {claimed - 8}"
 
     def _udp_sum(self, ip: bytes, body: bytes, size: int, fragmented: bool) -> str:
-        if self.verbose < 2 or fragmented or len(body) < size:
+        if self.verbose < (1 if ip[0] >> 4 == 6 else 2) or fragmented or len(body) < size:
             return ""
         if be(body, 6) == 0:
             return "[no cksum] "
@@ -190,18 +199,19 @@ class IpPrinter:
             return "[udp sum ok] "
         return f"[bad udp cksum 0x{be(body, 6):04x} -> 0x{right:04x}!] "
 
-    def _tcp_segment(self, ip: bytes, body: bytes, size: int) -> str:
+    def tcp_segment(self, ip: bytes, body: bytes, size: int, bare: bool = False) -> str:
+        """Write a segment; *bare* as in `udp`."""
         if len(body) < 20:
-            return f"{address(ip[12:16])} > {address(ip[16:20])}: [|tcp]"
-        ends, hlen = self._ends(ip, body, "tcp"), (body[12] >> 4) * 4
+            return f"{' > '.join(map(address, ends(ip)))}: [|tcp]"
+        where, hlen = self._ends(ip, body, "tcp", bare), (body[12] >> 4) * 4
         length = size - hlen
         if hlen < 20:
-            return f"{ends} [bad hdr length {hlen} - too short, < 20]"
+            return f"{where} [bad hdr length {hlen} - too short, < 20]"
         if hlen > size:
-            return f"{ends} [bad hdr length {hlen} - too long, > {size}]"
+            return f"{where} [bad hdr length {hlen} - too long, > {size}]"
         if self.quick:
-            return f"{ends} tcp {length}"
-        return f"{ends} {self._tcp_text(ip, body, hlen, length)}"
+            return f"{where} tcp {length}"
+        return f"{where} {self._tcp_text(ip, body, hlen, length)}"
 
     def _tcp_text(self, ip: bytes, body: bytes, hlen: int, length: int) -> str:
         bits = body[13]
@@ -226,9 +236,10 @@ class IpPrinter:
         seq, ack = be(body, 4, 4), be(body, 8, 4)
         if not bits & 16:
             return seq, ack
-        turned = ip[12:16] > ip[16:20]
-        ends = (ip[12:16], ip[16:20], be(body, 0), be(body, 2))
-        key = (ends[1], ends[0], ends[3], ends[2]) if turned else ends
+        source, target = ends(ip)
+        turned = source > target
+        ports = be(body, 0), be(body, 2)
+        key = (target, source, *ports[::-1]) if turned else (source, target, *ports)
         if key not in self._tcp or bits & 2:
             self._tcp[key] = (ack - 1, seq) if turned else (seq, ack - 1)
             return seq, ack
@@ -273,23 +284,10 @@ class IpPrinter:
     # -- IPv6 -------------------------------------------------------------------------------------------------------
 
     def ipv6(self, data: bytes) -> str:
-        """Write addresses and the kind of payload; IPv6 is not otherwise modelled."""
-        prefix = "" if self.link else "IP6 "
-        if len(data) < 40:
-            return f"{prefix} [|ip6]"
-        source, target = (str(ipaddress.IPv6Address(data[at : at + 16])) for at in (8, 24))
-        name, size = PROTOCOLS.get(data[6]), be(data, 4)
-        hosts = f"{source} > {target}:"
-        if data[6] == 17 and len(data) >= 48:
-            ports = self._port(be(data, 40), "udp"), self._port(be(data, 42), "udp")
-            return f"{prefix}{source}.{ports[0]} > {target}.{ports[1]}: UDP, length {be(data, 44) - 8}"
-        if data[6] == 58:
-            return f"{prefix}{hosts} ICMP6, type-#{data[40] if len(data) > 40 else 0}, length {size}"
-        return (
-            f"{prefix}{hosts} no next header"
-            if data[6] == 59
-            else f"{prefix}{hosts} {name or f'ip-proto-{data[6]}'} {size}"
-        )
+        """Write a packet."""
+        from simvlan.tools.tcpdump_ip6 import ipv6
+
+        return ipv6(self, data)
 
 
 def _igmp_query(body: bytes, size: int) -> str:
@@ -309,7 +307,9 @@ def _igmp_query(body: bytes, size: int) -> str:
 
 def _transport_sum(ip: bytes, body: bytes, at: int) -> int:
     """Return the checksum a UDP or TCP body should carry, pseudo-header included."""
-    pseudo = ip[12:20] + bytes((0, ip[9])) + len(body).to_bytes(2, "big")
+    source, target = ends(ip)
+    proto = ip[9] if len(source) == 4 else 17 if at == 6 else 6
+    pseudo = source + target + bytes((0, proto)) + len(body).to_bytes(2, "big")
     return checksum(pseudo + body[:at] + b"\0\0" + body[at + 2 :])
 
 
