@@ -13,6 +13,8 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
 from simvlan.capture import file_header, read_pcap, record
+from simvlan.frame import Frame
+from simvlan.tools.tcpdump_filter import FilterError, View, compile_filter
 from simvlan.tools.tcpdump_print import Style, print_frame
 
 A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -33,7 +35,7 @@ CORPUS = [
     E / s.IPv6(src="fe80::1", dst="ff02::1", tc=0xB8, fl=0x12345, hlim=1) / s.ICMPv6EchoReply(id=5, seq=65535),
     E / I / s.ICMPv6EchoRequest(cksum=0x1234),
     E / Dot1Q(vlan=5) / I / s.ICMPv6EchoRequest(id=1, seq=1),
-    *[E / I / s.ICMPv6DestUnreach(code=code) / LOST / UDP(sport=4000, dport=33434) / Raw(b"x" * 12) for code in range(5)],
+    *[E / I / s.ICMPv6DestUnreach(code=code) / LOST / UDP(dport=33434) / Raw(b"x" * 12) for code in range(5)],
     E / I / s.ICMPv6DestUnreach(code=4) / LOST / TCP(sport=4000, dport=81),
     E / I / s.ICMPv6DestUnreach(code=4) / LOST / s.IPv6ExtHdrDestOpt() / UDP(dport=9),
     E / I / s.ICMPv6PacketTooBig(mtu=1280) / LOST / UDP(),
@@ -86,3 +88,29 @@ def test_prints_what_the_real_one_prints(tmp_path: Path, options: str) -> None:
     style = Style("-n" in words, "-e" in words, verbose, "-q" in words, time=1)
     ours = "\n".join(print_frame(octets, style) for _, octets in read_pcap(path)) + "\n"
     assert ours.splitlines() == want.splitlines()
+
+
+FILTERS = (
+    "icmp6", "ip6", "not icmp6", "udp", "tcp", "ip6 host fe80::1", "host 2001:db8::2", "dst host ff02::16",
+    "src fe80::1", "ip6 net fe80::/10", "net 2001:db8::/32", "net 2001:db8::5/32", "host fe80::zz",
+    "ip6 host 10.0.0.1", "port 5000",
+    "icmp6 and ip6[40] == 135", "vlan and icmp6",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
+@pytest.mark.parametrize("expression", FILTERS)
+def test_filters_as_the_real_one_does(tmp_path: Path, expression: str) -> None:
+    path, out = tmp_path / "corpus.pcap", tmp_path / "out.pcap"
+    path.write_bytes(file_header() + b"".join(record(0, bytes(frame)) for frame in CORPUS))
+    command = ["tcpdump", "-r", str(path), "-w", str(out), *expression.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        with pytest.raises(FilterError):
+            compile_filter(expression)
+        return
+    test = compile_filter(expression)
+    passed = [
+        octets for _, octets in read_pcap(path) if test is None or test(View(Frame.parse(octets), outgoing=False))
+    ]
+    assert passed == [octets for _, octets in read_pcap(out)]

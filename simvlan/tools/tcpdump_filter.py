@@ -51,7 +51,19 @@ class Qualifiers:
 
 
 ETHERTYPE = {"ip": 0x0800, "arp": 0x0806, "rarp": 0x8035, "ip6": 0x86DD}
-IP_PROTO = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "sctp": 132, "esp": 50, "ah": 51, "pim": 103, "vrrp": 112}
+IP_PROTO = {
+    "icmp": 1,
+    "igmp": 2,
+    "tcp": 6,
+    "udp": 17,
+    "sctp": 132,
+    "esp": 50,
+    "ah": 51,
+    "pim": 103,
+    "vrrp": 112,
+    "icmp6": 58,
+}
+FRAGMENT = 44
 NAMES = {"icmptype": 0, "icmpcode": 1, "tcpflags": 13, "icmp-echoreply": 0, "icmp-unreach": 3, "icmp-redirect": 5,
          "icmp-echo": 8, "icmp-timxceed": 11, "tcp-fin": 1, "tcp-syn": 2, "tcp-rst": 4, "tcp-push": 8, "tcp-ack": 16,
          "tcp-urg": 32}  # fmt: skip
@@ -276,11 +288,14 @@ class _Parser:
     def host(self, how: Qualifiers, word: str) -> Test:
         if how.kind == "host" and re.fullmatch(r"([0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}", word):
             return self.ether_host(how, word)
+        depth = self.depth
+        if ":" in word and how.proto in ("", "ip6"):
+            base, mask = _network6(word, how.kind)
+            return lambda view: _matches(_hosts6(view, depth), how.direction, lambda ip: ip & mask == base)
         base, mask = _network(word, how.kind)
         kinds = (how.proto,) if how.proto else ("ip", "arp", "rarp")
         if "ip6" in kinds:
-            raise FilterError("simvlan: IPv6 addresses in filters are not built; use 'ip6'")
-        depth = self.depth
+            raise FilterError(f"unknown ip6 host '{word}'")
         return lambda view: _matches(_hosts(view, depth, kinds), how.direction, lambda ip: ip & mask == base)
 
 
@@ -327,7 +342,16 @@ def _ip_proto(view: View, depth: int) -> int | None:
     proto, data = view.at_depth(depth)
     if proto not in (0x0800, 0x86DD):
         return None
+    if proto == 0x86DD and _load(data, 6, 1) == FRAGMENT:
+        return _load(data, 40, 1)
     return _load(data, 9 if proto == 0x0800 else 6, 1)
+
+
+def _hosts6(view: View, depth: int) -> tuple[int, int] | None:
+    proto, data = view.at_depth(depth)
+    if proto != 0x86DD or len(data) < 40:
+        return None
+    return int.from_bytes(data[8:24], "big"), int.from_bytes(data[24:40], "big")
 
 
 def _hosts(view: View, depth: int, kinds: tuple[str, ...]) -> tuple[int, int] | None:
@@ -401,6 +425,20 @@ def _port(word: str) -> int:
         return socket.getservbyname(word)
     except OSError:
         raise FilterError(f"unknown port '{word}'") from None
+
+
+def _network6(word: str, kind: str) -> tuple[int, int]:
+    """Read an IPv6 address or prefix: its first address and mask."""
+    text, _, bits = word.partition("/")
+    try:
+        address = int(ipaddress.IPv6Address(text))
+        length = int(bits) if bits else 128
+        mask = (1 << 128) - (1 << 128 - length)
+    except ValueError:
+        raise FilterError(f"{kind} '{word}' is not valid for address family") from None
+    if address & ~mask:
+        raise FilterError(f'non-network bits set in "{text}/{bits}"')
+    return address, mask
 
 
 def _network(word: str, kind: str) -> tuple[int, int]:

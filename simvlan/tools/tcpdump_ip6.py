@@ -184,7 +184,7 @@ def _echo(_to: IpPrinter, body: bytes) -> str:
     return f", id {be(body, 4)}, seq {be(body, 6)}"
 
 
-# -- neighbours and routers ---------------------------------------------------------------------------------------------
+# -- neighbours and routers -------------------------------------------------------------------------------------------
 
 
 def _solicit_router(to: IpPrinter, body: bytes) -> str:
