@@ -74,7 +74,9 @@ def taught(lab: Lab, lessons: FrameBatch, implementation: str) -> Pipeline:
 
 def forwarders(build: Callable[[], Lab], lessons: FrameBatch, batch: FrameBatch) -> dict[str, Run]:
     """Our contenders for some work."""
-    return {name: timed(whole(taught(build(), lessons, name), batch), len(batch)) for name in implementations()}
+    return {
+        name: timed(whole(taught(build(), lessons, name), batch), len(batch)) for name in implementations()
+    }
 
 
 class Peers:
@@ -328,7 +330,9 @@ print(json.dumps(time.process_time() - start))
 
 
 def _first_call(name: str) -> float:
-    done = subprocess.run([sys.executable, "-c", FIRST_CALL, name], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, name], capture_output=True, text=True, check=True
+    )
     return float(json.loads(done.stdout))
 
 

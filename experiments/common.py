@@ -67,13 +67,7 @@ def points(
     made: argparse.Namespace, scenario: Scenario, grid: Iterable[Params], part: str = "results", **more: Any
 ) -> Results:
     """Sweep a scenario with the options given; the record lies in out/, the tables in the results."""
-    chosen = {
-        "workers": made.workers,
-        "scheduler": made.scheduler,
-        "seed": made.seed,
-        "out": made.record / part,
-        **more,
-    }
+    chosen = {"workers": made.workers, "scheduler": made.scheduler, "seed": made.seed, "out": made.record / part, **more}
     grid = list(grid)
     try:
         found = sweep(scenario, grid, fresh=made.fresh, **chosen)

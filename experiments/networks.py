@@ -70,14 +70,10 @@ def trunk(vlans: int, seed: int = 0) -> tuple[Lab, list[Any]]:
     ends = []
     for name in ("a", "b"):
         eth1 = node(lab, bridge, name)
-        done = lab.command(
-            "bridge", "vlan", "add", "dev", f"to-{name}", "vid", f"1-{vlans}" if vlans > 1 else "1", netns="switch"
-        )
+        done = lab.command("bridge", "vlan", "add", "dev", f"to-{name}", "vid", f"1-{vlans}" if vlans > 1 else "1", netns="switch")
         assert not done.exit, done
         ends += [container(lab, eth1, f"{name}{vid}", "vlan", vid) for vid in range(1, vlans + 1)]
-    lab.command(
-        "bridge", "vlan", "del", "dev", "br0", "vid", "1", "self", netns="switch"
-    )  # the switch itself is in none
+    lab.command("bridge", "vlan", "del", "dev", "br0", "vid", "1", "self", netns="switch")  # the switch itself is in none
     return lab, ends
 
 

@@ -100,7 +100,9 @@ class Kernel(Program):
         path.write_text("\n".join(commands) + "\n")
         quiet = "for i in all default; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done 2> /dev/null; "
         script = quiet + 'ip -batch "$0" && exec "$@"'
-        super().__init__(["unshare", "--net", "sh", "-c", script, str(path), str(SENDER), *senders], folder)
+        super().__init__(
+            ["unshare", "--net", "sh", "-c", script, str(path), str(SENDER), *senders], folder
+        )
         self.receivers = receivers
 
     def received(self) -> int:

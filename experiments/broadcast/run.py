@@ -74,10 +74,7 @@ def claims(frame: Any) -> list[Claim]:
     most = int(frame["containers"].max())
     everybody = frame[frame["driver"].isin(EVERYBODY)]
     by = {driver: mine.set_index("containers") for driver, mine in frame.groupby("driver")}
-    slope = {
-        name: (mine["steps"].iloc[-1] - mine["steps"].iloc[0]) / (mine.index[-1] - mine.index[0])
-        for name, mine in by.items()
-    }
+    slope = {name: (mine["steps"].iloc[-1] - mine["steps"].iloc[0]) / (mine.index[-1] - mine.index[0]) for name, mine in by.items()}
     flat = [by[name]["steps"].nunique() == 1 for name in ("vlan", "ipvlan l3", "ipvlan l3s")]
     return [
         Claim(
@@ -112,14 +109,7 @@ def picture(frame: Any) -> Any:
             name: list(zip(mine["containers"], mine[column], strict=True))
             for driver, name in merged.items() for mine in [frame[frame["driver"] == driver]]
         }  # fmt: skip
-        curves(
-            series,
-            x="sub-interfaces on the node",
-            y=f"{label}, one broadcast",
-            log="x",
-            axes=axes,
-            legend=axes is right,
-        )
+        curves(series, x="sub-interfaces on the node", y=f"{label}, one broadcast", log="x", axes=axes, legend=axes is right)
         axes.set_yscale("symlog" if column == "copies" else "log")
         axes.set_ylim(bottom=-0.4 if column == "copies" else 3)
     return figure

@@ -174,13 +174,10 @@ def claims(frame: Any) -> list[Claim]:
     lines = {name: mine.set_index("value")["lines"] for name, mine in events.groupby("dimension")}
     hop = lines["hops"].diff().dropna() / np.diff(lines["hops"].index)
     grown = {
-        (name, engine): mine.iloc[-1]["ns"] / mine.iloc[0]["ns"]
-        for (name, engine), mine in frame.groupby(["dimension", "engine"])
+        (name, engine): mine.iloc[-1]["ns"] / mine.iloc[0]["ns"] for (name, engine), mine in frame.groupby(["dimension", "engine"])
     }
     largest = {name: int(frame[frame["dimension"] == name]["value"].max()) for name in flat}
-    asked = batch[batch["dimension"].isin([*flat[:3], "containers on two nodes"])].groupby(["dimension", "engine"])[
-        "questions"
-    ]
+    asked = batch[batch["dimension"].isin([*flat[:3], "containers on two nodes"])].groupby(["dimension", "engine"])["questions"]
     once = batch[(batch["dimension"] == "frames at once") & (batch["engine"] == "numpy")].set_index("value")["ns"]
     return [
         Claim(
@@ -225,10 +222,7 @@ def picture(frame: Any) -> Any:
     for axis, dimension in zip(axes, dict.fromkeys(frame["dimension"]), strict=False):
         mine = frame[frame["dimension"] == dimension]
         series = {
-            label: [
-                tuple(row)
-                for row in mine[mine["engine"] == engine][["value", "ns", "ns_low", "ns_high"]].to_numpy().tolist()
-            ]
+            label: [tuple(row) for row in mine[mine["engine"] == engine][["value", "ns", "ns_low", "ns_high"]].to_numpy().tolist()]
             for engine, label in names.items()
         }
         curves(series_of(series), x=dimension, y="CPU time of a frame, ns", log="xy", axes=axis, legend=False)

@@ -19,17 +19,7 @@ from simvlan.oracle import available, run_script
 HERE = Path(__file__).resolve().parent
 HOST = ("socket", "veth", "bridge", "netfilter", "nat", "macvlan")
 UML = ("socket", "veth", "macvlan", "ipvlan-l2", "ipvlan-l3", "ipvlan-l3s", "vlan")
-NET = {
-    "veth": 2,
-    "bridge": 3,
-    "netfilter": 4,
-    "nat": 5,
-    "macvlan": 6,
-    "ipvlan-l2": 7,
-    "ipvlan-l3": 8,
-    "ipvlan-l3s": 9,
-    "vlan": 10,
-}
+NET = {"veth": 2, "bridge": 3, "netfilter": 4, "nat": 5, "macvlan": 6, "ipvlan-l2": 7, "ipvlan-l3": 8, "ipvlan-l3s": 9, "vlan": 10}
 UML_ROUNDS = 8
 """Of its few good moments one must be caught for every path."""
 SIZES = (18, 1472, 65000)
@@ -52,10 +42,7 @@ def measure(rounds: int) -> dict[str, Any]:
     Raises:
         RuntimeError: a kernel refused; its words.
     """
-    return {
-        "host": _measure("host", HOST, rounds, SIZES),
-        "uml": _measure("uml", UML, max(rounds, UML_ROUNDS), (SMALL,)),
-    }
+    return {"host": _measure("host", HOST, rounds, SIZES), "uml": _measure("uml", UML, max(rounds, UML_ROUNDS), (SMALL,))}
 
 
 def _measure(kernel: Any, names: tuple[str, ...], rounds: int, sizes: tuple[int, ...]) -> dict[str, Any]:
@@ -97,9 +84,7 @@ class Costs:
     def stage(self, name: str, size: int) -> list[float]:
         """Return a stage's cost at one of the sizes measured."""
         host = {path: self.path("host", path, size) for path in HOST}
-        return [
-            max(0.0, self._stage(name, {path: values[r] for path, values in host.items()})) for r in range(self.rounds)
-        ]
+        return [max(0.0, self._stage(name, {path: values[r] for path, values in host.items()})) for r in range(self.rounds)]
 
     def _stage(self, name: str, host: Mapping[str, float]) -> float:
         veth = host["veth"] - host["socket"]
@@ -135,18 +120,7 @@ class Costs:
 
     def table(self) -> list[dict[str, Any]]:
         """Return every stage with its spread, for the results."""
-        names = (
-            "socket",
-            "veth",
-            "bridge",
-            "netfilter",
-            "nat",
-            "macvlan",
-            "ipvlan l2",
-            "ipvlan l3",
-            "ipvlan l3s",
-            "vlan",
-        )
+        names = ("socket", "veth", "bridge", "netfilter", "nat", "macvlan", "ipvlan l2", "ipvlan l3", "ipvlan l3s", "vlan")
         rows = []
         for name in names:
             for size in SIZES:

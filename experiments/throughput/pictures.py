@@ -47,19 +47,12 @@ def small(data: Data) -> Any:
     """Stacked stages, and relative transactions."""
     figure, (left, right) = panels(2)
     stacks = {
-        driver: {name: count * middle(data.costs.stage(name, SMALL)) / 1e3 for name, count in stages(driver).items()}
-        for driver in SHOWN
+        driver: {name: count * middle(data.costs.stage(name, SMALL)) / 1e3 for name, count in stages(driver).items()} for driver in SHOWN
     }
     bars(stacks, y="one way, µs (modelled)", title="A small packet on one node", axes=left)
     rates = data.ladder.set_index("driver")["transactions"]
     shown = {driver: {"modelled": rates[driver]} for driver in ("host", "bridge", "bridge +NAT")}
-    bars(
-        shown,
-        y="small transactions, no Docker = 1 (modelled)",
-        title="Small transactions",
-        published={HUSTCAT: PUBLISHED[HUSTCAT]},
-        axes=right,
-    )
+    bars(shown, y="small transactions, no Docker = 1 (modelled)", title="Small transactions", published={HUSTCAT: PUBLISHED[HUSTCAT]}, axes=right)
     return figure
 
 
@@ -71,13 +64,7 @@ def bulk(data: Data) -> Any:
               for d in ("macvlan bridge", "ipvlan l2", "bridge", "bridge +NAT")}  # fmt: skip
     stacks["hairpin"] = {"1,024-octet writes": min(line_gbps(1500), at["tcp_small_writes_gbps"]["macvlan bridge"])}
     stacks["hairpin"]["more with 64 KB super-packets"] = line_gbps(1500) - stacks["hairpin"]["1,024-octet writes"]
-    bars(
-        stacks,
-        y="TCP, Gbit/s (modelled)",
-        title="One stream on one node",
-        published={DAOCLOUD: PUBLISHED[DAOCLOUD]},
-        axes=left,
-    )
+    bars(stacks, y="TCP, Gbit/s (modelled)", title="One stream on one node", published={DAOCLOUD: PUBLISHED[DAOCLOUD]}, axes=left)
     names = {("macvlan bridge", True): "macvlan", ("bridge +NAT", True): "bridge +NAT, super-packets whole",
              ("bridge +NAT", False): "bridge +NAT, broken up"}  # fmt: skip
     series = {}
@@ -85,15 +72,7 @@ def bulk(data: Data) -> Any:
         mine = data.bulk[(data.bulk["driver"] == driver) & (data.bulk["super_packets"] == whole)]
         series[name] = list(zip(mine["streams"], mine["gbps"], strict=True))
     published = {name: list(PUBLISHED[name].items()) for name in (MACVLAN, CALICO)}
-    curves(
-        series,
-        x="streams, a core each",
-        y="TCP, Gbit/s (modelled)",
-        title="Between nodes at 10 GbE",
-        log="x",
-        published=published,
-        axes=right,
-    )
+    curves(series, x="streams, a core each", y="TCP, Gbit/s (modelled)", title="Between nodes at 10 GbE", log="x", published=published, axes=right)
     return figure
 
 
@@ -101,14 +80,7 @@ def scaling(data: Data) -> Any:
     """Containers, and frame sizes."""
     figure, (left, right) = panels(2)
     series = _spread(data.containers, "containers", "delivered_kpps")
-    curves(
-        series,
-        x="containers",
-        y="delivered together, thousand packets/s (modelled)",
-        title="Overload on one core",
-        log="x",
-        axes=left,
-    )
+    curves(series, x="containers", y="delivered together, thousand packets/s (modelled)", title="Overload on one core", log="x", axes=left)
     lines = {}
     for driver, name in (("macvlan bridge", "macvlan"), ("bridge", "bridge")):
         mine = data.sizes[data.sizes["driver"] == driver]

@@ -32,9 +32,7 @@ LOADED = ("macvlan bridge", "ipvlan l2", "bridge", "bridge +NAT")
 FRAMES = (64, 128, 256, 512, 1024, 1500, 4000, 9000)
 
 
-def scenario(
-    driver: str, cost_ns: float, spread: float, kpps: float, containers: int, packets: int, seed: int
-) -> dict[str, Any]:
+def scenario(driver: str, cost_ns: float, spread: float, kpps: float, containers: int, packets: int, seed: int) -> dict[str, Any]:
     """Load one core with the packets of so many containers."""
     return loaded(cost_ns, spread, kpps, containers, 1, packets, seed)
 
@@ -152,9 +150,7 @@ def main(words: list[str] | None = None) -> int:
 
     load = loads(list(range(40, 521, 40 if made.full else 120)), [8], "load")
     many = loads([], [1, 2, 4, 8, 16, 32, 64, 128] if made.full else [1, 8, 128], "containers")
-    first = common.points(
-        made, first_packet, grid(driver=["bridge", "macvlan bridge", "ipvlan l2"]), "first"
-    ).to_dataframe()
+    first = common.points(made, first_packet, grid(driver=["bridge", "macvlan bridge", "ipvlan l2"]), "first").to_dataframe()
     data = answer.Data(costs, *(answer.frame(tables[name]) for name in ("ladder", "bulk", "sizes")), load, many, first)
     report = Report(answer.QUESTION, answer.claims(data), pictures.all_of(data), answer.notes(data, source))
     status = common.finish(made, report)
