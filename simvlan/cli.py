@@ -90,6 +90,8 @@ def trace_verb(options: argparse.Namespace) -> int:
         frame = frame_of(options.octets, options.expression)
     except ValueError as error:
         return complain(f"trace: {error}")
+    if wrong := _wrong_underlay("trace", options.underlay):
+        return wrong
     lab, status = _after(options)
     if status:
         return status
@@ -104,6 +106,8 @@ def trace_verb(options: argparse.Namespace) -> int:
 
 def matrix_verb(options: argparse.Namespace) -> int:
     """simvlan matrix: run the script, then ping between all pairs without leaving a trace."""
+    if wrong := _wrong_underlay("matrix", options.underlay):
+        return wrong
     lab, status = _after(options)
     if status:
         return status
@@ -126,6 +130,19 @@ def _drawn(verb: str, what: Any, path: str | None) -> int:
         save(what.plot(), path)
     except (OSError, ValueError) as error:
         return complain(f"{verb}: {path}: {getattr(error, 'strerror', None) or error}")
+    return 0
+
+
+def _wrong_underlay(verb: str, underlays: Sequence[str]) -> int:
+    """Refuse a wrong word before the script is run for nothing."""
+    if underlays:
+        from simvlan.underlay.words import checked
+
+        try:
+            for text in underlays:
+                checked(text.rpartition("=")[2])
+        except ValueError as error:
+            return complain(f"{verb}: --underlay {error}")
     return 0
 
 

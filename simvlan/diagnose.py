@@ -6,12 +6,14 @@ that may not talk. Facts of drivers/net/macvlan.c, drivers/net/ipvlan and net/80
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device
 
 if TYPE_CHECKING:
+    from simvlan.frame import Frame
     from simvlan.network import Netns, Network
 
 
@@ -32,6 +34,33 @@ def diagnose(network: Network, source: str, target: str, address: int) -> Diagno
     if sender is None or owner is None:
         return None
     return _own_child(sender, owner) or _own_child(owner, sender) or _siblings(sender, owner) or _vlans(sender, owner)
+
+
+def unheard(network: Network, sender: Device, frame: Frame, heard: Collection[str]) -> list[Diagnosis]:
+    """Say why the namespaces that have the address a frame asks for never got it; *heard* are those that did.
+
+    The device of a diagnosis is the one that has the address.
+    """
+    address, found = _asked(frame), []
+    source = sender.netns.name
+    for name, ns in network.netns.items():
+        owner = _owner(ns, address) if address is not None and name != source and name not in heard else None
+        if owner is None or address is None or _sender(sender.netns, address) is not sender:
+            continue
+        why = diagnose(network, source, name, address)
+        if why is not None:
+            found.append(replace(why, device=owner.path))
+    return found
+
+
+def _asked(frame: Frame) -> int | None:
+    """The IPv4 address that an ARP request or a packet is for; None for anything else."""
+    proto, payload = frame.proto, frame.payload
+    if proto == 0x0806 and len(payload) >= 28:
+        return int.from_bytes(payload[24:28], "big")
+    if proto == 0x0800 and len(payload) >= 20:
+        return int.from_bytes(payload[16:20], "big")
+    return None
 
 
 def _sender(ns: Netns, address: int) -> Device | None:
@@ -66,10 +95,29 @@ def _own_child(parent: Device, child: Device) -> Diagnosis | None:
         return None
     mode = "bridge" if child.kind == "macvlan" else "l2"
     made = f"ip link add link {parent.name} name host0 type {child.kind} mode {mode}"
-    remedy = f"give the host a child of its own ({made}), or let the switch reflect (hairpin)"
+    remedy = f"give the host a child of its own ({made})"
+    if _would_hear_a_reflection(child) and not _reflected(parent):
+        remedy += ", or let the switch reflect (hairpin)"
     them = f"{'a' if child.kind == 'macvlan' else 'an'} {child.kind} and its own lower device {parent.name}"
     sentence = f"what {them} send each other goes to the wire only"
     return Diagnosis("OWN_CHILD", parent.path, sentence, remedy)
+
+
+def _would_hear_a_reflection(child: Any) -> bool:
+    """Whether what a switch sends back reaches parent and child alike (macvlan_handle_frame, ipvlan_rcv_frame).
+
+    A private child's own broadcasts come back to it alone; an l3 child asks no ARP and hears none.
+    """
+    return str(child.mode_name) in ("bridge", "vepa") if child.kind == "macvlan" else child.port.mode.value == "l2"
+
+
+def _reflected(parent: Device) -> bool:
+    """Whether the switch that a parent hangs on sends frames back."""
+    peer: Any = getattr(chain(parent)[-1], "peer", None)
+    bridge = peer.master if peer is not None else None
+    if bridge is None or bridge.kind != "bridge":
+        return False
+    return any(port.hairpin for port in bridge.ports if port.dev is peer)
 
 
 def _siblings(one: Device, other: Device) -> Diagnosis | None:

@@ -7,10 +7,12 @@ network that is asked about.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from simvlan.diagnose import Diagnosis, unheard
 from simvlan.engines.events import restore, snapshot
 from simvlan.frame import Frame
 from simvlan.trace import Step, Trace, happened, listen
@@ -41,7 +43,8 @@ def explain(network: Network, path: str, frame: Frame) -> Walk:
     copy.send(dev, frame)
     copy.clock.advance(copy.now + PATIENCE_NS)  # type: ignore[attr-defined]
     steps = seen.of(seen[0].fid) if seen else seen
-    return Walk(steps.steps, dev.path, frame)
+    heard = {step.netns for step in steps if step.way == "up" and step.drop is None}
+    return Walk(steps.steps, dev.path, frame, unheard(copy, dev, frame, heard))
 
 
 class Recording(Trace):
@@ -63,10 +66,12 @@ class Recording(Trace):
 class Walk(Recording):
     """The steps of one frame, of its copies and of the answers to it."""
 
-    def __init__(self, steps: list[Step], origin: str, frame: Frame) -> None:
+    def __init__(self, steps: list[Step], origin: str, frame: Frame, unheard: Sequence[Diagnosis] = ()) -> None:
         super().__init__(steps)
         self.origin = origin
         self.frame = frame
+        self.unheard = list(unheard)
+        """Why who has the address that the frame is for never got it."""
 
     @property
     def verdict(self) -> str:
@@ -86,6 +91,9 @@ class Walk(Recording):
             assert step.drop is not None
             lines.append(f"  {step.path}: {step.drop.name}: {step.drop.sentence}")
             lines.append(f"    remedy: {step.drop.remedy}")
+        for why in self.unheard:
+            lines.append(f"  {why.device}, which has the address, never heard it: {why.reason}: {why.sentence}")
+            lines.append(f"    remedy: {why.remedy}")
         return "\n".join(lines)
 
     def _tree(self) -> Iterator[str]:
@@ -109,6 +117,7 @@ class Walk(Recording):
                 "verdict": self.verdict,
                 "deliveries": [step.path for step in self.deliveries],
                 "drops": [_drop(step) for step in self.drops],
+                "unheard": [asdict(why) for why in self.unheard],
             },
             ensure_ascii=False,
             indent=2,

@@ -190,7 +190,7 @@ class Lab:
 
         Raises:
             KeyError: no such namespace or device.
-            OSError: ENETDOWN, EMSGSIZE or ENOBUFS, as the socket would say.
+            OSError: ENETDOWN, EMSGSIZE or ENOBUFS, as the socket would say; ENOENT: no such pcap file.
         """
         dev = self._device(path)
         for frame in _frames(what, dev):
@@ -357,6 +357,9 @@ def _frames(what: FrameLike, dev: Device) -> list[Frame]:
     if isinstance(what, (bytes, bytearray, memoryview)):
         return [Frame.parse(bytes(what))]
     if isinstance(what, (str, os.PathLike)):
+        if not os.path.exists(what):
+            hint = "no such pcap file (a frame is given as octets or as a scapy packet, not as text)"
+            raise FileNotFoundError(errno.ENOENT, hint, os.fspath(what))
         return [Frame.parse(octets) for _, octets in read_pcap(what)]
     if isinstance(what, Iterable):
         return [frame for each in what for frame in _frames(each, dev)]

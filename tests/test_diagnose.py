@@ -1,9 +1,11 @@
 """The design behind an unanswered ping is named: OWN_CHILD, OTHER_VLAN, PRIVATE_SIBLINGS, VEPA_NO_HAIRPIN."""
 
 import pytest
+from scapy.layers.l2 import ARP, Ether
 
 from simvlan.lab import Lab
 
+BROADCAST = Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01")
 HOST = """
 ip netns add host; ip netns add wire
 ip link add eth0 netns host type veth peer name w netns wire
@@ -97,3 +99,42 @@ def test_a_target_that_is_merely_down_is_not_blamed_on_its_design() -> None:
         + "ip -n c2 link set c2 down\n"
     )
     assert found["c1", "c2"] not in ("", "OWN_CHILD", "OTHER_VLAN", "PRIVATE_SIBLINGS", "VEPA_NO_HAIRPIN")
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("bridge", ""), ("vepa", "VEPA_NO_HAIRPIN"), ("private", "PRIVATE_SIBLINGS")]
+)
+def test_a_trace_says_the_same_as_the_matrix(mode: str, reason: str) -> None:
+    """An ARP request for a sibling: bystanders were not meant, the diagnosis says why the wanted one is silent."""
+    lab, kind = Lab(), f"macvlan mode {mode}"
+    assert lab.sh(HOST + child("c1", 1, "eth0", kind) + child("c2", 2, "eth0", kind)).exit == 0
+    walk = lab.trace("c1/c1", BROADCAST / ARP(psrc="10.0.0.1", pdst="10.0.0.2"))
+    assert [why.reason for why in walk.unheard] == ([reason] if reason else [])
+    assert lab.matrix()["c1", "c2"].reason == reason
+    assert (f"c2/c2, which has the address, never heard it: {reason}:" in walk.to_text()) == bool(reason)
+    assert not lab.trace("c1/c1", BROADCAST / ARP(psrc="10.0.0.1", pdst="10.0.0.77")).unheard
+
+
+def remedies(script: str) -> dict[tuple[str, str], str]:
+    """(source, target) -> remedy of what is not reached."""
+    lab = Lab()
+    assert lab.sh(SWITCHED + script).exit == 0
+    return {(c.source, c.target): c.remedy for c in lab.matrix().failures}
+
+
+SWITCHED = (
+    HOST
+    + """
+ip -n host address add 10.0.0.100/24 dev eth0
+ip -n wire link add br0 type bridge; ip -n wire link set br0 up; ip -n wire link set w master br0; sleep 1.5
+"""
+)
+
+
+def test_a_reflecting_switch_is_advised_where_it_helps() -> None:
+    """macvlan_handle_frame: what a private child sent comes back to it alone, and an l3 child does not ask."""
+    for kind, helps in (("macvlan mode bridge", True), ("ipvlan mode l2", True), ("macvlan mode private", False)):
+        one = child("c1", 1, "eth0", kind)
+        assert ("hairpin" in remedies(one)["c1", "host"]) is helps, kind
+        reflecting = remedies(one + "ip -n wire link set w type bridge_slave hairpin on")
+        assert reflecting == {} if helps else "hairpin" not in reflecting["c1", "host"], kind

@@ -90,6 +90,8 @@ def test_send_takes_packets_octets_and_pcap_files(lab: Lab, tmp_path: Path) -> N
         lab.send("a/eth0", bytes(frame))
         lab.send("a/eth0", tmp_path / "two.pcap")
     assert [bytes(p) for p in packets] == [bytes(frame)] * 4
+    with pytest.raises(FileNotFoundError, match="a frame is given as octets or as a scapy packet"):
+        lab.send("a/eth0", "0200")
 
 
 def test_send_is_refused_as_a_packet_socket_is(lab: Lab) -> None:

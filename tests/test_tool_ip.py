@@ -240,6 +240,23 @@ def test_usage_leaves_with_255_and_points_to_the_manual(shell: Shell) -> None:
         assert page in err
 
 
+@pytest.mark.parametrize(("kind", "word"), [("vlan", "idd"), ("bridge", "foo"), ("macvlan", "foo"), ("ipvlan", "foo")])
+def test_an_unknown_option_of_a_kind_shows_the_usage_of_that_kind(shell: Shell, kind: str, word: str) -> None:
+    """As iproute2 6.1: `vlan: unknown command "idd"?`, then `Usage: ... vlan id VLANID`, whatever `bridge vlan` is."""
+    _, _, err = shell.run(f"ip link add link lo name x type {kind} {word} 1")
+    first, second, *_ = err.split("\n")
+    assert first.startswith(f"{kind}: unknown ")
+    assert second.startswith(f"Usage: ... {kind} ")
+
+
+def test_a_short_word_is_refused_by_its_full_name(shell: Shell) -> None:
+    """Linux takes `br` for `broadcast` and `v` for `vrf`: the refusal says so."""
+    assert shell.run("ip link set lo br 3")[2] == "simvlan: the option br (broadcast) of ip link is not modelled\n"
+    assert shell.run("ip link set lo brd 3")[2] == "simvlan: the option brd of ip link is not modelled\n"
+    route = shell.run("ip route add 10.0.0.0/8 v 3")[2]
+    assert route == "simvlan: the option v (vrf) of ip route is not modelled\n"
+
+
 def test_version(shell: Shell) -> None:
     assert shell.ok("ip -V") == "ip utility, iproute2-6.1.0, libbpf 1.1.2\n"
     assert shell.ok("bridge -V") == "bridge utility, 6.1.0\n"

@@ -51,6 +51,30 @@ def test_a_ping_takes_virtual_time_only_and_shows_the_cables_delay() -> None:
     assert "rtt min/avg/max/mdev = 10.000/13.333/20.000/4.714 ms" in said.text  # the first waited for ARP
 
 
+LONG = "ping: local error: message too long, mtu=1500\n"
+SHORT = "ping: WARNING: probably, rcvbuf is not enough to hold preload\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "err"),
+    [
+        ("65507", 0, ""),
+        ("65508", 1, LONG),
+        ("65507 -M do", 1, LONG),
+        ("65508 -M do", 1, LONG),
+        ("66000", 1, ""),
+        ("70000 -M do", 1, ""),
+        ("200000", 1, ""),
+        ("300000", 1, SHORT),
+        ("2147483647", 2, "ping: memory allocation failed: Cannot allocate memory\n"),
+    ],
+)
+def test_a_ping_that_is_too_large_says_so_as_linux_does(words: str, status: int, err: str) -> None:
+    """As ping of iputils 20221126 showed on 6.1: what no packet holds is told, what no message holds is not."""
+    done = pair().command("ping", "-c", "1", "-W", "1", "-s", *words.split(), "192.0.2.2", netns="a")
+    assert (done.exit, done.stderr) == (status, err)
+
+
 def test_netem_on_a_device_delays_and_drops() -> None:
     lab = pair()
     assert lab.command("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "40ms", netns="a").exit == 0

@@ -81,6 +81,7 @@ class Ping:
         sock.ttl = options.ttl or 0
         sock.mc_ttl = options.ttl or 1
         source = self._source()
+        self._check_size()
         if named and source not in (each.local for each in self.stack.addresses(sock.bind_dev)):
             self._error(f"Warning: source address might be selected on device other than: {options.interface}.")
         sock.errors_reported = True
@@ -90,6 +91,15 @@ class Ping:
         origin = f"from {dotted(source)} {options.interface if named else ''}: " if options.interface else ""
         sizes = f"{options.size}({options.size + 28}) bytes of data."
         self.proc.write(f"PING {options.target} ({dotted(self.address)}) {origin}{sizes}\n")
+
+    def _check_size(self) -> None:
+        """Refuse what overflows the length of the buffer; warn of what the socket's would not hold (sock_setbufs)."""
+        size = self.options.size
+        if size + _HEADERS > 0x7FFF_FFFF:
+            raise Refused("ping: memory allocation failed: Cannot allocate memory\n")
+        held = size + 8 + (size + 8 + 511) // 512 * _PER_BLOCK
+        if held > _RECEIVE_BUFFER:
+            self._error("WARNING: probably, rcvbuf is not enough to hold preload")
 
     def _bind(self) -> bool:
         """Bind as -I asks; True when it named a device."""
@@ -145,15 +155,15 @@ class Ping:
             self._failed_to_send(error.errno or 0)
 
     def _data(self) -> bytes:
-        size, pattern = self.options.size, self.options.pattern
+        size, pattern = min(self.options.size, 0x10000), self.options.pattern  # longer is refused all the same
         data = (pattern * (size // len(pattern) + 1))[:size] if pattern else bytes(i & 255 for i in range(size))
         if size < 16:
             return data
         return struct.pack("<QQ", self.now // SECOND, self.now % SECOND // 1000) + data[16:]
 
     def _failed_to_send(self, number: int) -> None:
-        if self.options.size > 65_507:
-            return  # longer than any packet: the kernel refuses before there is a path to tell of
+        if self.options.size + 8 > 0xFFFF:
+            return  # longer than any message: ping_v4_sendmsg refuses before there is a path to tell of
         if number == errno.EMSGSIZE:
             self.errors += 1
             if not self.options.quiet:
@@ -330,6 +340,13 @@ class Ping:
 
 _FASTEST_NS = 10_000
 """Between two requests of a flood: without it, ideal cables would let time stand still for ever."""
+
+_HEADERS = 60 + 76
+"""The longest headers of IP and ICMP, for which ping makes room."""
+_PER_BLOCK = 20 + 16 + 64 + 160
+"""What ping reckons the kernel needs beside every 512 octets."""
+_RECEIVE_BUFFER = 2 * 212_992
+"""What a socket may hold at most: twice net.core.rmem_max."""
 
 
 def _milliseconds(micros: int) -> str:

@@ -38,11 +38,11 @@ FORMS = {
 """The words, as they are written."""
 
 
-def make(word: str, nic: Veth) -> Underlay:
-    """Make what a word says for a NIC.
+def checked(word: str) -> tuple[str, str]:
+    """Take a word apart: its name, and what is behind the colon.
 
     Raises:
-        ValueError: there is no such word, or it does not fit; the text says what there is.
+        ValueError: there is no such word, or nothing or too much behind the colon.
     """
     name, _, rest = word.partition(":")
     if name not in FORMS:
@@ -51,6 +51,16 @@ def make(word: str, nic: Veth) -> Underlay:
         raise ValueError(f"{word!r} lacks a number: {FORMS[name]}")
     if rest and FORMS[name] == name:
         raise ValueError(f"{word!r}: {name} takes nothing behind a colon")
+    return name, rest
+
+
+def make(word: str, nic: Veth) -> Underlay:
+    """Make what a word says for a NIC.
+
+    Raises:
+        ValueError: there is no such word, or it does not fit; the text says what there is.
+    """
+    name, rest = checked(word)
     return _MAKERS[name](nic, rest)
 
 

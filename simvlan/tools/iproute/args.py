@@ -24,6 +24,8 @@ class Args:
     def __init__(self, words: Iterable[str]) -> None:
         self.words = list(words)
         self.at = 0
+        self.keyword = ""
+        """The keyword that was read last, as typed and, where that was short, in full."""
 
     def __bool__(self) -> bool:
         return self.at < len(self.words)
@@ -77,6 +79,12 @@ def table(rows: Sequence[tuple[str, T]]) -> list[tuple[Word, T]]:
 def look_up(rows: Sequence[tuple[Word, T]], word: str) -> T | None:
     """Return the first meaning whose keyword fits."""
     return next((meaning for keyword, meaning in rows if keyword.fits(word)), None)
+
+
+def meant(rows: Sequence[tuple[Word, T]], word: str) -> str:
+    """A word, and the keyword it is short for."""
+    full = next((keyword.text for keyword, _ in rows if keyword.fits(word)), word)
+    return word if full == word else f"{word} ({full})"
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

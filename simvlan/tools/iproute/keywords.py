@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from simvlan.tools.iproute.args import Args, Word, look_up, need, u32
+from simvlan.tools.iproute.args import Args, Word, look_up, meant, need, u32
 from simvlan.tools.iproute.errors import USAGE, Quit, duplicate, invalid, refuse
 from simvlan.tools.iproute.names import value_of
 from simvlan.tools.iproute.usage import usage
@@ -28,6 +28,7 @@ def read(ctx: Context, args: Args, rules: Sequence[tuple[Word, Rule[W]]], into: 
     while args:
         word = args.take()
         rule = look_up(rules, word)
+        args.keyword = meant(rules, word)
         if rule is not None:
             rule(ctx, into, args)
         else:
@@ -94,6 +95,6 @@ def refused(command: str) -> Rule[Any]:
     """Refuse the keyword by name."""
 
     def rule(ctx: Context, into: Any, args: Args) -> None:
-        raise refuse(f"the option {args.words[args.at - 1]} of {command}")
+        raise refuse(f"the option {args.keyword} of {command}")
 
     return rule

@@ -25,7 +25,7 @@ from simvlan.tools.iproute.args import (
     u64,
 )
 from simvlan.tools.iproute.errors import WRONG, Failed, Quit, invalid, refuse
-from simvlan.tools.iproute.usage import usage_text
+from simvlan.tools.iproute.usage import kind_usage
 
 if TYPE_CHECKING:
     from simvlan.tools.iproute.context import Context
@@ -52,7 +52,7 @@ def parse_kind(ctx: Context, kind: str, args: Args) -> Info:
         if rule is not None:
             rule(ctx, info, args)
         else:
-            raise Failed(WRONG, _unknown(kind, word) + usage_text(kind))
+            raise Failed(WRONG, _unknown(kind, word) + kind_usage(kind))
     if kind in _CHECKS:
         _CHECKS[kind](info)
     return info
@@ -252,7 +252,7 @@ def _macaddr(ctx: Context, info: Info, args: Args) -> None:
     """Read one change of the source list; `set` takes as many addresses as follow."""
     text = args.value()
     if text not in ("add", "del", "set", "flush"):
-        raise Failed(WRONG, usage_text("macvlan"))
+        raise Failed(WRONG, kind_usage("macvlan"))
     info["macaddr_mode"] = text
     if text in ("add", "del"):
         info["macaddr"] = _six(args.value())
@@ -309,7 +309,7 @@ _MACVLAN: list[tuple[str, Rule]] = [
 
 def _check_macvlan(info: Info) -> None:
     if "nopromisc" in info.get("flags", ()) and info.get("mode") != "passthru":
-        raise Failed(WRONG, "macvlan: nopromisc flag only valid in passthru mode\n" + usage_text("macvlan"))
+        raise Failed(WRONG, "macvlan: nopromisc flag only valid in passthru mode\n" + kind_usage("macvlan"))
 
 
 # -- ipvlan ------------------------------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def _ipvlan_mode(ctx: Context, info: Info, args: Args) -> None:
 def _ipvlan_flag(word: str) -> Rule:
     def rule(ctx: Context, info: Info, args: Args) -> None:
         if any(flag in info for flag in ("private", "vepa", "bridge")):
-            raise Failed(WRONG, f'ipvlan: unknown option "{args.words[args.at - 1]}"?\n' + usage_text("ipvlan"))
+            raise Failed(WRONG, f'ipvlan: unknown option "{args.words[args.at - 1]}"?\n' + kind_usage("ipvlan"))
         info[word] = True
 
     return rule

@@ -11,7 +11,7 @@ from simvlan.tools.iproute.args import Args, look_up, matches, table
 from simvlan.tools.iproute.errors import USAGE, WRONG, Failed, Quit, duplicate, refuse
 from simvlan.tools.iproute.kind_parse import has_options, parse_kind, refuse_kind
 from simvlan.tools.iproute.link_parse import LinkWords, parse_link
-from simvlan.tools.iproute.usage import usage, usage_text
+from simvlan.tools.iproute.usage import kind_usage, usage
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
@@ -95,7 +95,7 @@ def _kind_words(ctx: Context, words: LinkWords, args: Args) -> tuple[LinkWords |
 
 def _peer(ctx: Context, args: Args) -> LinkWords:
     if args.take() != "peer":
-        raise Failed(WRONG, usage_text("veth"))
+        raise Failed(WRONG, kind_usage("veth"))
     peer = parse_link(ctx, args, creating=True)
     if peer.type is not None:
         raise duplicate("type", peer.type)

@@ -18,6 +18,7 @@ from simvlan.tools.iproute.args import (
     lladdr,
     look_up,
     matches,
+    meant,
     need,
     number,
     on_off,
@@ -83,6 +84,7 @@ def parse_link(ctx: Context, args: Args, *, creating: bool) -> LinkWords:
     while args and words.type is None:
         word = args.take()
         rule = look_up(_WORDS, word)
+        args.keyword = meant(_WORDS, word)
         if rule is not None:
             rule(ctx, words, args)
         else:
@@ -164,7 +166,7 @@ def _number(key: str, word: str) -> Rule:
 
 
 def _not_modelled(ctx: Context, words: LinkWords, args: Args) -> None:
-    raise refuse(f"the option {args.words[args.at - 1]} of ip link")
+    raise refuse(f"the option {args.keyword} of ip link")
 
 
 def _carrier(ctx: Context, words: LinkWords, args: Args) -> None:

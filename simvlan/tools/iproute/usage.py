@@ -24,6 +24,15 @@ _MANUAL = {
 }
 
 
+_KINDS = {
+    "bridge": "... bridge [ OPTION VALUE ] ...",
+    "ipvlan": "... ipvlan [ mode MODE ] [ FLAG ]",
+    "macvlan": "... macvlan mode MODE [ OPTIONS ]",
+    "vlan": "... vlan id VLANID [ OPTIONS ]",
+}
+"""What may follow `type KIND`."""
+
+
 def usage(topic: str) -> Quit:
     """Give the usage of a command and leave."""
     return Quit(USAGE, usage_text(topic))
@@ -31,5 +40,13 @@ def usage(topic: str) -> Quit:
 
 def usage_text(topic: str) -> str:
     """Say how a command is used, in one line, and where to read more."""
-    form, page = _MANUAL.get(topic, (f"ip link add ... type {topic}", "ip-link(8)"))
+    return _said(*_MANUAL[topic])
+
+
+def kind_usage(kind: str) -> str:
+    """Say the same of what follows `type KIND`."""
+    return _said(_KINDS.get(kind, f"ip link add ... type {kind}"), "ip-link(8)")
+
+
+def _said(form: str, page: str) -> str:
     return f"Usage: {form}\n       (simvlan: see {page} of iproute2 6.1)\n"
