@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,10 +43,14 @@ class Bench:
 
     def live(self, space: str, script: str, *words: str, name: str = "t") -> Live:
         """Start `simvlan live` in a namespace and wait until it runs."""
-        run = Live(self, space, script, words, name)
-        self.runs.append(run)
+        run = self.start(space, script, *words, name=name)
         run.hear("live; change it with")
         return run
+
+    def start(self, space: str, script: str, *words: str, name: str = "t") -> Live:
+        """The same, without waiting."""
+        self.runs.append(Live(self, space, script, words, name))
+        return self.runs[-1]
 
     def link(self, space: str, name: str) -> dict[str, Any]:
         """A device as `ip -j link` shows it; {} when it is not there."""
@@ -131,3 +136,23 @@ def machine() -> str:
             flat = {key: value for key, value in row.items() if key != "addr_info" and what != "neigh"}
             shown.append(json.dumps([what, flat], sort_keys=True))
     return "\n".join(sorted(shown))
+
+
+def ask_tagged(device: str, vid: int, me: str, whom: str) -> list[tuple[int, str]]:
+    """Ask for an address by ARP in a VLAN, and wait for an answer: (VID, text), the tag from the kernel's auxdata."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3) as sock:
+        sock.bind((device, 3))
+        sock.settimeout(PATIENCE_S)
+        sock.setsockopt(263, 8, 1)
+        mine = sock.getsockname()[4]
+        head = b"\xff" * 6 + mine + (0x8100 << 16 | vid).to_bytes(4, "big") + bytes.fromhex("0806")
+        sock.send(head + bytes.fromhex("0001080006040001") + mine + address(me) + bytes(6) + address(whom))
+        while True:
+            data, told, _, sender = sock.recvmsg(2000, 64)
+            if sender[2] != 4 and data[12:14] == b"\x08\x06" and data[20:22] == b"\0\2":
+                tags = [int.from_bytes(d[16:18], "little") & 0xFFF for _, kind, d in told if kind == 8]
+                return [(tag, f"{socket.inet_ntoa(data[28:32])} is at") for tag in tags]
+
+
+def address(text: str) -> bytes:
+    return socket.inet_aton(text)

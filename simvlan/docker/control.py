@@ -158,9 +158,17 @@ class Line:
             self.world.tasks.add(self)
 
     def _run(self, command: Command) -> Generator[Any, Any, int]:
-        outcome = load(command.name)(command)
-        status = int((yield from outcome) if not isinstance(outcome, int) else outcome)
-        return status if command.handover is None else REFUSED_STATUS
+        """Run a command, then what it hands over to (`ip netns exec NS COMMAND`)."""
+        while True:
+            outcome = load(command.name)(command)
+            status = int((yield from outcome) if not isinstance(outcome, int) else outcome)
+            if command.handover is None:
+                return status
+            argv = command.handover.argv
+            if argv[0] not in TOOLS or argv[0] in NOT_HERE:
+                command.write_err(f"simvlan: exec: {argv[0]}: not a simulated command\n")
+                return 127
+            command = Command(self, argv, command.lab, command.handover.netns)
 
     def _ended(self, outcome: int | BaseException) -> None:
         if isinstance(outcome, int):

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simvlan.live.packet import leg, on_device
 from simvlan.live.places import Unattachable, check_name
 from simvlan.live.port import Port
+from simvlan.live.tap import Tap
 
 if TYPE_CHECKING:
     from simvlan.engines.live import LiveEngine
@@ -73,13 +75,13 @@ def parse_all(texts: Sequence[str]) -> list[Attachment]:
     return found
 
 
-def endpoint(wanted: Attachment) -> Endpoint:
-    """Open the real side. Raises Unattachable."""
+def endpoint(wanted: Attachment, mtu: int) -> Endpoint:
+    """Open the real side; what is made has an MTU of *mtu*. Raises Unattachable."""
     if wanted.kind == "tap":
-        from simvlan.live.tap import Tap
-
-        return Tap(wanted.name, wanted.netns, wanted.label)
-    raise Unattachable(f"{wanted.label}: not built yet")
+        return Tap(wanted.name, wanted.netns, wanted.label, mtu)
+    if wanted.kind == "dev":
+        return on_device(wanted.name, wanted.netns, wanted.label, wanted.words)
+    return leg(wanted.name, wanted.netns, wanted.label, mtu)
 
 
 def attach(lab: Any, engine: LiveEngine, wanted: Sequence[Attachment]) -> list[Port]:
@@ -99,7 +101,7 @@ def attach(lab: Any, engine: LiveEngine, wanted: Sequence[Attachment]) -> list[P
 
 
 def _port(lab: Any, engine: LiveEngine, dev: Any, wanted: Attachment) -> Port:
-    real = endpoint(wanted)
+    real = endpoint(wanted, dev.mtu)
     try:
         return Port(lab.network, dev, real, engine)
     except BaseException:

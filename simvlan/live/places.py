@@ -16,7 +16,8 @@ import struct
 from collections.abc import Iterator
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFINDEX, SIOCETHTOOL = 0x8913, 0x8914, 0x8933, 0x8946
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFINDEX, SIOCETHTOOL, SIOCSIFMTU = 0x8913, 0x8914, 0x8933, 0x8946, 0x8922
+ETHTOOL_STSO, ETHTOOL_SGSO = 0x1F, 0x24
 IFF_UP, IFF_RUNNING, IFF_LOWER_UP = 1, 0x40, 0x10000
 NAME_SIZE = 16
 CAP_NET_ADMIN = 12
@@ -137,6 +138,49 @@ def flags_of(name: str) -> int:
 def set_up(name: str) -> None:
     """Bring a device of ours up."""
     _asked(SIOCSIFFLAGS, name, struct.pack("H", flags_of(name) | IFF_UP))
+
+
+def set_mtu(name: str, mtu: int) -> None:
+    """Give a device of ours an MTU."""
+    _asked(SIOCSIFMTU, name, struct.pack("i", mtu))
+
+
+def quiet_offloads(name: str) -> None:
+    """Have a device of ours send frames no longer than its MTU: no super-packets (ETHTOOL_STSO, ETHTOOL_SGSO)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        for command in (ETHTOOL_STSO, ETHTOOL_SGSO):
+            value = ctypes.create_string_buffer(struct.pack("II", command, 0))
+            fcntl.ioctl(sock, SIOCETHTOOL, request(name, struct.pack("P", ctypes.addressof(value))))
+
+
+# -- rtnetlink: one request -----------------------------------------------------------------------------------------
+
+RTM_NEWLINK, NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 16, 1, 4, 0x200, 0x400
+IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 4, 18, 28
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFINFOMSG = bytes(16)
+
+
+def add_veth(name: str, peer: str, peer_netns: int, mtu: int) -> None:
+    """Make a veth pair: one end here, the other in the namespace behind a descriptor. Raises OSError."""
+    size = _attribute(IFLA_MTU, struct.pack("I", mtu))
+    there = _attribute(IFLA_IFNAME, peer.encode() + b"\0") + _attribute(IFLA_NET_NS_FD, struct.pack("I", peer_netns))
+    data = _attribute(IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, IFINFOMSG + there + size))
+    info = _attribute(IFLA_LINKINFO, _attribute(IFLA_INFO_KIND, b"veth\0") + data)
+    body = IFINFOMSG + _attribute(IFLA_IFNAME, name.encode() + b"\0") + size + info
+    flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as sock:
+        sock.send(struct.pack("IHHII", 16 + len(body), RTM_NEWLINK, flags, 1, 0) + body)
+        error = -struct.unpack_from("i", sock.recv(4096), 16)[0]
+    if error:
+        raise OSError(error, os.strerror(error), peer)
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+# -- the way to the world -------------------------------------------------------------------------------------------
 
 
 def default_route_devices() -> set[str]:

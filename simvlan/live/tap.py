@@ -10,7 +10,7 @@ import struct
 from simvlan.frame import Frame
 from simvlan.live import vnet
 from simvlan.live.endpoint import Gone, LinkState, Refused
-from simvlan.live.places import Unattachable, check_name, index_of, inside, set_up
+from simvlan.live.places import Unattachable, check_name, index_of, inside, set_mtu, set_up
 from simvlan.verdict import Drop
 
 TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETCARRIER = 0x4004_54CA, 0x4004_54D0, 0x4004_54D8, 0x4004_54E2
@@ -34,9 +34,10 @@ class Tap:
         name: of the device.
         netns: the real namespace it is in, "" for this process's own.
         label: what to call it.
+        mtu: of a device that is made.
     """
 
-    def __init__(self, name: str, netns: str, label: str) -> None:
+    def __init__(self, name: str, netns: str, label: str, mtu: int) -> None:
         self.label = label
         self._buffer = bytearray(SIZE)
         self._view = memoryview(self._buffer)
@@ -46,6 +47,7 @@ class Tap:
             self._fd = _open(name, existed)
             try:
                 if not existed:
+                    set_mtu(name, mtu)
                     set_up(name)
                 self.state = LinkState(name)
             except BaseException:

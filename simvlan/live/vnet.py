@@ -1,8 +1,7 @@
 """Frames as TAPs and packet sockets hand them over: octets behind a virtio_net_hdr (include/uapi/linux/virtio_net.h).
 
 The header says that a transport checksum is still partial, so that it need not be computed on the way in and out: a
-`Frame` with `csum` is one (CHECKSUM_PARTIAL). It also says that a frame is a super-packet, which is cut into what
-would have been on the wire.
+`Frame` with `csum` is one (CHECKSUM_PARTIAL). Super-packets, which it tells of too, are cut in `gso.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +14,8 @@ HEADER = struct.Struct("<BBHHHH")
 """flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
 NONE = bytes(HEADER.size)
 NEEDS_CSUM = 1
-GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 0, 1, 4, 5, 0x80
 TCP, UDP = 6, 17
 _CSUM_OFFSET = {TCP: 16, UDP: 6}
-FIN_PSH, CWR = 0x09, 0x80
 
 
 def frame_of(data: memoryview, accel: int = 0) -> Frame:
@@ -46,12 +43,12 @@ def octets_of(frame: Frame) -> bytes:
     found = transport(frame)
     if found is None:
         return NONE + head + frame.payload
-    start, protocol = found
+    _, start, protocol = found
     return HEADER.pack(NEEDS_CSUM, 0, 0, 0, len(head) + start, _CSUM_OFFSET[protocol]) + head + frame.payload
 
 
-def transport(frame: Frame) -> tuple[int, int] | None:
-    """Where TCP or UDP begins in the payload, in-band tags and all, and which it is; None when there is neither."""
+def transport(frame: Frame) -> tuple[int, int, int] | None:
+    """Where IP begins in the payload (behind in-band tags), where TCP or UDP, and which; None when there is neither."""
     data, at, proto = frame.payload, 0, frame.proto
     while proto in (DOT1Q, QINQ) and len(data) >= at + 4:
         proto, at = data[at + 2] << 8 | data[at + 3], at + 4
@@ -63,7 +60,7 @@ def transport(frame: Frame) -> tuple[int, int] | None:
         return None
     if protocol not in _CSUM_OFFSET or len(data) < start + _CSUM_OFFSET[protocol] + 2:
         return None
-    return start, protocol
+    return at, start, protocol
 
 
 def _complete(frame: Frame, data: memoryview) -> None:

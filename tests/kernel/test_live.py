@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -42,6 +43,100 @@ def test_a_real_ping_reaches_a_simulated_macvlan(rig: Bench) -> None:
     assert live.stop() == 0
     assert "node/eth0 = tap:tap0: " in live.said.read_text()
     assert rig.link(space, "tap0") == {}
+
+
+TRUNK = """
+ip netns add sw
+ip -n sw link add br0 type bridge vlan_filtering 1 mcast_snooping 0
+ip -n sw link set br0 up
+for n in 1 2; do
+    ip -n sw link add p$n type veth peer name out$n
+    ip -n sw link set p$n master br0 up
+done
+"""
+
+
+def test_two_real_namespaces_talk_through_a_simulated_bridge_by_veth_legs(rig: Bench) -> None:
+    """Both are access ports of VLAN 5, a third namespace of VLAN 6; TCP with partial checksums crosses too."""
+    home, a, b = rig.netns("home"), rig.netns("a"), rig.netns("b")
+    script = TRUNK + "for n in 1 2; do bridge -n sw vlan add dev p$n vid 5 pvid untagged; done"
+    live = rig.live(home, script, "--attach", f"sw/p1=netns:{a}/eth0", "--attach", f"sw/p2=netns:{b}/eth0")
+    rig.sh(a, "ip addr add 10.0.1.1/24 dev eth0")
+    rig.sh(b, "ip addr add 10.0.1.2/24 dev eth0")
+    ping(rig, a, "10.0.1.2")
+    assert transfer(rig, a, b, "10.0.1.2") == 3_000_000
+    live.exec("bridge", "-n", "sw", "vlan", "add", "dev", "p2", "vid", "6", "pvid", "untagged")
+    assert "100% packet loss" in rig.sh(a, "ping -c 1 -W 1 10.0.1.2", check=False)
+    live.kill()
+    wait_for(lambda: not rig.link(a, "eth0") and not rig.link(b, "eth0"))
+
+
+def transfer(rig: Bench, a: str, b: str, address: str, size: int = 3_000_000) -> int:
+    """Send octets by TCP from one namespace to another; how many came."""
+    listen = ["ip", "netns", "exec", b, "timeout", "40", sys.executable, "-c", RECEIVER, address]
+    with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "listening\n"
+        rig.sh(a, f"head -c {size} /dev/zero > /dev/tcp/{address}/5000", timeout=40)
+        return int(server.stdout.read())
+
+
+RECEIVER = """
+import socket, sys
+with socket.create_server((sys.argv[1], 5000)) as server:
+    print("listening", flush=True)
+    sock, _ = server.accept()
+    print(sum(iter(lambda: len(sock.recv(65536)), 0)))
+"""
+
+
+TAGGED = """
+import socket
+from tests.live_bench import ask_tagged
+print(ask_tagged("eth0", 5, "10.0.5.1", "10.0.5.2"))
+"""
+
+
+def test_a_packet_socket_on_a_device_sees_tags_and_not_itself(rig: Bench) -> None:
+    """One end of a veth as the device: a tag kept beside the octets is restored; nothing comes twice."""
+    home, far = rig.netns("home"), rig.netns("far")
+    rig.sh(home, f"ip link add nic0 type veth peer name eth0 netns {far} && ip link set nic0 up")
+    rig.sh(far, "ip link set eth0 up; ip addr add 10.0.1.1/24 dev eth0")
+    script = """ip netns add n
+ip -n n link add eth0 type veth peer name out
+ip -n n link set eth0 up
+ip -n n link add link eth0 name eth0.5 type vlan id 5
+ip -n n link set eth0.5 up
+ip -n n addr add 10.0.5.2/24 dev eth0.5
+ip -n n addr add 10.0.1.2/24 dev eth0"""
+    live = rig.live(home, script, "--attach", "n/eth0=dev:nic0")
+    assert rig.link(home, "nic0").get("promiscuity", 0) == 0
+    ping(rig, far, "10.0.1.2", count=2)
+    assert rig.sh(far, f"{sys.executable} -c '{TAGGED}'") == "[(5, '10.0.5.2 is at')]\n"
+    stats = json.loads(live.exec("ip", "-j", "-s", "-n", "n", "link", "show", "eth0.5"))[0]["stats64"]
+    assert (stats["rx"]["packets"], stats["tx"]["packets"]) == (1, 1)
+    rig.sh(home, "ip link set nic0 down")
+    live.hear("dev:nic0 is down")
+    rig.sh(home, "ip link set nic0 up")
+    live.hear("dev:nic0 is up")
+    ping(rig, far, "10.0.1.2", count=2)
+    rig.sh(home, "ip link del nic0")
+    assert live.process.wait(30) == 1
+    assert "dev:nic0 was deleted" in live.said.read_text()
+
+
+def test_the_way_to_the_world_is_not_taken_by_accident(rig: Bench) -> None:
+    home = rig.netns("home")
+    rig.sh(
+        home,
+        "ip link add up0 type veth peer name far0 && ip link set far0 up && ip link set up0 up && ip addr add 10.9.9.1/24 dev up0",
+    )
+    rig.sh(home, "ip route add default via 10.9.9.254")
+    script = "ip netns add n; ip -n n link add eth0 type veth peer name out; ip -n n link set eth0 up"
+    refused = rig.start(home, script, "--attach", "n/eth0=dev:up0")
+    assert refused.process.wait(30) == 2
+    assert "this machine reaches the world by it; if that is meant: dev:up0,uplink" in refused.said.read_text()
+    assert rig.live(home, script, "--attach", "n/eth0=dev:up0,uplink").stop() == 0
 
 
 def test_carrier_goes_both_ways(rig: Bench) -> None:
