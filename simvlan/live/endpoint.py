@@ -12,7 +12,7 @@ from simvlan.live.places import IFF_LOWER_UP, IFF_UP, flags_of, index_of
 from simvlan.verdict import Drop
 
 NETLINK_ROUTE, RTMGRP_LINK = 0, 1
-RTM_NEWLINK, RTM_DELLINK, NLMSG_OVERRUN = 16, 17, 4
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, IFLA_STATS64 = 16, 17, 18, 23
 
 
 class Gone(Exception):  # noqa: N818 - an event
@@ -64,6 +64,26 @@ class LinkState:
         self.there = self.index != 0
         self.up = self.there and bool(flags_of(name) & IFF_UP)
         self.carrier = self.up
+        self._asking = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        self._lost_before = self._tx_dropped()
+
+    def lost(self) -> int:
+        """Frames that the device gave up sending since we stand there (tx_dropped)."""
+        return max(0, self._tx_dropped() - self._lost_before)
+
+    def _tx_dropped(self) -> int:
+        if not self.there or self._asking.fileno() < 0:
+            return 0
+        head = struct.pack("IHHII", 32, RTM_GETLINK, 1, 1, 0)  # 1: NLM_F_REQUEST
+        self._asking.send(head + struct.pack("BBHiII", 0, 0, 0, self.index, 0, 0))
+        data = self._asking.recv(65_536)
+        at = 32
+        while at + 4 <= len(data):
+            size, kind = struct.unpack_from("HH", data, at)
+            if kind == IFLA_STATS64:
+                return int(struct.unpack_from("8Q", data, at + 4)[7])
+            at += max(size + 3 & ~3, 4)
+        return 0
 
     def fileno(self) -> int:
         """The descriptor that news comes by."""
@@ -96,3 +116,4 @@ class LinkState:
     def close(self) -> None:
         """Stop watching."""
         self._sock.close()
+        self._asking.close()

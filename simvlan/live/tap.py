@@ -39,6 +39,7 @@ class Tap:
 
     def __init__(self, name: str, netns: str, label: str, mtu: int) -> None:
         self.label = label
+        self._lost = 0
         self._buffer = bytearray(SIZE)
         self._view = memoryview(self._buffer)
         check_name(name)
@@ -86,8 +87,9 @@ class Tap:
         return error if drop is None else Refused(drop)
 
     def lost(self) -> int:
-        """Nothing is told here: the device's own tx_dropped counts them (`ip -s link`)."""
-        return 0
+        """Frames that did not fit into the TAP's ring."""
+        self._lost = max(self._lost, self.state.lost())
+        return self._lost
 
     def set_carrier(self, carrier: bool) -> None:
         """Plug the cable in, or pull it, as the real side sees it."""
@@ -99,6 +101,7 @@ class Tap:
 
     def close(self) -> None:
         """The device is gone with its descriptor, unless it was made persistent by somebody else."""
+        self.lost()
         os.close(self._fd)
         self.state.close()
 

@@ -127,10 +127,8 @@ ip -n n addr add 10.0.1.2/24 dev eth0"""
 
 def test_the_way_to_the_world_is_not_taken_by_accident(rig: Bench) -> None:
     home = rig.netns("home")
-    rig.sh(
-        home,
-        "ip link add up0 type veth peer name far0 && ip link set far0 up && ip link set up0 up && ip addr add 10.9.9.1/24 dev up0",
-    )
+    rig.sh(home, "ip link add up0 type veth peer name far0 && ip link set far0 up && ip link set up0 up")
+    rig.sh(home, "ip addr add 10.9.9.1/24 dev up0")
     rig.sh(home, "ip route add default via 10.9.9.254")
     script = "ip netns add n; ip -n n link add eth0 type veth peer name out; ip -n n link set eth0 up"
     refused = rig.start(home, script, "--attach", "n/eth0=dev:up0")
