@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CHUNK = 65_536
 """Frames whose content or MACs are looked at together."""
+SHORTEST, LONGEST, NEAR = 1024, 32_768, 8
+"""Frames left to array operations where a class is told limb by limb: to begin with, at most; and how many stretches
+without such a class end a run of them."""
 PARALLEL = 1 << 18
 """Frames that make threads worth while; more where many stamps must be merged afterwards."""
 NO_CONTEXT: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -55,7 +58,9 @@ class _Work:
     ) -> None:  # fmt: skip
         self.pipeline, self.batch = pipeline, batch
         self.roles, self.limbs = roles, limbs
-        self.places, self.chosen = outcome.places, outcome.classes
+        self.outcome, self.places, self.chosen = outcome, outcome.places, outcome.classes
+        self.stretch, self.stretched = SHORTEST, -LONGEST * NEAR
+        """How many frames array operations took last, and where they ended."""
         self.words = batch.head.view(np.uint64)
 
     def run(self, at: int, last: int) -> None:
@@ -92,6 +97,8 @@ class _Work:
                 return first
             if why == kernels.NEW_MAC:
                 self._meet(first, min(first + CHUNK, last))
+            elif why == kernels.APART:
+                first = self._apart(first, last)
             elif why != kernels.DONE:
                 device = self.batch.ingress[first]
                 first = self._one(first, why, by_device[device] if kind >= 0 else context[first])
@@ -143,6 +150,14 @@ class _Work:
         words = self.words[first:last]
         source = words[:, 0] >> np.uint64(48) | (words[:, 1] & WORD32) << np.uint64(16)
         self.pipeline.stations.ids(np.concatenate((source, words[:, 0] & MAC48)))
+
+    def _apart(self, first: int, last: int) -> int:
+        """Take a stretch by array operations, a longer one if the last ended not far from here; returns its end."""
+        near = first - self.stretched < NEAR * self.stretch
+        self.stretch = min(2 * self.stretch, LONGEST) if near else SHORTEST
+        end = self.stretched = min(first + self.stretch, last)
+        self.pipeline.take(self.batch[first:end], self.roles, self.limbs, self.outcome, slice(first, end))
+        return end
 
     def _one(self, at: int, why: int, context: int) -> int:
         """Let Python see to one frame; returns where to go on."""

@@ -74,7 +74,8 @@ class Stations:
         """Place `each` stations on every device: stations 0, 1, ... on the first, and so on.
 
         `mac` and `ip` are the first of consecutive addresses, or one for every station; `tag` is one or one for each.
-        A MAC that a device of the lab has as well is claimed in two places: such frames are settled one by one, slowly.
+        A MAC that another device of the lab has as well is claimed in two places: the rules are then asked once for
+        every pair of places between which frames go, not once for all that are alike.
 
         Raises:
             TypeError, ValueError: devices that are not paths, or addresses that are no integers or not one for each.

@@ -16,7 +16,7 @@ from simvlan.engines.batch.interner import KEY_BITS
 from simvlan.engines.batch.stations import LIMB_SHIFT, STANDING
 from simvlan.engines.batch.tables import CHANGING, CONTEXT_BITS
 
-DONE, NEW_MAC, NEW_KEY, BY_ITSELF, OTHER_CONTENT, CHANGES = range(6)
+DONE, NEW_MAC, NEW_KEY, APART, OTHER_CONTENT, CHANGES = range(6)
 """Why a kernel stopped before a frame."""
 
 BLOCK = 1024
@@ -63,7 +63,7 @@ def _pattern_inside(l0: Any, l1: Any, l2: Any, l3: Any, l4: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _class_of(key: Any, flat: Any, wide: Any) -> Any:
-    """Return the class of a key, -1: answered one by one, -2: not asked yet; as `ClassTables.find`."""
+    """Return the class of a key, -1: told limb by limb, -2: not asked yet; as `ClassTables.find`."""
     if flat.size:
         return flat[key]
     numbers, factors, shift, rest, bits, missing, of_key = wide
@@ -110,7 +110,7 @@ def _in_order(
             key |= _pattern_inside(l0, l1, l2, np.int64(places[3, i]), np.int64(places[4, i]))
         number = _class_of(key, flat, wide)
         if number < 0:
-            return i, BY_ITSELF if number == -1 else NEW_KEY
+            return i, APART if number == -1 else NEW_KEY
         if mark[number] & _CHANGING:
             if not may_change:
                 return i, CHANGES

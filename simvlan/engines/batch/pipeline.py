@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from simvlan.engines.batch.ageing import Ageing
 from simvlan.engines.batch.anatomy import Anatomy
+from simvlan.engines.batch.apart import Apart
 from simvlan.engines.batch.classes import Answer, Classes, NotAlike, Situation
 from simvlan.engines.batch.contents import Contents
 from simvlan.engines.batch.frames import FrameBatch
@@ -97,13 +98,13 @@ class Pipeline:
         self.answers: list[Answer] = []
         self.rows = RowBook(self.anatomy)
         self.tables = ClassTables(4 if self.addresses is None else 11)
+        self.apart = Apart(2 if self.addresses is None else 4)
         self.entry: NDArray[np.int64] = np.zeros(0, np.int64)
         """The device numbers of the devices of the batch being forwarded."""
         self._devices: tuple[str, ...] = ()
         self._roles: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self._borrowed: ExitStack | None = None
         self._contexts = Interner()
-        self._one_by_one: dict[tuple[int, ...], int] = {}
         self._senders: dict[tuple[int, int, int], int] = {}
         self._fingerprint = self._picture()
 
@@ -132,7 +133,7 @@ class Pipeline:
             with ExitStack() as self._borrowed:
                 if self.compiled is None:
                     for first, last in self._chunks(batch):
-                        self._forward(batch[first:last], roles, limbs, outcome, slice(first, last))
+                        self.take(batch[first:last], roles, limbs, outcome, slice(first, last))
                 else:
                     self.compiled.forward(self, batch, roles, limbs, outcome)
         except BaseException:
@@ -184,7 +185,7 @@ class Pipeline:
             yield first, last
             first = last
 
-    def _forward(
+    def take(
         self, part: FrameBatch, roles: NDArray[np.uint64], limbs: NDArray[np.int32], outcome: Outcome, at: slice
     ) -> None:
         """Forward one chunk: *roles* and *limbs* are those of the devices it is sent on."""
@@ -245,16 +246,12 @@ class Pipeline:
         self.tables.add(keys, [self._answer(run.situation(frame), alike=True) for frame in examples.tolist()])
         self._take_in()
 
-    def one_by_one(self, run: Run, at: int) -> int:
-        """Return the class of a frame whose limbs are not like others."""
-        situation = run.situation(at)
-        contents = int(run.context[at]), int(run.source[at] == run.destination[at])
-        full = (*contents, situation.ingress, *situation.limbs, *situation.standings)
-        if full not in self._one_by_one:
-            self._borrow()
-            self._one_by_one[full] = self._answer(situation, alike=False)
-            self._take_in()
-        return self._one_by_one[full]
+    def ask_apart(self, run: Run, at: int) -> int:
+        """Return the class of a frame whose limbs are not like others, made for its own."""
+        self._borrow()
+        number = self._answer(run.situation(at), alike=False)
+        self._take_in()
+        return number
 
     def _answer(self, situation: Situation, alike: bool) -> int:
         """Return the class for a situation; ALONE when it must be told limb by limb."""

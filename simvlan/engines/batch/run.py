@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,13 +53,26 @@ class Run:
             order = np.argsort(first)
             self.pipeline.ask(self, keys[order], frames[first[order]])
             found = self.tables.find(self._keys(at))
+        apart = np.flatnonzero(found == ALONE)
+        if len(apart):
+            found[apart] = self._apart(apart if at is None else at[apart])
         return found
+
+    def _apart(self, at: I64) -> NDArray[np.int32]:
+        """Return the classes of frames that are told limb by limb, asking where need be."""
+        pipeline, apart = self.pipeline, self.pipeline.apart
+        keys = self.tables.widened(self._keys(at))
+        device = pipeline.entry.take(self.part.ingress[at])
+        numbers = apart.numbers(keys, [device, *self.limbs[1:, at].astype(np.int64)])
+        unknown = np.flatnonzero(apart.classes[numbers] == UNKNOWN)
+        fresh, first = np.unique(numbers[unknown], return_index=True)
+        for number, example in sorted(zip(fresh.tolist(), unknown[first].tolist(), strict=True), key=itemgetter(1)):
+            apart.classes[number] = pipeline.ask_apart(self, int(at[example]))
+        return apart.classes.take(numbers)
 
     def steady(self) -> bool:
         """Whether nothing that was chosen changes where a station is; notes what all of it refreshes, if the same."""
-        if self.chosen.min() < 0:
-            return False
-        marks = self.tables.mark.take(self.chosen, mode="clip")
+        marks = self.tables.mark.take(self.chosen)
         if (marks == marks[0]).all():
             self.refreshed = int(marks[0])
             return not self.refreshed & CHANGING
@@ -105,8 +119,6 @@ class Run:
         """Settle one frame by itself, whatever it is; returns its class."""
         one = np.array([at])
         chosen = int(self.classes(one)[0])
-        if chosen == ALONE:
-            chosen = self.pipeline.one_by_one(self, at)
         answer = self.pipeline.answers[chosen]
         if answer.changes:
             source = int(self.source[at])

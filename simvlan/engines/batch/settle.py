@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from simvlan.engines.batch.tables import ALONE
-
 if TYPE_CHECKING:
     from simvlan.engines.batch.run import Run
 
@@ -32,17 +30,15 @@ def settle(run: Run) -> None:
         return
     todo: NDArray[np.int64] = np.arange(len(run.source))
     for _ in range(ROUNDS):
-        alone = tried == ALONE
-        changing = run.tables.changes.take(tried, mode="clip") | alone if len(run.tables.changes) else alone
+        changing = run.tables.changes.take(tried)
         if not changing.any():
             return
-        early = too_early(run.source[todo], run.destination[todo], changing, alone)
+        early = too_early(run.source[todo], run.destination[todo], changing)
         effective = changing & ~early
         run.apply(todo[effective], tried[effective])
-        stuck = early.all()
         todo = todo[early]
-        if stuck or not len(todo):
-            break
+        if not len(todo):
+            return
         tried = run.classes(todo)
         run.chosen[todo] = tried
     for at in todo.tolist():
@@ -50,9 +46,9 @@ def settle(run: Run) -> None:
 
 
 def too_early(
-    source: NDArray[np.int64], destination: NDArray[np.int64], changing: NDArray[np.bool_], alone: NDArray[np.bool_]
+    source: NDArray[np.int64], destination: NDArray[np.int64], changing: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Return which frames cannot be settled yet, bool (n); *alone*: those that must be taken one by one.
+    """Return which frames cannot be settled yet, bool (n).
 
     A frame is early when an earlier one from its source or destination changes that address or is early itself; or
     when it changes its source and an earlier one that still needs the old standing is early.
@@ -63,11 +59,11 @@ def too_early(
     if size > SPARSE * n:
         _, both = np.unique(np.concatenate((source, destination)), return_inverse=True)
         source, destination, size = both[:n], both[n:], int(both.max()) + 1
-    early = alone.copy()
+    early = np.zeros(n, bool)
     while True:
         first = _first(source, changing | early, order, size)
         needed = _first(destination, early, order, size)
-        now = alone | (first[source] < order) | (first[destination] < order) | (changing & (needed[source] < order))
+        now = (first[source] < order) | (first[destination] < order) | (changing & (needed[source] < order))
         now |= early
         if (now == early).all():
             return now

@@ -17,7 +17,7 @@ from simvlan.errors import Unsupported
 CONTEXT_BITS, STANDING_BITS, PATTERN_BITS = 19, 15, 11
 """How a key is packed; keys are numbered by an `Interner`, which takes 60 bits together."""
 ALONE, UNKNOWN = -1, -2
-"""Instead of a class: answered limb by limb; not asked yet."""
+"""Instead of a class: told limb by limb (`apart`); not asked yet."""
 CHANGING = 1 << 30
 """In a mark: the class changes where its source is. The rest says which entries it refreshes."""
 FLAT_LIMIT = 1 << 22
@@ -92,13 +92,13 @@ class ClassTables:
     def add(self, keys: NDArray[np.int64], classes: list[int]) -> None:
         """Note the classes of new keys, packed as `shifts` says."""
         made = np.array(classes, np.int32)
-        wide = self._widened(keys)
+        wide = self.widened(keys)
         self.numbers.add(wide)
         self.of_key = np.concatenate((self.of_key, made))
         if len(self.flat):
             self.flat[keys] = made
 
-    def _widened(self, keys: NDArray[np.int64]) -> U64:
+    def widened(self, keys: NDArray[np.int64]) -> U64:
         """Return keys as the interning table has them."""
         context, source, destination = self.shifts()
         mask = (1 << self.standing_bits) - 1 if len(self.flat) else (1 << STANDING_BITS) - 1
