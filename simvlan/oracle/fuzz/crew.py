@@ -19,7 +19,7 @@ PROGRAMS_EVERY = 25
 """Of so many seeds one is done by iproute2 itself, so that it is judged too: its programs cost ten times as much."""
 
 TRIES = 6
-"""How often a kernel is asked about a doubtful scenario at most."""
+"""How often a kernel is asked at most about a scenario that is doubtful, or whose queues did not come to rest."""
 
 LIMIT_S = 180.0
 """How long one may take before its guest is given up."""
@@ -95,7 +95,7 @@ class Crew:
             for number, answer in guest.take().items():
                 scenario = self._given.pop(number)
                 verdict = judge(scenario, answer, guest.release)
-                if verdict.agrees or not scenario.doubtful or self._twice(scenario, answer):
+                if verdict.agrees or not (scenario.doubtful or answer.restless) or self._twice(scenario, answer):
                     yield verdict
                 else:
                     self._give(guest, scenario)

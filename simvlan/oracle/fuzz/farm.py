@@ -46,6 +46,8 @@ class Answer:
     seconds: float
     waited_s: float
     crash: str = ""
+    restless: int = 0
+    """How often the guest gave up waiting for its kernel's queues: frames may have come late."""
 
 
 class Guest:
@@ -131,9 +133,12 @@ class Guest:
 def _answer(result: dict[str, Any]) -> Answer:
     if "crash" in result:
         return Answer([], {}, result["seconds"], 0.0, result["crash"])
+    if result["lost"]:
+        frames = ", ".join(f"{count} in {netns}" for netns, count in sorted(result["lost"].items()))
+        return Answer([], {}, result["seconds"], 0.0, f"the kernel dropped frames of the captures: {frames}")
     captures = {
         device: [(stamp, way, bytes.fromhex(octets)) for stamp, way, octets in frames]
         for device, frames in result["captures"].items()
     }
     said = [(status, text) for status, text in result["said"]]
-    return Answer(said, captures, result["seconds"], result["waited"])
+    return Answer(said, captures, result["seconds"], result["waited"], restless=result["restless"])

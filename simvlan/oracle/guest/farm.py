@@ -12,6 +12,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import time
 import traceback
 from pathlib import Path
@@ -128,6 +129,6 @@ def _attempt(job: dict[str, Any], marker: Marker, linkwatch: Linkwatch, plain: b
         with contextlib.closing(Machine(job["lines"], marker, linkwatch, plain, programs=job["programs"])) as machine:
             machine.follow()
             result = machine.result()
-    except (RuntimeError, OSError):
+    except (RuntimeError, OSError, subprocess.SubprocessError):
         result = {"crash": traceback.format_exc()}
     return {**result, "seconds": time.monotonic() - began}

@@ -13,7 +13,8 @@ import os
 import time
 from pathlib import Path
 
-_THREADS = "/proc/2/task/2/children"
+_NEW = "kthreadd"
+"""A thread's name until who had it made gives it another, which takes as long as that one waits for the processor."""
 _LIST_MAX, _PAGE = 1 << 16, 4096
 UNBOUND, BOUND = ("kworker/u", "ksoftirqd/"), ("kworker/0:", "ksoftirqd/")
 _AT_WORK = (b"R", b"D")
@@ -26,12 +27,13 @@ _LIMIT_S = 1.0  # others use these queues too; where a machine is busy, a worker
 class Kthreads:
     """The threads that may hold frames or carrier changes back."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        """`names`: how theirs begin."""
-        self._names = names
+    def __init__(self, names: tuple[str, ...], proc: str = "/proc") -> None:
+        """`names`: how theirs begin; `proc`: where the kernel tells of them."""
+        self._names, self._proc = names, Path(proc)
         self._known: dict[str, int | None] = {}
         """Each thread's number, and its `stat` file if it is one of those."""
-        self._list = os.open(_THREADS, os.O_RDONLY | os.O_CLOEXEC) if os.path.exists(_THREADS) else -1
+        threads = self._proc / "2" / "task" / "2" / "children"
+        self._list = os.open(threads, os.O_RDONLY | os.O_CLOEXEC) if threads.exists() else -1
         self._seen = b""
         """The list as it was when `_watched` was made: those of `_known` that matter."""
         self._watched: list[str] = []
@@ -39,11 +41,11 @@ class Kthreads:
         self._busy()
         self._visible = any(fd is not None for fd in self._known.values())
 
-    def wait(self) -> None:
-        """Return once none of them runs; where they cannot be seen (a container), after a moment."""
+    def wait(self) -> bool:
+        """Return once none of them runs; False if they never rested, or cannot be seen (a container)."""
         if not self._visible:
             time.sleep(_BLIND_S)
-            return
+            return False
         end, looks = time.monotonic() + _LIMIT_S, 0
         while self._busy() and time.monotonic() < end:
             looks += 1
@@ -51,17 +53,29 @@ class Kthreads:
                 os.sched_yield()
             else:
                 time.sleep(_PAUSE_S)  # it waits for somebody else: leave them the processor
+        return time.monotonic() < end
 
     def _busy(self) -> bool:
         if not self._visible:
             return False
         if (numbers := self._numbers()) != self._seen:
             self._seen = numbers
-            for number in numbers.decode().split():
-                if number not in self._known:
-                    self._known[number] = _stat_of(number, self._names)
-            self._watched = [number for number, fd in self._known.items() if fd is not None]
-        return any(self._runs(number) for number in self._watched)
+            self._look_at(numbers.decode().split())
+        return not self._seen or any(self._runs(number) for number in self._watched)
+
+    def _look_at(self, numbers: list[str]) -> None:
+        """Know those that are new, and forget those that are gone: numbers are given again."""
+        for number in self._known.keys() - numbers:
+            if (fd := self._known.pop(number)) is not None:
+                os.close(fd)
+        for number in numbers:
+            if number not in self._known:
+                name = self._name(number)
+                if name == _NEW:
+                    self._seen = b""  # look again
+                else:
+                    self._known[number] = self._stat(number) if name.startswith(self._names) else None
+        self._watched = [number for number, fd in self._known.items() if fd is not None]
 
     def _numbers(self) -> bytes:
         found = b""
@@ -83,9 +97,13 @@ class Kthreads:
             self._seen = b""
             return False
 
+    def _name(self, number: str) -> str:
+        """The name of a thread; "" if it is gone."""
+        with contextlib.suppress(OSError):
+            return (self._proc / number / "comm").read_text().rstrip()
+        return ""
 
-def _stat_of(number: str, names: tuple[str, ...]) -> int | None:
-    with contextlib.suppress(OSError):
-        if Path("/proc", number, "comm").read_text().startswith(names):
-            return os.open(f"/proc/{number}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    return None
+    def _stat(self, number: str) -> int | None:
+        with contextlib.suppress(OSError):
+            return os.open(self._proc / number / "stat", os.O_RDONLY | os.O_CLOEXEC)
+        return None

@@ -72,6 +72,7 @@ class Machine:
         self._lines = [shlex.split(line) if "'" in line or '"' in line else line.split() for line in lines]
         self._texts = lines
         self._marker, self._linkwatch = marker, linkwatch
+        self._restless = marker.restless
         self._plain = plain
         self._programs = programs
         self._env = environment({})
@@ -95,7 +96,14 @@ class Machine:
     def result(self) -> dict[str, Any]:
         """What was said and seen."""
         self._settle()
-        return {"said": self._said, "captures": self._memory.captures, "waited": self._waited_s}
+        lost = {name: frames for name, space in self._spaces.items() if (frames := space.tap.count_lost())}
+        return {
+            "said": self._said,
+            "captures": self._memory.captures,
+            "waited": self._waited_s,
+            "lost": lost,
+            "restless": self._marker.restless - self._restless,
+        }
 
     def close(self) -> None:
         """Let all namespaces go."""

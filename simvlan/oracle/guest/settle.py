@@ -46,6 +46,8 @@ class Marker:
     def __init__(self, env: dict[str, str], ordered: bool) -> None:
         """`ordered`: this kernel does its work on one CPU in the order it was queued (User Mode Linux 6.1)."""
         self._ordered, self._threads = ordered, Kthreads(BOUND if ordered else UNBOUND)
+        self.restless = 0
+        """How often the kernel's threads were given up: what was queued may not have come."""
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         syscalls.unshare(syscalls.CLONE_NEWNET)
         try:
@@ -53,6 +55,7 @@ class Marker:
                 _write(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6", "1")
             subprocess.run(["ip", "-batch", "-"], input="\n".join(_COMMANDS), text=True, check=True, env=env)
             self._send = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._send.bind(("a0", 0))  # given a name with every frame, Python asks for its index every time
             self._seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             self._seen.bind(("m0", _ETHERTYPE))
         finally:
@@ -73,7 +76,7 @@ class Marker:
 
     def wait(self) -> None:
         """Return once all work queued before is done."""
-        self._send.sendto(_FRAME, ("a0", _ETHERTYPE))
+        self._send.send(_FRAME)
         self._seen.recv(256)
 
     def settle(self, pump: Callable[[], int]) -> None:
@@ -88,7 +91,7 @@ class Marker:
             if not self._ordered:
                 with contextlib.suppress(OSError):
                     fcntl.ioctl(self._send, _SIOCETHTOOL, self._ask)
-            self._threads.wait()
+            self.restless += not self._threads.wait()
             if not pump():
                 return
 

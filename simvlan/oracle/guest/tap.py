@@ -152,9 +152,16 @@ class Tap:
             if not self.pump():
                 break
         self._links.close()
+        self.count_lost()
         if self._packets:
-            self.lost = struct.unpack("=II", self._packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
             self._packets.close()
+            self._packets = None
+
+    def count_lost(self) -> int:
+        """How many frames the kernel had no room for in the socket so far."""
+        if self._packets:  # asking sets the kernel's own count back
+            self.lost += struct.unpack("=II", self._packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+        return self.lost
 
     def _record(self, frame: Received) -> None:
         if frame.ifindex not in self._names:
