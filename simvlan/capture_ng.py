@@ -70,6 +70,9 @@ class _Seen:
 class PcapNg(OutsideSnapshots):
     """Writes the whole run to one file. Frames wait in memory until their instant is over."""
 
+    epoch_ns = 0
+    """What the network's time 0 is called in the file."""
+
     def __init__(self, network: Network, file: IO[bytes]) -> None:
         self.network = network
         self.file = file
@@ -124,7 +127,7 @@ class PcapNg(OutsideSnapshots):
         if now != self._now:
             self.flush()
             self._now = now
-        seen = _Seen(self._interface(netns, name, ""), now, bytes(frame), direction)
+        seen = _Seen(self._interface(netns, name, ""), now + self.epoch_ns, bytes(frame), direction)
         self._pending.append(seen)
         self._latest[fid, netns, name] = seen
         return seen

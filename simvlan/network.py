@@ -115,6 +115,8 @@ class Network(Transmission):
         self._fid = 0
         self._last_fid = 0
         self._parent_of: dict[int, int] = {}
+        self.parents_kept = 0
+        """How many frames' origins a tracer is told of at most; 0: all, for runs that end."""
         self._notes: list[str] = []
         self.add_netns("")
 
@@ -370,6 +372,9 @@ class Network(Transmission):
     def _new_fid(self, parent: int = 0) -> int:
         self._last_fid += 1
         self._parent_of[self._last_fid] = parent
+        if self.parents_kept and len(self._parent_of) >= 2 * self.parents_kept:
+            oldest = self._last_fid - self.parents_kept
+            self._parent_of = {fid: of for fid, of in self._parent_of.items() if fid > oldest}
         return self._last_fid
 
     def _trace(self, dev: Device, way: str, frame: Frame, drop: Drop | None, emits: Sequence[Emit] = ()) -> None:

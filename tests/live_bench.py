@@ -75,8 +75,9 @@ class Live:
         self.sockets = bench.folder / "s"
         command = ["ip", "netns", "exec", space, sys.executable, "-m", "simvlan.cli", "live"]
         named = ["--sockets", str(self.sockets), "--name", name]
-        with self.said.open("w") as err:
-            self.process = subprocess.Popen([*command, *named, *words, str(path)], stderr=err)
+        self.shown = bench.folder / f"{name}.out"
+        with self.said.open("w") as err, self.shown.open("w") as out:
+            self.process = subprocess.Popen([*command, *named, *words, str(path)], stdout=out, stderr=err)
 
     def hear(self, text: str) -> None:
         """Wait until it has said something."""
@@ -156,3 +157,12 @@ def ask_tagged(device: str, vid: int, me: str, whom: str) -> list[tuple[int, str
 
 def address(text: str) -> bytes:
     return socket.inet_aton(text)
+
+
+def flood(device: str, frames: int) -> None:
+    """Send frames of 60 octets to nobody, as fast as it goes, none given up on the way to the device."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind((device, 0))
+        frame = b"\2" + bytes(5) + sock.getsockname()[4] + b"\x88\xb5" + bytes(46)
+        for _ in range(frames):
+            sock.send(frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import time
 from typing import Any
 
 import pytest
@@ -70,6 +71,14 @@ def test_it_waits_on_the_real_clock_for_the_next_event_and_for_descriptors() -> 
     made.close()
     os.close(ours)
     os.close(theirs)
+
+
+def test_a_stepped_clock_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = LiveEngine(EventClock(0))
+    for name in ("time", "time_ns"):
+        monkeypatch.setattr(time, name, lambda: 4_000_000_000)
+    assert 0 <= made.due() < 60_000 * MS
+    made.close()
 
 
 def test_lateness_is_a_histogram() -> None:

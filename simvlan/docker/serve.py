@@ -17,6 +17,8 @@ from simvlan.docker.http.world import World
 from simvlan.docker.preload import preloads
 from simvlan.docker.private import CONTROL, SocketTaken, socket_folder
 from simvlan.docker.store import StateInUse
+from simvlan.live.attach import attach, parse_all
+from simvlan.live.places import Unattachable
 
 ONE_NODE = """\
 ip netns add node-1
@@ -52,8 +54,15 @@ def new_cluster(lab: Any, options: argparse.Namespace) -> Cluster:
 def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> int:
     """Serve engines for these namespaces; 0 when stopped, 2 when a socket or the state folder cannot be had."""
     folder = socket_folder(options.sockets)
+    if options.fast and options.attach:
+        print("simvlan: serve: --attach needs the wall's time: leave --fast out", file=sys.stderr)
+        return 2
     world = World(cluster.lab, fast=options.fast)
     try:
+        for port in attach(cluster.lab, world.engine, parse_all(options.attach)):
+            world.closing.append(port.close)
+            port.on_news = partial(_say, "live")
+            print(f"{port.dev.path} = {port.endpoint.label}", flush=True)
         for node in nodes:
             engine = cluster.engine(node)
             engine.core.on_note = partial(_say, node or "node")
@@ -66,7 +75,7 @@ def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> in
         print(f"try: docker -H unix://{path} network ls    (Ctrl-C stops the server)", flush=True)
         with stopping(world):
             world.run()
-    except (SocketTaken, StateInUse) as taken:
+    except (SocketTaken, StateInUse, Unattachable) as taken:
         print(f"simvlan: serve: {taken}", file=sys.stderr)
         return 2
     finally:

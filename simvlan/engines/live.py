@@ -85,11 +85,11 @@ class Lateness:
         return self.worst_ns
 
     def __str__(self) -> str:
+        stalls = f"; {self.stalls} pauses of the process, {self.stalled_ns / 1e9:.3g} s" if self.stalls else ""
         if not self.count:
-            return "no event yet"
+            return f"no event yet{stalls}"
         figures = (self.percentile(0.5), self.percentile(0.99), self.worst_ns)
         half, most, worst = (f"{each / 1e6:.3g} ms" for each in figures)
-        stalls = f"; {self.stalls} pauses of the process, {self.stalled_ns / 1e9:.3g} s" if self.stalls else ""
         return f"{self.count} events late by at most {half} (half), {most} (99 %), {worst} (all){stalls}"
 
 

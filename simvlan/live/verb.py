@@ -13,9 +13,13 @@ from simvlan.docker.control import Control
 from simvlan.docker.private import CONTROL, SocketTaken, socket_folder
 from simvlan.live.attach import Attachment, parse_all
 from simvlan.live.places import Unattachable, become_own_root, can_manage
+from simvlan.live.stream import LiveCapture
+from simvlan.live.watch import Watch
 from simvlan.live.world import LiveWorld, enter_command
 
 FAILED, USAGE = 1, 2
+PARENTS_KEPT = 1 << 16
+"""Frames whose origin is remembered while somebody traces: a live run has no end."""
 
 
 def run(options: argparse.Namespace, build: Callable[[], tuple[Any, int]]) -> int:
@@ -27,6 +31,8 @@ def run(options: argparse.Namespace, build: Callable[[], tuple[Any, int]]) -> in
         return status or _live(options, lab, wanted, own)
     except (Unattachable, SocketTaken) as error:
         return _complain(str(error))
+    except OSError as error:
+        return _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _complain(text: str, status: int = USAGE) -> int:
@@ -51,7 +57,13 @@ def _own_place(wanted: list[Attachment]) -> bool:
 
 def _live(options: argparse.Namespace, lab: Any, wanted: list[Attachment], own: bool) -> int:
     world = LiveWorld(lab, say)
+    network = lab.network
     try:
+        if options.pcapng:
+            world.rounds.append(LiveCapture(network, options.pcapng, say))
+        if options.watch:
+            world.rounds.append(Watch(world, sys.stdout, time.monotonic_ns))
+        network.parents_kept = PARENTS_KEPT
         world.attach(wanted)
         folder = socket_folder(options.sockets) / options.name
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -89,4 +101,7 @@ def _report(world: LiveWorld) -> None:
         lost = f", {port.lost()} lost before they were read" if port.lost() else ""
         refused = "".join(f", {count} not taken: {drop.name}" for drop, count in port.refused.items())
         say(f"{port.dev.path} = {port.endpoint.label}: {port.received} frames in{lost}, {port.sent} out{refused}")
+    for each in world.rounds:
+        if isinstance(each, LiveCapture) and each.left_out:
+            say(f"--pcapng: {each.left_out} frames left out: the reader was too slow")
     say(f"lateness: {world.engine.lateness}")

@@ -23,7 +23,7 @@ class LiveWorld:
 
     Attributes:
         tasks: commands of the control socket that wait for time to pass.
-        rounds: called now and then (every *period_s*), for tables.
+        rounds: called after every turn; each answers in how many seconds at the latest it is to be called again.
     """
 
     def __init__(self, lab: Any, say: Callable[[str], None]) -> None:
@@ -32,6 +32,7 @@ class LiveWorld:
         self.selector: selectors.BaseSelector = self.engine.selector
         self.tasks: set[object] = set()
         self.ports: list[Port] = []
+        self.rounds: list[Callable[[], float]] = []
         self.closing: list[Callable[[], None]] = []
         self.stopped = False
         self._woken, self._waker = socket.socketpair()
@@ -45,13 +46,13 @@ class LiveWorld:
         for port in self.ports:
             port.on_news = self.say
 
-    def run(self, until_ns: int | None = None, each: Callable[[], float] = lambda: IDLE_S) -> None:
-        """Run until stopped, a monotonic time, or all ports are gone; *each* says when it wants to be called again."""
+    def run(self, until_ns: int | None = None) -> None:
+        """Run until stopped, a monotonic time, or all ports are gone."""
         gc.collect()
         gc.freeze()  # what the network is made of need not be looked through while frames wait
         wall, engine = self.engine.wall, self.engine
         while not self.stopped and not (self.ports and all(port.gone for port in self.ports)):
-            patience = each()
+            patience = min([each() for each in self.rounds], default=IDLE_S)
             if until_ns is not None:
                 left = (until_ns - wall()) / 1e9
                 if left <= 0:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from tests.kernels import require_host_tun
@@ -161,6 +164,80 @@ def test_a_tap_deleted_under_it_is_told_and_ends_it(rig: Bench) -> None:
     rig.sh(space, "ip link del tap0")
     assert live.process.wait(30) == 1
     assert "tap:tap0 was deleted" in live.said.read_text()
+
+
+def test_the_view_names_drops_and_a_fifo_is_read_live(rig: Bench, tmp_path: Path) -> None:
+    space, fifo, copy = rig.netns(), tmp_path / "fifo", tmp_path / "copy.pcapng"
+    os.mkfifo(fifo)
+    words = ("--watch", "--pcapng", str(fifo), "--attach", "node/eth0=tap:tap0")
+    live = rig.start(space, MACVLAN, *words)
+    live.hear(f"waiting for a reader of {fifo}")
+    with copy.open("wb") as out, subprocess.Popen(["cat", str(fifo)], stdout=out) as reader:
+        live.hear("live; change it with")
+        rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
+        rig.sh(space, "ping -c 1 -W 5 -p 6c697665 10.80.0.2")
+        wait_for(lambda: b"livelive" in copy.read_bytes())  # while it runs
+        wait_for(lambda: "ARP_NOT_OURS at node/eth0" in live.shown.read_text())
+        reader.kill()
+        reader.wait()
+        ping(rig, space, "10.80.0.2")
+        live.hear("--pcapng: the reader has gone; the network goes on")
+    assert re.search(r"node/eth0 +up +\d+ .* tap:tap0\n", live.shown.read_text())
+
+
+def test_a_stopped_process_goes_on_and_says_so(rig: Bench) -> None:
+    space = rig.netns()
+    live = rig.live(space, MACVLAN, "--attach", "node/eth0=tap:tap0")
+    rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
+    ping(rig, space, "10.80.0.2")
+    live.process.send_signal(signal.SIGSTOP)
+    assert "100% packet loss" in rig.sh(space, "ping -c 2 -W 1 10.80.0.2", check=False)
+    live.process.send_signal(signal.SIGCONT)
+    ping(rig, space, "10.80.0.2")
+    live.stop()
+    assert "1 pauses of the process" in live.said.read_text()
+
+
+def test_a_flood_is_bounded_counted_and_survived(rig: Bench) -> None:
+    """What the TAP's ring cannot hold is told in numbers: every frame was read or is counted as lost."""
+    space = rig.netns()
+    live = rig.live(space, MACVLAN, "--attach", "node/eth0=tap:tap0")
+    rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
+    live.process.send_signal(signal.SIGSTOP)  # so that the flood is faster than the reader, on any machine
+    rig.sh(space, f"{sys.executable} -c 'from tests.live_bench import flood; flood(\"tap0\", 5000)'")
+    live.process.send_signal(signal.SIGCONT)
+    ping(rig, space, "10.80.0.2")
+    sent = rig.link(space, "tap0")["stats64"]["tx"]
+    live.stop()
+    told = re.search(r"(\d+) frames in, (\d+) lost before they were read", live.said.read_text())
+    assert told is not None
+    assert (int(told[1]), int(told[2])) == (sent["packets"], sent["dropped"])
+    assert sent["dropped"] > 1000
+
+
+def test_a_served_container_and_a_real_program_talk(rig: Bench, tmp_path: Path) -> None:
+    space = rig.netns()
+    words = ["-m", "simvlan.cli", "serve", "--sockets", str(tmp_path / "d"), "--attach", "node-1/eth1=tap:tap0"]
+    with (tmp_path / "serve.out").open("w") as out:
+        command = ["ip", "netns", "exec", space, sys.executable, *words]
+        server = subprocess.Popen(command, stdout=out)
+    try:
+        wait_for(lambda: "try: docker" in (tmp_path / "serve.out").read_text())
+        rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
+        client = docker.DockerClient(base_url=f"unix://{tmp_path}/d/node-1.sock")
+        pool = docker.types.IPAMPool(subnet="10.80.0.0/24", gateway="10.80.0.1")
+        ipam = docker.types.IPAMConfig(pool_configs=[pool])
+        client.networks.create("pub", driver="macvlan", options={"parent": "eth1"}, ipam=ipam)
+        said = client.containers.run("busybox", "ping -c 2 10.80.0.1", network="pub")
+        assert "2 packets received" in said.decode()
+        client.containers.run("busybox", "sleep 600", network="pub", detach=True, name="c1")
+        shown = client.containers.get("c1").attrs["NetworkSettings"]["Networks"]["pub"]["IPAddress"]
+        ping(rig, space, shown)
+        client.close()
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+    assert rig.link(space, "tap0") == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
