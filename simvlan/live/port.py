@@ -55,7 +55,7 @@ class RealWire:
 
     def end_up(self, up: bool) -> None:
         """The simulated device came up or went down."""
-        if self._port is not None:
+        if self._port is not None and not self._port.gone:
             self._port.endpoint.set_carrier(up)
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> RealWire:
@@ -95,6 +95,8 @@ class Port:
     # -- frames -----------------------------------------------------------------------------------------------------
 
     def _ready(self, mask: int) -> None:
+        if self.gone:
+            return  # both descriptors told of the end at once
         try:
             if mask & selectors.EVENT_WRITE and self._queue:
                 self._flush()
@@ -154,6 +156,8 @@ class Port:
     # -- the cable --------------------------------------------------------------------------------------------------
 
     def _heard(self, _mask: int) -> None:
+        if self.gone:
+            return
         before = self.endpoint.state.up
         self.endpoint.state.hear()
         if not self.endpoint.state.there:
