@@ -83,9 +83,14 @@ def _check(item: pytest.Function, marker: pytest.Mark) -> None:
     name = options.pop("kernel", None) or item.config.getoption("--simvlan-kernel")
     if not marker.args or {*options} - {"timeout", "tries"} or name not in ("uml", "host"):
         raise pytest.UsageError(f"{item.nodeid}: expected agrees(script, *args, kernel='uml'|'host', timeout=, tries=)")
+    from simvlan.oracle.availability import KernelUnavailable
+
     script, *args = map(os.fspath, marker.args)
     judge = _judge(item.config, name, item.path.parent)
-    compared = judge.diff(script, *args, timeout=options.get("timeout", 600), tries=options.get("tries", 3))
+    try:
+        compared = judge.diff(script, *args, timeout=options.get("timeout", 600), tries=options.get("tries", 3))
+    except KernelUnavailable as error:
+        missing_kernel(name, str(error))
     if not compared.agree:
         pytest.fail(judge.report(script, compared), pytrace=False)
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from simvlan.oracle import ambient, known, listings, masks6, order
 from simvlan.oracle.connections import Connections
-from simvlan.oracle.masks import ALL_MASKS, STACK_MASKS, Mask, mask_ip_id, masked, without_headers
+from simvlan.oracle.masks import ALL_MASKS, STACK_MASKS, Mask, Masked, mask_ip_id, masked, without_headers
 from simvlan.oracle.observation import LISTINGS6, Answer, Captures, Observation
 
 What = Literal["exit", "frame", "order", "answer", "output", "listing"]
@@ -31,6 +31,7 @@ class Difference:
         where: the capture point, the command, the stream, or `netns subject: path in the JSON`.
         index: number of the frame, line or answer, from 0.
         ours, theirs: (way, octets) of a frame, else text, number or parsed JSON; None where a side has nothing.
+            The octets are those compared; masks.as_seen gives those seen.
         time_ns: when our frame was seen.
         their_ns: when their frame was seen, else the last one before it there (0: none): sorts differences in time.
         known: why a newer kernel differs here by its own rule; "" for a disagreement.
@@ -189,6 +190,7 @@ def _shown(seen: Sequence[Any], rules: Rules, rewritten: bool) -> list[order.Sho
     shown = [(when, way, masks6.masked(masked(plain(octets), rules.masks), rules.masks6)) for when, way, octets in seen]
     if rewritten:
         shown = [(when, way, without_headers(f) if way == "out" else f) for when, way, f in shown]
+    shown = [(*shape[:2], Masked.of(shape[2], octets)) for shape, (_, _, octets) in zip(shown, seen, strict=True)]
     return order.once(shown) if rules.once else shown
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from simvlan.oracle.agreement import Difference, compare, disagreements
+from simvlan.oracle.availability import KernelUnavailable
 from simvlan.oracle.guests import Guest
+from simvlan.oracle.kinds import kinds_of
 from simvlan.oracle.runs import Job, KernelRun
 from simvlan.oracle.simulated import Simulated, addresses_of, simulate
 
@@ -51,7 +53,8 @@ def diff(guest: Guest, job: Job, *, seed: int = 0, tries: int = TRIES, confined:
     """Compare one script (its job needs `capture` and `listings`) with the guest's kernel.
 
     Raises:
-        KernelUnavailable, Interrupted: the guest's; and what running the script on the simulator raises.
+        KernelUnavailable: the guest's; the kernel disagrees, and lacks a kind of device that the script makes.
+        Interrupted: the guest's; and what running the script on the simulator raises.
     """
     ours = simulate(job, seed=seed, confined=confined)
     guest.stop.heed()
@@ -75,8 +78,20 @@ def diff(guest: Guest, job: Job, *, seed: int = 0, tries: int = TRIES, confined:
         history.append(disagreements(everything))
         if not history[-1]:
             return made
+        if len(history) == 1:
+            _see_that_it_has(guest, made.ours.uses)
     _judge(made, history)
     return made
+
+
+def _see_that_it_has(guest: Guest, uses: set[str]) -> None:
+    """Where a kernel was built without what the script makes, it is no judge of it."""
+    there = kinds_of(lambda script: guest.run(Job(script, capture=False)))
+    if lacking := sorted(kind for kind in uses if not there.get(kind, True)):
+        other = "; --kernel uml has it" if guest.kernel == "host" else ""
+        raise KernelUnavailable(
+            f"{guest.kernel}: Linux {guest.release} lacks what the script makes: {', '.join(lacking)}{other}"
+        )
 
 
 def _obstacle(theirs: KernelRun) -> str:

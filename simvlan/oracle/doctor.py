@@ -20,22 +20,9 @@ from simvlan import __version__
 from simvlan.oracle.availability import KERNELS, Kernel, KernelUnavailable, available, which
 from simvlan.oracle.guests import Interrupted, noting_signals
 from simvlan.oracle.judge import Judge
+from simvlan.oracle.kinds import kinds_of
 
 State = Literal["ok", "missing", "broken"]
-
-KINDS = {
-    "veth": "ip link add t0 type veth",
-    "dummy": "ip link add t7 type dummy",
-    "bridge": "ip link add t1 type bridge",
-    "bridge VLAN filtering": "ip link add t2 type bridge vlan_filtering 1",
-    "vlan": "ip link add p0 type veth && ip link add t3 link p0 type vlan id 5",
-    "vlan 802.1ad": "ip link add p1 type veth && ip link add t4 link p1 type vlan proto 802.1ad id 5",
-    "macvlan": "ip link add p2 type veth && ip link add t5 link p2 type macvlan mode bridge",
-    "ipvlan": "ip link add p3 type veth && ip link add t6 link p3 type ipvlan mode l2",
-    "netem": "ip link add p4 type veth && tc qdisc add dev p4 root netem delay 1ms",
-    "tbf": "ip link add p5 type veth && tc qdisc add dev p5 root tbf rate 1mbit burst 10k latency 10ms",
-}
-"""What is modelled, and a command that a kernel without it refuses."""
 
 TOOLS = {
     "ip": ("iproute2", "-V"),
@@ -59,18 +46,6 @@ class Finding:
     state: State
     text: str
     remedy: str = ""
-
-
-def probe_script() -> str:
-    """Prints `KIND yes` or `KIND no` for each of KINDS."""
-    lines = [f"({command}) >/dev/null 2>&1 && echo '{kind}=yes' || echo '{kind}=no'" for kind, command in KINDS.items()]
-    return "\n".join([*lines, ""])
-
-
-def kinds_of(kernel: Judge) -> dict[str, bool]:
-    """Which of KINDS a kernel has."""
-    done = kernel.run(probe_script())
-    return {kind: answer == "yes" for kind, _, answer in (line.partition("=") for line in done.stdout.splitlines())}
 
 
 def examine(kernels: tuple[Kernel, ...] = KERNELS) -> Iterator[Finding]:
@@ -114,7 +89,7 @@ def _kernel(kernel: Kernel) -> Finding:
         return Finding(name, "missing", text, remedy.rstrip(")"))
     try:
         with noting_signals() as stop, closing(Judge(kernel, stop=stop)) as judge:
-            kinds, release = kinds_of(judge), judge.release
+            kinds, release = kinds_of(judge.run), judge.release
     except KernelUnavailable as error:
         space = (
             f"; {shutil.disk_usage('/dev/shm').free >> 20} MiB free in /dev/shm" if os.path.isdir("/dev/shm") else ""

@@ -94,6 +94,24 @@ def masked(octets: bytes, masks: Iterable[Mask]) -> bytes:
     return bytes(frame)
 
 
+class Masked(bytes):
+    """Octets as they are compared; `seen` are those that the capture shows."""
+
+    seen: bytes
+
+    @classmethod
+    def of(cls, octets: bytes, seen: bytes) -> Masked:
+        """Remember what was seen."""
+        made = cls(octets)
+        made.seen = as_seen(seen)
+        return made
+
+
+def as_seen(octets: bytes) -> bytes:
+    """A frame as the capture shows it."""
+    return octets.seen if isinstance(octets, Masked) else octets
+
+
 def without_headers(octets: bytes) -> bytes:
     """What an ipvlan in mode l3 or l3s sends, without what Linux rewrites while the capture's clone still waits.
 

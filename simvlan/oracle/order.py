@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from simvlan.oracle.masks import Masked
+
 Shown = tuple[int, str, bytes]
 """Time in ns, "in" or "out", octets with the masked fields zeroed."""
 
@@ -88,7 +90,7 @@ def bpdus_once(seen: Iterable[Shown]) -> Iterator[Shown]:
     for when, way, octets in seen:
         spanning = octets[:6] == _BPDU
         if spanning and octets[20:21] == b"\0":  # the message age grows by one tick, whose length is the kernel's HZ
-            octets = octets[:44] + bytes(2) + octets[46:]
+            octets = Masked.of(octets[:44] + bytes(2) + octets[46:], octets)
         if not (spanning and last == (way, octets)):
             yield when, way, octets
         last = (way, octets) if spanning else last

@@ -12,7 +12,7 @@ from typing import Any
 
 from simvlan.oracle.agreement import Difference
 from simvlan.oracle.diff import Comparison
-from simvlan.oracle.masks import ALL_MASKS, masked
+from simvlan.oracle.masks import ALL_MASKS, as_seen, masked
 from simvlan.oracle.simulated import Simulated
 from simvlan.tools.tcpdump_print import Style, print_frame
 from simvlan.trace import Step, Trace
@@ -99,11 +99,11 @@ def _frame(frame: Any) -> str:
     if frame is None:
         return "(no such frame)"
     way, octets = frame
-    return f"{way:<3}  {print_frame(octets, Style(link=True, numeric=True))}"
+    return f"{way:<3}  {print_frame(as_seen(octets), Style(link=True, numeric=True))}"
 
 
 def _octets(first: Difference) -> Iterator[str]:
-    """Both in hexadecimal, differing octets marked."""
+    """Both as they were seen, in hexadecimal, differing octets marked; not those that are masked."""
     if first.ours is None or first.theirs is None or first.ours[1] == first.theirs[1]:
         return
     mine, its = first.ours[1], first.theirs[1]
@@ -111,8 +111,8 @@ def _octets(first: Difference) -> Iterator[str]:
         left, right = mine[at : at + 32], its[at : at + 32]
         if left != right:
             pairs = [left[i : i + 1] != right[i : i + 1] for i in range(max(len(left), len(right)))]
-            yield f"  octets {at:>4}  {left.hex(' ')}"
-            yield f"               {right.hex(' ')}"
+            yield f"  octets {at:>4}  {as_seen(mine)[at : at + 32].hex(' ')}"
+            yield f"               {as_seen(its)[at : at + 32].hex(' ')}"
             yield "               " + " ".join("^^" if unlike else "  " for unlike in pairs).rstrip()
 
 
@@ -134,7 +134,7 @@ def _captured_as(ours: Simulated, first: Difference) -> int:
     way, octets = first.ours
     seen = ours.observation.captures.get(first.where, ())
     for (when, its_way, its_octets), fid in zip(seen, ours.fids.get(first.where, ()), strict=False):
-        if when == first.time_ns and its_way == way and octets in (its_octets, masked(its_octets, ALL_MASKS)):
+        if when == first.time_ns and its_way == way and as_seen(octets) == its_octets:
             return fid
     return 0
 
@@ -214,6 +214,6 @@ def _as_dict(each: Difference) -> dict[str, Any]:
 
 def _json_value(value: Any) -> Any:
     if isinstance(value, tuple):
-        way, octets = value
+        way, octets = value[0], as_seen(value[1])
         return {"way": way, "octets": octets.hex(), "text": print_frame(octets, Style(link=True, numeric=True))}
     return value

@@ -18,6 +18,7 @@ from simvlan.capture import attach
 from simvlan.devices.device import Device
 from simvlan.frame import Frame, parse_mac
 from simvlan.lab import Lab
+from simvlan.oracle.kinds import used_by
 from simvlan.oracle.observation import LISTINGS, Captured, Observation, subjects
 from simvlan.oracle.runs import Job
 from simvlan.shell.run import Streams, run_script, run_text
@@ -39,6 +40,7 @@ class Simulated:
         steps: every rule's answer, in order.
         fids: the trace's frame ids, by capture point in the order of its frames.
         storms: where frames were given up because they went in a circle.
+        uses: which of kinds.KINDS its devices were.
         wanted: the capture point and its how-manieth device each drawn address went to.
     """
 
@@ -47,6 +49,7 @@ class Simulated:
     fids: dict[str, list[int]] = field(default_factory=dict)
     storms: list[str] = field(default_factory=list)
     wanted: list[tuple[str, int] | None] = field(default_factory=list)
+    uses: set[str] = field(default_factory=set)
 
 
 class _Recorder:
@@ -57,6 +60,7 @@ class _Recorder:
         self.captures: dict[str, list[Captured]] = {}
         self.fids: dict[str, list[int]] = {}
         self.appeared: list[tuple[str, int]] = []
+        self.uses: set[str] = set()
         attach(lab.network, self)
 
     def tap(self, now: int, dev: Device, frame: Frame, outgoing: bool) -> None:
@@ -65,6 +69,7 @@ class _Recorder:
         self.fids.setdefault(point, []).append(self._network.tracing_frame)
 
     def watch(self, dev: Device, what: str) -> None:
+        self.uses.update(used_by(dev))
         if what == "add":
             self.captures.setdefault(_point(dev), [])
             self.appeared.append((_point(dev), dev.mac))
@@ -111,6 +116,7 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
         else:
             status = run_script(lab, job.path, job.args, **how)
         texts = [_text(file) for file in (out, err)]
+    recorder.uses.update(kind for dev in lab.network.devices() for kind in used_by(dev))
     _settle(lab, recorder)
     ended = lab.now
     state = listings(lab, subjects(job.ipv6))
@@ -130,6 +136,7 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
         recorder.fids,
         sorted(lab.network.storms),
         _wanted(drawing.drawn, recorder.appeared),
+        recorder.uses,
     )
 
 

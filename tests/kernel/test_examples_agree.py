@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from simvlan.oracle.doctor import kinds_of
 from simvlan.oracle.judge import Judge
 from simvlan.oracle.kernels import Kernel
+from simvlan.oracle.kinds import kinds_of
 from simvlan.oracle.report import text
 from simvlan.pytest_plugin import missing_kernel
 from tests.kernels import require
@@ -47,7 +47,7 @@ def judges() -> Iterator[Callable[[Kernel], Judge]]:
 @pytest.fixture(scope="module")
 def kinds(judges: Callable[[Kernel], Judge]) -> Callable[[Kernel], dict[str, bool]]:
     """What each kernel can do."""
-    return cache(lambda kernel: kinds_of(judges(kernel)))
+    return cache(lambda kernel: kinds_of(judges(kernel).run))
 
 
 @pytest.mark.kernel
