@@ -36,8 +36,10 @@ PARITY_NETWORKS ?= 5000
 parity: $(READY)
 	$(BIN)/python -m tests.batch_campaign --networks $(PARITY_NETWORKS)
 
+# One line of the rules broken at a time; a test must fail. Some only: make mutants MUTANTS="engines/batch underlay"
+MUTANTS ?=
 mutants: $(READY)
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tests/mutants.py $(MUTANTS)
 
 # A new virtual environment whenever pyproject.toml changes.
 $(READY): pyproject.toml
