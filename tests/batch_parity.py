@@ -26,7 +26,7 @@ Sent = tuple[str, Frame, int]
 """Device, frame, time in ns from the start."""
 
 QUESTIONED = 2
-"""Batches of a network whose verdicts are compared."""
+"""Batches of a network whose verdicts may be compared."""
 
 
 @dataclass
@@ -122,8 +122,8 @@ def hold(net: Network, sent: Sequence[Sent], rng: Random, tally: Tally, *engines
             assert {str(answer) for answer in answers} == {str(answers[0])}, f"not all refuse: {answers}"
             _refused(tally, answers[0])
         else:
-            some = len(outcomes) < QUESTIONED and len(told)
-            outcomes.append((part, told, Questions(told, rng) if some else None))
+            some = len(outcomes) < QUESTIONED and rng.random() < 0.5
+            outcomes.append((part, told, Questions(told, rng) if some and told else None))
     bases = [
         {tuple(row[k] for k in ("bridge", "mac", "vlan", "dev", "state", "updated")) for row in pipeline.fdb()}
         for pipeline in pipelines

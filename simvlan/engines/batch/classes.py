@@ -9,6 +9,7 @@ by limb.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from simvlan.engines.batch.known import Place
@@ -284,6 +285,7 @@ def _stretched(frame: Frame, by: int) -> Frame:
     return type(frame)(frame.dst, frame.src, frame.proto, payload, frame.accel, frame.ptype, frame.prio, frame.csum)
 
 
+@lru_cache(4096)
 def _lines(
     delta: tuple[int, ...], other: tuple[int, ...] | None, length: int, stretch: int
 ) -> tuple[tuple[int, int], ...]:
