@@ -84,7 +84,7 @@ class Netns:
 class Network(Transmission):
     """All namespaces and devices of one simulated world, and the frames in flight.
 
-    Time comes from *clock*; every random choice from *seed*.
+    Time comes from *clock*; every random choice from *seed*. *ipv6*: booted without ipv6.disable_ipv6=1.
     """
 
     def __init__(self, clock: Clock | None = None, seed: int = 0, *, ipv6: bool = False) -> None:
@@ -108,6 +108,7 @@ class Network(Transmission):
         self.population = 0
         self._backlog: deque[Queued] = deque()
         self._work: deque[Queued] = deque()
+        self._soon: deque[Callable[[], object]] = deque()
         self._depth = 0
         self._journey = NOBODY
         """The journey that the frame being carried is part of."""
@@ -169,6 +170,10 @@ class Network(Transmission):
     def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
         """Run *action* at a time, then let what it queued be received."""
         return self.clock.at(time_ns, partial(self._timed, action))
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Run *action* once what goes on is over, as a work queue does; `drain` comes to it."""
+        self._soon.append(action)
 
     def _timed(self, action: Callable[[], object]) -> None:
         self._fid, self._journey = 0, self._depart()  # what a timer makes has no parent
@@ -329,11 +334,11 @@ class Network(Transmission):
         self._draining = True
         backlog, later = self._backlog, self._work
         try:
-            while backlog or (work and (later or self.linkwatch.due)):
+            while backlog or (work and (later or self._soon or self.linkwatch.due)):
                 queue = backlog or later
                 if not queue:
                     self._fid, self._journey = 0, NOBODY
-                    self.linkwatch.run()
+                    (self._soon.popleft() if self._soon else self.linkwatch.run)()
                     continue
                 dev, frame, self._fid, journey = queue.popleft()
                 self._journey = journey

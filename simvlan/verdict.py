@@ -218,9 +218,61 @@ class Drop(Enum):
         "look for a stale neighbour entry at the sender, or a flooding bridge",
     )
     UNHANDLED_PROTO = ("no protocol handler for this ethertype", "nothing listens for this ethertype here")
-    IPV6DISABLED = ("IPv6 is off in this namespace", "use IPv4: IPv6 is not modelled")
+    IPV6DISABLED = (
+        "IPv6 is off on this device",
+        "sysctl -w net.ipv6.conf.all.disable_ipv6=0 (and an MTU of 1280 octets at least)",
+    )
+    IPV6_BAD_EXTHDR = ("an option in an extension header that must be known is not", "send without the option")
+    IPV6_NOT_FORWARDING = (
+        "not for this host, and forwarding of IPv6 is off",
+        "sysctl -w net.ipv6.conf.all.forwarding=1, or look for the wrong MAC",
+    )
+    IPV6_TOO_BIG = (
+        "longer than the next link's MTU: routers of IPv6 cut nothing, the sender is told",
+        "lower the sender's MTU, or let ICMPv6 'packet too big' reach it",
+    )
+    IPV6_NDISC_FRAG = ("neighbour discovery in fragments (suppress_frag_ndisc)", "send it whole")
+    IPV6_NDISC_HOP_LIMIT = (
+        "neighbour discovery with a hop limit other than 255: it may come from elsewhere",
+        "send it with hop limit 255, on the link",
+    )
+    IPV6_NDISC_BAD_CODE = ("neighbour discovery with a code other than 0", "send code 0")
+    IPV6_NDISC_BAD_OPTIONS = (
+        "neighbour discovery with options that are broken or forbidden there",
+        "correct lengths; no link-layer address from ::",
+    )
+    IPV6_NDISC_INVALID = (
+        "neighbour discovery about or from an address that the rules forbid",
+        "ask for unicast targets; routers speak from link-local addresses",
+    )
+    IPV6_NDISC_NS_OTHERHOST = ("a solicitation for somebody else's address", "nothing: hosts hear some of these")
+    IPV6_NDISC_UNSOLICITED = (
+        "an advertisement nobody asked for (drop_unsolicited_na)", "sysctl drop_unsolicited_na=0"
+    )  # fmt: skip
+    IPV6_NDISC_OWN_ADDRESS = (
+        "another host advertises an address of this one",
+        "look for a duplicate address: only one that is tentative gives way",
+    )
+    IPV6_NDISC_NO_ENTRY = (
+        "an advertisement about a neighbour we have no entry for", "nothing: entries are made by asking"
+    )  # fmt: skip
+    IPV6_TENTATIVE = (
+        "asked for an address that is still being checked for duplicates",
+        "wait a second or two for DAD to end, or add the address with nodad",
+    )
+    IPV6_DAD_LOOPED = ("our own DAD solicitation came back (its nonce is ours)", "look for a loop or a hairpin port")
+    IPV6_NOT_ROUTER = (
+        "a router solicitation, and this host is no router", "sysctl -w net.ipv6.conf.all.forwarding=1"
+    )  # fmt: skip
+    IPV6_RA_IGNORED = (
+        "router advertisements are not accepted here (accept_ra, or forwarding is on)",
+        "sysctl -w net.ipv6.conf.DEV.accept_ra=1, on a router 2",
+    )
+    MLD_MALFORMED = (
+        "not a valid MLD query", "send it from a link-local address, with hop limit 1 and router alert"
+    )  # fmt: skip
     IP_TRUNCATED = ("too few octets for an IPv4 header", "send at least the 20 octets of a header")
-    IP_INHDR = ("the IPv4 header's version or length makes no sense", "correct version, header length and total length")
+    IP_INHDR = ("the IP header's version or length makes no sense", "correct version, header length and total length")
     IP_CSUM = ("the IPv4 header checksum is wrong", "recompute the header checksum")
     PKT_TOO_SMALL = ("shorter than its own length field says", "correct the length field, or send all of the packet")
     IP_OPTIONS = ("malformed IPv4 options", "correct the length octets of the options")

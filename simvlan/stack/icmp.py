@@ -82,14 +82,14 @@ class Limits:
         settings = self.stack.settings
         if not settings["icmp_ratemask"] >> kind & 1 or (kind == UNREACH and code == 4):
             return True
-        if not self._global():
+        if not self.globally():
             return False
         if not dev.kind:
             return True
         rate = settings["icmp_ratelimit"] * 1_000_000
         return not rate or self._spend(self.peer(address), 6 * rate, rate)
 
-    def _global(self) -> bool:
+    def globally(self) -> bool:
         """icmp_msgs_per_sec messages, icmp_msgs_burst of them at once (icmp_global_allow)."""
         now, settings = self.stack.kernel.now, self.stack.settings
         delta = min(now - self._stamp, SECOND)

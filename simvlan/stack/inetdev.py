@@ -105,18 +105,15 @@ class Conf:
             self.follows = False
 
 
-class InDevice:
-    """What IPv4 keeps for one device (struct in_device)."""
+class Side:
+    """One family's side of a device: its sysctls, its neighbour parameters, its randomness."""
 
-    __slots__ = ("_reachable_ns", "_reachable_set", "_rng", "_seed", "addresses", "conf", "dev", "groups", "neigh")
+    __slots__ = ("_reachable_ns", "_reachable_set", "_rng", "_seed", "conf", "dev", "neigh")
 
     def __init__(self, dev: Device, conf: Conf, neigh: Conf, seed: str) -> None:
         self.dev = dev
-        self.conf = Conf(CONF_DEFAULTS, conf)
-        self.neigh = Conf(NEIGH_DEFAULTS, neigh)
-        self.addresses: list[Ifaddr] = []
-        self.groups: dict[int, int] = {}
-        """Multicast groups joined: group -> references."""
+        self.conf = conf
+        self.neigh = neigh
         self._seed = seed
         self._rng: Random | None = None
         self._reachable_ns = 0
@@ -140,6 +137,18 @@ class InDevice:
         base = self.neigh.get("base_reachable_time_ms") * 1_000_000
         self._reachable_ns = base // 2 + self.rng.randrange(base) if base else 0
         self._reachable_set = now
+
+
+class InDevice(Side):
+    """What IPv4 keeps for one device (struct in_device)."""
+
+    __slots__ = ("addresses", "groups")
+
+    def __init__(self, dev: Device, conf: Conf, neigh: Conf, seed: str) -> None:
+        super().__init__(dev, Conf(CONF_DEFAULTS, conf), Conf(NEIGH_DEFAULTS, neigh), seed)
+        self.addresses: list[Ifaddr] = []
+        self.groups: dict[int, int] = {}
+        """Multicast groups joined: group -> references."""
 
     def owns(self, address: int) -> bool:
         """Whether an address is configured here."""

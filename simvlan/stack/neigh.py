@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simvlan.frame import BROADCAST, IPV4, Frame
 from simvlan.stack.ipaddr import is_multicast, multicast_mac
@@ -17,9 +17,8 @@ from simvlan.verdict import Drop
 if TYPE_CHECKING:
     from simvlan.clock import Timer
     from simvlan.devices.device import Device
-    from simvlan.stack.inetdev import InDevice
+    from simvlan.stack.inetdev import Side
     from simvlan.stack.netstack import Stack
-    from simvlan.stack.packet import Packet
 
 NONE, INCOMPLETE, REACHABLE, STALE, DELAY = 0x00, 0x01, 0x02, 0x04, 0x08
 PROBE, FAILED, NOARP, PERMANENT = 0x10, 0x20, 0x40, 0x80
@@ -34,6 +33,10 @@ STATE_NAMES = {
 
 SECOND, MILLISECOND = 1_000_000_000, 1_000_000
 GC_THRESH1, GC_THRESH2, GC_THRESH3 = 128, 512, 1024
+
+
+Waiting = tuple[bytes, bool, Any]
+"""A packet that waits: octets, whether the checksum is partial, and what it is for error reports (or None)."""
 
 
 class Neighbour:
@@ -51,8 +54,7 @@ class Neighbour:
         self.updated = self.used = now
         self.confirmed = confirmed
         self.timer: Timer | None = None
-        self.queue: deque[tuple[bytes, bool, Packet | None]] = deque()
-        """Packets waiting: octets, whether the checksum is partial, and what they are for error reports."""
+        self.queue: deque[Waiting] = deque()
         self.protocol = 0
         self.router = False
         self.extern_learn = False
@@ -69,9 +71,14 @@ class Neighbour:
 
 
 class NeighbourTable:
-    """All neighbours of a namespace (arp_tbl restricted to it), by device and address."""
+    """All neighbours of a namespace (arp_tbl restricted to it), by device and address.
+
+    What only IPv4 knows is in `_construct`, `_ask` and `_report`; IPv6 has its own (`ipv6/neigh6.py`).
+    """
 
     __slots__ = ("entries", "proxies", "stack")
+
+    ethertype = IPV4
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -119,7 +126,7 @@ class NeighbourTable:
                 del self.entries[key]
         return len(self.entries) < GC_THRESH3
 
-    def _indev(self, dev: Device) -> InDevice:
+    def _indev(self, dev: Device) -> Side:
         return self.stack.indev(dev)
 
     def of(self, dev: Device | None = None) -> list[Neighbour]:
@@ -130,9 +137,13 @@ class NeighbourTable:
         """Whether an address was given to be answered by proxy here."""
         return (dev, ip) in self.proxies or (None, ip) in self.proxies
 
+    def drop_proxy(self, dev: Device | None, ip: int) -> None:
+        """Answer for an address no more."""
+        del self.proxies[dev, ip]
+
     # -- sending ----------------------------------------------------------------------------------------------------
 
-    def send(self, dev: Device, ip: int, octets: bytes, partial_csum: bool, packet: Packet | None) -> int | Drop:
+    def send(self, dev: Device, ip: int, octets: bytes, partial_csum: bool, packet: Any) -> int | Drop:
         """Send a packet to a neighbour, or queue it until we know one (neigh_output); 0 or why it was refused."""
         entry = self.entries.get((dev, ip)) or self.ensure(dev, ip)
         if entry is None:
@@ -143,10 +154,10 @@ class NeighbourTable:
 
     def _emit(self, entry: Neighbour, octets: bytes, partial_csum: bool) -> int | Drop:
         dev = entry.dev
-        frame = Frame(entry.mac, dev.mac, IPV4, octets, csum=partial_csum)
+        frame = Frame(entry.mac, dev.mac, self.ethertype, octets, csum=partial_csum)
         return self.stack.kernel.originate(dev, frame) or 0
 
-    def event_send(self, entry: Neighbour, waiting: tuple[bytes, bool, Packet | None] | None) -> bool:
+    def event_send(self, entry: Neighbour, waiting: Waiting | None) -> bool:
         """Note a use; True when the packet had to wait (__neigh_event_send)."""
         now = self.stack.kernel.now
         entry.used = now
@@ -163,7 +174,7 @@ class NeighbourTable:
             self._start(entry, now)
         return True
 
-    def _enqueue(self, entry: Neighbour, waiting: tuple[bytes, bool, Packet | None]) -> None:
+    def _enqueue(self, entry: Neighbour, waiting: Waiting) -> None:
         """Queue a packet; a full queue loses its oldest."""
         limit = self._indev(entry.dev).neigh.get("unres_qlen")
         if limit <= 0:
@@ -186,9 +197,9 @@ class NeighbourTable:
         self._timer_at(entry, now + self._retrans_ns(entry))
         self._solicit(entry)
 
-    def _lose(self, entry: Neighbour, waiting: tuple[bytes, bool, Packet | None], reason: Drop) -> None:
+    def _lose(self, entry: Neighbour, waiting: Waiting, reason: Drop) -> None:
         """Let a waiting packet go, by name."""
-        frame = Frame(0, entry.dev.mac, IPV4, waiting[0], csum=waiting[1])
+        frame = Frame(0, entry.dev.mac, self.ethertype, waiting[0], csum=waiting[1])
         self.stack.kernel.carry(reason, entry.dev, frame)
 
     # -- timers -----------------------------------------------------------------------------------------------------
@@ -245,9 +256,11 @@ class NeighbourTable:
         """Ask once (neigh_probe): unicast for the first ucast_solicit tries of a probe, then broadcast."""
         unicast = entry.probes < self._indev(entry.dev).neigh.get("ucast_solicit")
         entry.probes += 1
-        last = entry.queue[-1][0] if entry.queue else None
-        src = int.from_bytes(last[12:16], "big") if last else 0
-        self.stack.arp.solicit(entry, src, entry.mac if unicast else None)
+        self._ask(entry, entry.queue[-1][0] if entry.queue else b"", entry.mac if unicast else None)
+
+    def _ask(self, entry: Neighbour, waiting: bytes, mac: int | None) -> None:
+        """Send one request (arp_solicit); *waiting* is a packet that waits for the answer, if any."""
+        self.stack.arp.solicit(entry, int.from_bytes(waiting[12:16], "big"), mac)
 
     def _invalidate(self, entry: Neighbour) -> None:
         """Report every waiting packet as unreachable (neigh_invalidate, arp_error_report)."""
@@ -257,7 +270,11 @@ class NeighbourTable:
             waiting = entry.queue.popleft()
             self._lose(entry, waiting, Drop.NEIGH_FAILED)
             if waiting[2] is not None:
-                self.stack.icmp.link_failure(waiting[2], waiting[0])
+                self._report(waiting[2], waiting[0])
+
+    def _report(self, packet: Any, octets: bytes) -> None:
+        """Tell a sender that a packet waited in vain."""
+        self.stack.icmp.link_failure(packet, octets)
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -267,8 +284,14 @@ class NeighbourTable:
         if entry is not None:
             self.update(entry, mac, STALE, override=True)
 
-    def update(self, entry: Neighbour, mac: int | None, new: int, override: bool = False, admin: bool = False) -> bool:
-        """Take in news about a neighbour (__neigh_update); False when it may not be changed."""
+    def update(
+        self, entry: Neighbour, mac: int | None, new: int, override: bool = False, admin: bool = False,
+        weak: bool = False, router: bool | None = None,
+    ) -> bool:  # fmt: skip
+        """Take in news about a neighbour (__neigh_update); False when it may not be changed.
+
+        *weak*: another MAC that may not override makes a sure entry stale. *router*: what it says of itself.
+        """
         old, now = entry.state, self.stack.kernel.now
         if not admin and old & (NOARP | PERMANENT):
             return False
@@ -283,12 +306,16 @@ class NeighbourTable:
             entry.confirmed = now
         if old & VALID:
             if mac != entry.mac and not override:
-                return True
-            if mac == entry.mac and new == STALE and not admin:
+                if not (weak and old & CONNECTED):
+                    return True
+                mac, new, router = entry.mac, STALE, None
+            elif mac == entry.mac and new == STALE and not admin:
                 new = old
         self._adopt(entry, mac, old, new, now)
         if not old & VALID:
             self._flush(entry)
+        if router is not None:
+            entry.router = router
         return True
 
     def _unset(self, entry: Neighbour, old: int, new: int) -> None:

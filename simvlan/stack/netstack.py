@@ -23,6 +23,7 @@ from simvlan.stack.igmp import Igmp
 from simvlan.stack.inetdev import CONF_DEFAULT_ONLY, CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice
 from simvlan.stack.input import Input
 from simvlan.stack.ipaddr import ALL_HOSTS, LIMITED_BROADCAST, LINK, Ifaddr, first_address, is_multicast
+from simvlan.stack.ipv6.host import Ip6
 from simvlan.stack.neigh import NeighbourTable
 from simvlan.stack.output import Output, RouteResult
 from simvlan.stack.packet import DF, ICMP, IGMP, TCP, UDP, Packet, reheader
@@ -69,11 +70,15 @@ class Stack:
         self.igmp = Igmp(self)
         self.sockets = Sockets(self)
         self.tcp = Tcp(self)
+        self.ip6: Ip6 | None = None
+        """IPv6, once somebody has switched it on; until then no device has any (ipv6.disable_ipv6=1)."""
         self.custom_local = False
         """Somebody added a local route by hand: sources are then always looked up (fib_has_custom_local_routes)."""
         self._owners: dict[int, list[Device]] = {}
         self._packet_sockets: dict[int, list[PacketSocket]] = {}
         self._ids: dict[tuple[int, int, int], int] = {}
+        if getattr(kernel, "ipv6", False):
+            self.ip6 = Ip6(self, disabled=False)
 
     def _inherit(self) -> None:
         """A new namespace takes conf.all and conf.default of the initial one (net_inherit_devconf)."""
@@ -92,6 +97,8 @@ class Stack:
             return self.input.receive(dev, frame, why)
         if proto == ARP:
             return self.arp.receive(dev, frame, why)
+        if proto == IPV6 and self.ip6 is not None:
+            return self.ip6.receive(dev, frame, why)
         if heard or (dev.vlans is not None and frame.ptype is not OTHERHOST and dev.vlans.hear(frame)):
             return None
         if proto == IPV6:
@@ -125,6 +132,12 @@ class Stack:
         self.icmp.error(found, 3, 2)
         return Drop.IP_NOPROTO
 
+    def with_ip6(self) -> Ip6:
+        """IPv6, made if need be; on no device switched on yet."""
+        if self.ip6 is None:
+            self.ip6 = Ip6(self, disabled=True)
+        return self.ip6
+
     # -- devices ----------------------------------------------------------------------------------------------------
 
     @property
@@ -138,6 +151,8 @@ class Stack:
         self.without_ip.discard(dev)
         if dev not in self.indevs:
             self.indevs[dev] = self._fresh(dev)
+        if self.ip6 is not None:
+            self.ip6.device_added(dev)
 
     def _fresh(self, dev: Device) -> InDevice:
         seed = f"{self.kernel.seed}/stack/{self.netns.name}/{dev.name}"
@@ -154,7 +169,13 @@ class Stack:
         return found
 
     def device_event(self, dev: Device, event: Event) -> None:
-        """React to a change of a device (inetdev_event, fib_netdev_event, arp_netdev_event)."""
+        """React to a change of a device."""
+        self._ipv4_event(dev, event)
+        if self.ip6 is not None:
+            self.ip6.device_event(dev, event)
+
+    def _ipv4_event(self, dev: Device, event: Event) -> None:
+        """What IPv4 does about it (inetdev_event, fib_netdev_event, arp_netdev_event)."""
         if event is Event.UP:
             self.addresses_of.device_up(dev)
         elif event is Event.DOWN:

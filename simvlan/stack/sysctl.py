@@ -1,4 +1,4 @@
-"""The sysctl tree of a namespace: net.ipv4, and the little of net.ipv6 and net.bridge that scripts set.
+"""The sysctl tree of a namespace: net.ipv4, net.ipv6 (`ipv6/sysctl6.py`), and what scripts set of net.bridge.
 
 Mirrors net/ipv4/sysctl_net_ipv4.c, devinet_sysctl_* of devinet.c (what a write to `all` or `default` spreads to) and
 neigh_sysctl_table. Keys are tuples of path components, so that device names may hold dots.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.stack.inetdev import CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice
+from simvlan.stack.ipv6.sysctl6 import Sysctls6
 from simvlan.stack.settings import SETTINGS
 from simvlan.stack.tcp.cubic import CONTROLS
 
@@ -89,8 +90,9 @@ class Sysctls:
         for place in sorted(p for p in places if p != "all" and (p != "default" or self._first())):
             for name in _NEIGH_KEYS:
                 yield ("net", "ipv4", "neigh", place, name)
-        for place in sorted(places):
-            yield ("net", "ipv6", "conf", place, "disable_ipv6")
+        tree = Sysctls6(stack)
+        for key in (*tree.listed(sorted([*stack.netns.devices, "all", "default"])), *tree.settings()):
+            yield ("net", "ipv6", *key)
 
     def part(self, device: str | None) -> Iterator[Key]:
         """Every key of one device, none where it has lost IPv4; with None, every key of no device."""
@@ -104,8 +106,10 @@ class Sysctls:
         for place in ["default"] * self._first() if device is None else [device]:
             for name in _NEIGH_KEYS:
                 yield ("net", "ipv4", "neigh", place, name)
-        for place in ["all", "default"] if device is None else [device]:
-            yield ("net", "ipv6", "conf", place, "disable_ipv6")
+        tree = Sysctls6(self.stack)
+        settings = tree.settings() if device is None else ()
+        for key in (*tree.listed(["all", "default"] if device is None else [device]), *settings):
+            yield ("net", "ipv6", *key)
 
     def _settings_and_conf(self, places: list[str]) -> Iterator[Key]:
         names = sorted([*SETTINGS, *_SPECIAL, "conf", "neigh"])
@@ -143,9 +147,8 @@ class Sysctls:
             case ("net", "ipv4", "neigh", place, leaf) if leaf in _NEIGH_KEYS:
                 name, unit = _TWINS.get(leaf, (leaf, 1))
                 return str(self._neigh(place).get(name) // unit)
-            case ("net", "ipv6", "conf", place, "disable_ipv6"):
-                self._conf(place)
-                return "1"
+            case ("net", "ipv6", *rest):
+                return Sysctls6(self.stack).read(tuple(rest))
             case ("net", "bridge", name) if name in _BRIDGE_NF:
                 return "0"
         raise RtnlError(ENOENT, None)
@@ -176,13 +179,15 @@ class Sysctls:
 
         Raises:
             RtnlError: ENOENT for an unknown key, EINVAL for a value the kernel does not take.
-            Unsupported: a value whose meaning is not modelled, such as IPv6 switched on.
+            Unsupported: a value whose meaning is not modelled.
         """
         old = self.read(key)
         if key == _SOURCE_ROUTES or (key[-1] in _FIXED and key[:2] == ("net", "ipv4")):
             _refuse_change(key, old, text)
             return
         match key:
+            case ("net", "ipv6", *rest):
+                Sysctls6(self.stack).write(tuple(rest), _number(text))
             case ("net", "ipv4", "ip_forward"):
                 self._forward_all(_number(text))
             case ("net", "ipv4", "ping_group_range"):

@@ -113,7 +113,7 @@ def parse_options(ctx: Context, args: Args) -> None:
             break
         word = word[1:] if word.startswith("--") else word
         _option(ctx, args, word)
-    if ctx.opt.family not in (None, "inet", "link"):
+    if ctx.opt.family not in (None, "inet", "inet6", "link"):
         raise refuse(f"the protocol family {ctx.opt.family}")
 
 

@@ -161,7 +161,10 @@ class _Still(NeighbourTable):
     def heard(self, dev: Device, ip: int, mac: int) -> None:
         """Learn nothing."""
 
-    def update(self, entry: Neighbour, mac: int | None, new: int, override: bool = False, admin: bool = False) -> bool:
+    def update(
+        self, entry: Neighbour, mac: int | None, new: int, override: bool = False, admin: bool = False,
+        weak: bool = False, router: bool | None = None,
+    ) -> bool:  # fmt: skip
         """Learn nothing."""
         return False
 

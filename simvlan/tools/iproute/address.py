@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simvlan.errors import RtnlError
 from simvlan.tools.iproute import keywords
 from simvlan.tools.iproute.address_show import FOREVER, flush, show
-from simvlan.tools.iproute.args import Args, Prefix, address, matches, need, prefix, table, u32
+from simvlan.tools.iproute.args import Args, Prefix, address, any_prefix, matches, need, table, u32
 from simvlan.tools.iproute.errors import (
     duplicate,
     duplicate_or_garbage,
@@ -67,7 +67,7 @@ class AddressWords:
     """A request as typed."""
 
     family: str | None = None
-    """inet once an address was read: from then on only such are expected."""
+    """inet or inet6 once an address was read: from then on only such are expected."""
     local: Prefix | None = None
     local_text: str = ""
     peer: Prefix | None = None
@@ -79,14 +79,17 @@ class AddressWords:
     valid_lft: int | None = None
     preferred_lft: int | None = None
     noprefixroute: bool = False
+    nodad: bool = False
+    home: bool = False
+    mngtmpaddr: bool = False
 
 
 def _peer(ctx: Context, words: AddressWords, args: Args) -> None:
     text = args.value()
     if words.peer is not None:
         raise duplicate("peer", text)
-    words.peer = prefix(text, words.family)
-    words.family = words.family or (None if words.peer.unset else "inet")
+    words.peer = any_prefix(text, words.family)
+    words.family = words.family or (None if words.peer.unset else words.peer.family)
 
 
 def _broadcast(ctx: Context, words: AddressWords, args: Args) -> None:
@@ -114,7 +117,13 @@ def _readonly(ctx: Context, words: AddressWords, args: Args) -> None:
 
 
 def _ipv6_only(ctx: Context, words: AddressWords, args: Args) -> None:
-    ctx.warn(f"Warning: {args.words[args.at - 1]} option can be set only for IPv6 addresses\n")
+    word = args.words[args.at - 1]
+    if words.family != "inet6":
+        ctx.warn(f"Warning: {word} option can be set only for IPv6 addresses\n")
+    elif word == "optimistic":
+        raise refuse("optimistic addresses")
+    else:
+        setattr(words, word, True)
 
 
 _RULES: list[tuple[str, keywords.Rule[AddressWords]]] = [
@@ -147,8 +156,8 @@ def _local(ctx: Context, into: AddressWords, args: Args, word: str) -> None:
         raise usage("address")
     if into.local is not None:
         raise duplicate_or_garbage("local", word)
-    into.local, into.local_text = prefix(word, into.family), word
-    into.family = into.family or (None if into.local.unset else "inet")
+    into.local, into.local_text = any_prefix(word, into.family), word
+    into.family = into.family or (None if into.local.unset else into.local.family)
 
 
 def modify(ctx: Context, args: Args, verb: str) -> None:
@@ -156,7 +165,8 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     words = parse(ctx, args)
     if words.dev is None:
         raise missing('Not enough information: "dev" argument is required.')
-    wildcard = verb == "delete" and words.peer is None and words.local is not None and _no_length(words)
+    six = words.family == "inet6"
+    wildcard = verb == "delete" and not six and words.peer is None and words.local is not None and _no_length(words)
     if wildcard:
         ctx.warn(
             "Warning: Executing wildcard deletion to stay compatible with old scripts.\n"
@@ -169,7 +179,11 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     with ctx.kernel():
         if words.peer is None and (words.local is None or words.local.unset):
             raise RtnlError(EADDRNOTAVAIL if verb == "delete" else EOPNOTSUPP)
-        if verb == "delete":
+        if six:
+            from simvlan.tools.iproute.address6 import modify6
+
+            modify6(ctx, dev, words, verb)
+        elif verb == "delete":
             _delete(ctx, dev, words, wildcard)
         else:
             _put(ctx, dev, words, verb)

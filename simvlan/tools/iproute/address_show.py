@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from errno import EADDRNOTAVAIL
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simvlan.errors import RtnlError
+from simvlan.stack.ipaddr import Ifaddr
+from simvlan.tools.iproute.address6 import FLAGS, address6_record, short_link
 from simvlan.tools.iproute.args import Args, ip_text
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import WRONG, Failed, missing
@@ -17,9 +19,10 @@ from simvlan.tools.iproute.stats_text import stats_text
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
-    from simvlan.stack.ipaddr import Ifaddr
+    from simvlan.stack.ipv6.inet6dev import Ifaddr6
     from simvlan.tools.iproute.context import Context
 
+Address: TypeAlias = "Ifaddr | Ifaddr6"
 FOREVER = 0xFFFF_FFFF
 SECOND = 1_000_000_000
 
@@ -51,7 +54,9 @@ def address_record(ctx: Context, dev: Device, ifa: Ifaddr) -> Record:
     return record
 
 
-def _has(ifa: Ifaddr, flag: str) -> bool:
+def _has(ifa: Address, flag: str) -> bool:
+    if flag == "secondary" and not hasattr(ifa, "secondary"):
+        return False
     if flag in ("dynamic", "permanent"):
         return (ifa.valid_lft is not None) == (flag == "dynamic")
     return bool(getattr(ifa, flag, False))
@@ -74,7 +79,9 @@ def address_text(record: Record, line: str) -> str:
     for key, form in (("metric", "metric {} "), ("broadcast", "brd {} "), ("scope", "scope {} ")):
         if key in record:
             text += form.format(record[key])
-    text += "".join(f"{key} " for key in ("secondary", "dynamic", "noprefixroute") if key in record)
+    flags = FLAGS if record["family"] == "inet6" else ("secondary", "dynamic", "noprefixroute")
+    text += "".join(f"{key} " for key in flags if key in record)
+    text += f"proto {record['protocol']} " if "protocol" in record else ""
     lifetimes = (_lifetime_text(record[key]) for key in ("valid_life_time", "preferred_life_time"))
     return text + str(record.get("label", "")) + line + "       valid_lft {} preferred_lft {}\n".format(*lifetimes)
 
@@ -83,8 +90,23 @@ def _lifetime_text(seconds: int) -> str:
     return "forever" if seconds == FOREVER else f"{seconds}sec"
 
 
-def selects(found: Filter, dev: Device, ifa: Ifaddr) -> bool:
+def addresses_of(ctx: Context, found: Filter, dev: Device) -> list[Address]:
+    """The addresses of a device, IPv4 first, of the families that are asked for."""
+    stack = ctx.ns.stack
+    four = stack.addresses(dev) if found.family in (None, "inet") else []
+    six = stack.ip6.addresses(dev) if stack.ip6 is not None and found.family in (None, "inet6") else []
+    return [*four, *six]
+
+
+def any_record(ctx: Context, dev: Device, ifa: Address) -> Record:
+    """Describe an address of either family."""
+    return address_record(ctx, dev, ifa) if isinstance(ifa, Ifaddr) else address6_record(ctx, dev, ifa)
+
+
+def selects(found: Filter, dev: Device, ifa: Address) -> bool:
     """Say whether a listing contains an address."""
+    if not isinstance(ifa, Ifaddr):
+        return _selects6(found, ifa)
     if found.scope is not None and ifa.scope != found.scope:
         return False
     if any(_has(ifa, flag) != wanted for flag, wanted in (found.flags or {}).items()):
@@ -92,6 +114,16 @@ def selects(found: Filter, dev: Device, ifa: Ifaddr) -> bool:
     if found.label is not None and not fnmatchcase(ifa.label or dev.name, found.label):
         return False
     return found.to is None or found.to.length == 0 or found.to.covers(ifa.local)
+
+
+def _selects6(found: Filter, ifa: Ifaddr6) -> bool:
+    if found.scope is not None and ifa.scope != found.scope:
+        return False
+    if any(_has(ifa, flag) != wanted for flag, wanted in (found.flags or {}).items()):
+        return False
+    if found.label is not None:
+        return False
+    return found.to is None or found.to.length == 0 or found.to.covers(ifa.address)
 
 
 def show(ctx: Context, args: Args) -> None:
@@ -108,7 +140,7 @@ def _keeps(ctx: Context, found: Filter, dev: Device) -> bool:
     """Say whether a device stays in the listing: with a fitting address, or without any when all families are asked."""
     if found.family == "link":
         return True
-    addresses = ctx.ns.stack.addresses(dev)
+    addresses = addresses_of(ctx, found, dev)
     if any(selects(found, dev, ifa) for ifa in addresses):
         return True
     return not addresses and found.family is None
@@ -125,10 +157,12 @@ def _record(ctx: Context, found: Filter, dev: Device) -> Record:
         record = {}
     else:
         record = link_record(dev, opt, is_link=False, family=found.family)
+        if found.family == "inet6" and found.dev is None and not opt.brief:
+            record = short_link(dev, record)
     if found.family != "link":
         show_them = not (found.up and not dev.up)
-        addresses = ctx.ns.stack.addresses(dev) if show_them else ()
-        record["addr_info"] = [address_record(ctx, dev, ifa) for ifa in addresses if selects(found, dev, ifa)]
+        addresses = addresses_of(ctx, found, dev) if show_them else ()
+        record["addr_info"] = [any_record(ctx, dev, ifa) for ifa in addresses if selects(found, dev, ifa)]
     if opt.stats and "ifindex" in record:
         record["stats64"] = stats(dev, opt)
     return record
@@ -176,7 +210,7 @@ def flush(ctx: Context, args: Args) -> None:
         rounds += 1
         if ctx.opt.stats > 1:
             for dev, ifa in doomed:
-                ctx.say(address_text(address_record(ctx, dev, ifa) | {"index": dev.ifindex, "dev": dev.name}, "\n"))
+                ctx.say(address_text(any_record(ctx, dev, ifa) | {"index": dev.ifindex, "dev": dev.name}, "\n"))
         _delete_all(ctx, doomed)
         if ctx.opt.stats:
             ctx.say(f"\n*** Round {rounds}, deleting {len(doomed)} addresses ***\n")
@@ -188,17 +222,21 @@ def flush(ctx: Context, args: Args) -> None:
 
 def _doomed(ctx: Context, found: Filter) -> list[tuple[Device, Any]]:
     devices = [dev for dev in by_index(ctx) if found.dev in (None, dev)]
-    return [(dev, ifa) for dev in devices for ifa in ctx.ns.stack.addresses(dev) if selects(found, dev, ifa)]
+    return [(dev, ifa) for dev in devices for ifa in addresses_of(ctx, found, dev) if selects(found, dev, ifa)]
 
 
 def _delete_all(ctx: Context, doomed: list[tuple[Device, Any]]) -> None:
     """Delete addresses; one that went with its primary already is no error."""
     from simvlan.rtnl.address import address_del
+    from simvlan.rtnl.address6 import address6_del
 
     for dev, ifa in doomed:
         try:
             with ctx.kernel():
-                address_del(ctx.net, dev, local=ifa.local, prefixlen=ifa.prefixlen, peer=ifa.address)
+                if isinstance(ifa, Ifaddr):
+                    address_del(ctx.net, dev, local=ifa.local, prefixlen=ifa.prefixlen, peer=ifa.address)
+                else:
+                    address6_del(ctx.net, dev, ifa.address, ifa.prefixlen)
         except Failed as failed:
             if not isinstance(failed.__cause__, RtnlError) or failed.__cause__.errno != EADDRNOTAVAIL:
                 raise

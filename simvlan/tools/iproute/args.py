@@ -198,7 +198,7 @@ FAMILY_NAMES = {"inet": "inet", "inet6": "inet6", "link": "link", "bridge": "bri
 
 @dataclass(frozen=True)
 class Prefix:
-    """An IPv4 prefix as typed."""
+    """A prefix as typed."""
 
     address: int
     length: int
@@ -206,15 +206,21 @@ class Prefix:
     """Whether a length was typed (or implied by `default`)."""
     unset: bool = False
     """`default`, `all`, `any`: no address bytes at all."""
+    family: str = "inet"
 
     @property
     def text(self) -> str:
-        """The address in dotted form."""
-        return ip_text(self.address)
+        """The address."""
+        return ip6_text(self.address) if self.family == "inet6" else ip_text(self.address)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one address."""
+        return self.length == (128 if self.family == "inet6" else 32)
 
     def covers(self, address: int) -> bool:
         """Say whether an address lies inside."""
-        shift = 32 - self.length
+        shift = (128 if self.family == "inet6" else 32) - self.length
         return address >> shift == self.address >> shift
 
 
@@ -235,17 +241,22 @@ def _ipv4(text: str) -> int | None:
     return int.from_bytes(bytes(int(p) for p in parts).ljust(4, b"\0"), "big")
 
 
-def _is_ipv6(text: str) -> bool:
+def _ipv6(text: str) -> int | None:
+    """Read an IPv6 address (get_addr_ipv6)."""
     try:
-        socket.inet_pton(socket.AF_INET6, text)
+        return int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
     except OSError:
-        return False
-    return True
+        return None
+
+
+def ip6_text(address: int) -> str:
+    """Write an IPv6 address."""
+    return socket.inet_ntop(socket.AF_INET6, address.to_bytes(16, "big"))
 
 
 def refuse_ipv6(text: str) -> None:
     """Refuse an IPv6 address by name; a malformed one is the caller's to report."""
-    if ":" in text and _is_ipv6(text):
+    if ":" in text and _ipv6(text) is not None:
         raise refuse(f"IPv6 ({text})")
 
 
@@ -259,6 +270,39 @@ def address(text: str, family: str | None = None) -> int:
     if value is None:
         raise Quit(1, f'Error: {_family_word(family)} address is expected rather than "{text}".\n')
     return value
+
+
+def any_address(text: str, family: str | None = None) -> tuple[int, str]:
+    """Read an address of either family, as far as *family* allows; with its family (get_addr)."""
+    value = _ipv6(text) if family in (None, "inet6") else None
+    if value is not None:
+        return value, "inet6"
+    if family == "inet6":
+        if text in ("default", "all", "any"):
+            return 0, "inet6"
+        raise Quit(1, f'Error: inet6 address is expected rather than "{text}".\n')
+    return address(text, family), "inet"
+
+
+def any_prefix(text: str, family: str | None = None) -> Prefix:
+    """Read a prefix of either family, as far as *family* allows (get_prefix)."""
+    body, slash, length = text.partition("/")
+    if family == "inet6" and body in ("default", "all", "any") and not slash:
+        return Prefix(0, 0, body == "default", unset=body != "default", family="inet6")
+    value = _ipv6(body) if family in (None, "inet6") else None
+    if value is None and family != "inet6":
+        return prefix(text, family)
+    bits = u32(length) if slash else 128
+    if value is None or bits is None or bits > 128:
+        raise Quit(1, f'Error: {_family_word(family)} prefix is expected rather than "{text}".\n')
+    return Prefix(value, bits, bool(slash), family="inet6")
+
+
+def is_six(family: str | None, words: Iterable[str]) -> bool:
+    """Whether a command is about IPv6: its family says so, or an address in it does."""
+    if family == "inet6":
+        return True
+    return family is None and any(":" in word and _ipv6(word.partition("/")[0]) is not None for word in words)
 
 
 def prefix(text: str, family: str | None = None) -> Prefix:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simvlan.rtnl import KINDS
-from simvlan.tools.iproute.args import Args, Prefix, matches, prefix
+from simvlan.tools.iproute.args import Args, Prefix, any_prefix, matches
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import WRONG, Failed, duplicate_or_garbage, invalid, refuse
 from simvlan.tools.iproute.link_parse import group_of
@@ -106,8 +106,8 @@ def parse_filter(ctx: Context, args: Args, *, family: str | None, topic: str) ->
 
 def _valued(ctx: Context, found: Filter, word: str, text: str) -> None:
     if word == "to":
-        found.to = prefix(text, found.family)
-        found.family = found.family or "inet"
+        found.to = any_prefix(text, found.family)
+        found.family = found.family or found.to.family
     elif word == "scope":
         found.scope = value_of(SCOPES, text)
         if found.scope is None and text != "all":

@@ -20,11 +20,12 @@ def link_text(record: Record, opt: Options, name_of_nsid: Callable[[int], str | 
     if opt.brief:
         return _brief(record)
     parts = [
-        f"{record['ifindex']}: {full_name(record)}: {flags_text(record)} mtu {record['mtu']} qdisc {record['qdisc']} ",
+        f"{record['ifindex']}: {full_name(record)}: {flags_text(record)} mtu {record['mtu']} ",
+        f"qdisc {record['qdisc']} " if "qdisc" in record else "",
         f"master {record['master']} " if "master" in record else "",
         f"state {record['operstate']} ",
         f"mode {record['linkmode']} " if "linkmode" in record else "",
-        f"group {record['group']} ",
+        f"group {record['group']} " if "group" in record else "",
         f"qlen {record['txqlen']}" if "txqlen" in record else "",
         _addresses(record, opt),
         _netns(record, name_of_nsid),

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 from simvlan.errors import RtnlError
 from simvlan.frame import mac_text
 from simvlan.tools.iproute import keywords
-from simvlan.tools.iproute.args import Args, Prefix, address, ip_text, lladdr, matches, number, prefix, table
+from simvlan.tools.iproute.args import (
+    Args,
+    Prefix,
+    any_address,
+    any_prefix,
+    ip6_text,
+    ip_text,
+    lladdr,
+    matches,
+    number,
+    table,
+)
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import (
     REFUSED,
@@ -84,6 +95,7 @@ class NeighWords:
     """A request as typed."""
 
     dst: int | None = None
+    family: str = "inet"
     dev: str | None = None
     lladdr: str | None = None
     state: int = PERMANENT
@@ -106,7 +118,8 @@ def _proxy(ctx: Context, words: NeighWords, args: Args) -> None:
     text = args.value()
     if words.dst is not None:
         raise duplicate("address", text)
-    words.dst, words.proxy = address(text, ctx.opt.family), True
+    words.dst, words.family = any_address(text, ctx.opt.family)
+    words.proxy = True
 
 
 _RULES: list[tuple[str, keywords.Rule[NeighWords]]] = [
@@ -135,7 +148,7 @@ def _to(ctx: Context, into: NeighWords, args: Args, word: str) -> None:
         word = args.value()
     if into.dst is not None:
         raise duplicate_or_garbage("to", word)
-    into.dst = address(word, ctx.opt.family)
+    into.dst, into.family = any_address(word, ctx.opt.family)
 
 
 def modify(ctx: Context, args: Args, verb: str) -> None:
@@ -149,11 +162,11 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     with ctx.kernel():
         if words.proxy:
             operation = rtnl.proxy_del if verb == "delete" else rtnl.proxy_add
-            operation(ctx.net, ctx.ns, dev, ip)
+            operation(ctx.net, ctx.ns, dev, ip, six=words.family == "inet6")
         elif dev is None:
             raise RtnlError(EINVAL, "Invalid values in header or missing device")
         elif verb == "delete":
-            rtnl.neigh_del(ctx.net, dev, ip)
+            rtnl.neigh_del(ctx.net, dev, ip, six=words.family == "inet6")
         else:
             put = {"add": rtnl.neigh_add, "change": rtnl.neigh_change, "replace": rtnl.neigh_replace}[verb]
             put(ctx.net, dev, ip, mac, state=words.state, **_extras(words))
@@ -170,7 +183,8 @@ def _mac(words: NeighWords) -> int | None:
 
 
 def _extras(words: NeighWords) -> dict[str, Any]:
-    extras = {key: getattr(words, key) for key in ("router", "use", "extern_learn", "protocol")}
+    extras: dict[str, Any] = {key: getattr(words, key) for key in ("router", "use", "extern_learn", "protocol")}
+    extras["six"] = words.family == "inet6"
     return {key: value for key, value in extras.items() if value}
 
 
@@ -190,7 +204,7 @@ class Filter:
     to: Prefix | None = None
     protocol: int = 0
 
-    def selects(self, entry: Any) -> bool:
+    def selects(self, entry: Any, family: str = "inet") -> bool:
         """Say whether the listing contains a neighbour (print_neigh)."""
         if self.dev not in (None, entry.dev):
             return False
@@ -202,7 +216,7 @@ class Filter:
             return False
         if self.protocol and entry.protocol != self.protocol:
             return False
-        return self.to is None or self.to.length == 0 or self.to.covers(entry.ip)
+        return self.to is None or self.to.length == 0 or (self.to.family == family and self.to.covers(entry.ip))
 
 
 def _parse_filter(ctx: Context, args: Args, flushing: bool) -> Filter:
@@ -247,7 +261,7 @@ def _filter_rest(ctx: Context, found: Filter, args: Args, word: str) -> None:
         word = args.value()
     if matches(word, "help"):
         raise usage("neigh")
-    found.to = prefix(word, ctx.opt.family)
+    found.to = any_prefix(word, ctx.opt.family)
 
 
 def _filter_state(state: int, text: str, flushing: bool) -> int:
@@ -259,9 +273,9 @@ def _filter_state(state: int, text: str, flushing: bool) -> int:
     return state | (value or NONE_TOO)
 
 
-def neigh_record(ctx: Context, entry: Any, hide_dev: bool) -> Record:
+def neigh_record(ctx: Context, entry: Any, hide_dev: bool, family: str = "inet") -> Record:
     """Describe a neighbour in iproute2's JSON shape."""
-    record: Record = {"dst": ip_text(entry.ip)}
+    record: Record = {"dst": ip6_text(entry.ip) if family == "inet6" else ip_text(entry.ip)}
     if not hide_dev:
         record["dev"] = entry.dev.name
     if entry.valid:  # neigh_fill_info
@@ -306,9 +320,12 @@ def _brief_text(record: Record) -> str:
     return f"{record['dst']:<39} {dev}{record.get('lladdr', '')}\n"
 
 
-def _entries(ctx: Context) -> list[Any]:
-    """Return the neighbours of the namespace."""
-    return list(ctx.ns.stack.neigh.of())
+def _tables(ctx: Context, to: Prefix | None) -> list[tuple[str, Any]]:
+    """The tables a command is about, by family; the later are listed first."""
+    wanted = ctx.opt.family or (to.family if to is not None else None)
+    ip6 = ctx.ns.stack.ip6
+    tables: list[tuple[str, Any]] = [("inet", ctx.ns.stack.neigh)] if wanted in (None, "inet") else []
+    return tables + ([("inet6", ip6.neigh)] if ip6 is not None and wanted in (None, "inet6") else [])
 
 
 def show(ctx: Context, args: Args) -> None:
@@ -317,23 +334,29 @@ def show(ctx: Context, args: Args) -> None:
     if found.proxy:
         records = _proxies(ctx, found)
     else:
-        chosen = [entry for entry in _entries(ctx) if found.selects(entry)]
-        records = [neigh_record(ctx, entry, found.dev is not None) for entry in reversed(chosen)]
+        records = [
+            neigh_record(ctx, entry, found.dev is not None, family)
+            for family, table in _tables(ctx, found.to)
+            for entry in reversed([entry for entry in table.of() if found.selects(entry, family)])
+        ]
     ctx.show(records, _brief_text if ctx.opt.brief else neigh_text)
 
 
 def _proxies(ctx: Context, found: Filter) -> list[Record]:
     records = []
-    for dev, ip in ctx.ns.stack.neigh.proxies:
-        if found.dev in (None, dev) and (found.to is None or found.to.covers(ip)):
-            place: Record = {"dev": dev.name if dev else "*"} if found.dev is None and dev is not None else {}
-            records.append({"dst": ip_text(ip)} | place | {"proxy": None})
+    for family, table in _tables(ctx, found.to):
+        for dev, ip in table.proxies:
+            if found.dev in (None, dev) and (found.to is None or found.to.covers(ip)):
+                place: Record = {"dev": dev.name if dev else "*"} if found.dev is None and dev is not None else {}
+                text = ip6_text(ip) if family == "inet6" else ip_text(ip)
+                records.append({"dst": text} | place | {"proxy": None})
     return records
 
 
 def get(ctx: Context, args: Args) -> None:
     """Show one neighbour; always as text, as in iproute2."""
     dst: int | None = None
+    family = "inet"
     dev: str | None = None
     while args:
         word = args.take()
@@ -347,13 +370,14 @@ def get(ctx: Context, args: Args) -> None:
                 raise usage("neigh")
             if dst is not None:
                 raise duplicate_or_garbage("to", word)
-            dst = address(word, ctx.opt.family)
+            dst, family = any_address(word, ctx.opt.family)
     if dst is None or dev is None:
         raise missing("Device and address are required arguments.")
-    entry = ctx.ns.stack.neigh.get(ctx.need(dev), dst)
+    table = dict(_tables(ctx, None)).get(family)
+    entry = table.get(ctx.need(dev), dst) if table is not None else None
     if entry is None:
         raise Failed(REFUSED, "Error: Neighbour entry not found.\n")
-    ctx.say(neigh_text(neigh_record(ctx, entry, False)))
+    ctx.say(neigh_text(neigh_record(ctx, entry, False, family)))
 
 
 def flush(ctx: Context, args: Args) -> None:
@@ -365,15 +389,21 @@ def flush(ctx: Context, args: Args) -> None:
     found = _parse_filter(ctx, args, flushing=True)
     rounds = 0
     while rounds < 10:
-        doomed = [entry for dev in by_index(ctx) for entry in ctx.ns.stack.neigh.of(dev) if found.selects(entry)]
+        doomed = [
+            (family, entry)
+            for family, table in _tables(ctx, found.to)
+            for dev in by_index(ctx)
+            for entry in table.of(dev)
+            if found.selects(entry, family)
+        ]
         if not doomed:
             break
         rounds += 1
-        for entry in doomed:
+        for family, entry in doomed:
             if ctx.opt.stats > 1:
-                ctx.say(neigh_text(neigh_record(ctx, entry, found.dev is not None)))
+                ctx.say(neigh_text(neigh_record(ctx, entry, found.dev is not None, family)))
             with ctx.kernel():
-                neigh_del(ctx.net, entry.dev, entry.ip)
+                neigh_del(ctx.net, entry.dev, entry.ip, six=family == "inet6")
         ctx.say(f"\n*** Round {rounds}, deleting {len(doomed)} entries ***\n" if ctx.opt.stats else "")
     done = f"*** Flush is complete after {rounds} round{'s' if rounds > 1 else ''} ***\n"
     if ctx.opt.stats:

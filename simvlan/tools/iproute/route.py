@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simvlan.tools.iproute.args import Args, Prefix, look_up, matches, need, prefix, table, u32
+from simvlan.tools.iproute.args import Args, Prefix, any_prefix, is_six, look_up, matches, need, table, u32
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import REFUSED, USAGE, Failed, Quit, invalid, missing, refuse
 from simvlan.tools.iproute.names import PROTOCOLS, SCOPES, TABLES, name_of, route_type, value_of
@@ -16,6 +16,7 @@ from simvlan.tools.iproute.usage import usage
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.stack.fib import Route
+    from simvlan.stack.ipv6.fib6 import Route6
     from simvlan.tools.iproute.context import Context
 
 _VERBS = table(
@@ -51,7 +52,16 @@ def do_route(ctx: Context, args: Args) -> None:
         raise usage("route")
     if verb in ("prepend", "test", "save", "restore", "showdump"):
         raise refuse(f"ip route {verb}")
-    if verb == "show":
+    six = is_six(ctx.opt.family, args.words[args.at :])
+    if six and verb in ("add", "change", "replace", "append", "delete"):
+        from simvlan.tools.iproute.route6 import modify6
+
+        modify6(ctx, args, verb)
+    elif six and verb == "get":
+        from simvlan.tools.iproute.route6 import get6
+
+        get6(ctx, args)
+    elif verb == "show":
         show(ctx, args)
     elif verb == "flush":
         flush(ctx, args)
@@ -162,14 +172,16 @@ class Selector:
             return False
         if self.src is not None and not self.src.covers(route.src or 0):
             return False
-        return self._prefix_fits(route)
+        return self.prefix_fits(route)
 
-    def _prefix_fits(self, route: Route) -> bool:
+    def prefix_fits(self, route: Route | Route6) -> bool:
+        """Whether a route's prefix is one that is asked for."""
         if self.root is not None and (self.root.length > route.plen or not self.root.covers(route.dst)):
             return False
         if self.match is None:
             return True
-        return self.match.length >= route.plen and Prefix(route.dst, route.plen, True).covers(self.match.address)
+        whole = Prefix(route.dst, route.plen, True, family=self.match.family)
+        return self.match.length >= route.plen and whole.covers(self.match.address)
 
     def hidden(self) -> list[str]:
         """Name what need not be repeated in each line."""
@@ -180,8 +192,8 @@ class Selector:
             ("scope", self.scope is not None),
             ("dev", self.dev is not None),
             ("metric", self.metric is not None),
-            ("gateway", self.via is not None and self.via.length == 32),
-            ("prefsrc", self.src is not None and self.src.length == 32),
+            ("gateway", self.via is not None and self.via.whole),
+            ("prefsrc", self.src is not None and self.src.whole),
         )
         return [key for key, on in rows if on]
 
@@ -231,7 +243,7 @@ def _select(ctx: Context, found: Selector, key: str, text: str, args: Args) -> N
         found.dev = text
     elif key in ("via", "src"):
         text = args.value() if text == "inet" else text
-        setattr(found, key, prefix(text, ctx.opt.family))
+        setattr(found, key, any_prefix(text, ctx.opt.family))
     elif key == "type":
         found.type = route_type(text)
         if found.type is None:
@@ -267,13 +279,13 @@ def _select_prefix(ctx: Context, found: Selector, args: Args, word: str) -> None
     if matches(word, "to"):
         word = args.value()
     if matches(word, "root"):
-        found.root = prefix(args.value(), ctx.opt.family)
+        found.root = any_prefix(args.value(), ctx.opt.family)
     elif matches(word, "match"):
-        found.match = prefix(args.value(), ctx.opt.family)
+        found.match = any_prefix(args.value(), ctx.opt.family)
     else:
         if matches(word, "exact"):
             word = args.value()
-        found.match = found.root = prefix(word, ctx.opt.family)
+        found.match = found.root = any_prefix(word, ctx.opt.family)
 
 
 def selected(ctx: Context, found: Selector) -> list[Route]:
@@ -298,6 +310,12 @@ def _dump_place(number: int) -> int:
 
 def show(ctx: Context, args: Args) -> None:
     """List routes."""
+    if is_six(ctx.opt.family, args.words[args.at :]):
+        from simvlan.tools.iproute.route6 import show6
+
+        ctx.opt.family = "inet6"
+        show6(ctx, parse_selector(ctx, args))
+        return
     found = parse_selector(ctx, args)
     try:
         routes = selected(ctx, found)
@@ -318,6 +336,12 @@ def flush(ctx: Context, args: Args) -> None:
 
     if not args:
         raise missing('"ip route flush" requires arguments.')
+    if is_six(ctx.opt.family, args.words[args.at :]):
+        from simvlan.tools.iproute.route6 import flush6
+
+        ctx.opt.family = "inet6"
+        flush6(ctx, parse_selector(ctx, args))
+        return
     found = parse_selector(ctx, args)
     if found.cache:
         ctx.ns.stack.fib.generation += 1
@@ -355,7 +379,8 @@ def do_rule(ctx: Context, args: Args) -> None:
         raise usage("rule")
     if verb == "change" or args:
         raise refuse(f"ip rule {word}" + (f" {args.first}" if args else ""))
-    ctx.show([_rule_record(ctx, rule) for rule in ctx.ns.stack.fib.rules], _rule_text)
+    rules = [rule for rule in ctx.ns.stack.fib.rules if ctx.opt.family != "inet6" or rule.table != 253]
+    ctx.show([_rule_record(ctx, rule) for rule in rules], _rule_text)
 
 
 def _rule_record(ctx: Context, rule: object) -> Record:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simvlan.tools.iproute import keywords
-from simvlan.tools.iproute.args import Args, Prefix, address, matches, need, prefix, refuse_ipv6, table, u32
-from simvlan.tools.iproute.errors import duplicate_or_garbage, invalid
+from simvlan.tools.iproute.args import Args, Prefix, any_address, any_prefix, matches, need, refuse_ipv6, table, u32
+from simvlan.tools.iproute.errors import duplicate_or_garbage, invalid, refuse
 from simvlan.tools.iproute.names import PROTOCOLS, SCOPES, TABLES, route_type, value_of
 from simvlan.tools.iproute.usage import usage
 
@@ -24,7 +24,7 @@ class RouteWords:
     """A request as typed; None is what was not said."""
 
     family: str | None = None
-    """inet once an address was read: from then on only such are expected."""
+    """inet or inet6 once an address was read: from then on only such are expected."""
     dst: Prefix | None = None
     type: str | None = None
     via: int | None = None
@@ -38,6 +38,10 @@ class RouteWords:
     onlink: bool = False
     metrics: dict[str, int] = field(default_factory=dict)
     locked: list[str] = field(default_factory=list)
+    pref: str | None = None
+    """IPv6: the router preference."""
+    expires: int | None = None
+    """IPv6: seconds until it goes."""
 
     def scope_for(self, deleting: bool) -> int:
         """Return the scope: as typed, or the widest that makes sense for the type."""
@@ -82,31 +86,29 @@ def _destination(ctx: Context, words: RouteWords, args: Args, word: str) -> None
         raise usage("route")
     if words.dst is not None:
         raise duplicate_or_garbage("to", word)
-    words.dst = prefix(word, words.family)
-    words.family = words.family or (None if words.dst.unset else "inet")
+    words.dst = any_prefix(word, words.family)
+    words.family = words.family or (None if words.dst.unset else words.dst.family)
 
 
 def _src(ctx: Context, words: RouteWords, args: Args) -> None:
-    words.src = address(args.value(), words.family)
-    words.family = "inet"
+    words.src, words.family = any_address(args.value(), words.family)
 
 
-def via_address(args: Args, family: str | None) -> int:
-    """Read the address after `via`, with or without the family."""
+def via_address(args: Args, family: str | None) -> tuple[int, str]:
+    """Read the address after `via`, with or without the family; with its family."""
     text = args.value()
     if text in ("inet", "inet6"):
         named, text = text, args.value()
-        if named == "inet6":
+        if named == "inet6" and family != "inet6":
             refuse_ipv6(text)
-        return address(text, "inet")
-    return address(text, family)
+        return any_address(text, named)
+    return any_address(text, family)
 
 
 def _via(ctx: Context, words: RouteWords, args: Args) -> None:
     if words.via is not None:
         raise invalid("use nexthop syntax to specify multiple via\n", "via")
-    words.via = via_address(args, words.family)
-    words.family = "inet"
+    words.via, words.family = via_address(args, words.family)
 
 
 def _tos(ctx: Context, words: RouteWords, args: Args) -> None:
@@ -145,13 +147,31 @@ def _rtax(name: str, problem: str = "") -> keywords.Rule[RouteWords]:
     return rule
 
 
+def _pref(ctx: Context, words: RouteWords, args: Args) -> None:
+    """The router preference; routes of IPv4 have none."""
+    text = args.value()
+    if words.family != "inet6":
+        raise refuse("the option pref of ip route for IPv4")
+    if text not in ("low", "medium", "high"):
+        raise invalid('"pref" value is invalid\n', text)
+    words.pref = text
+
+
+def _expires(ctx: Context, words: RouteWords, args: Args) -> None:
+    """The seconds a route lives; those of IPv4 live for ever."""
+    text = args.value()
+    if words.family != "inet6":
+        raise refuse("the option expires of ip route for IPv4")
+    words.expires = need(u32, text, invalid('"expires" value is invalid\n', text))
+
+
 _RULES: list[tuple[str, keywords.Rule[RouteWords]]] = [
     ("=src", _src),
     ("=as", keywords.refused("ip route")),
     ("=via", _via),
     ("=from", keywords.refused("ip route")),
     ("=tos|dsfield", _tos),
-    ("=expires", keywords.refused("ip route")),
+    ("=expires", _expires),
     ("metric|priority|=preference", keywords.number("metric", '"metric" value is invalid\n')),
     ("=scope", keywords.named("scope", SCOPES, 'invalid "scope" value\n')),
     ("=mtu", _rtax("mtu")),
@@ -167,7 +187,7 @@ _RULES: list[tuple[str, keywords.Rule[RouteWords]]] = [
     ("table", _table),
     ("vrf", keywords.refused("ip route")),
     ("=dev|=oif", keywords.text("dev")),
-    ("pref", keywords.refused("ip route")),
+    ("pref", _pref),
     ("=encap|=ttl-propagate|fastopen_no_cookie", keywords.refused("ip route")),
 ]
 _WORDS = table(_RULES)

@@ -1,0 +1,296 @@
+"""IPv6 of one namespace: its parts hang here and find each other; events of devices are told from here.
+
+Mirrors struct netns_ipv6, addrconf_notify and rt6_* notifiers. A namespace has this object once somebody switched IPv6
+on in it; before, no device has an IPv6 side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from simvlan.devices.device import Event
+from simvlan.stack import fib
+from simvlan.stack.inetdev import Conf
+from simvlan.stack.ipv6.addrconf import Addrconf
+from simvlan.stack.ipv6.anycast import Anycast
+from simvlan.stack.ipv6.fib6 import Fib6, Route6
+from simvlan.stack.ipv6.forward6 import Forward6
+from simvlan.stack.ipv6.frag import Reassembly6
+from simvlan.stack.ipv6.groups import Groups
+from simvlan.stack.ipv6.icmp import Icmp6, Limits6
+from simvlan.stack.ipv6.inet6dev import Ifaddr6, Inet6Dev
+from simvlan.stack.ipv6.input import Input6, Packet6
+from simvlan.stack.ipv6.ndisc import Ndisc
+from simvlan.stack.ipv6.neigh6 import Neighbours6
+from simvlan.stack.ipv6.output import Output6, RouteResult6
+from simvlan.stack.ipv6.packet import ICMPV6, MIN_MTU, TCP, UDP
+from simvlan.stack.ipv6.pmtu6 import Exceptions6
+from simvlan.stack.ipv6.ra import Routers
+from simvlan.stack.ipv6.select import Select
+from simvlan.stack.ipv6.settings import CONF6_DEFAULT_ONLY, CONF6_DEFAULTS, NEIGH6_DEFAULTS, SETTINGS6
+from simvlan.stack.ipv6.sockets6 import Sockets6
+from simvlan.stack.neigh import FAILED
+from simvlan.verdict import Drop, Why
+
+if TYPE_CHECKING:
+    from simvlan.clock import Timer
+    from simvlan.devices.device import Device
+    from simvlan.frame import Frame
+    from simvlan.stack.netstack import Stack
+
+
+class Ip6:
+    """The IPv6 protocols of one namespace."""
+
+    def __init__(self, stack: Stack, disabled: bool) -> None:
+        self.stack = stack
+        self.devices: dict[Device, Inet6Dev] = {}
+        self.conf_all = Conf(CONF6_DEFAULTS)
+        self.conf_default = Conf({**CONF6_DEFAULTS, **CONF6_DEFAULT_ONLY})
+        self.conf_default.values.update(CONF6_DEFAULT_ONLY)
+        for conf in (self.conf_all, self.conf_default):
+            conf.values["disable_ipv6"] = int(disabled)
+        self.neigh_default = Conf(NEIGH6_DEFAULTS)
+        self.settings = dict(SETTINGS6)
+        self.fib = Fib6()
+        self.select = Select(self)
+        self.limits = Limits6(self)
+        self.neigh = Neighbours6(self)
+        self.groups = Groups(self)
+        self.anycast = Anycast(self)
+        self.addrconf = Addrconf(self)
+        self.ndisc = Ndisc(self)
+        self.ra = Routers(self)
+        self.pmtu = Exceptions6(self)
+        self.output = Output6(self)
+        self.input = Input6(self)
+        self.forward = Forward6(self)
+        self.reassembly = Reassembly6(self)
+        self.icmp = Icmp6(self)
+        self.sockets = Sockets6(self)
+        self._ident = 0
+        for dev in stack.netns.devices.values():
+            self.device_added(dev)
+
+    # -- the world --------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        """The current time in ns."""
+        now: int = self.stack.kernel.now
+        return now
+
+    def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
+        """Run an action at a time."""
+        timer: Timer = self.stack.kernel.at(time_ns, action)
+        return timer
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Run an action as soon as what goes on is over (a work queue)."""
+        self.stack.kernel.soon(action)
+
+    # -- frames -----------------------------------------------------------------------------------------------------
+
+    def receive(self, dev: Device, frame: Frame, why: Why) -> Drop | None:
+        """Take a frame; the drop when nobody took it."""
+        return self.input.receive(dev, frame, why)
+
+    def deliver(self, found: Packet6, why: Why) -> Drop | None:
+        """Give a packet for this host to raw sockets and its protocol (ip6_protocol_deliver_rcu)."""
+        heard = self.sockets.to_raw(found)
+        if found.proto == ICMPV6:
+            return self.icmp.receive(found, why)
+        if found.proto == UDP:
+            return self.sockets.datagram(found)
+        if found.proto == TCP:
+            return self.refuse_tcp(found)
+        if heard:
+            return None
+        self.icmp.error(found, 4, 1, found.spot)
+        return Drop.IP_NOPROTO
+
+    def refuse_tcp(self, found: Packet6) -> Drop | None:
+        """A segment: nobody listens (TCP over IPv6 is not modelled), so it is reset."""
+        from simvlan.stack.ipv6.tcp6 import reset
+
+        return reset(self, found)
+
+    def own_packet(self, octets: bytes, dev: Device) -> Packet6:
+        """A packet of our own, for errors about it: they come back by lo."""
+        found = Packet6(octets, dev)
+        found.input_if = dev
+        return found
+
+    def next_ident(self, src: int, dst: int) -> int:
+        """The next identification of fragments: counted from 1."""
+        self._ident = self._ident % 0xFFFF_FFFF + 1
+        return self._ident
+
+    # -- devices ----------------------------------------------------------------------------------------------------
+
+    def idev(self, dev: Device | None) -> Inet6Dev | None:
+        """The IPv6 side of a device, if it has one."""
+        return self.devices.get(dev) if dev is not None else None
+
+    def side(self, dev: Device) -> Inet6Dev:
+        """The IPv6 side of a device; an empty one, kept nowhere, for a device without."""
+        return self.devices.get(dev) or self._fresh(dev)
+
+    def _fresh(self, dev: Device) -> Inet6Dev:
+        seed = f"{self.stack.kernel.seed}/stack6/{self.stack.netns.name}/{dev.name}"
+        idev = Inet6Dev(dev, self.conf_default, self.neigh_default, seed)
+        if not dev.kind:
+            idev.conf.values |= {"accept_dad": -1, "use_tempaddr": -1}
+        return idev
+
+    def device_added(self, dev: Device) -> None:
+        """A device appears in the namespace (ipv6_add_dev)."""
+        if dev in self.devices or dev.mtu < MIN_MTU:
+            return
+        idev = self.devices[dev] = self._fresh(dev)
+        self.groups.begin(idev)
+        if dev.up:
+            self.addrconf.up(idev)
+
+    def device_event(self, dev: Device, event: Event) -> None:
+        """React to a change of a device (addrconf_notify, ndisc_netdev_event)."""
+        if event is Event.MTU:
+            self._follow_mtu(dev)
+        idev = self.idev(dev)
+        if idev is None:
+            return
+        if event is Event.UP:
+            self.addrconf.up(idev)
+        elif event is Event.CHANGE:
+            self._carrier(idev)
+        elif event is Event.DOWN:
+            self.addrconf.down(idev, gone=False)
+        elif event is Event.MAC:
+            self.neigh.forget_device(dev)
+            self._announce(idev)
+        elif event is Event.FLAGS:
+            self.neigh.forget_device(dev)
+        elif event in (Event.UNREGISTER, Event.MOVED):
+            self.addrconf.down(idev, gone=True)
+
+    def _carrier(self, idev: Inet6Dev) -> None:
+        if not idev.dev.carrier and idev.conf.get("ndisc_evict_nocarrier") and self.conf_all.get(
+            "ndisc_evict_nocarrier"
+        ):  # fmt: skip
+            self.neigh.forget_device(idev.dev, keep_permanent=True)
+        self.addrconf.changed(idev)
+
+    def _announce(self, idev: Inet6Dev) -> None:
+        """Tell everybody of a new MAC where ndisc_notify asks for it (ndisc_send_unsol_na)."""
+        if idev.dev.up and self.either(idev, "ndisc_notify"):
+            for ifa in idev.addresses:
+                if ifa.usable:
+                    self.ndisc.send_na(idev.dev, (0xFF02 << 112) | 1, ifa.address, solicited=False, override=True,
+                                       tell=True)  # fmt: skip
+
+    def _follow_mtu(self, dev: Device) -> None:
+        """Under 1280 octets there is no IPv6."""
+        idev = self.idev(dev)
+        if idev is None:
+            self.device_added(dev)
+        elif dev.mtu < MIN_MTU:
+            self.addrconf.down(idev, gone=bool(dev.kind))
+        else:
+            idev.mtu = dev.mtu
+
+    def flush_device(self, dev: Device) -> None:
+        """Routes by a device go, and neighbours on it (rt6_disable_ip)."""
+        for route in [r for r in self.fib.routes() if r.dev is dev]:
+            self.remove_route(route)
+        self.neigh.forget_device(dev)
+        self.pmtu.forget_device(dev.ifindex)
+
+    def switch(self, idev: Inet6Dev, disabled: int) -> None:
+        """Set disable_ipv6 on a device (addrconf_disable_change, dev_disable_change)."""
+        was = idev.disabled
+        idev.conf.values["disable_ipv6"] = disabled
+        if was == bool(disabled):
+            return
+        if disabled:
+            self.addrconf.down(idev, gone=False)
+        elif idev.dev.up:
+            self.addrconf.up(idev)
+
+    def route_packets(self, idev: Inet6Dev, on: int) -> None:
+        """Set forwarding on a device (dev_forward_change)."""
+        was = bool(idev.conf.get("forwarding"))
+        idev.conf.values["forwarding"] = on
+        if was == bool(on):
+            return
+        self.groups.router(idev, bool(on))
+        for ifa in idev.addresses:
+            if not ifa.tentative:
+                (self.addrconf.join_anycast if on else self.addrconf.leave_anycast)(idev, ifa)
+
+    # -- routes -----------------------------------------------------------------------------------------------------
+
+    def add_route(self, route: Route6) -> None:
+        """Put a route in force; what was learnt of destinations may be of another route now."""
+        self.fib.insert(route)
+
+    def remove_route(self, route: Route6) -> None:
+        """Take a route out, with what was learnt by it."""
+        self.fib.remove(route)
+
+    def expire_route(self, route: Route6, when: int | None) -> None:
+        """Give a route an end, or none (fib6_set_expires); the collector takes it away."""
+        route.expires_ns = when
+        if when is not None:
+            self.at(when, partial(self._expired, route))
+
+    def _expired(self, route: Route6) -> None:
+        if route.expires_ns is not None and route.expires_ns <= self.now:
+            self.remove_route(route)
+
+    def finish_route(self, made: RouteResult6) -> None:
+        """Let a route follow its device's MTU and what is known of its destination."""
+        self.pmtu.apply(made)
+        made.mtu = made.mtu or self.mtu_of(made.dev)
+
+    def mtu_of(self, dev: Device) -> int:
+        """What a device's link carries as far as IPv6 is concerned (cnf.mtu6)."""
+        idev = self.idev(dev)
+        return dev.mtu if idev is None else min(idev.mtu, dev.mtu)
+
+    def reach(self, route: Route6) -> bool:
+        """Whether a gateway may be there: it is not known to have failed (rt6_check_neigh)."""
+        if route.dev is None or route.via is None:
+            return True
+        entry = self.neigh.get(route.dev, route.via)
+        return entry is None or entry.state != FAILED
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    @property
+    def is_host(self) -> bool:
+        """Whether packets of others are not forwarded (conf.all.forwarding 0)."""
+        return not self.conf_all.get("forwarding")
+
+    def either(self, idev: Inet6Dev, key: str) -> bool:
+        """A switch that is on for the device or for all."""
+        return bool(idev.conf.get(key) or self.conf_all.get(key))
+
+    def addresses(self, dev: Device) -> list[Ifaddr6]:
+        """The addresses of a device, in the order they are shown."""
+        idev = self.idev(dev)
+        return list(idev.addresses) if idev is not None else []
+
+    def owner(self, address: int, dev: Device | None = None) -> Device | None:
+        """The device an address is configured and usable on; *dev*: only there."""
+        for idev in self.devices.values():
+            if dev is None or idev.dev is dev:
+                ifa = idev.find(address)
+                if ifa is not None and ifa.usable:
+                    return idev.dev
+        return None
+
+    def is_local(self, address: int) -> bool:
+        """Whether the local table holds an address."""
+        return any(r.type == fib.LOCAL for r in self.fib.table(fib.LOCAL_TABLE).node(address, 128))

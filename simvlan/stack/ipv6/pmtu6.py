@@ -1,0 +1,56 @@
+"""What destinations taught us: path MTUs, redirects. Mirrors the exceptions of net/ipv6/route.c (RTF_CACHE)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simvlan.stack.ipv6.packet import MIN_MTU
+
+if TYPE_CHECKING:
+    from simvlan.stack.ipv6.host import Ip6
+    from simvlan.stack.ipv6.output import RouteResult6
+
+SECOND = 1_000_000_000
+Key = tuple[int, int]
+"""Destination and the index of the device."""
+
+
+class Exceptions6:
+    """Per destination and device: a smaller MTU until when, another gateway."""
+
+    __slots__ = ("gateways", "ip6", "mtus")
+
+    def __init__(self, ip6: Ip6) -> None:
+        self.ip6 = ip6
+        self.mtus: dict[Key, tuple[int, int]] = {}
+        self.gateways: dict[Key, int] = {}
+
+    def apply(self, made: RouteResult6) -> None:
+        """Let a fresh route follow what is known of its destination (rt6_find_cached_rt)."""
+        key = made.dst, made.dev.ifindex
+        known = self.mtus.get(key)
+        if known is not None:
+            if known[1] > self.ip6.now:
+                made.mtu, made.expires_ns = known
+            else:
+                del self.mtus[key]
+        if key in self.gateways:
+            gateway = self.gateways[key]
+            made.gateway = None if gateway == made.dst else gateway
+            made.redirected = True
+
+    def learn_mtu(self, made: RouteResult6, mtu: int) -> None:
+        """A router says its next link carries only *mtu* (rt6_do_update_pmtu)."""
+        if mtu < MIN_MTU or mtu >= made.path_mtu or (made.route is not None and made.route.locked):
+            return
+        expires = self.ip6.now + self.ip6.settings["route/mtu_expires"] * SECOND
+        self.mtus[made.dst, made.dev.ifindex] = mtu, expires
+
+    def learn_gateway(self, made: RouteResult6, gateway: int) -> None:
+        """A router says another one is nearer, or that the destination is a neighbour (rt6_do_redirect)."""
+        self.gateways[made.dst, made.dev.ifindex] = gateway
+
+    def forget_device(self, ifindex: int) -> None:
+        """A device goes: what was learnt for it goes too."""
+        self.mtus = {key: value for key, value in self.mtus.items() if key[1] != ifindex}
+        self.gateways = {key: value for key, value in self.gateways.items() if key[1] != ifindex}
