@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from bench_l2 import Bench, P, W
+from router6 import FAR, HERE, LINK, NEAR, NEIGHBOUR, Router6, ip6
 from test_stack_router import R0, W0, Router
 
 from simvlan import transmission
@@ -20,6 +21,7 @@ from simvlan.network import Network
 from simvlan.qdisc import CERTAIN, Netem, NetemOptions, install
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add
+from simvlan.rtnl.address6 import address6_add
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del
 from simvlan.rtnl.fdb import fdb_add
 from simvlan.rtnl.neigh import neigh_add
@@ -27,6 +29,8 @@ from simvlan.rtnl.route import route_add
 from simvlan.stack import arp
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import parse_ip
+from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
+from simvlan.stack.ipv6.inet6dev import Ifaddr6
 from simvlan.stack.packet import build, checksum
 from simvlan.stack.tcp.packets import packed
 from simvlan.stack.tcp.segment import ACK, FIN, SYN, Segment
@@ -567,3 +571,69 @@ def unresolved(drop: Drop) -> Met:
     if drop is Drop.NEIGH_FAILED:
         router.run(4)
     return router.met
+
+
+# -- IPv6 -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_packet_of_ipv6_meets_none() -> None:
+    """The twin of those below: forwarded, and answered."""
+    router = Router6()
+    assert router.send(FAR) == [None]
+    assert router.send() == [None]
+    assert [(end, message.type) for end, _, message in router.messages()] == [("w1", 128), ("w0", 129)]
+
+
+@provokes(Drop.IPV6_BAD_EXTHDR, Drop.IPV6_TOO_BIG, Drop.IPV6_NOT_FORWARDING, Drop.MLD_MALFORMED)
+def packets_of_ipv6(drop: Drop) -> Met:
+    router = Router6(forwarding=0 if drop is Drop.IPV6_NOT_FORWARDING else 1)
+    if drop is Drop.IPV6_BAD_EXTHDR:
+        return router.send(proto=packet.DSTOPTS, body=packet.options(packet.NONE, b"\x80\4\0\0\0\0"))
+    if drop is Drop.MLD_MALFORMED:
+        query = mld.build_query(NEAR, ip6("ff02::1"), mld.Query())
+        return router.octets(mld.envelope(NEAR, ip6("ff02::1"), query), 0x3333_0000_0001)
+    if drop is Drop.IPV6_TOO_BIG:
+        link_set(router.net, router.eth1, mtu=1300)
+    return router.send(FAR, body=icmp6.build_echo(NEAR, FAR, icmp6.ECHO, 7, 1, bytes(1290)))
+
+
+@provokes(Drop.IPV6_NDISC_HOP_LIMIT, Drop.IPV6_NDISC_BAD_CODE, Drop.IPV6_NDISC_BAD_OPTIONS, Drop.IPV6_NDISC_INVALID,
+          Drop.IPV6_NDISC_NS_OTHERHOST, Drop.IPV6_NDISC_FRAG, Drop.IPV6_TENTATIVE, Drop.IPV6_DAD_LOOPED)  # fmt: skip
+def solicitations(drop: Drop) -> Met:
+    router = Router6()
+    right = ndp.build_ns(NEAR, HERE, HERE, (ndp.link_layer(ndp.SLLA, W0),))
+    if drop is Drop.IPV6_NDISC_HOP_LIMIT:
+        return router.send(body=right, hops=254)
+    if drop is Drop.IPV6_NDISC_BAD_CODE:
+        return router.send(body=icmp6.seal(NEAR, HERE, b"\x87\1\0\0" + right[4:]), hops=255)
+    if drop is Drop.IPV6_NDISC_BAD_OPTIONS:
+        return router.solicit(HERE, 0, (ndp.link_layer(ndp.SLLA, W0),))
+    if drop is Drop.IPV6_NDISC_INVALID:
+        return router.send(body=ndp.build_ns(NEAR, HERE, ip6("ff02::1")), hops=255)
+    if drop is Drop.IPV6_NDISC_FRAG:
+        whole = packet.build(NEAR, HERE, packet.FRAGMENT, b"", 255)
+        one, two = (packet.fragment(58, at, at == 0, 9) + right[at : at + 16] for at in (0, 16))
+        router.octets(packet.resize(whole + one))
+        return router.octets(packet.resize(whole + two))
+    if drop is Drop.IPV6_NDISC_NS_OTHERHOST:
+        return router.send(body=ndp.build_ns(NEAR, HERE, FAR), hops=255)
+    address6_add(router.net, router.eth0, Ifaddr6(ip6("2001:db8:1::99"), 64))
+    own = router.ip6.idev(router.eth0).find(ip6("2001:db8:1::99"))
+    if drop is Drop.IPV6_DAD_LOOPED:
+        return router.solicit(own.address, 0, (ndp.nonce(own.nonce),))
+    return router.solicit(own.address)
+
+
+@provokes(Drop.IPV6_NDISC_OWN_ADDRESS, Drop.IPV6_NDISC_NO_ENTRY, Drop.IPV6_NDISC_UNSOLICITED, Drop.IPV6_NOT_ROUTER,
+          Drop.IPV6_RA_IGNORED)  # fmt: skip
+def advertisements(drop: Drop) -> Met:
+    if drop is Drop.IPV6_NOT_ROUTER:
+        router = Router6(forwarding=0)
+        dst = ip6("ff02::1")
+        return router.send(dst, NEIGHBOUR, body=ndp.build_rs(NEIGHBOUR, dst), hops=255)
+    router = Router6("conf.eth0.drop_unsolicited_na=1")
+    if drop is Drop.IPV6_RA_IGNORED:
+        return router.announce()
+    if drop is Drop.IPV6_NDISC_NO_ENTRY:
+        return router.advertise(ip6("2001:db8:1::77"))
+    return router.advertise(LINK, solicited=drop is not Drop.IPV6_NDISC_UNSOLICITED)

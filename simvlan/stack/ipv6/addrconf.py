@@ -213,10 +213,11 @@ class Addrconf:
     def _add_once(self, route: Route6) -> None:
         node = self.ip6.fib.table(route.table).node(route.dst, route.plen)
         same = [r for r in node if (r.dev, r.via, r.metric) == (route.dev, route.via, route.metric)]
-        if same:
-            same[0].expires_ns = route.expires_ns
-        else:
+        if not same:
             self.ip6.add_route(route)
+            self.ip6.expire_route(route, route.expires_ns)
+        elif same[0].expires_ns is not None:
+            self.ip6.expire_route(same[0], route.expires_ns)  # what has no end keeps none
 
     def announce(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """The address is ours from now on (RTM_NEWADDR): its local route."""

@@ -97,7 +97,7 @@ class Groups:
 
     def router(self, idev: Inet6Dev, on: bool) -> None:
         """Forwarding was switched: routers' groups are heard or not (dev_forward_change)."""
-        for address in ROUTERS:
+        for address in ROUTERS if idev.dev.kind else ():
             (self.join if on else self.leave)(idev, address)
 
     def hears(self, dev: Device, group: int) -> bool:

@@ -205,6 +205,8 @@ class Ip6:
         for route in [r for r in self.fib.routes() if r.dev is dev]:
             self.remove_route(route)
         self.neigh.forget_device(dev)
+        for key in [key for key in self.neigh.proxies if key[0] is dev]:
+            self.neigh.drop_proxy(*key)
         self.pmtu.forget_device(dev.ifindex)
 
     def switch(self, idev: Inet6Dev, disabled: int) -> None:

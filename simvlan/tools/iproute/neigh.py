@@ -336,16 +336,16 @@ def show(ctx: Context, args: Args) -> None:
     else:
         records = [
             neigh_record(ctx, entry, found.dev is not None, family)
-            for family, table in _tables(ctx, found.to)
-            for entry in reversed([entry for entry in table.of() if found.selects(entry, family)])
+            for family, neighbours in _tables(ctx, found.to)
+            for entry in reversed([entry for entry in neighbours.of() if found.selects(entry, family)])
         ]
     ctx.show(records, _brief_text if ctx.opt.brief else neigh_text)
 
 
 def _proxies(ctx: Context, found: Filter) -> list[Record]:
     records = []
-    for family, table in _tables(ctx, found.to):
-        for dev, ip in table.proxies:
+    for family, neighbours in _tables(ctx, found.to):
+        for dev, ip in neighbours.proxies:
             if found.dev in (None, dev) and (found.to is None or found.to.covers(ip)):
                 place: Record = {"dev": dev.name if dev else "*"} if found.dev is None and dev is not None else {}
                 text = ip6_text(ip) if family == "inet6" else ip_text(ip)
@@ -373,8 +373,8 @@ def get(ctx: Context, args: Args) -> None:
             dst, family = any_address(word, ctx.opt.family)
     if dst is None or dev is None:
         raise missing("Device and address are required arguments.")
-    table = dict(_tables(ctx, None)).get(family)
-    entry = table.get(ctx.need(dev), dst) if table is not None else None
+    neighbours = dict(_tables(ctx, None)).get(family)
+    entry = neighbours.get(ctx.need(dev), dst) if neighbours is not None else None
     if entry is None:
         raise Failed(REFUSED, "Error: Neighbour entry not found.\n")
     ctx.say(neigh_text(neigh_record(ctx, entry, False, family)))
@@ -391,9 +391,9 @@ def flush(ctx: Context, args: Args) -> None:
     while rounds < 10:
         doomed = [
             (family, entry)
-            for family, table in _tables(ctx, found.to)
+            for family, neighbours in _tables(ctx, found.to)
             for dev in by_index(ctx)
-            for entry in table.of(dev)
+            for entry in neighbours.of(dev)
             if found.selects(entry, family)
         ]
         if not doomed:
