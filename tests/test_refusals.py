@@ -56,6 +56,48 @@ ROUTE = "ip route add 10.9.0.0/16"
 MDB = "bridge mdb add dev br0"
 
 
+PORTS6 = (
+    "ip link add d0 type dummy", "ip link add low mtu 1000 type dummy", "ip link add off type dummy",
+    "ip link add shut type dummy", "sysctl -qw net.ipv6.conf.all.disable_ipv6=0", "ip link set lo up",
+    "ip link set d0 up", "ip link set low up", "sysctl -qw net.ipv6.conf.off.disable_ipv6=1", "ip link set off up",
+    "ip addr add 2001:db8::1/64 dev d0 nodad",
+)  # fmt: skip
+ROUTE6, ADDRESS6 = "ip -6 route add 2001:db8:9::/48", "ip addr add 2001:db8::2/64"
+NEIGH6, MAC6 = "ip -6 neigh add 2001:db8::7", "lladdr 02:00:00:00:00:07"
+NODEV, NOHOST = "RTNETLINK answers: No such device\n", "RTNETLINK answers: No route to host\n"
+OFF6 = "Error: IPv6 is disabled on this device.\n"
+
+REFUSED6 = [
+    ("ip addr add 2001:db8::1/64 dev d0", EXISTS, f"{ADDRESS6} dev d0"),
+    ("ip addr del 2001:db8::2/64 dev d0", "RTNETLINK answers: Cannot assign requested address\n",
+     "ip addr del 2001:db8::1/64 dev d0"),
+    ("ip addr add 2001:db8::2/63 dev d0 mngtmpaddr", INVAL, f"{ADDRESS6} dev d0 mngtmpaddr"),
+    ("ip addr add ff02::9/64 dev d0", "RTNETLINK answers: Cannot assign requested address\n", f"{ADDRESS6} dev d0"),
+    (f"{ADDRESS6} dev low", INVAL, f"{ADDRESS6} dev d0"),
+    (f"{ADDRESS6} dev off", "RTNETLINK answers: Permission denied\n", f"{ADDRESS6} dev d0"),
+    (ROUTE6, NODEV, f"{ROUTE6} dev d0"),
+    (f"{ROUTE6} dev off", "Error: IPv6 is disabled on nexthop device.\n", f"{ROUTE6} dev d0"),
+    (f"{ROUTE6} dev shut", "Error: Nexthop device is not up.\n", f"{ROUTE6} dev d0"),
+    (f"{ROUTE6} dev low", NODEV, f"{ROUTE6} dev d0"),
+    (f"{ROUTE6} dev d0 src 2001:db8::2", "Error: Invalid source address.\n", f"{ROUTE6} dev d0 src 2001:db8::1"),
+    (f"{ROUTE6} via 2001:db8::1", "Error: Gateway can not be a local address.\n", f"{ROUTE6} via 2001:db8::9"),
+    (f"{ROUTE6} via fe80::9", "Error: Egress device not specified.\n", f"{ROUTE6} via fe80::9 dev d0"),
+    (f"{ROUTE6} via ff02::1 dev d0", "Error: Invalid gateway address.\n", f"{ROUTE6} via fe80::9 dev d0"),
+    (f"{ROUTE6} via 2001:db8::9 onlink", "Error: Nexthop device required for onlink.\n",
+     f"{ROUTE6} via 2001:db8:55::9 dev d0 onlink"),
+    (f"{ROUTE6} via 2001:dead::9", NOHOST, f"{ROUTE6} via 2001:db8::9"),
+    ("ip -6 route add 2001:db8::/64 dev d0 metric 256", EXISTS, "ip -6 route add 2001:db8::/64 dev d0"),
+    ("ip -6 route append 2001:db8::/64 dev d0 metric 256", EXISTS, "ip -6 route append 2001:db8::/64 dev d0"),
+    ("ip -6 route change 2001:db8:9::/48 dev d0", "Error: Can not replace route - no match found.\n",
+     "ip -6 route change 2001:db8::/64 dev d0 metric 256"),
+    ("ip -6 route del 2001:db8:9::/48", "RTNETLINK answers: No such process\n", "ip -6 route del 2001:db8::/64"),
+    ("ip -6 route del 2001:db8:9::/48 table 77", "Error: FIB table does not exist.\n",
+     "ip -6 route del 2001:db8::/64 table main"),
+    (f"{NEIGH6} {MAC6} dev low", OFF6, f"{NEIGH6} {MAC6} dev d0"),
+    (f"{NEIGH6} {MAC6} dev off", OFF6, f"{NEIGH6} {MAC6} dev d0"),
+]
+"""With the words of Linux 6.1."""
+
 REFUSED = [
     ("ip link add x index 1 type dummy", EXISTS, "ip link add x index 77 type dummy"),
     ("ip link add x type nosuch", "Error: Unknown device type.\n", "ip link add x type dummy"),
@@ -279,6 +321,20 @@ def raised() -> set[tuple[str, int]]:
     }
 
 
+@pytest.mark.parametrize(("command", "text", "taken"), REFUSED6, ids=lambda value: value if "ip" in value else "")
+def test_ipv6_refuses_in_the_kernel_s_words(command: str, text: str, taken: str) -> None:
+    shell = Shell()
+    shell.ok(*PORTS6)
+    assert shell.run(command)[2] == text
+    assert shell.run(taken)[::2] == (0, "")
+
+
+def test_without_ipv6_an_address_is_refused() -> None:
+    shell = Shell()
+    assert shell.run("ip addr add 2001:db8::5/64 dev lo")[2] == "RTNETLINK answers: Permission denied\n"
+    shell.ok("sysctl -qw net.ipv6.conf.all.disable_ipv6=0", "ip addr add 2001:db8::5/64 dev lo")
+
+
 def test_every_refusal_is_met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each refusal of the operations is earned by a recording of the real tools or by a test of this file."""
     met: set[tuple[str, int]] = set()
@@ -299,6 +355,10 @@ def test_every_refusal_is_met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         shell = Shell()
         shell.ok(*PORTS)
         shell.run(param[0])
+    for command in ["ip addr add 2001:db8::5/64 dev lo", *(row[0] for row in REFUSED6)]:
+        shell = Shell()
+        shell.ok(*(PORTS6 if "lo" not in command.split() else ()))
+        shell.run(command)
     for call, _, _ in BY_OPERATION.values():
         shell = Shell()
         shell.ok(*PORTS)

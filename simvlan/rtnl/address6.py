@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS
+from errno import EACCES, EADDRNOTAVAIL, EEXIST, EINVAL
 from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError
@@ -58,18 +58,15 @@ def _read(text: str) -> Ifaddr6:
 
 def _checked(dev: Device, ifa: Ifaddr6) -> Inet6Dev:
     """Refuse what the kernel refuses; the device's IPv6 side."""
-    if not 0 <= ifa.prefixlen <= 128 or (ifa.mngtmpaddr and ifa.prefixlen != 64):
-        raise RtnlError(EINVAL, None, dev.path)
-    if ifa.valid_lft == 0 or (ifa.valid_lft or 1 << 40) < (ifa.preferred_lft or 0):
+    lasting = ifa.valid_lft != 0 and (ifa.valid_lft or 1 << 40) >= (ifa.preferred_lft or 0)
+    if not 0 <= ifa.prefixlen <= 128 or (ifa.mngtmpaddr and ifa.prefixlen != 64) or not lasting:
         raise RtnlError(EINVAL, None, dev.path)
     stack = dev.netns.stack
     if stack.ip6 is None:
         raise RtnlError(EACCES, None, dev.path)
     idev: Inet6Dev | None = stack.ip6.idev(dev)
-    if idev is None:
-        raise RtnlError(ENOBUFS, None, dev.path)
-    if idev.disabled:
-        raise RtnlError(EACCES, None, dev.path)
+    if idev is None or idev.disabled:
+        raise RtnlError(EINVAL if idev is None else EACCES, None, dev.path)
     grouped = addr.is_multicast(ifa.address)
     if not ifa.address or grouped or (dev.kind and ifa.address == addr.LOOPBACK):
         raise RtnlError(EADDRNOTAVAIL, None, dev.path)

@@ -83,8 +83,9 @@ def _put(net: Network, dev: Device, ip: int, mac: int | None, state: int, extras
     entry: Neighbour | None = table.get(dev, ip)
     if mac is None and state & VALID and not (entry is not None and entry.valid) and not extras.get("use"):
         raise RtnlError(EINVAL, "No link layer address given.", dev.path)
-    lost = dev.netns.stack.with_ip6().idev(dev) is None if extras.get("six") else dev in dev.netns.stack.without_ip
-    if lost:
+    if extras.get("six") and (dev not in dev.netns.stack.with_ip6().devices or dev.netns.stack.ip6.idev(dev).disabled):
+        raise RtnlError(EINVAL, "IPv6 is disabled on this device.", dev.path)
+    if not extras.get("six") and dev in dev.netns.stack.without_ip:
         raise RtnlError(EINVAL, None, dev.path)
     entry = table.ensure(dev, ip)
     if entry is None:

@@ -53,7 +53,7 @@ def route6_change(net: Network, ns: Netns, route: Route6) -> None:
     made = _checked(ip6, route)
     peers = _peers(ip6, made)
     if not peers:
-        raise RtnlError(ENOENT)
+        raise RtnlError(ENOENT, "Can not replace route - no match found.")
     ip6.remove_route(peers[0])
     _insert(ip6, made)
 
@@ -63,7 +63,7 @@ def route6_del(net: Network, ns: Netns, **keys: object) -> None:
     ip6: Ip6 | None = ns.stack.ip6
     number = int(keys.get("table") or fib.MAIN_TABLE)  # type: ignore[call-overload]
     if ip6 is None or number not in ip6.fib.tables:
-        raise RtnlError(ESRCH)
+        raise RtnlError(ESRCH, "FIB table does not exist.")
     dst, plen = int(keys.get("dst") or 0), int(keys.get("plen") or 0)  # type: ignore[call-overload]
     for route in list(ip6.fib.tables[number].node(dst & mask(plen), plen)):
         if _fits(route, keys):
@@ -113,13 +113,13 @@ def _checked(ip6: Ip6, route: Route6) -> Route6:
         return _with_source(ip6, made)
     if made.via is not None:
         made.dev = _gateway(ip6, made)
-    if made.dev is None:
-        raise RtnlError(ENODEV)
     idev = ip6.idev(made.dev)
-    if idev is None or idev.disabled:
-        raise RtnlError(EACCES if idev is not None else ENODEV, "IPv6 is disabled on nexthop device.")
+    if made.dev is None or idev is None:
+        raise RtnlError(ENODEV)
+    if idev.disabled:
+        raise RtnlError(EACCES, "IPv6 is disabled on nexthop device.")
     if not made.dev.up:
-        raise RtnlError(ENETDOWN, "Nexthop device is not up")
+        raise RtnlError(ENETDOWN, "Nexthop device is not up.")
     return _with_source(ip6, made)
 
 
@@ -143,7 +143,7 @@ def _gateway(ip6: Ip6, route: Route6) -> Device:
         raise RtnlError(EINVAL, "Invalid gateway address.")
     if route.onlink:
         if dev is None:
-            raise RtnlError(ENODEV)
+            raise RtnlError(ENODEV, "Nexthop device required for onlink.")
         return dev
     found = ip6.fib.lookup(Flow6(via, 0, dev, dev is not None, False), ip6.reach, ip6.now)
     if found is None or found.error or found.via is not None or found.dev is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simvlan.errors import RtnlError
 from simvlan.tools.iproute.args import Args, any_prefix, ip6_text
 from simvlan.tools.iproute.context import Record
-from simvlan.tools.iproute.errors import Quit, missing, refuse
+from simvlan.tools.iproute.errors import REFUSED, Failed, Quit, missing, refuse
 from simvlan.tools.iproute.names import PROTOCOLS, SCOPES, TABLES, name_of
 from simvlan.tools.iproute.route_parse import RouteWords, parse_route
 
@@ -153,8 +153,10 @@ def selected6(ctx: Context, found: Selector) -> list[Route6]:
     if found.everything:
         order = sorted(ip6.fib.tables, key=lambda number: number & 0xFF)
         routes = [route for number in order for route in ip6.fib.tables[number]]
+    elif found.table not in ip6.fib.tables:
+        raise Failed(REFUSED, "Error: ipv6: FIB table does not exist.\nDump terminated\n")
     else:
-        routes = list(ip6.fib.tables.get(found.table, ()))
+        routes = list(ip6.fib.tables[found.table])
     return [route for route in routes if _selects(found, route)]
 
 
