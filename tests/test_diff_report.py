@@ -58,7 +58,7 @@ class Built:
 
 
 def test_a_kernel_that_lacks_what_the_script_makes_is_no_judge() -> None:
-    with pytest.raises(KernelUnavailable, match="6.18 lacks what the script makes: ipvlan; --kernel uml has it"):
+    with pytest.raises(KernelUnavailable, match=r"6\.18 lacks what the script makes: ipvlan; --kernel uml has it"):
         diff(cast(Guest, Built("no")), Job(SCRIPT, listings=True))
 
 
