@@ -97,7 +97,7 @@ def test_core_imports_the_standard_library_only(path: Path) -> None:
     [
         ("simpy", {"engines", "lab", "tools", "shell", "docker"}),
         ("numpy", {"engines", "plot", "matrix", "bench"}),
-        ("h11", {"docker"}),
+        ("h11", {"tools", "docker"}),
         ("distributed", {"sweep"}),
     ],
 )

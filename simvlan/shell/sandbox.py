@@ -21,7 +21,7 @@ from typing import Any
 
 from simvlan.shell.processes import Tree
 from simvlan.shell.scratch import Scratch
-from simvlan.tools import REFUSED, TOOLS
+from simvlan.tools import PYTHONS, REFUSED, TOOLS
 
 HERE = Path(__file__).parent
 STANDARD_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -90,6 +90,9 @@ class Sandbox:
             (base / "confined").touch()
         for name in sorted({*TOOLS, *REFUSED}):
             (base / "bin" / name).symlink_to(base / "shim")
+        for name in PYTHONS:
+            (base / "bin" / name).write_text((HERE / "python.sh").read_text().replace("@BIN@", str(base / "bin")))
+            (base / "bin" / name).chmod(0o755)
 
     def start(
         self,

@@ -18,6 +18,7 @@ TOOLS: dict[str, str] = {
     "VBoxManage": "simvlan.docker.words:vboxmanage",
     "arping": "simvlan.tools.arping:main",
     "bridge": "simvlan.tools.bridge:main",
+    "curl": "simvlan.tools.http.curl:main",
     "dhcrelay": "simvlan.tools.dhcrelay:main",
     "dig": "simvlan.tools.dig:dig",
     "dnsmasq": "simvlan.tools.dnsmasq:main",
@@ -25,6 +26,7 @@ TOOLS: dict[str, str] = {
     "docker-compose": "simvlan.docker.script:docker",
     "docker-machine": "simvlan.docker.words:docker_machine",
     "ethtool": "simvlan.tools.ethtool:main",
+    "http.server": "simvlan.tools.http.python_server:main",
     "ip": "simvlan.tools.ip:main",
     "iperf3": "simvlan.tools.iperf3:main",
     "modprobe": "simvlan.tools.modprobe:main",
@@ -41,8 +43,12 @@ TOOLS: dict[str, str] = {
     "timeout": "simvlan.shell.commands:timeout",
     "traceroute": "simvlan.tools.traceroute:main",
     "udhcpc": "simvlan.tools.udhcpc:main",
+    "wget": "simvlan.tools.http.wget:main",
 }
 """Name of a simulated command -> `module:function`."""
+
+PYTHONS = ("python", "python3")
+"""Interpreters whose `-m http.server` is the simulated command `http.server`; all else they are asked is theirs."""
 
 CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "tcpdump", "udhcpc"})
 """Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""

@@ -116,6 +116,14 @@ class Process:
         """A file name as the client means it: relative to the client's directory."""
         return os.path.join(self.cwd, name)
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of that name, relative to the client's directory."""
+        return os.path.lexists(self.path(name))
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder and those above it, where they are not there."""
+        os.makedirs(self.path(name), exist_ok=True)
+
     def open(self, name: str, mode: str = "wb") -> IO[Any]:
         """Open a file for writing, relative to the client's directory; `/dev/stdout` is not a file here."""
         return open(self.path(name), mode)

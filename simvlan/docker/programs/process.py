@@ -248,6 +248,15 @@ class Proc(Process):
             return self.read_stdin()
         return self.container.read(self.path(path))
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of that name."""
+        path = self.path(name)
+        return path in self.container.files() or path in self.container.directories
+
+    def make_folder(self, name: str) -> None:
+        """Make a folder of the container and those above it."""
+        self.container.disk.make_directory(self.path(name))
+
     def open(self, name: str, mode: str = "wb") -> IO[Any]:
         """A file of the container for writing; it is there once closed."""
         path = self.path(name)
