@@ -2,11 +2,13 @@
 
 A connection's first sequence numbers, its client's port and its timestamps are drawn or read from a clock. Sequence
 numbers are therefore shown from the first one seen each way, ephemeral ports numbered in the order in which they
-appear, timestamps zeroed. What remains is compared: flags, lengths, windows, options and their order.
+appear, timestamps zeroed, and so are dates that HTTP messages carry (RFC 9110, 5.6.7). What remains is compared:
+flags, lengths, windows, options and their order.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 
 from simvlan.oracle.masks import ipv4_offset
@@ -14,6 +16,7 @@ from simvlan.oracle.masks import ipv4_offset
 _EPHEMERAL = range(32_768, 61_000)
 _TCP = 6
 _SYN, _RST, _ACK = 2, 4, 16
+_DATE = re.compile(rb"(?<=: )[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d(?= GMT\r\n)")
 
 Way = tuple[bytes, bytes, int, int]
 """Source, destination, their ports."""
@@ -37,7 +40,7 @@ class Connections:
         frame = bytearray(octets)
         self._numbers(frame, ip, at)
         self._stamps(frame, at)
-        return bytes(frame)
+        return _DATE.sub(lambda found: bytes(len(found[0])), bytes(frame))
 
     def _numbers(self, frame: bytearray, ip: int, at: int) -> None:
         src, dst = bytes(frame[ip + 12 : ip + 16]), bytes(frame[ip + 16 : ip + 20])

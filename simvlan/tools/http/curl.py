@@ -16,7 +16,10 @@ from simvlan.tools.program import Process
 
 Running = Generator[Any, Any, int]
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-REAL_SCHEMES = frozenset("https ftp ftps sftp scp file dict gopher imap ldap mqtt pop3 rtsp smb smtp telnet tftp ws".split())
+_REAL_SCHEMES = """
+https ftp ftps sftp scp file dict gopher imap ldap mqtt pop3 rtsp smb smtp telnet tftp ws
+"""
+REAL_SCHEMES = frozenset(_REAL_SCHEMES.split())
 
 
 class Sink:
@@ -181,9 +184,10 @@ class Curl:
             "remote_ip": dotted(sock.flow[2]) if sock else "", "remote_port": str(sock.flow[3] if sock else 0),
             "local_ip": dotted(sock.flow[0]) if sock else "", "local_port": str(sock.flow[1] if sock else 0),
             "exitcode": str(failed.code if failed else 0), "errormsg": failed.text if failed else "",
-            "filename_effective": sink.name or "", "time_total": f"{elapsed / SECOND:.6f}", "time_appconnect": "0.000000",
+            "filename_effective": sink.name or "", "time_total": f"{elapsed / SECOND:.6f}",
+            "time_appconnect": "0.000000", "ssl_verify_result": "0", "proxy_ssl_verify_result": "0",
             "speed_download": str(speed(transfer.meter.down, elapsed)), "redirect_url": _target(transfer, location),
-            "speed_upload": str(speed(transfer.meter.up, elapsed)), "ssl_verify_result": "0", "proxy_ssl_verify_result": "0",
+            "speed_upload": str(speed(transfer.meter.up, elapsed)),
         }  # fmt: skip
 
 

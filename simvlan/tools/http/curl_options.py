@@ -21,13 +21,15 @@ VALUES = {
     "referer": "e", "max-redirs": "", "retry": "", "retry-delay": "", "url": "", "dump-header": "D", "local-port": "",
 }  # fmt: skip
 """The same with a value."""
-NOT_BUILT = frozenset(
-    "ipv6 user proxy cookie cookie-jar form upload-file range continue-at compressed http2 http3 cacert cert key config"
-    " parallel limit-rate json netrc unix-socket socks5 tlsv1.2 tlsv1.3 next output-dir create-dirs trace trace-ascii"
-    " connect-to dns-servers doh-url digest ntlm anyauth oauth2-bearer proxytunnel time-cond remote-time progress-bar"
-    " raw ftp-port quote mail-from speed-limit speed-time remote-header-name remote-name-all retry-all-errors"
-    " abstract-unix-socket url-query data-urlencode http0.9 stderr keepalive-time max-filesize version help manual".split()
-)
+_NOT_BUILT = """
+ipv6 user proxy cookie cookie-jar form upload-file range continue-at compressed http2 http3 cacert cert key
+config parallel limit-rate json netrc unix-socket socks5 tlsv1.2 tlsv1.3 next output-dir create-dirs trace
+trace-ascii connect-to dns-servers doh-url digest ntlm anyauth oauth2-bearer proxytunnel time-cond remote-time
+progress-bar raw ftp-port quote mail-from speed-limit speed-time remote-header-name remote-name-all
+retry-all-errors abstract-unix-socket url-query data-urlencode http0.9 stderr keepalive-time max-filesize
+version help manual
+"""
+NOT_BUILT = frozenset(_NOT_BUILT.split())
 LETTERS = {letter: name for name, letter in (FLAGS | VALUES).items() if letter} | {
     "6": "ipv6", "u": "user", "x": "proxy", "b": "cookie", "c": "cookie-jar", "F": "form", "T": "upload-file",
     "r": "range", "C": "continue-at", "Z": "parallel", "n": "netrc", "E": "cert", "K": "config", "#": "progress-bar",
@@ -151,8 +153,8 @@ def _data(proc: Process, name: str, value: str) -> bytes:
     try:
         data = proc.read_file(value[1:])
     except OSError:
-        raise Refused(f"curl: Failed to open {value[1:]}\ncurl: option -d: error encountered when reading a file\n{TRY}",
-                      2) from None  # fmt: skip
+        text = f"curl: Failed to open {value[1:]}\ncurl: option -d: error encountered when reading a file\n{TRY}"
+        raise Refused(text, 2) from None
     return data if name == "data-binary" else data.replace(b"\r", b"").replace(b"\n", b"")
 
 

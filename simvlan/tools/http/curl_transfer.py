@@ -1,4 +1,4 @@
-"""One transfer of curl's: name, connection, request, response, redirections; -v's lines as they come (lib/url.c, http.c).
+"""One transfer of curl's: name, connection, request, response, redirections; -v's lines (lib/url.c, lib/http.c).
 
 Lines of -v that name addresses of memory are left out.
 """
@@ -133,7 +133,7 @@ class Transfer:
         headers["Accept"] = "*/*"
         if "referer" in self.options.values:
             headers["Referer"] = self.options.values["referer"]
-        if self.body or self.method == "POST" and self.options.data:
+        if self.body or (self.method == "POST" and self.options.data):
             headers |= {"Content-Length": str(len(self.body)), "Content-Type": "application/x-www-form-urlencoded"}
         extra = []
         for line in self.options.headers:
@@ -198,7 +198,7 @@ class Transfer:
             self.session.proc.write_err(f"{mark} [{count} bytes data]\n")
         self.traced = mark == "{"
 
-    # -- connections ----------------------------------------------------------------------------------------------------
+    # -- connections --------------------------------------------------------------------------------------------------
 
     def _connected(self) -> Generator[Any, Any, None]:
         """The connection left open by the last transfer, or a new one."""
@@ -232,9 +232,7 @@ class Transfer:
             self._refused(number, address, by, started)
         self.connects += 1
         self.times["connect"] = self.talk.now - self.began
-        self.session.say(
-            f"Connected to {self.url.host} ({dotted(address)}) port {self.url.port} (#{self.number})"
-        )
+        self.session.say(f"Connected to {self.url.host} ({dotted(address)}) port {self.url.port} (#{self.number})")
         self.connection = Connection(self.talk, sock)
 
     def _address(self) -> Generator[Any, Any, int]:
@@ -283,7 +281,8 @@ class Transfer:
         """No connection came about."""
         waited = (self.talk.now - started) // MS
         if number == EINPROGRESS and self.limit is not None and by >= self.limit:
-            raise self._failed(Ended(28, f"Connection timed out after {(self.talk.now - self.began) // MS} milliseconds"))
+            total = (self.talk.now - self.began) // MS
+            raise self._failed(Ended(28, f"Connection timed out after {total} milliseconds"))
         code, why = 7, "Couldn't connect to server"
         if number == EINPROGRESS:
             self.session.say(f"ipv4 connect timeout after {waited}ms, move on!")
@@ -350,5 +349,6 @@ class Transfer:
         if failure.kind == LATE:
             waited = (self.talk.now - self.began) // MS
             total = f" out of {self.meter.total_down}" if self.meter.total_down > 0 else ""
-            return Ended(28, f"Operation timed out after {waited} milliseconds with {self.meter.down}{total} bytes received")
+            text = f"Operation timed out after {waited} milliseconds with {self.meter.down}{total} bytes received"
+            return Ended(28, text)
         return Ended(18, f"transfer closed with {failure.missing} bytes remaining to read")

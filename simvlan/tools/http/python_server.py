@@ -47,7 +47,7 @@ class Handler(SimpleHTTPRequestHandler):
 
     def __init__(self, proc: Process, peer: str, request: bytes, folder: str) -> None:
         self.proc, self.folder = proc, folder
-        self.rfile, self.wfile = io.BytesIO(request), _Writes()  # type: ignore[assignment]
+        self.rfile, self.wfile = io.BytesIO(request), _Writes()
         self.client_address, self.directory = (peer, 0), folder
         self.handle()
 

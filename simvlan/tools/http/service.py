@@ -47,10 +47,11 @@ class Service:
             while self.listener.listener.waiting:
                 sock = self.talk.own(self.listener.accept())
                 self.open.append(_Open(sock, self.meet(sock.peer)))
-            for each in list(self.open):
-                if not self._serve(each):
-                    self.open.remove(each)
-                    self.talk.drop(each.sock)
+            over = [each for each in list(self.open) if not self._serve(each)]
+            if over:
+                yield self.talk.proc.lab.env.timeout(1)  # who was woken by the last octets runs before the end is told
+            for each in over:
+                self._end(each)
             if not self._ready():
                 yield self.talk.waiter.until(None)
 
@@ -73,11 +74,15 @@ class Service:
             self._write(each)
             if each.left:
                 return True
-            if each.visit.closing:
-                sock.shutdown()
-            return not (each.visit.closing or each.ended)
         except OSError:
             return False
+        return not (each.visit.closing or each.ended)
+
+    def _end(self, each: _Open) -> None:
+        self.open.remove(each)
+        if each.visit.closing and each.sock.connected:
+            each.sock.shutdown()
+        self.talk.drop(each.sock)
 
     @staticmethod
     def _write(each: _Open) -> None:

@@ -9,29 +9,32 @@ from simvlan.tools.program import Process
 
 USAGE = "Usage: wget [OPTION]... [URL]...\n\nTry `wget --help' for more options.\n"
 FLAGS = {
-    "-q": "quiet", "-nv": "no-verbose", "-v": "verbose", "-S": "server-response", "-4": "inet4-only", "-nd": "no-directories",
-    "-nH": "no-host-directories",
+    "-q": "quiet", "-nv": "no-verbose", "-v": "verbose", "-S": "server-response", "-4": "inet4-only",
+    "-nd": "no-directories", "-nH": "no-host-directories",
 }  # fmt: skip
-PLAIN = frozenset(
-    "quiet no-verbose verbose server-response inet4-only spider no-check-certificate retry-connrefused no-proxy no-cache"
-    " no-dns-cache no-directories no-host-directories no-hsts".split()
-)
+_PLAIN = """
+quiet no-verbose verbose server-response inet4-only spider no-check-certificate retry-connrefused no-proxy
+no-cache no-dns-cache no-directories no-host-directories no-hsts
+"""
+PLAIN = frozenset(_PLAIN.split())
 SHORT = {"-O": "output-document", "-P": "directory-prefix", "-T": "timeout", "-t": "tries", "-U": "user-agent"}
-VALUED = frozenset(
-    "output-document directory-prefix timeout tries user-agent header post-data post-file connect-timeout read-timeout"
-    " dns-timeout waitretry max-redirect progress".split()
-)
-NOT_BUILT = frozenset(
-    "recursive continue background input-file output-file append-output mirror no-clobber timestamping page-requisites"
-    " limit-rate bind-address inet6-only user password http-user http-password load-cookies save-cookies method body-data"
-    " content-disposition wait random-wait quota accept reject level convert-links no-parent show-progress help version"
-    " content-on-error force-directories adjust-extension".split()
-)
+_VALUED = """
+output-document directory-prefix timeout tries user-agent header post-data post-file connect-timeout
+read-timeout dns-timeout waitretry max-redirect progress
+"""
+VALUED = frozenset(_VALUED.split())
+_NOT_BUILT = """
+recursive continue background input-file output-file append-output mirror no-clobber timestamping
+page-requisites limit-rate bind-address inet6-only user password http-user http-password load-cookies
+save-cookies method body-data content-disposition wait random-wait quota accept reject level convert-links
+no-parent show-progress help version content-on-error force-directories adjust-extension
+"""
+NOT_BUILT = frozenset(_NOT_BUILT.split())
 SHORT_NOT_BUILT = {
-    "-r": "recursive", "-c": "continue", "-b": "background", "-i": "input-file", "-o": "output-file", "-a": "append-output",
-    "-m": "mirror", "-nc": "no-clobber", "-N": "timestamping", "-p": "page-requisites", "-6": "inet6-only", "-w": "wait",
-    "-k": "convert-links", "-np": "no-parent", "-h": "help", "-V": "version", "-E": "adjust-extension", "-x": "force-directories",
-    "-A": "accept", "-R": "reject", "-l": "level", "-Q": "quota",
+    "-r": "recursive", "-c": "continue", "-b": "background", "-i": "input-file", "-o": "output-file",
+    "-a": "append-output", "-m": "mirror", "-nc": "no-clobber", "-N": "timestamping", "-p": "page-requisites",
+    "-6": "inet6-only", "-w": "wait", "-k": "convert-links", "-np": "no-parent", "-h": "help", "-V": "version",
+    "-E": "adjust-extension", "-x": "force-directories", "-A": "accept", "-R": "reject", "-l": "level", "-Q": "quota",
 }  # fmt: skip
 
 
