@@ -26,6 +26,10 @@ KNOWN: dict[str, dict[str, Any]] = {
     "ubuntu": {"Cmd": ["/bin/bash"]},
     "nginx": {"Cmd": ["nginx", "-g", "daemon off;"], "Entrypoint": _ENTRYPOINT, "StopSignal": "SIGQUIT",
               "ExposedPorts": {"80/tcp": {}}},
+    "httpd": {"Cmd": ["httpd-foreground"], "StopSignal": "SIGWINCH", "ExposedPorts": {"80/tcp": {}}},
+    "whoami": {"Cmd": None, "Entrypoint": ["/whoami"], "ExposedPorts": {"80/tcp": {}}},
+    "python": {"Cmd": ["python3"]},
+    "curl": {"Cmd": ["curl"], "Entrypoint": ["/entrypoint.sh"]},
 }  # fmt: skip
 
 _REFERENCE = re.compile(

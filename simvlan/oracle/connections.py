@@ -16,7 +16,8 @@ from simvlan.oracle.masks import ipv4_offset
 _EPHEMERAL = range(32_768, 61_000)
 _TCP = 6
 _SYN, _RST, _ACK = 2, 4, 16
-_DATE = re.compile(rb"(?<=: )[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d(?= GMT\r\n)")
+DATE = re.compile(rb"(?<=: )[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d(?= GMT\r\n)")
+"""A date in a header line."""
 
 Way = tuple[bytes, bytes, int, int]
 """Source, destination, their ports."""
@@ -40,7 +41,7 @@ class Connections:
         frame = bytearray(octets)
         self._numbers(frame, ip, at)
         self._stamps(frame, at)
-        return _DATE.sub(lambda found: bytes(len(found[0])), bytes(frame))
+        return DATE.sub(lambda found: bytes(len(found[0])), bytes(frame))
 
     def _numbers(self, frame: bytearray, ip: int, at: int) -> None:
         src, dst = bytes(frame[ip + 12 : ip + 16]), bytes(frame[ip + 16 : ip + 20])

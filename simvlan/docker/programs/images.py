@@ -46,6 +46,7 @@ BUSYBOX = COMMON | {
     "route": f"{HERE}.busybox_ip:route",
     "top": f"{HERE}.system:idle",
     "traceroute": f"{HERE}.busybox_ping:traceroute",
+    "wget": "simvlan.tools.http.busybox_wget:main",
 }
 GNU = COMMON | {
     "arping": "simvlan.tools.arping:main",
@@ -57,10 +58,15 @@ GNU = COMMON | {
     "route": f"{HERE}.busybox_ip:route",
     "arp": f"{HERE}.busybox_ip:arp",
     "traceroute": "simvlan.tools.traceroute:main",
+    "curl": "simvlan.tools.http.curl:main",
+    "wget": "simvlan.tools.http.wget:main",
 }
 DISTRIBUTIONS = {"debian": GNU, "ubuntu": GNU, "fedora": GNU, "centos": GNU, "nicolaka/netshoot": GNU, "netshoot": GNU}
-SERVERS = {"nginx": {"nginx": f"{HERE}.system:idle", "/docker-entrypoint.sh": f"{HERE}.images:entrypoint"},
-           "httpd": {"httpd-foreground": f"{HERE}.system:idle"},
+SERVERS = {"nginx": {"nginx": f"{HERE}.web:nginx", "/docker-entrypoint.sh": f"{HERE}.images:entrypoint"},
+           "httpd": {"httpd-foreground": f"{HERE}.web:httpd"},
+           "traefik/whoami": {"whoami": f"{HERE}.web:whoami", "/whoami": f"{HERE}.web:whoami"},
+           "python": {name: f"{HERE}.web:python" for name in ("python", "python3")},
+           "curlimages/curl": {"/entrypoint.sh": f"{HERE}.web:curl_entrypoint"},
            "redis": {"redis-server": f"{HERE}.system:idle"}}  # fmt: skip
 
 
