@@ -65,7 +65,7 @@ DISTRIBUTIONS = {"debian": GNU, "ubuntu": GNU, "fedora": GNU, "centos": GNU, "ni
 SERVERS = {"nginx": {"nginx": f"{HERE}.web:nginx", "/docker-entrypoint.sh": f"{HERE}.images:entrypoint"},
            "httpd": {"httpd-foreground": f"{HERE}.web:httpd"},
            "traefik/whoami": {"whoami": f"{HERE}.web:whoami", "/whoami": f"{HERE}.web:whoami"},
-           "python": {name: f"{HERE}.web:python" for name in ("python", "python3")},
+           "python": dict.fromkeys(("python", "python3"), f"{HERE}.web:python"),
            "curlimages/curl": {"/entrypoint.sh": f"{HERE}.web:curl_entrypoint"},
            "redis": {"redis-server": f"{HERE}.system:idle"}}  # fmt: skip
 

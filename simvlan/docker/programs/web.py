@@ -137,7 +137,7 @@ class Whoami(Site):
         lines.append(f"RemoteAddr: {dotted(self.peer[0])}:{self.peer[1]}")
         first = f"{request.method.decode()} {request.target.decode('latin-1')} HTTP/{request.http_version.decode()}"
         given = {key.decode("latin-1").title(): value.decode("latin-1") for key, value in request.headers}
-        order = [key for key in ("Host", "User-Agent") if key in given]
+        order: list[str] = [key for key in ("Host", "User-Agent") if key in given]
         order += sorted(set(given) - set(order))
         text = "\n".join(lines) + "\n" + "\r\n".join([first, *(f"{key}: {given[key]}" for key in order), "", ""])
         data = text.encode()

@@ -18,7 +18,7 @@ FLAGS = {
 VALUES = {
     "output": "o", "write-out": "w", "max-time": "m", "connect-timeout": "", "interface": "", "header": "H",
     "data": "d", "data-raw": "", "data-binary": "", "data-ascii": "", "request": "X", "resolve": "", "user-agent": "A",
-    "referer": "e", "max-redirs": "", "retry": "", "retry-delay": "", "url": "", "dump-header": "D", "local-port": "",
+    "referer": "e", "max-redirs": "", "retry": "", "retry-delay": "", "url": "", "dump-header": "D",
 }  # fmt: skip
 """The same with a value."""
 _NOT_BUILT = """

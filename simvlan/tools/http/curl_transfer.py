@@ -88,6 +88,8 @@ class Transfer:
         self.connection: Connection | None = None
         self.number = 0
         self.traced = False
+        self.first = True
+        """No head has come yet."""
         limit = self.options.seconds("max-time")
         self.limit = None if limit is None else self.began + limit
 
@@ -171,8 +173,20 @@ class Transfer:
             self.meter.total_down = -1 if head.length is None else head.length
         elif head.length is not None:
             self.meter.total_down = head.length
+        octets = "".join(f"{line}\r\n" for line in [*head.lines, ""]).encode("latin-1")
         if self.options.has("include") or self.options.has("head"):
-            self._take_body("".join(f"{line}\r\n" for line in [*head.lines, ""]).encode("latin-1"))
+            self._take_body(octets)
+        self._dump(octets)
+
+    def _dump(self, octets: bytes) -> None:
+        """-D: heads to a file, one behind the other."""
+        name = self.options.values.get("dump-header")
+        if name == "-":
+            self.session.proc.write(octets)
+        elif name is not None:
+            with self.session.proc.open(name, "wb" if self.first else "ab") as file:
+                file.write(octets)
+        self.first = False
 
     def _next(self, head: Head) -> str | None:
         """Where a redirection leads that is to be followed."""
