@@ -74,11 +74,13 @@ BUSYBOX = {
     "wget http://apache": "Connecting to apache (IP:80)\nsaving to 'index.html'\nindex.html           100% |"
     "********************************|    45  0:00:00 ETA\n'index.html' saved\n0\n",
     "wget http://apache/": "Connecting to apache (IP:80)\nwget: can't open 'index.html': File exists\n1\n",
-    "wget -O- http://apache": "Connecting to apache (IP:80)\nwriting to stdout\n<html><body><h1>It works!</h1></body></html>\n"
+    "wget -O- http://apache": "Connecting to apache (IP:80)\nwriting to stdout\n"
+    "<html><body><h1>It works!</h1></body></html>\n"
     "-                    100% |********************************|    45  0:00:00 ETA\nwritten to stdout\n0\n",
     "wget --spider http://apache": "Connecting to apache (IP:80)\nremote file exists\n0\n",
     "wget -q --spider http://apache/no": "wget: server returned error: HTTP/1.1 404 Not Found\n1\n",
-    "wget http://apache:81/": "Connecting to apache:81 (IP:81)\nwget: can't connect to remote host (IP): Connection refused\n1\n",
+    "wget http://apache:81/": "Connecting to apache:81 (IP:81)\n"
+    "wget: can't connect to remote host (IP): Connection refused\n1\n",
     "wget http://nosuch/": "wget: bad address 'nosuch'\n1\n",
 }
 """Texts as busybox 1.35 printed them, of another server and name."""
