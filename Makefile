@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench bench-peers parity mutants examples packages conformance conformance-rate fuzz-mutants notebooks experiments clean
+.PHONY: demo test check kernel bench bench-peers bench-live soak-live parity mutants examples packages conformance conformance-rate fuzz-mutants notebooks experiments clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -30,6 +30,15 @@ bench-peers: $(READY)
 	mkdir -p $(PEERS)
 	g++ -O3 -DNDEBUG -o $(PEERS)/ns3_bridge benchmarks/peers/ns3_bridge.cc -lns3-bridge -lns3-network -lns3-core
 	gcc -O3 -Wall -Wextra -o $(PEERS)/packet_sender benchmarks/peers/packet_sender.c
+
+# Real packets through simulated wires, beside a kernel bridge: results/live. Root, and a machine that does nothing else.
+bench-live: $(READY) packages
+	$(BIN)/python -m benchmarks.live
+
+# An hour of mixed traffic: memory, descriptors, counters to the frame; results/live/soak.json. For less: SOAK_S=120
+SOAK_S ?= 3600
+soak-live: $(READY) packages
+	$(BIN)/python -m tests.live_soak --seconds $(SOAK_S)
 
 # Thousands of random networks, the batch engine against the walk and the event engine; the totals go to results/parity.
 PARITY_NETWORKS ?= 5000

@@ -24,6 +24,7 @@ class Bench:
         self.folder = folder
         self.spaces: list[str] = []
         self.runs: list[Live] = []
+        self.others: list[subprocess.Popen[bytes]] = []
 
     def netns(self, name: str = "a") -> str:
         """A new namespace; its name."""
@@ -41,15 +42,21 @@ class Bench:
         assert not check or done.returncode == 0, f"{text}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def live(self, space: str, script: str, *words: str, name: str = "t") -> Live:
+    def spawn(self, space: str, *words: str) -> subprocess.Popen[bytes]:
+        """Start a program in a namespace; it is ended with the bench."""
+        command = ["ip", "netns", "exec", space, *words]
+        self.others.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return self.others[-1]
+
+    def live(self, space: str, script: str, *words: str, name: str = "t", before: tuple[str, ...] = ()) -> Live:
         """Start `simvlan live` in a namespace and wait until it runs."""
-        run = self.start(space, script, *words, name=name)
+        run = self.start(space, script, *words, name=name, before=before)
         run.hear("live; change it with")
         return run
 
-    def start(self, space: str, script: str, *words: str, name: str = "t") -> Live:
+    def start(self, space: str, script: str, *words: str, name: str = "t", before: tuple[str, ...] = ()) -> Live:
         """The same, without waiting."""
-        self.runs.append(Live(self, space, script, words, name))
+        self.runs.append(Live(self, space, script, words, name, before))
         return self.runs[-1]
 
     def link(self, space: str, name: str) -> dict[str, Any]:
@@ -58,6 +65,10 @@ class Bench:
         return json.loads(shown)[0] if shown.strip() else {}
 
     def close(self) -> None:
+        for other in self.others:
+            if other.poll() is None:
+                other.kill()
+                other.wait()
         for run in self.runs:
             run.kill()
         for space in self.spaces:
@@ -67,13 +78,15 @@ class Bench:
 class Live:
     """One run of `simvlan live`, and what it said."""
 
-    def __init__(self, bench: Bench, space: str, script: str, words: tuple[str, ...], name: str) -> None:
+    def __init__(
+        self, bench: Bench, space: str, script: str, words: tuple[str, ...], name: str, before: tuple[str, ...]
+    ) -> None:
         self.bench, self.name = bench, name
         path = bench.folder / f"{name}.sh"
         path.write_text(script)
         self.said = bench.folder / f"{name}.err"
         self.sockets = bench.folder / "s"
-        command = ["ip", "netns", "exec", space, sys.executable, "-m", "simvlan.cli", "live"]
+        command = ["ip", "netns", "exec", space, *before, sys.executable, "-m", "simvlan.cli", "live"]
         named = ["--sockets", str(self.sockets), "--name", name]
         self.shown = bench.folder / f"{name}.out"
         with self.said.open("w") as err, self.shown.open("w") as out:

@@ -21,6 +21,7 @@ ETHTOOL_STSO, ETHTOOL_SGSO = 0x1F, 0x24
 IFF_UP, IFF_RUNNING, IFF_LOWER_UP = 1, 0x40, 0x10000
 NAME_SIZE = 16
 CAP_NET_ADMIN = 12
+NS_GET_USERNS = 0xB701
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -90,10 +91,20 @@ def fresh() -> Iterator[None]:
 
 
 def can_manage() -> bool:
-    """Whether this process may make network devices where it is (CAP_NET_ADMIN)."""
+    """Whether this process may make network devices where it is: CAP_NET_ADMIN over the namespace's owner."""
     with open("/proc/self/status", encoding="ascii") as file:
         effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff:"))
-    return bool(effective >> CAP_NET_ADMIN & 1)
+    return bool(effective >> CAP_NET_ADMIN & 1) and _owned()
+
+
+def _owned() -> bool:
+    """Whether the network namespace belongs to this process's user namespace or one inside it (NS_GET_USERNS)."""
+    with open(netns_path(""), "rb") as here:
+        try:
+            os.close(fcntl.ioctl(here, NS_GET_USERNS))
+        except OSError as error:
+            return error.errno != errno.EPERM
+    return True
 
 
 def become_own_root() -> str | None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.kernels import require_host_tun
 from tests.live_bench import Bench, bench, machine, wait_for
+from tests.live_soak import soak
 
 pytestmark = pytest.mark.kernel
 
@@ -238,6 +239,24 @@ def test_a_served_container_and_a_real_program_talk(rig: Bench, tmp_path: Path) 
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0
     assert rig.link(space, "tap0") == {}
+
+
+def test_without_rights_it_makes_namespaces_of_its_own(rig: Bench) -> None:
+    """Root of a user namespace that does not own the network it is in: as an ordinary user is."""
+    live = rig.live(rig.netns(), MACVLAN, "--attach", "node/eth0=tap:tap0", before=("unshare", "-Ur"))
+    live.hear("no CAP_NET_ADMIN: namespaces of its own were made; enter them: nsenter")
+    entry = re.search(r"enter them: (nsenter .*)", live.said.read_text())
+    assert entry is not None
+    script = "ip addr add 10.80.0.1/24 dev tap0; ip link set lo up; ping -c 3 -i 0.05 -W 5 10.80.0.2"
+    subprocess.run([*entry[1].split(), "bash", "-c", script], check=True, capture_output=True, timeout=30)
+    assert live.stop() == 0
+
+
+def test_some_seconds_of_mixed_traffic_leave_nothing_behind(tmp_path: Path) -> None:
+    require_host_tun()
+    seen = soak(tmp_path, 20)
+    assert seen["faults"] == [], seen
+    assert seen["counters"]["real 1"]["tx"] > 5000
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
