@@ -81,6 +81,13 @@ DEFAULT = Rules()
 EXACT = Rules(
     masks=(mask_ip_id,), masks6=masks6.EXACT_MASKS, once=False, connections=False, ambient=False, overtake_ns=0
 )
+
+
+def plain(octets: bytes, rules: Rules = EXACT) -> bytes:
+    """A frame without what is drawn at random."""
+    return masks6.masked(masked(octets, rules.masks), rules.masks6)
+
+
 STACK = replace(EXACT, masks=STACK_MASKS, masks6=masks6.ALL_MASKS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simvlan.devices.device import Device
+from simvlan.oracle.fuzz import ipv6 as six
 from simvlan.oracle.fuzz.sketch import Sketch, Step, at
 
 _MACVLAN_MODES = ("bridge", "bridge", "bridge", "private", "vepa", "passthru", "source")
@@ -15,6 +16,8 @@ def build(sketch: Sketch) -> None:
         sketch.do(f"ip netns add {space}")
         if sketch.snooping:  # bridges join 224.0.0.106, which would be reported after a random time
             sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0")
+        if sketch.ipv6:
+            six.switch_on(sketch, space)
         if sketch.addressed:
             for knob in ("icmp_ratelimit=0", "ipfrag_time=600"):
                 sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.{knob}")
@@ -34,6 +37,8 @@ def build(sketch: Sketch) -> None:
     sketch.quieten()
     if sketch.addressed:
         _addresses(sketch)
+    if sketch.ipv6:
+        six.addresses(sketch)
 
 
 def veth(sketch: Sketch) -> None:

@@ -32,6 +32,7 @@ class Plan:
     scenarios: int
     frames: int
     seed: int
+    ipv6: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Folder:
         if not file.exists():
             return State(plan)
         data = json.loads(file.read_text())
-        if data["plan"] != asdict(plan):
+        if Plan(**data["plan"]) != plan:
             raise ValueError(f"{self.path} holds another campaign ({data['plan']}): give another --out")
         found = [Finding(**each) for each in data["found"]]
         tally = Tally.from_json(data["tally"])
@@ -151,7 +152,7 @@ def script(verdict: Verdict, kernel: str) -> str:
 def run(state: State, folder: Folder, limits: Limits, watch: Callable[[State], None]) -> None:
     """Do what is left of a campaign; whatever ends it, its state is kept. `watch` is called often."""
     try:
-        with Crew(state.plan.kernel, limits.jobs) as crew:
+        with Crew(state.plan.kernel, limits.jobs, ipv6=state.plan.ipv6) as crew:
             state.release = crew.release
             verdicts = _compare(state, folder, limits, crew, watch)
             folder.save(state)
@@ -176,7 +177,7 @@ def _compare(
                 return
             if seed in state.done:
                 continue
-            scenario = generate(seed, plan.kernel, plan.frames)
+            scenario = generate(seed, plan.kernel, plan.frames, ipv6=plan.ipv6)
             if (record := known.get(seed)) and record.lines == scenario.lines:
                 ready.append(judge(scenario, record.answer, record.release))
             else:
@@ -257,4 +258,4 @@ def _shrink(state: State, folder: Folder, limits: Limits, crew: Crew, verdicts: 
 
 
 def _again(plan: Plan, crew: Crew, seed: int) -> Verdict:
-    return next(crew.run([generate(seed, plan.kernel, plan.frames)]))
+    return next(crew.run([generate(seed, plan.kernel, plan.frames, ipv6=plan.ipv6)]))

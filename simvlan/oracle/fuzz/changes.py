@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from simvlan.devices.device import Device
 from simvlan.frame import mac_text
+from simvlan.oracle.fuzz import ipv6 as six
 from simvlan.oracle.fuzz.building import enslave, upper
 from simvlan.oracle.fuzz.frames import NOBODY
+from simvlan.oracle.fuzz.ipv6 import CHANGES6
 from simvlan.oracle.fuzz.sketch import Sketch, Step, at
 
 
@@ -13,6 +15,7 @@ def change(sketch: Sketch) -> None:
     """One change; then most of what is down may come up again."""
     more = () if sketch.host else (fdb, fdb, *_VLANS) if sketch.filtering else (fdb, fdb, refused_vlan)
     more += (mdb, mdb) if sketch.snooping else ()
+    more += CHANGES6 if sketch.ipv6 else ()
     sketch.rng.choice((*_ANYWHERE, *more))(sketch)
     if sketch.chance(0.7):
         for dev in sketch.devices:
@@ -36,7 +39,9 @@ def mtu(sketch: Sketch) -> None:
 def address(sketch: Sketch) -> None:
     """Another MAC address, perhaps somebody else's."""
     if dev := sketch.pick():
-        mac = sketch.rng.choice((0x02_00_00_00_0A_00 + sketch.rng.randint(0, 5), sketch.rng.choice(sketch.devices).mac))
+        number = 0xA00 + sketch.rng.randint(0, 5)
+        own = six.mac(sketch, number) if sketch.ipv6 else 0x02_00_00_00_00_00 + number
+        mac = sketch.rng.choice((own, sketch.rng.choice(sketch.devices).mac))
         sketch.set(dev, f"address {mac_text(mac)}")
 
 

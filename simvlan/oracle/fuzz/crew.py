@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from simvlan.oracle.agreement import plain
 from simvlan.oracle.fuzz import farm
 from simvlan.oracle.fuzz.farm import Answer, Guest
+from simvlan.oracle.fuzz.ipv6 import GROUPS6
 from simvlan.oracle.fuzz.judge import HUNG, Verdict, judge
 from simvlan.oracle.fuzz.scenario import Scenario
 from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED
@@ -28,7 +30,8 @@ LIMIT_S = 180.0
 class Crew:
     """Guests, and the scenarios they have in hand; a context manager that leaves nothing running."""
 
-    def __init__(self, kernel: Kernel, jobs: int, limit_s: float = LIMIT_S) -> None:
+    def __init__(self, kernel: Kernel, jobs: int, limit_s: float = LIMIT_S, *, ipv6: bool = False) -> None:
+        self._groups = (*FOREIGN, *WANTED, *(GROUPS6 if ipv6 else ()))
         self._kernel, self._limit_s = kernel, limit_s
         self._workers = WORKERS[kernel]
         self._guests: list[Guest] = []
@@ -39,7 +42,7 @@ class Crew:
         """What a kernel did with doubtful scenarios that disagree, until it has done something twice."""
         try:
             for _ in range(jobs):
-                self._guests.append(farm.start(kernel, self._workers, (*FOREIGN, *WANTED)))
+                self._guests.append(farm.start(kernel, self._workers, self._groups))
         except BaseException:
             self.close()
             raise
@@ -116,7 +119,7 @@ class Crew:
 
     def _replaced(self, guest: Guest) -> Guest:
         guest.close()
-        return farm.start(self._kernel, self._workers, (*FOREIGN, *WANTED))
+        return farm.start(self._kernel, self._workers, self._groups)
 
     def _alone(self) -> Iterator[Verdict]:
         """Those that were under way when a guest hung, one by one: only the culprit hangs again."""
@@ -148,7 +151,7 @@ def same(one: Answer, other: Answer) -> bool:
 
 
 def _frames(answer: Answer) -> dict[str, list[tuple[str, bytes]]]:
-    return {point: [(way, octets) for _, way, octets in frames] for point, frames in answer.captures.items()}
+    return {point: [(way, plain(octets)) for _, way, octets in frames] for point, frames in answer.captures.items()}
 
 
 def verdicts(crew: Crew, scenarios: Sequence[Scenario]) -> list[Verdict]:

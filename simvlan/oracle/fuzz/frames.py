@@ -6,6 +6,7 @@ from random import Random
 
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, DOT1Q, QINQ
+from simvlan.oracle.fuzz.frames6 import ipv6
 from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED, Sketch
 
 NOBODY = 0x02_DE_AD_00_00_01
@@ -36,7 +37,12 @@ def frame(sketch: Sketch, dev: Device) -> bytes:
     rng = sketch.rng
     src = _source(sketch, dev)
     tags = b"".join(tag(rng) for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3))))
-    head = _destination(sketch, dev).to_bytes(6, "big") + src.to_bytes(6, "big") + tags
+    dst = _destination(sketch, dev)
+    if sketch.ipv6 and sketch.chance(0.6):
+        payload, group = ipv6(sketch, src)
+        dst = dst if group is None or not sketch.certain(group) else group
+        return dst.to_bytes(6, "big") + src.to_bytes(6, "big") + tags + payload
+    head = dst.to_bytes(6, "big") + src.to_bytes(6, "big") + tags
     return head + _payload(sketch, dev, len(tags), src)
 
 

@@ -13,7 +13,7 @@ from simvlan.oracle.fuzz.frames import shoot
 from simvlan.oracle.fuzz.sketch import Sketch, Storm
 from simvlan.oracle.fuzz.world import World
 from simvlan.oracle.kernels import Kernel
-from simvlan.oracle.observation import LISTINGS, Observation
+from simvlan.oracle.observation import Observation, subjects
 
 ROUNDS = 4
 """Bursts of frames, changes between them."""
@@ -21,6 +21,7 @@ ROUNDS = 4
 SNOOPING = 0.2
 """Of how many scenarios bridges snoop."""
 
+_LISTED6 = ("route6",)
 _LISTED = {"uml": ("link", "fdb", "vlan", "addr", "neigh"), "host": ("link", "fdb")}
 
 
@@ -40,18 +41,18 @@ class Scenario:
     """Whether a macvlan's filter may decide by chance in it."""
 
 
-def generate(seed: int, kernel: Kernel, frames: int) -> Scenario:
-    """The scenario of a seed; networks with a loop are passed over."""
+def generate(seed: int, kernel: Kernel, frames: int, *, ipv6: bool = False) -> Scenario:
+    """The scenario of a seed, with IPv6 or without; networks with a loop are passed over."""
+    family = " ipv6" if ipv6 else ""
     for attempt in range(1000):
         with suppress(Storm):
-            return _draw(seed, Random(f"fuzz {seed} {attempt}"), kernel, frames)
+            return _draw(seed, Random(f"fuzz{family} {seed} {attempt}"), kernel, frames, ipv6)
     raise RuntimeError(f"seed {seed}: every network has a loop")
 
 
-def _draw(seed: int, rng: Random, kernel: Kernel, frames: int) -> Scenario:
-    sketch = Sketch(
-        rng, host=kernel == "host", snooping=kernel == "uml" and Random(f"snooping {seed}").random() < SNOOPING
-    )
+def _draw(seed: int, rng: Random, kernel: Kernel, frames: int, ipv6: bool) -> Scenario:
+    snooping = kernel == "uml" and not ipv6 and Random(f"snooping {seed}").random() < SNOOPING
+    sketch = Sketch(rng, host=kernel == "host", snooping=snooping, ipv6=ipv6)
     build(sketch)
     for left in range(ROUNDS, 0, -1):
         sketch.settle()
@@ -73,12 +74,14 @@ def _listings(sketch: Sketch, kernel: Kernel) -> None:
     sketch.settle()
     for space in sketch.spaces:
         bridged = any(line.startswith(f"ip -n {space} ") and " type bridge " in line for line in sketch.lines)
-        for subject in _LISTED[kernel]:
-            if (subject in ("addr", "neigh") and not sketch.addressed) or (subject in ("fdb", "vlan") and not bridged):
+        for subject in (*_LISTED[kernel], *(_LISTED6 if sketch.ipv6 else ())):
+            if (subject in ("addr", "neigh") and not (sketch.addressed or sketch.ipv6)) or (
+                subject in ("fdb", "vlan") and not bridged
+            ):
                 continue
             if subject == "vlan" and not sketch.filtering:
                 continue
-            tool, *words = LISTINGS[subject]
+            tool, *words = subjects(ipv6=True)[subject]
             words = [word for word in words if kernel == "uml" or word != "-d"]
             sketch.do(f"{tool} -n {space} {' '.join(words)}{' dynamic' if subject == 'fdb' and sketch.host else ''}")
         if sketch.snooping and bridged:
@@ -95,8 +98,13 @@ def follow(seed: int, lines: list[str]) -> Scenario:
 
 def shortened(scenario: Scenario, lines: Iterable[str], kernel: Kernel) -> Scenario | None:
     """The scenario with these of its lines only; None when that makes a loop."""
-    sketch = Sketch(Random(0), host=kernel == "host")
+    sketch = Sketch(Random(0), host=kernel == "host", ipv6=any(map(switches_ipv6, scenario.lines)))
     with suppress(Storm):
         sketch.replay(lines)
         return replace(_observed(scenario.seed, sketch.world, sketch.lines), doubtful=scenario.doubtful)
     return None
+
+
+def switches_ipv6(line: str) -> bool:
+    """Whether a line gives a namespace IPv6."""
+    return line.endswith("net.ipv6.conf.default.disable_ipv6=0")

@@ -12,6 +12,7 @@ from random import Random
 
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, mac_text
+from simvlan.oracle.fuzz import ipv6 as six
 from simvlan.oracle.fuzz.world import World, listing_of
 
 SETTLE = "sleep 3.2"
@@ -43,18 +44,19 @@ class Sketch:
         addressed: devices get IPv4 addresses, so that stacks answer.
         filtering: bridges may filter VLANs.
         snooping: bridges may look for groups (IGMP), and stations join them.
+        ipv6: namespaces have IPv6 (fuzz/ipv6.py).
         doubtful: groups may be sent that a macvlan's filter lets in by chance; what a kernel does counts once it has
             done it twice (crew.py).
     """
 
-    def __init__(self, rng: Random, *, host: bool, snooping: bool = False) -> None:
-        self.rng, self.host, self.snooping = rng, host, snooping
+    def __init__(self, rng: Random, *, host: bool, snooping: bool = False, ipv6: bool = False) -> None:
+        self.rng, self.host, self.snooping, self.ipv6 = rng, host, snooping, ipv6
         self.lines: list[str] = []
         self.world = World()
         self.spaces = [f"n{number}" for number in range(1, rng.choice((3, 3, 4)))]
         self.addressed = not host and rng.random() < 0.4
         self.filtering = not host and rng.random() < 0.6
-        self.doubtful = rng.random() < 0.15
+        self.doubtful = rng.random() < 0.15 or ipv6
         self._names = 0
         self._quiet: set[tuple[str, int]] = set()
 
@@ -70,7 +72,17 @@ class Sketch:
             raise Storm
         if any(dev.up for dev in self.world.net.linkwatch.unhurried):
             self.settle()
+        self._hush()
         return done
+
+    def _hush(self) -> None:
+        """Let IPv6 say what a line has made it want to say."""
+        for _ in range(4 if self.ipv6 else 0):
+            due = self.world.lab.clock.peek()
+            if due is None or due > self.world.lab.now + six.QUIET_NS:
+                return
+            self.lines.append(six.QUIET)
+            self.world.do(six.QUIET)
 
     def settle(self) -> None:
         """Let linkwatch look at what could wait.
@@ -83,21 +95,26 @@ class Sketch:
             self.lines.append(SETTLE)
             self.world.do(SETTLE)
             linkwatch.unhurried.clear()
+            if self.ipv6:
+                self.lines.append(six.QUIET)
+                self.world.do(six.QUIET)
 
     def replay(self, lines: Iterable[str]) -> None:
         """Do lines of another sketch, waiting anew where it must be."""
         for line in lines:
-            if line != SETTLE:
+            if line not in (SETTLE, six.QUIET):
                 if listing_of(line):
                     self.settle()
                 self.do(line)
 
     def quieten(self) -> None:
         """Put neighbour timers out of the way at every device that is new where it is."""
-        for dev in self.devices if self.addressed else ():
+        for dev in self.devices if self.addressed or self.ipv6 else ():
             if (dev.path, dev.ifindex) not in self._quiet:
                 self._quiet.add((dev.path, dev.ifindex))
-                for knob in NEIGHBOUR:
+                if self.ipv6:
+                    six.quieten(self, dev)
+                for knob in NEIGHBOUR if self.addressed else ():
                     self.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv4.neigh.{dev.name}.{knob}")
 
     def set(self, dev: Device, what: str) -> bool:
@@ -134,7 +151,8 @@ class Sketch:
         """Mostly an address of its own, now and then somebody's."""
         if not last and self.chance(0.1) and self.devices:
             return mac_text(self.rng.choice(self.devices).mac)
-        return mac_text(0x02_00_00_00_00_00 + self._names * 16 + last)
+        number = self._names * 16 + last
+        return mac_text(six.mac(self, number) if self.ipv6 else 0x02_00_00_00_00_00 + number)
 
     # -- certainty ----------------------------------------------------------------------------------------------------
 
@@ -152,7 +170,8 @@ class Sketch:
     def _decides(self, dev: Device, dst: int) -> bool:
         if dst in dev.mc or dev.promiscuity or dev.allmulti:
             return True
-        return dst in (*FOREIGN, *WANTED) and (dev.kind == "ipvlan" or self.doubtful)
+        known = (*FOREIGN, *WANTED, *six.GROUPS6) if self.ipv6 else (*FOREIGN, *WANTED)
+        return dst in known and (dev.kind == "ipvlan" or self.doubtful)
 
 
 def at(dev: Device) -> str:

@@ -21,9 +21,9 @@ def fuzz(options: argparse.Namespace) -> int:
     """Run a campaign; options are those of cli.py."""
     if not options.replay and (why := available(options.kernel)):
         return _complain(f"--kernel {options.kernel}: {why}", NO_KERNEL)
-    plan = Plan(options.kernel, options.scenarios, options.frames, options.seed)
+    plan = Plan(options.kernel, options.scenarios, options.frames, options.seed, options.ipv6)
     try:
-        folder = Folder(Path(options.out or f"fuzz-{plan.kernel}-{plan.seed}"))
+        folder = Folder(Path(options.out or f"fuzz-{plan.kernel}{'-ipv6' if plan.ipv6 else ''}-{plan.seed}"))
         if options.fresh:
             folder.clear()
         state = folder.load(plan)

@@ -114,6 +114,7 @@ def listing_of(line: str) -> tuple[str, str] | None:
     if argv[0] not in ("ip", "bridge") or "-j" not in argv or "show" not in argv:
         return None
     subject = _SUBJECTS.get((argv[0], argv[argv.index("show") - 1]))
+    subject = f"{subject}6" if subject == "route" and "-6" in argv else subject
     space = argv[argv.index("-n") + 1] if "-n" in argv else "root"
     return (space, subject) if subject else None
 

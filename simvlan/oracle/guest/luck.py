@@ -6,10 +6,12 @@ frames by chance, so a guest with one is given up for another.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from . import syscalls
 
@@ -24,19 +26,40 @@ _COMMANDS = (
     "link set i0 up",
 )
 _TRIES = 50
+_IPV6_GROUPS = b"\x33\x33"
+_SOL_PACKET, _PACKET_ADD_MEMBERSHIP = 263, 1
 
 
 def confused(groups: Sequence[str], env: dict[str, str]) -> list[str]:
-    """Which of the groups (hexadecimal) an ipvlan hears without having joined them; leaves the network namespace."""
+    """Which of the groups (hexadecimal) an ipvlan hears without having joined them; leaves the network namespace.
+
+    Those of IPv6 are joined one after the other, for none may pass for another.
+    """
     syscalls.unshare(syscalls.CLONE_NEWNET)
     subprocess.run(["ip", "-batch", "-"], input="\n".join(_COMMANDS), text=True, check=True, env=env)
+    octets = [bytes.fromhex(group) for group in groups]
     with (
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as mouth,
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as ear,
     ):
         ear.bind(("i0", _ETHERTYPE))
         ear.settimeout(0.1)
-        return _heard(mouth, ear, [bytes.fromhex(group) for group in groups])
+        found = _heard(mouth, ear, octets)
+        for joined in [group for group in octets if group[:2] == _IPV6_GROUPS]:
+            if found:
+                break
+            with _member(joined):
+                found = _heard(mouth, ear, [group for group in octets if group != joined])
+        return found
+
+
+@contextlib.contextmanager
+def _member(group: bytes) -> Iterator[None]:
+    """While this lasts the ipvlan hears a group: what packet sockets join, devices hear."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as member:
+        asked = struct.pack("=iHH8s", socket.if_nametoindex("i0"), 0, 6, group)
+        member.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, asked)
+        yield
 
 
 def _heard(mouth: socket.socket, ear: socket.socket, groups: list[bytes]) -> list[str]:

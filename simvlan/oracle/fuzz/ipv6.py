@@ -1,0 +1,112 @@
+"""IPv6 in random networks: switched on by lines, addresses, and what changes; its frames are in frames6.py.
+
+What IPv6 does by itself at random moments is made to happen at once or not at all: no duplicate address detection, no
+router solicitations, one report of each group, waited for (`Sketch.do`). Groups are few, so that a guest can be had
+whose ipvlan filters tell all of them apart (guest/luck.py): MAC addresses and addresses end in few ways.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simvlan.stack.ipv6.addr import ip6_text
+
+if TYPE_CHECKING:
+    from simvlan.devices.device import Device
+    from simvlan.oracle.fuzz.sketch import Sketch
+
+LOW = (1, 2, 3)
+"""How addresses end: the last 24 bits."""
+
+GROUPS6 = (
+    0x3333_0000_0001, 0x3333_0000_0002, 0x3333_0000_0016, 0x3333_FF00_0000, 0x3333_FF00_0001, 0x3333_FF00_0002,
+    0x3333_FF00_0003,
+)  # fmt: skip
+"""All nodes, all routers, listener reports, and who is asked for an address that ends so."""
+
+ON = (
+    "conf.default.disable_ipv6=0", "conf.default.accept_dad=0", "conf.default.router_solicitations=0", "mld_qrv=1",
+    "icmp.ratelimit=0", "ip6frag_time=600",
+)  # fmt: skip
+NEIGHBOUR6 = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "base_reachable_time_ms=3600000")
+QUIET, QUIET_NS = "sleep 0.15", 120_000_000
+"""How long reports may take that a line has brought about, two ticks, and how near they must be to be waited for."""
+
+
+def switch_on(sketch: Sketch, space: str) -> None:
+    """A namespace whose devices will have IPv6, now and then a router."""
+    for setting in ON:
+        sketch.do(f"ip netns exec {space} sysctl -qw net.ipv6.{setting}")
+    if sketch.chance(0.3):
+        sketch.do(f"ip netns exec {space} sysctl -qw net.ipv6.conf.all.forwarding=1")
+
+
+def quieten(sketch: Sketch, dev: Device) -> None:
+    """Put a device's neighbour timers out of the way."""
+    for knob in NEIGHBOUR6:
+        sketch.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv6.neigh.{dev.name}.{knob}")
+
+
+def mac(sketch: Sketch, number: int) -> int:
+    """A MAC address of its own that ends in one of few ways."""
+    return 0x02 << 40 | (number & 0xFFFF) << 24 | sketch.rng.choice(LOW)
+
+
+def address(sketch: Sketch, number: int) -> str:
+    """An address in one of two networks."""
+    return f"2001:db8:0:{sketch.rng.randint(0, 1)}:0:{number:x}:0:{sketch.rng.choice(LOW)}"
+
+
+def addresses(sketch: Sketch) -> None:
+    """Half of the devices get one."""
+    for number, dev in enumerate(sketch.devices, 1):
+        if sketch.chance(0.5):
+            sketch.do(f"ip -n {dev.netns.name} addr add {address(sketch, number)}/64 dev {dev.name}")
+
+
+def owned(sketch: Sketch) -> list[str]:
+    """Every address that some device has now."""
+    found = []
+    for dev in sketch.devices:
+        ip6 = dev.netns.stack.ip6
+        idev = ip6.devices.get(dev) if ip6 is not None else None
+        found += [ip6_text(ifa.address) for ifa in idev.addresses] if idev is not None else []
+    return found
+
+
+# -- changes ----------------------------------------------------------------------------------------------------------
+
+
+def change_address(sketch: Sketch) -> None:
+    """An address more or less, or one that is refused."""
+    if dev := sketch.pick():
+        known = owned(sketch)
+        text = sketch.rng.choice(known) if known and sketch.chance(0.5) else address(sketch, sketch.rng.randint(1, 40))
+        verb = sketch.rng.choice(("add", "add", "del"))
+        sketch.do(f"ip -n {dev.netns.name} addr {verb} {text}/{sketch.rng.choice((64, 64, 128))} dev {dev.name}")
+
+
+def switch(sketch: Sketch) -> None:
+    """IPv6 of one device off or on."""
+    if dev := sketch.pick():
+        value = sketch.rng.randint(0, 1)
+        sketch.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv6.conf.{dev.name}.disable_ipv6={value}")
+
+
+def route(sketch: Sketch) -> None:
+    """A route by a device or a neighbour."""
+    if dev := sketch.pick():
+        known = owned(sketch)
+        via = f"via {sketch.rng.choice(known)} " if known and sketch.chance(0.5) else ""
+        verb = sketch.rng.choice(("add", "add", "add", "del"))
+        target = sketch.rng.choice(("2001:db8:0:5::/64", "2001:db8:0:1::/64", "default", "2001:db8:0:6::1"))
+        sketch.do(f"ip -n {dev.netns.name} -6 route {verb} {target} {via}dev {dev.name}")
+
+
+def forwarding(sketch: Sketch) -> None:
+    """A namespace becomes a router, or none."""
+    space = sketch.rng.choice(sketch.spaces)
+    sketch.do(f"ip netns exec {space} sysctl -qw net.ipv6.conf.all.forwarding={sketch.rng.randint(0, 1)}")
+
+
+CHANGES6 = (change_address, change_address, switch, route, route, forwarding)
