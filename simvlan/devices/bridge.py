@@ -2,7 +2,8 @@
 
 Mirrors net/bridge/br_input.c, br_forward.c and br_device.c (6.1, 6.18). The order of the tests is the kernel's; each
 refusal is a named Drop. Ports and their quick way are in `bridge_port`, addresses in `bridge_fdb`, VLANs in
-`bridge_vlan`, the spanning tree in `bridge_stp`, snooping in `bridge_mcast`, ARP suppression in `bridge_arp`, joining
+`bridge_vlan`, the spanning tree in `bridge_stp`, snooping in `bridge_mcast`, suppression in `bridge_arp` and
+`bridge_nd`, joining
 and leaving in `bridge_ports`.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from simvlan.clock import SECOND
-from simvlan.devices import bridge_arp, bridge_bpdu, bridge_ports, vlan_binding
+from simvlan.devices import bridge_arp, bridge_bpdu, bridge_nd, bridge_ports, vlan_binding
 from simvlan.devices.bridge_fdb import Fdb, FdbEntry, fdb_text
 from simvlan.devices.bridge_mcast import Snooping
 from simvlan.devices.bridge_port import BridgePort
@@ -20,7 +21,7 @@ from simvlan.devices.bridge_stp_port import State
 from simvlan.devices.bridge_transit import Transit
 from simvlan.devices.bridge_vlan import VlanGroup, classify, learning_vid, untag
 from simvlan.devices.device import Device, Event, Kernel
-from simvlan.frame import ARP, BROADCAST, DOT1Q, GROUP, HOST, Frame
+from simvlan.frame import ARP, BROADCAST, DOT1Q, GROUP, HOST, IPV6, Frame
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
 
 LINK_LOCAL = 0x0180_C200_0000
@@ -186,6 +187,13 @@ class Bridge(Device):
         entry = self.fdb.find(src, vid)
         return entry is not None and entry.out is port
 
+    def _suppress(self, transit: Transit, proto: int) -> None:
+        """Answer questions for neighbours, or keep them from ports that are not to hear them."""
+        if proto in (ARP, RARP):
+            bridge_arp.examine(self, transit)
+        elif proto == IPV6 and self.suppresses_arp:
+            bridge_nd.examine(self, transit)
+
     def _forward(self, transit: Transit) -> Verdict:
         """Choose where an accepted frame goes."""
         frame, port = transit.frame, transit.port
@@ -196,8 +204,8 @@ class Bridge(Device):
                 return (*self.take_outbox(), (refused, transit.dev, frame)) if self.outbox else refused
         if port is not None and port.state is State.LEARNING:
             return Drop.BRIDGE_LEARNING
-        if self.answers_arp and frame.proto in (ARP, RARP):
-            bridge_arp.examine(self, transit)
+        if self.answers_arp:
+            self._suppress(transit, frame.proto)
         if frame.dst == BROADCAST:
             self._flood(transit)
             self._pass_up(transit)
@@ -326,8 +334,8 @@ class Bridge(Device):
                 return classified
             vid, frame = classified
         transit = Transit(None, self, frame, vid, now, why)
-        if self.suppresses_arp and frame.proto in (ARP, RARP):
-            bridge_arp.examine(self, transit)
+        if self.suppresses_arp:
+            self._suppress(transit, frame.proto)
         if frame.dst == BROADCAST:
             self._flood(transit)
         elif frame.dst & GROUP:

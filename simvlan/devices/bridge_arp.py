@@ -1,7 +1,6 @@
 """ARP answered or kept away by the bridge: proxy_arp, proxy_arp_wifi, neigh_suppress.
 
-Mirrors br_do_proxy_suppress_arp of net/bridge/br_arp_nd_proxy.c (6.1). IPv6 neighbour discovery is not modelled:
-with IPv6 disabled the bridge has no IPv6 neighbours, so it never answers.
+Mirrors br_do_proxy_suppress_arp of net/bridge/br_arp_nd_proxy.c (6.1); IPv6's neighbour discovery is in bridge_nd.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def examine(bridge: Bridge, transit: Transit) -> None:
         if arp.op not in REVERSE and (arp.sip >> 24 == 0 or arp.sip == arp.tip):
             transit.replied = True
             return
-    device = _device_of(bridge, transit)
+    device = device_of(bridge, transit)
     if arp.op != REQUEST or device is None:
         return
     if bridge.suppresses_arp and _is_local(device, arp.tip):
@@ -58,7 +57,7 @@ def examine(bridge: Bridge, transit: Transit) -> None:
     _answer(bridge, transit, arp, device)
 
 
-def _device_of(bridge: Bridge, transit: Transit) -> Device | None:
+def device_of(bridge: Bridge, transit: Transit) -> Device | None:
     """Return the device whose neighbours count: the bridge, or its VLAN device for a VLAN."""
     if not transit.vid:
         return bridge
@@ -95,7 +94,7 @@ def _reply(bridge: Bridge, transit: Transit, arp: ArpPacket, mac: int) -> None:
     data += arp.sha.to_bytes(6, "big") + arp.sip.to_bytes(4, "big")
     frame = Frame(arp.sha, mac, ARP, data)
     if transit.vid:
-        frame = _tag(bridge, transit.port, frame, transit.frame.accel)
+        frame = tag(bridge, transit.port, frame, transit.frame.accel)
     if transit.why:
         transit.why("answered by the bridge")
     if transit.vid and transit.port is None:
@@ -104,7 +103,7 @@ def _reply(bridge: Bridge, transit: Transit, arp: ArpPacket, mac: int) -> None:
         transit.emits.append((Way.TX, transit.dev, frame))
 
 
-def _tag(bridge: Bridge, port: BridgePort | None, frame: Frame, accel: int) -> Frame:
+def tag(bridge: Bridge, port: BridgePort | None, frame: Frame, accel: int) -> Frame:
     """Tag the answer like the request, except in the port's PVID."""
     group = port.vlans if port is not None else bridge.vlan_group
     return frame if group.pvid == accel & 0xFFF else frame.with_accel(accel)

@@ -65,7 +65,7 @@ class Rules:
         masks, masks6: fields that are taken out of every IPv4 and IPv6 frame.
         once: take repetitions that a clock decides once (order.once).
         connections: count TCP's numbers from where each connection began (connections.py).
-        ambient: compare what IPv6 sends at random moments apart (ambient.py).
+        ambient: compare what IPv6 sends at random moments apart (ambient.py): everything, "reports" of listeners, "".
         overtake_ns: how close group and unicast frames must be to have overtaken each other; 0: never.
     """
 
@@ -73,13 +73,13 @@ class Rules:
     masks6: tuple[Mask, ...] = masks6.ALL_MASKS
     once: bool = True
     connections: bool = True
-    ambient: bool = True
+    ambient: Literal["everything", "reports", ""] = "everything"
     overtake_ns: int = order.OVERTAKE_NS
 
 
 DEFAULT = Rules()
 EXACT = Rules(
-    masks=(mask_ip_id,), masks6=masks6.EXACT_MASKS, once=False, connections=False, ambient=False, overtake_ns=0
+    masks=(mask_ip_id,), masks6=masks6.EXACT_MASKS, once=False, connections=False, ambient="reports", overtake_ns=0
 )
 
 
@@ -164,7 +164,8 @@ def _parted(
     left, right = (_shown(seen, rules, rewritten) for seen in (mine[0], its))
     longer = _shown([*mine[0], *mine[1]], rules, rewritten) if mine[1] else left
     if rules.ambient:
-        (left, here), (right, there), (longer, later) = map(ambient.split, (left, right, longer))
+        only = rules.ambient == "reports"
+        (left, here), (right, there), (longer, later) = (ambient.split(each, only) for each in (left, right, longer))
         if unmatched := _unmatched(point, ambient.missing(here, later, there, ended_ns)):
             return unmatched
     if mine[1] and len(right) > len(left):

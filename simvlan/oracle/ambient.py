@@ -26,7 +26,7 @@ Token = tuple[str, bytes]
 """Way, and what identifies it."""
 
 
-def tokens(way: str, octets: bytes) -> list[Token]:
+def tokens(way: str, octets: bytes, reports_only: bool = False) -> list[Token]:
     """What an ambient frame says, one item per membership; none for a frame that is not ambient."""
     ip = ipv6_offset(octets)
     if ip is None or not (octets[0] & 1) or not (found := upper(octets, ip)) or found[0] != _ICMPV6:
@@ -39,6 +39,8 @@ def tokens(way: str, octets: bytes) -> list[Token]:
         return [(way, octets[at : at + 1] + octets[at + 8 : at + 24])]
     detection = kind == _NS and not any(octets[ip + 8 : ip + 24])
     answer = kind == _NA and octets[ip + 24 : ip + 40] == _ALL_NODES
+    if reports_only:
+        return []
     return [(way, octets)] if kind == _RS or detection or answer else []
 
 
@@ -53,12 +55,12 @@ def _records(octets: bytes, at: int) -> list[bytes]:
     return found
 
 
-def split(seen: Sequence[Shown]) -> tuple[list[Shown], list[tuple[int, Token]]]:
+def split(seen: Sequence[Shown], reports_only: bool = False) -> tuple[list[Shown], list[tuple[int, Token]]]:
     """The frames whose order counts, and the others' items with their times."""
     rest: list[Shown] = []
     apart: list[tuple[int, Token]] = []
     for when, way, octets in seen:
-        if items := tokens(way, octets):
+        if items := tokens(way, octets, reports_only):
             apart += [(when, item) for item in items]
         else:
             rest.append((when, way, octets))

@@ -1,7 +1,7 @@
 """IPv6 in random networks: switched on by lines, addresses, and what changes; its frames are in frames6.py.
 
 What IPv6 does by itself at random moments is made to happen at once or not at all: no duplicate address detection, no
-router solicitations, one report of each group, waited for (`Sketch.do`). Groups are few, so that a guest can be had
+router solicitations, reports one after the other, waited for (`Sketch.do`). Groups are few, so that a guest can be had
 whose ipvlan filters tell all of them apart (guest/luck.py): MAC addresses and addresses end in few ways.
 """
 
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 LOW = (1, 2, 3)
 """How addresses end: the last 24 bits."""
 
+ALL_NODES_MAC = 0x3333_0000_0001
+"""Heard by every device, also where IPv6 is off (ipv6_add_dev)."""
 GROUPS6 = (
-    0x3333_0000_0001, 0x3333_0000_0002, 0x3333_0000_0016, 0x3333_FF00_0000, 0x3333_FF00_0001, 0x3333_FF00_0002,
+    0x3333_0000_0002, 0x3333_0000_0016, 0x3333_FF00_0000, 0x3333_FF00_0001, 0x3333_FF00_0002,
     0x3333_FF00_0003,
 )  # fmt: skip
-"""All nodes, all routers, listener reports, and who is asked for an address that ends so."""
+"""All routers, listener reports, and who is asked for an address that ends so."""
 
 ON = (
-    "conf.default.disable_ipv6=0", "conf.default.accept_dad=0", "conf.default.router_solicitations=0", "mld_qrv=1",
+    "conf.default.disable_ipv6=0", "conf.default.accept_dad=0", "conf.default.router_solicitations=0",
+    "conf.default.mldv2_unsolicited_report_interval=1",
     "icmp.ratelimit=0", "ip6frag_time=600",
 )  # fmt: skip
 NEIGHBOUR6 = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "base_reachable_time_ms=3600000")

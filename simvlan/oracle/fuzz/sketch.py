@@ -170,7 +170,7 @@ class Sketch:
     def _decides(self, dev: Device, dst: int) -> bool:
         if dst in dev.mc or dev.promiscuity or dev.allmulti:
             return True
-        known = (*FOREIGN, *WANTED, *six.GROUPS6) if self.ipv6 else (*FOREIGN, *WANTED)
+        known = (*FOREIGN, *WANTED, six.ALL_NODES_MAC, *six.GROUPS6) if self.ipv6 else (*FOREIGN, *WANTED)
         return dst in known and (dev.kind == "ipvlan" or self.doubtful)
 
 
