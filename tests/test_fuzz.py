@@ -34,7 +34,7 @@ class Echo:
     broken: Any = None
     runs = 0
 
-    def __init__(self, *_how: object) -> None:
+    def __init__(self, *_how: object, **_more: object) -> None:
         pass
 
     def __enter__(self) -> Echo:
