@@ -87,7 +87,8 @@ def transfer(rig: Bench, a: str, b: str, address: str, size: int = 3_000_000) ->
 
 RECEIVER = """
 import socket, sys
-with socket.create_server((sys.argv[1], 5000)) as server:
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.create_server((sys.argv[1], 5000), family=family) as server:
     print("listening", flush=True)
     sock, _ = server.accept()
     print(sum(iter(lambda: len(sock.recv(65536)), 0)))
@@ -127,6 +128,22 @@ ip -n n addr add 10.0.1.2/24 dev eth0"""
     rig.sh(home, "ip link del nic0")
     assert live.process.wait(30) == 1
     assert "dev:nic0 was deleted" in live.said.read_text()
+
+
+def test_super_packets_are_cut_on_entry(rig: Bench) -> None:
+    """Devices that are there keep their offloads: TCP hands over 64 KiB at a time, which cross as frames, IPv6 too."""
+    home, a, b = rig.netns("home"), rig.netns("a"), rig.netns("b")
+    for n, space in ((1, a), (2, b)):
+        rig.sh(home, f"ip link add nic{n} type veth peer name eth0 netns {space} && ip link set nic{n} up")
+        six = "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.eth0.accept_dad=0"
+        rig.sh(space, f"{six}; ip link set eth0 up; ip addr add 10.0.1.{n}/24 dev eth0")
+        rig.sh(space, f"ip addr add fd00::{n}/64 dev eth0 nodad")
+    live = rig.live(home, TRUNK, "--attach", "sw/p1=dev:nic1", "--attach", "sw/p2=dev:nic2")
+    assert transfer(rig, a, b, "10.0.1.2") == 3_000_000
+    assert transfer(rig, a, b, "fd00::2") == 3_000_000
+    crossed = json.loads(live.exec("ip", "-j", "-s", "-n", "sw", "link", "show", "p2"))[0]["stats64"]["tx"]
+    assert crossed["packets"] > 2 * 3_000_000 / 1448
+    assert crossed["dropped"] == 0
 
 
 def test_the_way_to_the_world_is_not_taken_by_accident(rig: Bench) -> None:

@@ -1,0 +1,248 @@
+"""A port between a simulated device and an endpoint that the test plays: frames both ways, bounds, carrier, copies."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from simvlan.engines.live import LiveEngine
+from simvlan.frame import BROADCAST, IPV4, IPV6, Frame
+from simvlan.lab import Lab
+from simvlan.live import gso, vnet
+from simvlan.live.endpoint import Gone, Refused
+from simvlan.live.places import Unattachable
+from simvlan.live.port import BATCH, QUEUE, Port
+from simvlan.stack.packet import checksum, pseudo_sum
+from simvlan.verdict import Drop
+
+SCRIPT = """ip netns add n
+ip -n n link add eth0 type veth peer name out
+ip -n n link set eth0 up
+ip -n n addr add 10.0.0.2/24 dev eth0
+ip -n n link add d0 type dummy
+ip -n n link set d0 up"""
+
+
+class Played:
+    """An endpoint whose kernel is the test."""
+
+    label = "played:0"
+
+    def __init__(self) -> None:
+        self.inward: deque[Frame] = deque()
+        self.outward: list[Frame] = []
+        self.takes: Any = True
+        self.carrier: list[bool] = []
+        self.closed = False
+        self._mine, self._theirs = socket.socketpair()
+        self._news, self._teller = socket.socketpair()
+        self._changes: list[dict[str, bool]] = []
+        self.state: Any = SimpleNamespace(up=True, there=True, fileno=self._news.fileno)
+        self.state.hear, self.state.close = self._hear, lambda: None
+
+    def _hear(self) -> None:
+        self._news.recv(1)
+        vars(self.state).update(self._changes.pop(0))
+
+    def fileno(self) -> int:
+        return self._mine.fileno()
+
+    def receive(self) -> Frame | None:
+        return self.inward.popleft() if self.inward else None
+
+    def transmit(self, frame: Frame) -> bool:
+        if isinstance(self.takes, Exception):
+            raise self.takes
+        if self.takes:
+            self.outward.append(frame)
+        return bool(self.takes)
+
+    def lost(self) -> int:
+        return 7
+
+    def set_carrier(self, carrier: bool) -> None:
+        self.carrier.append(carrier)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def deliver(self, *frames: Frame) -> None:
+        self.inward.extend(frames)
+        self._theirs.send(b"x")
+
+    def tell(self, **state: bool) -> None:
+        self._changes.append(state)
+        self._teller.send(b"x")
+
+
+def joined(name: str = "eth0") -> tuple[Lab, Played, Port, LiveEngine]:
+    lab = Lab()
+    for line in SCRIPT.splitlines():
+        lab.command(*line.split())
+    engine, played = LiveEngine(lab.clock), Played()
+    return lab, played, Port(lab.network, lab.network.device(f"n/{name}"), played, engine), engine  # type: ignore[arg-type]
+
+
+def until(engine: LiveEngine, done: Callable[[], bool]) -> None:
+    """Step until a state is reached; a step may be for a timer of the network."""
+    for _ in range(50):
+        if done():
+            return
+        engine.step(0.5)
+    raise AssertionError("it never came")
+
+
+def ask() -> Frame:
+    """ARP for 10.0.0.2."""
+    mac = 0x0200_0000_0001
+    body = bytes.fromhex("0001080006040001") + mac.to_bytes(6, "big") + bytes((10, 0, 0, 1)) + bytes(6)
+    return Frame(BROADCAST, mac, 0x0806, body + bytes((10, 0, 0, 2)))
+
+
+def test_what_comes_in_is_answered_by_the_simulated_stack() -> None:
+    lab, played, port, engine = joined()
+    played.deliver(ask())
+    until(engine, lambda: bool(played.outward))
+    assert [frame.dst for frame in played.outward] == [0x0200_0000_0001]
+    dev = lab.network.device("n/eth0")
+    assert (port.received, port.sent, dev.rx_packets, dev.tx_packets) == (1, 1, 1, 1)
+    assert played.carrier == [True]
+
+
+def test_a_batch_at_a_time() -> None:
+    _lab, played, port, engine = joined()
+    played.deliver(*[ask()] * (BATCH + 5))
+    until(engine, lambda: port.received > 0)
+    assert port.received == BATCH
+    until(engine, lambda: port.received == BATCH + 5)
+
+
+def test_what_an_endpoint_does_not_take_waits_up_to_a_bound() -> None:
+    lab, played, port, engine = joined()
+    dev, played.takes = lab.network.device("n/eth0"), False
+    for _ in range(QUEUE + 3):
+        lab.network.send(dev, ask())
+    assert (played.outward, port.refused) == ([], {Drop.QDISC_DROP: 3})
+    played.takes = True
+    until(engine, lambda: port.sent > 0)
+    assert (len(played.outward), port.sent) == (QUEUE, QUEUE)
+    lab.network.send(dev, ask())
+    assert len(played.outward) == QUEUE + 1
+
+
+@pytest.mark.parametrize("drop", [Drop.NO_CARRIER, Drop.PKT_TOO_BIG])
+def test_what_it_refuses_is_counted_by_name(drop: Drop) -> None:
+    lab, played, port, _engine = joined()
+    played.takes = Refused(drop)
+    lab.network.send(lab.network.device("n/eth0"), ask())
+    assert (port.refused, port.sent) == ({drop: 1}, 0)
+
+
+@pytest.mark.parametrize("name", ["eth0", "d0"])
+def test_carrier_follows_the_real_device_and_tells_it(name: str) -> None:
+    lab, played, _port, engine = joined(name)
+    dev = lab.network.device(f"n/{name}")
+    assert dev.carrier
+    played.tell(up=False)
+    until(engine, lambda: not dev.carrier)
+    played.tell(up=True)
+    until(engine, lambda: dev.carrier)
+    lab.command("ip", "-n", "n", "link", "set", name, "down")
+    lab.command("ip", "-n", "n", "link", "set", name, "up")
+    assert played.carrier == [True, False, True]
+
+
+def test_the_peer_of_an_attached_end_has_no_carrier() -> None:
+    lab, _played, _port, _engine = joined()
+    lab.command("ip", "-n", "n", "link", "set", "out", "up")
+    assert (lab.network.device("n/out").carrier, lab.network.device("n/eth0").carrier) == (False, True)
+    lab.command("ip", "-n", "n", "link", "set", "out", "down")
+    assert lab.network.device("n/eth0").carrier
+
+
+@pytest.mark.parametrize("how", ["deleted there", "deleted here", "gone when sending"])
+def test_an_end_that_is_gone_is_let_go(how: str) -> None:
+    lab, played, port, engine = joined()
+    news: list[str] = []
+    port.on_news = news.append
+    if how == "deleted there":
+        played.tell(up=False, there=False)
+        until(engine, lambda: port.gone)
+    elif how == "deleted here":
+        lab.command("ip", "-n", "n", "link", "del", "eth0")
+    else:
+        played.takes = Gone("played:0")
+        lab.network.send(lab.network.device("n/eth0"), ask())
+    assert (port.gone, played.closed, len(news)) == (True, True, 1)
+    assert ("n/eth0 was deleted" if how == "deleted here" else "played:0 was deleted") in news[0]
+
+
+def test_a_copy_of_the_network_reaches_nobody() -> None:
+    lab, played, port, _engine = joined()
+    assert not lab.trace("n/eth0", ask()).deliveries
+    saved = lab.snapshot()
+    assert (played.outward, port.sent, saved is not None) == ([], 0, True)
+
+
+@pytest.mark.parametrize("what", ["attached already", "modelled cable"])
+def test_a_wire_is_given_once(what: str) -> None:
+    lab, _played, _port, engine = joined("d0")
+    dev = lab.network.device("n/d0" if what == "attached already" else "n/eth0")
+    if what == "modelled cable":
+        lab.link("n/eth0", delay=0.01)
+    with pytest.raises(Unattachable, match=what):
+        Port(lab.network, dev, Played(), engine)  # type: ignore[arg-type]
+
+
+# -- super-packets --------------------------------------------------------------------------------------------------
+
+
+def tcp4(size: int, flags: int = 0x99) -> Frame:
+    """A super-packet as TSO gives it: ids from 7, sequence numbers from 1000, the sum partial."""
+    src, dst, inner = 0x0A000001, 0x0A000002, 20 + size
+    head = bytearray(bytes.fromhex("45000000000740004006") + bytes(2) + src.to_bytes(4, "big") + dst.to_bytes(4, "big"))
+    head[2:4] = (20 + inner).to_bytes(2, "big")
+    tcp = bytearray(bytes.fromhex("00500051") + (1000).to_bytes(4, "big") + bytes(4) + bytes((0x50, flags)) + bytes(6))
+    tcp[16:18] = pseudo_sum(src, dst, 6, inner).to_bytes(2, "big")
+    return Frame(1, 2, IPV4, bytes(head) + bytes(tcp) + bytes(n % 251 for n in range(size)), csum=True)
+
+
+def test_a_super_packet_becomes_the_segments_that_it_stands_for() -> None:
+    """Lengths, ids, checksums, numbers; CWR on the first only, PSH and FIN on the last only (RFC 793, RFC 3168)."""
+    whole = tcp4(2500)
+    pieces = gso.segments(whole, 0, 20, 6, 1000)
+    seen = []
+    for piece in pieces:
+        data = piece.payload
+        assert checksum(data[:20]) == 0
+        assert int.from_bytes(data[2:4], "big") == len(data)
+        assert int.from_bytes(data[36:38], "big") == pseudo_sum(0x0A000001, 0x0A000002, 6, len(data) - 20)
+        seen.append((int.from_bytes(data[4:6], "big"), int.from_bytes(data[24:28], "big"), data[33], len(data) - 40))
+    assert seen == [(7, 1000, 0x90, 1000), (8, 2000, 0x10, 1000), (9, 3000, 0x19, 500)]
+    assert b"".join(piece.payload[40:] for piece in pieces) == whole.payload[40:]
+    assert all(piece.csum for piece in pieces)
+
+
+def test_a_super_datagram_becomes_datagrams() -> None:
+    head = bytearray(bytes.fromhex("6000000000001140") + bytes(15) + b"\1" + bytes(15) + b"\2")
+    head[4:6] = (8 + 250).to_bytes(2, "big")
+    whole = Frame(
+        1, 2, IPV6, bytes(head) + bytes.fromhex("00350036") + (258).to_bytes(2, "big") + bytes(2 + 250), csum=True
+    )
+    lengths = []
+    for piece in gso.segments(whole, 0, 40, 17, 100):
+        data = piece.payload
+        lengths.append((int.from_bytes(data[4:6], "big"), int.from_bytes(data[44:46], "big"), len(data) - 40))
+    assert lengths == [(108, 108, 108), (108, 108, 108), (58, 58, 58)]
+
+
+def test_only_what_is_marked_is_cut() -> None:
+    frame = tcp4(2500)
+    marked = vnet.HEADER.pack(1, 0x81, 40, 1000, 34, 16) + vnet.octets_of(frame)[10:]
+    assert len(gso.frames_of(memoryview(marked))) == 3
+    assert len(gso.frames_of(memoryview(vnet.octets_of(frame)))) == 1
