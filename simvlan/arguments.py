@@ -157,6 +157,7 @@ def _live_parser(verbs: Any) -> None:
     _attachments(live)
     live.add_argument("--watch", action="store_true", help="a table of devices, rates and drops, every second")
     live.add_argument("--pcapng", metavar="FILE", help="all frames as they come, for Wireshark: a file, FIFO or -")
+    _json(live)
     live.add_argument("--name", default="live", metavar="ID", help="for `simvlan exec ID ...` (default: live)")
     live.add_argument("--sockets", metavar="DIR", help="where the control socket goes (default: a private folder)")
     live.add_argument("--for", dest="duration", type=seconds, metavar="S", help="end after S seconds (default: Ctrl-C)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -72,7 +73,7 @@ def _live(options: argparse.Namespace, lab: Any, wanted: list[Attachment], own: 
         until = None if options.duration is None else time.monotonic_ns() + int(options.duration * 1e9)
         with world.stopping():
             world.run(until)
-        _report(world)
+        _report(world, options.json)
         return FAILED if world.ports and all(port.gone for port in world.ports) else 0
     finally:
         world.close()
@@ -96,7 +97,11 @@ def _announce(options: argparse.Namespace, world: LiveWorld, own: bool) -> None:
     say(f"live; change it with: simvlan exec {options.name} ip ...   (Ctrl-C ends it)")
 
 
-def _report(world: LiveWorld) -> None:
+def _report(world: LiveWorld, as_json: bool) -> None:
+    """The numbers of the run, as lines on standard error or as one object on standard output."""
+    if as_json:
+        print(json.dumps(_numbers(world)), flush=True)
+        return
     for port in world.ports:
         lost = f", {port.lost()} lost before they were read" if port.lost() else ""
         refused = "".join(f", {count} not taken: {drop.name}" for drop, count in port.refused.items())
@@ -105,3 +110,25 @@ def _report(world: LiveWorld) -> None:
         if isinstance(each, LiveCapture) and each.left_out:
             say(f"--pcapng: {each.left_out} frames left out: the reader was too slow")
     say(f"lateness: {world.engine.lateness}")
+
+
+def _numbers(world: LiveWorld) -> dict[str, Any]:
+    """Ports with their frames and octets, lateness in ns."""
+    late = world.engine.lateness
+    ports = [
+        {
+            "device": port.dev.path,
+            "real": port.endpoint.label,
+            "in": port.received,
+            "in_octets": port.received_octets,
+            "lost": port.lost(),
+            "out": port.sent,
+            "out_octets": port.sent_octets,
+            "not_taken": {drop.name: count for drop, count in port.refused.items()},
+            "gone": port.gone,
+        }
+        for port in world.ports
+    ]
+    shares = {f"p{round(share * 100)}": late.percentile(share) for share in (0.5, 0.9, 0.99)}
+    told = {"events": late.count, **shares, "worst": late.worst_ns, "stalls": late.stalls, "stalled": late.stalled_ns}
+    return {"ports": ports, "lateness_ns": told}

@@ -219,7 +219,7 @@ def test_a_stopped_process_goes_on_and_says_so(rig: Bench) -> None:
 def test_a_flood_is_bounded_counted_and_survived(rig: Bench) -> None:
     """What the TAP's ring cannot hold is told in numbers: every frame was read or is counted as lost."""
     space = rig.netns()
-    live = rig.live(space, MACVLAN, "--attach", "node/eth0=tap:tap0")
+    live = rig.live(space, MACVLAN, "--json", "--attach", "node/eth0=tap:tap0")
     rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
     live.process.send_signal(signal.SIGSTOP)  # so that the flood is faster than the reader, on any machine
     rig.sh(space, f"{sys.executable} -c 'from tests.live_bench import flood; flood(\"tap0\", 5000)'")
@@ -227,9 +227,8 @@ def test_a_flood_is_bounded_counted_and_survived(rig: Bench) -> None:
     ping(rig, space, "10.80.0.2")
     sent = rig.link(space, "tap0")["stats64"]["tx"]
     live.stop()
-    told = re.search(r"(\d+) frames in, (\d+) lost before they were read", live.said.read_text())
-    assert told is not None
-    assert (int(told[1]), int(told[2])) == (sent["packets"], sent["dropped"])
+    (told,) = json.loads(live.shown.read_text())["ports"]
+    assert (told["in"], told["lost"]) == (sent["packets"], sent["dropped"])
     assert sent["dropped"] > 1000
 
 
