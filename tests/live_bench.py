@@ -142,14 +142,21 @@ def bench(folder: Path) -> Iterator[Bench]:
 
 
 def machine() -> str:
-    """The machine's own network, as far as a run must leave it alone (counters and timers aside)."""
-    shown = []
-    for what in ("link", "addr", "route", "-6 route", "neigh", "netns"):
-        done = subprocess.run(["ip", "-j", *what.split()], capture_output=True, text=True, check=True)
-        for row in json.loads(done.stdout or "[]"):
-            flat = {key: value for key, value in row.items() if key != "addr_info" and what != "neigh"}
-            shown.append(json.dumps([what, flat], sort_keys=True))
-    return "\n".join(sorted(shown))
+    """The machine's own network as a run must leave it: devices, addresses, routes."""
+    links = [{key: link.get(key) for key in SAME} for link in asked("link")]
+    addresses = [[link["ifname"], a["local"], a["prefixlen"]] for link in asked("addr") for a in link["addr_info"]]
+    routes = [[route.get(key) for key in ("dst", "dev", "gateway")] for what in ("-4", "-6") for route in asked(what)]
+    return json.dumps([links, addresses, routes])
+
+
+SAME = ("ifindex", "ifname", "flags", "mtu", "operstate", "address", "master", "promiscuity")
+
+
+def asked(what: str) -> Any:
+    """What `ip -j` says in the machine's own namespace."""
+    words = [what, "route"] if what.startswith("-") else ["-d", what]
+    done = subprocess.run(["ip", "-j", *words], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout or "[]")
 
 
 def ask_tagged(device: str, vid: int, me: str, whom: str) -> list[tuple[int, str]]:

@@ -68,6 +68,9 @@ class Played:
     def set_carrier(self, carrier: bool) -> None:
         self.carrier.append(carrier)
 
+    def moved(self) -> bool:
+        return False
+
     def close(self) -> None:
         self.closed = True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
 from typing import Protocol
@@ -49,6 +48,9 @@ class Endpoint(Protocol):
     def set_carrier(self, carrier: bool) -> None:
         """Show the simulated device's state at the real one, where that can be."""
 
+    def moved(self) -> bool:
+        """Whether a device that left its namespace is in another one; `state` is then watched there."""
+
     def close(self) -> None:
         """Take away what was made."""
 
@@ -71,12 +73,16 @@ class LinkState:
         """Frames that the device gave up sending since we stand there (tx_dropped)."""
         return max(0, self._tx_dropped() - self._lost_before)
 
+    def _ask(self) -> bytes:
+        """The device as rtnetlink describes it now."""
+        head = struct.pack("IHHII", 32, RTM_GETLINK, 1, 1, 0)  # 1: NLM_F_REQUEST
+        self._asking.send(head + struct.pack("BBHiII", 0, 0, 0, self.index, 0, 0))
+        return self._asking.recv(65_536)
+
     def _tx_dropped(self) -> int:
         if not self.there or self._asking.fileno() < 0:
             return 0
-        head = struct.pack("IHHII", 32, RTM_GETLINK, 1, 1, 0)  # 1: NLM_F_REQUEST
-        self._asking.send(head + struct.pack("BBHiII", 0, 0, 0, self.index, 0, 0))
-        data = self._asking.recv(65_536)
+        data = self._ask()
         at = 32
         while at + 4 <= len(data):
             size, kind = struct.unpack_from("HH", data, at)
@@ -90,16 +96,14 @@ class LinkState:
         return self._sock.fileno()
 
     def hear(self) -> None:
-        """Take in the news that has come; some that was lost (ENOBUFS) is made good by the next."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                try:
-                    data = self._sock.recv(65_536)
-                except BlockingIOError:
-                    raise
-                except OSError:
-                    continue
-                self._read(data)
+        """Take in the news that has come."""
+        while True:
+            try:
+                self._read(self._sock.recv(65_536))
+            except BlockingIOError:
+                return
+            except OSError:  # ENOBUFS: some was lost
+                self._read(self._ask())
 
     def _read(self, data: bytes) -> None:
         at = 0

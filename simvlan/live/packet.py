@@ -111,6 +111,10 @@ class PacketSocket:
     def set_carrier(self, carrier: bool) -> None:
         """Somebody else's device keeps its state."""
 
+    def moved(self) -> bool:
+        """A socket stays where it was bound."""
+        return False
+
     def close(self) -> None:
         """Let go of the socket."""
         self.lost()

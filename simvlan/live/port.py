@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Frames taken from one endpoint before the others' turn comes."""
+CLOCKED = 8
+"""In a batch, the clock is read again and due events are done before every so many frames."""
 QUEUE = 1000
 """Frames that may wait for an endpoint that takes none just now."""
 WIRED = ("veth", "dummy")
@@ -110,13 +112,14 @@ class Port:
     def _take(self) -> None:
         """Let the device receive what has come, at most a batch."""
         receive, network, dev, engine = self.endpoint.receive, self.network, self.dev, self.engine
-        for _ in range(BATCH):
+        for number in range(BATCH):
             frame = receive()
             if frame is None:
                 return
             self.received += 1
             self.received_octets += 14 + len(frame.payload)
-            engine.catch_up()
+            if number % CLOCKED == 0:
+                engine.catch_up()
             network.arrive(dev, frame)
 
     def send(self, frame: Frame) -> Drop | None:
@@ -160,11 +163,19 @@ class Port:
             return
         before = self.endpoint.state.up
         self.endpoint.state.hear()
-        if not self.endpoint.state.there:
+        if not self.endpoint.state.there and not self._found_again():
             self.leave(f"{self.endpoint.label} was deleted")
         elif self.endpoint.state.up != before:
             self.on_news(f"{self.endpoint.label} is {'up' if self.endpoint.state.up else 'down'}: {self._carrier()}")
             self._follow()
+
+    def _found_again(self) -> bool:
+        """Whether the real device is in another namespace; its state is watched there from now on."""
+        old = self.endpoint.state
+        self.engine.selector.unregister(old)
+        found = self.endpoint.moved()
+        self.engine.selector.register(self.endpoint.state, selectors.EVENT_READ, self._heard)
+        return found
 
     def _carrier(self) -> str:
         return f"{self.dev.path} has {'a' if self.endpoint.state.up else 'no'} carrier"

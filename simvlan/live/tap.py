@@ -10,10 +10,17 @@ import struct
 from simvlan.frame import Frame
 from simvlan.live import vnet
 from simvlan.live.endpoint import Gone, LinkState, Refused
-from simvlan.live.places import Unattachable, check_name, index_of, inside, set_mtu, set_up
+from simvlan.live.places import Unattachable, check_name, entered, index_of, inside, set_mtu, set_up
 from simvlan.verdict import Drop
 
-TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETCARRIER = 0x4004_54CA, 0x4004_54D0, 0x4004_54D8, 0x4004_54E2
+TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETCARRIER, TUNGETIFF, TUNGETDEVNETNS = (
+    0x4004_54CA,
+    0x4004_54D0,
+    0x4004_54D8,
+    0x4004_54E2,
+    0x8004_54D2,
+    0x54E3,
+)
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x1000, 0x4000
 TUN_F_CSUM = 1
 SIZE = 66_000
@@ -98,6 +105,21 @@ class Tap:
         except OSError as error:
             if error.errno != errno.EBADFD:
                 raise
+
+    def moved(self) -> bool:
+        """Find the device again where somebody moved it (`ip link set tap0 netns X`)."""
+        try:
+            there = fcntl.ioctl(self._fd, TUNGETDEVNETNS)
+        except OSError:
+            return False
+        try:
+            name = fcntl.ioctl(self._fd, TUNGETIFF, bytes(40))[:16].rstrip(b"\0").decode()
+            with entered(there, name):
+                self.state.close()
+                self.state = LinkState(name)
+        finally:
+            os.close(there)
+        return True
 
     def close(self) -> None:
         """The device is gone with its descriptor, unless it was made persistent by somebody else."""

@@ -176,6 +176,22 @@ def test_carrier_goes_both_ways(rig: Bench) -> None:
     ping(rig, space, "10.80.0.2")
 
 
+def test_a_tap_may_move_and_one_that_was_there_stays(rig: Bench) -> None:
+    space, other = rig.netns(), rig.netns("other")
+    rig.sh(space, "ip tuntap add tap9 mode tap && ip link set tap9 up")
+    live = rig.live(space, MACVLAN, "--attach", "node/eth0=tap:tap9")
+    rig.sh(space, f"ip link set tap9 netns {other}")
+    live.hear("tap:tap9 is down")
+    rig.sh(other, "ip addr add 10.80.0.1/24 dev tap9; ip link set tap9 up")
+    live.hear("tap:tap9 is up")
+    ping(rig, other, "10.80.0.2")
+    busy = rig.start(other, MACVLAN, "--attach", "node/eth0=tap:tap9", name="second")
+    assert busy.process.wait(30) == 2
+    assert "another program holds this TAP" in busy.said.read_text()
+    assert live.stop() == 0
+    assert rig.link(other, "tap9")
+
+
 def test_a_tap_deleted_under_it_is_told_and_ends_it(rig: Bench) -> None:
     space = rig.netns()
     live = rig.live(space, MACVLAN, "--attach", "node/eth0=tap:tap0")
