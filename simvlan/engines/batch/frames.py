@@ -188,7 +188,7 @@ class FrameBatch:
     ) -> FrameBatch:
         """Frames of 64 octets, row by row: the array is the heads, nothing is copied."""
         n = len(head)
-        size, start = np.full(n, HEAD, np.uint32), np.arange(n, dtype=np.int64) * HEAD
+        size, start = np.full(n, HEAD, np.uint32), np.arange(0, n * HEAD, HEAD, dtype=np.int64)
         where, when = each("ingress", ingress, n, np.int32), each("time", time, n, np.int64)
         return cls(head, size, size, where, when, start, as_octets(head), ())._on(devices)
 

@@ -47,7 +47,7 @@ def each(name: str, value: ArrayLike, n: int, dtype: Any) -> NDArray[Any]:
     """
     array = integers(name, value, dtype)
     if array.ndim == 0:
-        return np.full(n, array)
+        return np.full(n, array) if array else np.zeros(n, dtype)
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape}, expected ({n},): one for each, or one number for all")
     return array

@@ -225,10 +225,16 @@ def _stamp(usual: Any, source: Any, chosen: Any, times: Any, epoch: int, answers
             for i in range(len(source)):
                 row[source[i]] = times[i] + epoch
         return
+    some = np.empty(len(source) + 1, np.int64)  # who refreshes anything, found without a branch that is hard to guess
+    count = np.uint64(0)
     for i in range(len(source)):
-        number = mark[chosen[i]] & _HEARD
+        number = mark[np.uint64(chosen[i])] & _HEARD
+        some[count] = i << 32 | number
+        count += np.uint64(starts[number + 1] > starts[number])
+    for each in some[:count]:
+        who, number = np.uint64(each) >> np.uint64(32), each & 0xFFFFFFFF
         for at in range(starts[number], starts[number + 1]):
-            stamps[rows[at], source[i]] = times[i] + epoch
+            stamps[rows[at], source[who]] = times[who] + epoch
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
