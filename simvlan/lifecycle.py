@@ -258,6 +258,7 @@ class Lifecycle:
         if wanted != dev.uc_promisc:
             dev.uc_promisc = wanted
             self._promiscuity(dev, 1 if wanted else -1)
+        dev.take_filter()
         if (lower := dev.lower) is not None:
             dev.uc.sync(lower.uc)
             dev.mc.sync(lower.mc)

@@ -349,6 +349,9 @@ class Device:
     def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
         """React to this device's promiscuity (±1) or allmulti (±1) switching between zero and non-zero."""
 
+    def take_filter(self) -> None:
+        """Note which groups get in, before the lists are handed down: what is given up then is still in them."""
+
     def on_rx_mode(self) -> None:
         """React to a new look at what this device listens to, while up (ndo_set_rx_mode)."""
 

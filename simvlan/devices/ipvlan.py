@@ -47,7 +47,7 @@ class Ipvlan(Device):
     kind = "ipvlan"
     stacked = True
     unicast_filter = True
-    __slots__ = ("addresses", "dev_id", "perm_addr", "port")
+    __slots__ = ("addresses", "dev_id", "filter", "perm_addr", "port")
 
     lower: Device
 
@@ -59,6 +59,8 @@ class Ipvlan(Device):
         """The parent's address when this slave was made (register_netdevice)."""
         self.carrier = port.dev.carrier
         self.dev_id = 0
+        self.filter: frozenset[int] = frozenset()
+        """Groups that get in."""
         self.addresses: list[bytes] = []
         """Addresses configured, in order; in the port's table only while the device is up."""
 
@@ -148,7 +150,11 @@ class Ipvlan(Device):
 
     def wants(self, mac: int) -> bool:
         """Whether the multicast filter lets a group through; broadcast always passes."""
-        return mac == BROADCAST or mac in self.mc or self.promiscuity > 0 or self.allmulti > 0
+        return mac == BROADCAST or mac in self.filter or self.promiscuity > 0 or self.allmulti > 0
+
+    def take_filter(self) -> None:
+        """Note the groups (ipvlan_set_multicast_mac_filter); the one left last is still among them."""
+        self.filter = frozenset(self.mc)
 
     # -- addresses --------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ class Macvlan(Device):
     kind = "macvlan"
     stacked = True
     unicast_filter = True
-    __slots__ = ("allowed", "bc_queue_len", "mode", "nodst", "nopromisc", "port")
+    __slots__ = ("allowed", "bc_queue_len", "filter", "mode", "nodst", "nopromisc", "port")
 
     lower: Device
 
@@ -34,6 +34,8 @@ class Macvlan(Device):
         self.mode = mode
         self.nopromisc = self.nodst = False
         self.bc_queue_len = DEFAULT_BC_QUEUE_LEN
+        self.filter: frozenset[int] = frozenset()
+        """Groups that get in."""
         self.allowed: dict[int, None] = {}
         """Source MACs of source mode, oldest first."""
 
@@ -92,8 +94,8 @@ class Macvlan(Device):
     # -- filters ----------------------------------------------------------------------------------------------------
 
     def listens(self, group: int) -> bool:
-        """Whether multicast to a group gets in (test_bit in mc_filter; here: exactly the groups joined)."""
-        return group in self.mc or self.promiscuity > 0 or self.allmulti > 0
+        """Whether multicast to a group gets in (test_bit in mc_filter; here: exactly the groups in it)."""
+        return group in self.filter or self.promiscuity > 0 or self.allmulti > 0
 
     def on_rx_flags(self, kernel: Kernel, promisc: int, allmulti: int) -> None:
         """Hold one reference on the lower device per flag (macvlan_change_rx_flags); passthru has its own."""
@@ -102,6 +104,10 @@ class Macvlan(Device):
                 kernel.allmulti(self.lower, allmulti)
             if promisc and not self.port.passthru:
                 kernel.promiscuity(self.lower, promisc)
+
+    def take_filter(self) -> None:
+        """Note the groups (macvlan_compute_filter); the one left last is still among them."""
+        self.filter = frozenset(self.mc)
 
     def on_rx_mode(self) -> None:
         """Let the port see which groups its lower device listens to now (macvlan_set_mac_lists)."""

@@ -181,12 +181,12 @@ def _parted(
     return Difference("order" if at.order_only else "frame", point, index, one, other, time_ns, their_ns=their_ns)
 
 
-def _unmatched(point: str, missing: tuple[list[ambient.Token], list[ambient.Token]]) -> Difference | None:
+def _unmatched(point: str, missing: tuple[list[order.Shown], list[order.Shown]]) -> Difference | None:
     """The first ambient frame that only one side showed."""
-    for number, items in enumerate(missing):
-        if items:
-            return Difference("frame", point, 0, *((items[0], None) if number == 0 else (None, items[0])))
-    return None
+    ours, theirs = missing
+    if ours:
+        return Difference("frame", point, 0, ours[0][1:], None, ours[0][0], their_ns=0)
+    return Difference("frame", point, 0, None, theirs[0][1:], their_ns=theirs[0][0]) if theirs else None
 
 
 def _at(shown: Sequence[order.Shown], at: int | None) -> Frame | None:

@@ -55,23 +55,31 @@ def _records(octets: bytes, at: int) -> list[bytes]:
     return found
 
 
-def split(seen: Sequence[Shown], reports_only: bool = False) -> tuple[list[Shown], list[tuple[int, Token]]]:
-    """The frames whose order counts, and the others' items with their times."""
+Item = tuple[int, Token, bytes]
+"""When, what, and the frame that says so."""
+
+
+def split(seen: Sequence[Shown], reports_only: bool = False) -> tuple[list[Shown], list[Item]]:
+    """The frames whose order counts, and what the others say."""
     rest: list[Shown] = []
-    apart: list[tuple[int, Token]] = []
+    apart: list[Item] = []
     for when, way, octets in seen:
-        if items := tokens(way, octets, reports_only):
-            apart += [(when, item) for item in items]
+        if said := tokens(way, octets, reports_only):
+            apart += [(when, token, octets) for token in said]
         else:
             rest.append((when, way, octets))
     return rest, apart
 
 
 def missing(
-    ours: Sequence[tuple[int, Token]], later: Sequence[tuple[int, Token]], theirs: Sequence[tuple[int, Token]], end: int
-) -> tuple[list[Token], list[Token]]:
-    """Items that must be on the other side and are not: ours, theirs. `end`: when our script had ended; 0: unknown."""
-    there = {item for _, item in theirs}
-    here = {item for _, item in (*ours, *later)}
-    due = [item for when, item in ours if item not in there and (not end or when < end - WAIT_NS)]
-    return list(dict.fromkeys(due)), list(dict.fromkeys(item for _, item in theirs if item not in here))
+    ours: Sequence[Item], later: Sequence[Item], theirs: Sequence[Item], end: int
+) -> tuple[list[Shown], list[Shown]]:
+    """Frames that must be on the other side and are not: ours, theirs. `end`: when our script had ended; 0: unknown."""
+    there = {token for _, token, _ in theirs}
+    here = {token for _, token, _ in (*ours, *later)}
+    due = [item for item in ours if item[1] not in there and (not end or item[0] < end - WAIT_NS)]
+    return _frames(due), _frames([item for item in theirs if item[1] not in here])
+
+
+def _frames(items: Sequence[Item]) -> list[Shown]:
+    return [(when, way, octets) for when, (way, _), octets in items]

@@ -211,6 +211,9 @@ class Addrconf:
         )  # fmt: skip
 
     def _add_once(self, route: Route6) -> None:
+        """Add a route unless it is there or its device is down (fib6_nh_init)."""
+        if route.dev is None or not route.dev.up:
+            return
         node = self.ip6.fib.table(route.table).node(route.dst, route.plen)
         same = [r for r in node if (r.dev, r.via, r.metric) == (route.dev, route.via, route.metric)]
         if not same:

@@ -44,7 +44,7 @@ class Groups:
         """What every device hears from the beginning (ipv6_add_dev)."""
         self.join(idev, addr.INTERFACE_LOCAL_NODES)
         self.join(idev, addr.ALL_NODES)
-        if idev.conf.get("forwarding"):
+        if idev.conf.get("forwarding") and idev.dev.multicast_flag:
             self.join(idev, addr.ALL_ROUTERS)
 
     def join(self, idev: Inet6Dev, address: int) -> None:
@@ -97,7 +97,7 @@ class Groups:
 
     def router(self, idev: Inet6Dev, on: bool) -> None:
         """Forwarding was switched: routers' groups are heard or not (dev_forward_change)."""
-        for address in ROUTERS if idev.dev.kind else ():
+        for address in ROUTERS if idev.dev.multicast_flag else ():
             (self.join if on else self.leave)(idev, address)
 
     def hears(self, dev: Device, group: int) -> bool:
