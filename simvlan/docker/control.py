@@ -36,6 +36,9 @@ class World(Protocol):
     def selector(self) -> selectors.BaseSelector:
         """Where descriptors are watched."""
 
+    def catch_up(self) -> None:
+        """Bring the lab's time up to the wall's, if it follows that."""
+
 
 LINE_LIMIT = 1 << 20
 NOT_HERE = frozenset({"sudo", "timeout", "docker", "docker-compose"})
@@ -153,6 +156,8 @@ class Line:
         elif argv[0] in REFUSED:
             self._end(REFUSED_STATUS, refusal(argv[0]))
         else:
+            load(argv[0])  # what that takes must not be taken for the network's
+            self.world.catch_up()
             seen = Seen(self.world.lab)
             self._task = Task(seen.env, self._run(Command(self, argv, seen, netns)), self._ended)
             self.world.tasks.add(self)

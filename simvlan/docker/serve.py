@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import signal
 import sys
 import time
@@ -73,6 +74,8 @@ def serve(cluster: Cluster, nodes: list[str], options: argparse.Namespace) -> in
         world.closing.append(control.close)
         world.leisure = preloads()
         print(f"try: docker -H unix://{path} network ls    (Ctrl-C stops the server)", flush=True)
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking through it takes milliseconds
         with stopping(world):
             world.run()
     except (SocketTaken, StateInUse, Unattachable) as taken:

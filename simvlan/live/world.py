@@ -60,6 +60,10 @@ class LiveWorld:
                 patience = min(patience, left)
             engine.step(patience)
 
+    def catch_up(self) -> None:
+        """Do what is due and stand at the present."""
+        self.engine.catch_up()
+
     def stop(self) -> None:
         """End `run`, from a signal handler or another thread."""
         self.stopped = True

@@ -43,6 +43,9 @@ def test_a_real_ping_reaches_a_simulated_macvlan(rig: Bench) -> None:
     rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
     ping(rig, space, "10.80.0.2")
     assert "64 bytes from 10.80.0.1" in live.exec("ping", "-c", "1", "10.80.0.1", netns="c1")
+    rig.spawn(space, sys.executable, "-m", "http.server", "--directory", str(rig.folder), "--bind", "10.80.0.1", "8000")
+    wait_for(lambda: ":8000" in rig.sh(space, "ss -ltn"))
+    assert live.exec("curl", "-s", "http://10.80.0.1:8000/t.sh", netns="c1") == MACVLAN
     assert rig.sh(space, "ping -c 1 -W 1 10.80.0.9", check=False).count("100% packet loss") == 1
     assert live.stop() == 0
     assert "node/eth0 = tap:tap0: " in live.said.read_text()

@@ -99,17 +99,17 @@ class World:
         """Let the time that has passed pass, then begin what is asked."""
         while self._calls:
             self._calls.popleft()()
-        if not self.fast:
-            self._catch_up()
+        self.catch_up()
         self.sockets.begin()
         self._advance(self.lab.now)
         if self.fast:
             self._race()
 
-    def _catch_up(self) -> None:
-        """Everything due, as far as a slice of wall time reaches."""
+    def catch_up(self) -> None:
+        """Everything due by the wall's clock, as far as a slice of its time reaches."""
         try:
-            self.engine.catch_up()
+            if not self.fast:
+                self.engine.catch_up()
         except Exception:
             _report()
 
