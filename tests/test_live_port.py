@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from simvlan.frame import BROADCAST, IPV4, IPV6, Frame
 from simvlan.lab import Lab
 from simvlan.live import gso, vnet
 from simvlan.live.endpoint import Gone, Refused
+from simvlan.live.overload import Overload
 from simvlan.live.places import Unattachable
 from simvlan.live.port import BATCH, QUEUE, Port
 from simvlan.stack.packet import checksum, pseudo_sum
@@ -39,6 +41,7 @@ class Played:
         self.takes: Any = True
         self.carrier: list[bool] = []
         self.closed = False
+        self.missed = 7
         self._mine, self._theirs = socket.socketpair()
         self._news, self._teller = socket.socketpair()
         self._changes: list[dict[str, bool]] = []
@@ -63,7 +66,7 @@ class Played:
         return bool(self.takes)
 
     def lost(self) -> int:
-        return 7
+        return self.missed
 
     def set_carrier(self, carrier: bool) -> None:
         self.carrier.append(carrier)
@@ -200,6 +203,24 @@ def test_a_wire_is_given_once(what: str) -> None:
         lab.link("n/eth0", delay=0.01)
     with pytest.raises(Unattachable, match=what):
         Port(lab.network, dev, Played(), engine)  # type: ignore[arg-type]
+
+
+def test_overload_is_told_in_numbers_and_only_when_there_is_any() -> None:
+    _lab, played, port, engine = joined()
+    told: list[str] = []
+    now = [0]
+    world: Any = SimpleNamespace(ports=[port], engine=engine, say=told.append)
+    look = Overload(world, lambda: now[0])
+    assert (look(), told) == (5.0, [])
+    played.missed = 0
+    for second, missed in ((6, 0), (12, 40), (18, 40), (24, 41)):
+        now[0], played.missed = second * 10**9, missed
+        look()
+    engine.lateness.note(80_000_000)
+    now[0] = 30 * 10**9
+    look()
+    counts = [int(number) for text in told for number in re.findall(r"lost (\d+) frames in 6 s", text)]
+    assert (counts, told[-1]) == ([40, 1], "overload: events were up to 80 ms late in the last 6 s")
 
 
 # -- super-packets --------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ class Lateness:
     def __init__(self) -> None:
         self.buckets = [0] * BUCKETS
         self.count = self.total_ns = self.worst_ns = 0
+        self.recent_ns = 0
+        """The worst since somebody set it to 0."""
         self.stalls = self.stalled_ns = 0
         """Pauses of the whole process, such as SIGSTOP, and their time."""
 
@@ -72,7 +74,9 @@ class Lateness:
         """Count events that ran so late."""
         self.count += events
         self.total_ns += late_ns * events
-        self.worst_ns = max(self.worst_ns, late_ns)
+        if late_ns > self.recent_ns:
+            self.recent_ns = late_ns
+            self.worst_ns = max(self.worst_ns, late_ns)
         self.buckets[min(late_ns.bit_length(), BUCKETS - 1)] += events
 
     def percentile(self, share: float) -> int:

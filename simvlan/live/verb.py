@@ -13,6 +13,7 @@ from typing import Any
 from simvlan.docker.control import Control
 from simvlan.docker.private import CONTROL, SocketTaken, socket_folder
 from simvlan.live.attach import Attachment, parse_all
+from simvlan.live.overload import Overload
 from simvlan.live.places import Unattachable, become_own_root, can_manage
 from simvlan.live.stream import LiveCapture
 from simvlan.live.watch import Watch
@@ -60,6 +61,7 @@ def _live(options: argparse.Namespace, lab: Any, wanted: list[Attachment], own: 
     world = LiveWorld(lab, say)
     network = lab.network
     try:
+        world.rounds.append(Overload(world, time.monotonic_ns))
         if options.pcapng:
             world.rounds.append(LiveCapture(network, options.pcapng, say))
         if options.watch:
