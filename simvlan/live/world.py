@@ -16,6 +16,7 @@ from simvlan.live.attach import Attachment, attach, close
 from simvlan.live.port import Port
 
 IDLE_S = 0.5
+"""Waiting is never longer: a longer pause was one of the process itself."""
 
 
 class LiveWorld:
@@ -52,7 +53,7 @@ class LiveWorld:
         gc.freeze()  # what the network is made of need not be looked through while frames wait
         wall, engine = self.engine.wall, self.engine
         while not self.stopped and not (self.ports and all(port.gone for port in self.ports)):
-            patience = min([each() for each in self.rounds], default=IDLE_S)
+            patience = min([IDLE_S, *(each() for each in self.rounds)])
             if until_ns is not None:
                 left = (until_ns - wall()) / 1e9
                 if left <= 0:
