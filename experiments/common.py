@@ -124,9 +124,9 @@ def markdown(made: argparse.Namespace, report: Report) -> str:
     return "\n".join(lines)
 
 
-def panels(count: int, high: float = 4.2) -> tuple[Any, Any]:
-    """Return a figure and its axes, side by side, with room for legends."""
+def panels(count: int, high: float = 4.4) -> tuple[Any, Any]:
+    """Return a figure and its axes, side by side, with room for legends below."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.0 * count + 1.6, high), layout="constrained")
+    figure = Figure(figsize=(4.6 * count, high), layout="constrained")
     return figure, figure.subplots(1, count)

@@ -305,6 +305,29 @@ def test_curves_have_units_intervals_and_sources(log: str) -> None:
     assert len(figure.axes[0].collections) >= 3  # the bands
 
 
+def test_small_multiples_show_one_curve_each_before_all_others() -> None:
+    rate, delay = "rate\n(Gbit/s)", "delay (µs)"
+    rows = {rate: SERIES, delay: {name: [(x, 10 * y) for x, y, *_ in points] for name, points in SERIES.items()}}
+    bounds = {rate: [(1, 12), (128, 12)]}
+    figure = plot.multiples(rows, x="containers", log="x", logged=[delay], bounds=bounds, title="T")
+    legible(figure)
+    assert {"containers", "T", "delay (µs)", "1", "128", *rows, *SERIES} <= set(words(figure))
+    assert len(figure.axes) == 6
+    for number, axes in enumerate(figure.axes):
+        first, *_, own = axes.get_lines()[:4]
+        assert own.get_color() != first.get_color() == "#BBBBBB"
+        assert ("--" in [line.get_linestyle() for line in axes.get_lines() if len(line.get_xdata())]) == (number < 3)
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear"] * 3 + ["log"] * 3
+    assert figure.axes[0].get_ylim()[0] == 0
+
+
+def test_bars_of_many_parts_look_all_different() -> None:
+    from simvlan.plot.style import part_of_bar
+
+    looks = {(str(part["facecolor"]), str(part["hatch"])) for part in map(part_of_bar, range(20))}
+    assert len(looks) == 20
+
+
 def test_bars_are_stacked_with_hatches_and_a_legend() -> None:
     stacks = {"macvlan bridge": {"socket": 1.0, "macvlan": 0.5}, "bridge": {"socket": 1.0, "veth": 0.8, "bridge": 1.1}}
     published = {"Somebody 2014": {"bridge": 3.0}}

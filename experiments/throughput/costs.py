@@ -1,8 +1,9 @@
 """What each stage of a packet's way costs on the kernels at hand, and what is made of it for a whole path.
 
-Measured are whole paths between two UDP sockets (`paths.sh`, `probe.py`), on the host's kernel in private namespaces
-and, for drivers it may not have, on User Mode Linux. A stage is the difference of two paths of the same round. What
-User Mode Linux says of VLAN and ipvlan is used as a multiple of its own macvlan: its absolute times mean nothing.
+Measured are whole paths between two sockets (`paths.sh`, `probe.py`), on the host's kernel in private namespaces and,
+for drivers it may not have, on User Mode Linux. A stage is the difference of two paths of the same round. What User
+Mode Linux says of VLAN and ipvlan is used as a multiple of its own macvlan: its absolute times mean nothing. TCP over
+the host's paths is not made of stages but measured; over ipvlan it is macvlan's with ipvlan's stages in their place.
 """
 
 from __future__ import annotations
@@ -17,14 +18,21 @@ from typing import Any
 from simvlan.oracle import available, run_script
 
 HERE = Path(__file__).resolve().parent
-HOST = ("socket", "veth", "bridge", "netfilter", "nat", "macvlan")
+HOST = ("socket", "unheard", "veth", "bridge", "netfilter", "nat", "routed", "published", "macvlan")
 UML = ("socket", "veth", "macvlan", "ipvlan-l2", "ipvlan-l3", "ipvlan-l3s", "vlan")
-NET = {"veth": 2, "bridge": 3, "netfilter": 4, "nat": 5, "macvlan": 6, "ipvlan-l2": 7, "ipvlan-l3": 8, "ipvlan-l3s": 9, "vlan": 10}
+NET = {"veth": 2, "bridge": 3, "netfilter": 4, "nat": 5, "macvlan": 6, "ipvlan-l2": 7, "ipvlan-l3": 8, "ipvlan-l3s": 9, "vlan": 10,
+       "unheard": 11}  # fmt: skip
 UML_ROUNDS = 8
 """Of its few good moments one must be caught for every path."""
 SIZES = (18, 1472, 65000)
 SMALL, FULL, SUPER = SIZES
 """Octets of UDP payload: the smallest frame, a full one, a 64 KB super-packet."""
+WRITE = 65536
+"""Octets of a TCP write: what leaves in super-packets."""
+STEADY = 0.15
+"""The widest spread (quartiles, of the median) that a measured path may have, to be worth modelling from."""
+STAGES = ("send", "deliver", "take", "socket", "veth", "bridge", "netfilter", "nat", "routed", "published", "macvlan",
+          "ipvlan l2", "ipvlan l3", "ipvlan l3s", "vlan")  # fmt: skip
 
 Paths = dict[str, dict[str, list[float]]]
 
@@ -42,24 +50,44 @@ def measure(rounds: int) -> dict[str, Any]:
     Raises:
         RuntimeError: a kernel refused; its words.
     """
-    return {"host": _measure("host", HOST, rounds, SIZES), "uml": _measure("uml", UML, max(rounds, UML_ROUNDS), (SMALL,))}
+    host = _measure("host", HOST, rounds, SIZES, (WRITE,))
+    return {"host": host, "uml": _measure("uml", UML, max(rounds, UML_ROUNDS), (SMALL,), ())}
 
 
-def _measure(kernel: Any, names: tuple[str, ...], rounds: int, sizes: tuple[int, ...]) -> dict[str, Any]:
-    words = " ".join(_words(name) for name in names)
+def _measure(kernel: Any, names: tuple[str, ...], rounds: int, sizes: tuple[int, ...], writes: tuple[int, ...]) -> dict[str, Any]:
+    words = [str(rounds), ",".join(map(str, sizes)), ",".join(map(str, writes)) or ",", *map(_words, names)]
     script = f"bash -s {' '.join(names)} << 'END'\n{(HERE / 'paths.sh').read_text()}\nEND\n[ $? = 0 ] || exit 1\n"
-    script += f"cat > probe.py << 'END'\n{(HERE / 'probe.py').read_text()}\nEND\npython3 probe.py {rounds} {','.join(map(str, sizes))} {words}\n"
+    script += f"cat > probe.py << 'END'\n{(HERE / 'probe.py').read_text()}\nEND\npython3 probe.py {' '.join(words)}\n"
     done = run_script(kernel, script, capture=False, timeout_s=400, cwd="/tmp")
     if done.exit_code:
         raise RuntimeError(f"{kernel}: the paths could not be measured: {done.stderr.strip()[-500:]}")
-    return {"kernel": done.kernel_release, "rounds": rounds, "ns": json.loads(done.stdout)}
+    return {"kernel": done.kernel_release, "rounds": rounds, **json.loads(done.stdout)}
 
 
 def _words(name: str) -> str:
-    if name == "socket":
-        return "socket=socket1,socket1,127.0.0.1,127.0.0.1,127.0.0.1"
+    """The ends of a path: two namespaces, the addresses their sockets have, and the one that is sent to."""
+    apart = {
+        "socket": "socket1,socket1,127.0.0.1,127.0.0.1,127.0.0.1",
+        "routed": "routed1,routed2,10.12.1.1,10.12.2.1,10.12.2.1",
+        "published": "published1,published2,10.13.0.1,172.18.0.2,10.13.0.2",
+    }
+    if name in apart:
+        return f"{name}={apart[name]}"
     net = f"10.{NET[name]}.0"
     return f"{name}={name}1,{name}2,{net}.1,{net}.2,{net}.{254 if name == 'nat' else 2}"
+
+
+def unsteady(measured: Mapping[str, Any]) -> str | None:
+    """Return what in a measurement varies too much from round to round to be worth modelling from, or None."""
+    spreads = {
+        f"{path}, {figure}": (high - low) / mid
+        for part, figures in (("udp", (str(SMALL), str(FULL))), ("tcp", ("transaction",)))
+        for path, found in measured["host"][part].items()
+        for figure in figures
+        for low, mid, high in [quartiles(found[figure])]
+    }
+    worst = max(spreads, key=lambda name: spreads[name])
+    return f"{worst}: quartiles {spreads[worst]:.0%} apart" if spreads[worst] > STEADY else None
 
 
 # -- stages ---------------------------------------------------------------------------------------------------------
@@ -68,22 +96,25 @@ def _words(name: str) -> str:
 class Costs:
     """Stages by round: `stage(name, size)` gives ns, one for each round.
 
-    A stage is one step of the walk at a device of that kind (`veth`, `bridge`, `macvlan`, `ipvlan l2`, `vlan` ...),
-    the two sockets together (`socket`), or what the model adds where simvlan has no rule (`netfilter`, `nat`).
+    A stage is one step of the walk at a device of that kind (`veth`, `bridge`, `macvlan`, `ipvlan l2`, `vlan` ...), the
+    two sockets together (`socket`: what sends, what is done until the packet is in the receiver's queue, and what
+    takes it from there), or what the model adds where simvlan has no rule (`netfilter`, `nat`, `routed`, `published`).
     """
 
     def __init__(self, measured: Mapping[str, Any]) -> None:
         self.measured = measured
-        self.rounds = min(len(v) for k in ("host", "uml") for path in measured[k]["ns"].values() for v in path.values())
+        parts = [measured["host"]["udp"], measured["host"]["tcp"], measured["uml"]["udp"]]
+        self.rounds = min(len(values) for part in parts for path in part.values() for values in path.values())
 
     def path(self, kernel: str, name: str, size: int) -> list[float]:
         """Return what was measured of a whole path."""
-        found: list[float] = self.measured[kernel]["ns"][name][str(size)][: self.rounds]
+        found: list[float] = self.measured[kernel]["udp"][name][str(size)][: self.rounds]
         return found
 
     def stage(self, name: str, size: int) -> list[float]:
         """Return a stage's cost at one of the sizes measured."""
         host = {path: self.path("host", path, size) for path in HOST}
+        host["take"] = self.measured["host"]["take"]["socket"][str(size)]
         return [max(0.0, self._stage(name, {path: values[r] for path, values in host.items()})) for r in range(self.rounds)]
 
     def _stage(self, name: str, host: Mapping[str, float]) -> float:
@@ -93,16 +124,21 @@ class Costs:
             return macvlan * self.ratio(name)
         return {
             "socket": host["socket"],
+            "send": host["unheard"] - veth,
+            "deliver": host["socket"] - (host["unheard"] - veth) - host["take"],
+            "take": host["take"],
             "veth": veth,
             "bridge": host["bridge"] - host["socket"] - 2 * veth,
             "macvlan": macvlan,
             "netfilter": host["netfilter"] - host["bridge"],
             "nat": host["nat"] - host["bridge"],
+            "routed": host["routed"] - host["socket"] - 2 * veth,
+            "published": host["published"] - host["bridge"],
         }[name]
 
     def ratio(self, name: str) -> float:
         """Return a step's cost as a multiple of a macvlan step, on User Mode Linux, small packets, the fastest rounds."""
-        fastest = {path: min(values[str(SMALL)]) for path, values in self.measured["uml"]["ns"].items()}
+        fastest = {path: min(values[str(SMALL)]) for path, values in self.measured["uml"]["udp"].items()}
         macvlan = (fastest["macvlan"] - fastest["socket"]) / 2
         if name == "vlan":
             return (fastest["vlan"] - fastest["veth"]) / 2 / macvlan
@@ -118,11 +154,22 @@ class Costs:
             for r in range(self.rounds)
         ]
 
+    def tcp(self, path: str, figure: str) -> list[float]:
+        """Return a figure of TCP (`transaction`, `send 65536`, `take 65536`), ns, one for each round; ipvlan's is derived."""
+        if not path.startswith("ipvlan"):
+            found: list[float] = self.measured["host"]["tcp"][path][figure][: self.rounds]
+            return found
+        packets = 2 if figure == "transaction" else 1
+        there, here = self.stage(path, SMALL), self.stage("macvlan", SMALL)
+        return [
+            ns + packets * (ipvlan - 2 * macvlan)
+            for ns, ipvlan, macvlan in zip(self.tcp("macvlan", figure), there, here, strict=True)
+        ]
+
     def table(self) -> list[dict[str, Any]]:
         """Return every stage with its spread, for the results."""
-        names = ("socket", "veth", "bridge", "netfilter", "nat", "macvlan", "ipvlan l2", "ipvlan l3", "ipvlan l3s", "vlan")
         rows = []
-        for name in names:
+        for name in STAGES:
             for size in SIZES:
                 low, mid, high = quartiles(self.stage(name, size))
                 scaled = name == "vlan" or name.startswith("ipvlan")

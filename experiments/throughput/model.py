@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.networks import Nodes, ip_text
+from experiments.throughput.costs import FULL, SMALL, SUPER, WRITE, Costs, middle
 from simvlan.engines.batch.lindley import drop_tail
 from simvlan.engines.walk import walk
 from simvlan.frame import Frame
@@ -20,36 +21,46 @@ LINE_GBPS, LINE_OVERHEAD = 10.0, 38
 """10 Gigabit Ethernet; preamble, header, FCS and gap of each frame."""
 TCP_HEADERS, UDP_HEADERS = 52, 28
 """IP and TCP with timestamps; IP and UDP."""
-SUPER_PACKET, ACKS = 65_000, 0.5
-"""Payload of a GSO super-packet, and acknowledgements for each."""
+ACKS, MSS, SMALL_WRITE = 0.5, 1448, 1024
+"""Acknowledgements for each packet; octets in a full one; what netperf -m 1024 writes at once."""
+PERCENTILES = (0.1, 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9)
 
-DRIVERS = {
-    "host": (None, {}),
-    "macvlan bridge": ("macvlan bridge", {}),
-    "ipvlan l2": ("ipvlan l2", {}),
-    "ipvlan l3": ("ipvlan l3", {}),
-    "bridge": ("bridge", {}),
-    "bridge +netfilter": ("bridge", {"netfilter": 1}),
-    "bridge +NAT": ("bridge", {"nat": 1}),
+DRIVERS: dict[str, tuple[str | None, dict[str, int], str]] = {
+    "host": (None, {}, "socket"),
+    "macvlan bridge": ("macvlan bridge", {}, "macvlan"),
+    "ipvlan l2": ("ipvlan l2", {}, "ipvlan l2"),
+    "ipvlan l3": ("ipvlan l3", {}, "ipvlan l3"),
+    "ipvlan l3s": ("ipvlan l3s", {}, "ipvlan l3s"),
+    "bridge": ("bridge", {}, "bridge"),
+    "bridge +netfilter": ("bridge", {"netfilter": 1}, "netfilter"),
+    "routed": (None, {"veth": 2, "routed": 1}, "routed"),
+    "bridge +NAT": ("bridge", {"nat": 1}, "nat"),
 }
-"""Name -> (what the walk is asked about, stages added where simvlan has no rule)."""
+"""Name -> (what the walk is asked about, stages added where simvlan has no rule, the path that was measured)."""
+SERVERS = {"host": "veth", "bridge": "bridge", "bridge +netfilter": "netfilter", "published port": "published"}
+"""How a server is reached over a wire (a veth) -> the path that was measured."""
+RECEIVERS = {
+    "host": {}, "macvlan bridge": {"macvlan": 1}, "ipvlan l2": {"ipvlan l2": 1}, "bridge": {"bridge": 1, "veth": 1},
+    "routed": {"routed": 1, "veth": 1}, "published port": {"published": 1, "bridge": 1, "veth": 1},
+}  # fmt: skip
+"""What a node does with a packet that came off the wire, until it is at the container's socket."""
 
-PUBLISHED = {
-    "hustcat 2014 (moby#7857)": {"host": 0.91, "bridge": 0.58, "bridge +NAT": 0.29},
-    "DaoCloud 2022, same node": {"macvlan bridge": 22.2, "hairpin": 14.1, "bridge +NAT": 10.2},
+PUBLISHED: dict[str, dict[Any, float]] = {
+    "hustcat 2014 (moby#7857)": {"host": 0.91, "bridge": 0.58, "published port": 0.29},
+    "DaoCloud 2022": {"macvlan bridge": 22.2, "SR-IOV": 14.1, "routed": 10.3},
     "Spiderpool 2023, macvlan": {1: 9.36, 2: 9.37, 4: 9.38},
-    "Spiderpool 2023, Calico iptables": {1: 3.26, 2: 4.56, 4: 8.05},
+    "Spiderpool 2023, Calico": {1: 3.26, 2: 4.56, 4: 8.05},
 }
-"""Small transactions relative to no Docker; TCP on one node, Gbit/s (SR-IOV's hairpin, Calico's iptables); TCP between
-nodes at 10 GbE, Gbit/s by streams."""
+"""Small transactions relative to no Docker; TCP on one node, Gbit/s (routed: Calico); TCP between nodes at 10 GbE,
+Gbit/s by streams (Calico: veth, routes, iptables)."""
 
 
 @cache
 def stages(driver: str, across: bool = False) -> dict[str, int]:
     """Count the steps of a packet from a container to its sibling, or to one on another node (the wire left out)."""
-    kind, added = DRIVERS[driver]
+    kind, added, _ = DRIVERS[driver]
     if kind is None:
-        return {"socket": 1}
+        return {"socket": 1, **added}
     world = Nodes(2, 2, kind)
     a, b = world.containers[0], world.containers[2 if across else 1]
     net = world.lab.network
@@ -72,14 +83,44 @@ def _udp(source: int, destination: int) -> bytes:
     return bytes(IP(src=ip_text(source), dst=ip_text(destination), chksum=1) / UDP(sport=9, dport=9) / bytes(18))
 
 
-def tcp_gbps(packet_ns: float, ack_ns: float, payload: int = SUPER_PACKET) -> float:
-    """One stream on one core: payload over the cost of its packet and its acknowledgements."""
-    return payload * 8 / (packet_ns + ACKS * ack_ns)
+# -- rates ----------------------------------------------------------------------------------------------------------
+
+
+def one_node_gbps(costs: Costs, driver: str) -> float:
+    """One TCP stream between containers with a core each, in 64 KB writes: what the sender's core, or the taker's, lets through."""
+    path = DRIVERS[driver][2]
+    return WRITE * 8 / max(middle(costs.tcp(path, f"{part} {WRITE}")) for part in ("send", "take"))
+
+
+def small_writes_gbps(costs: Costs, driver: str) -> float:
+    """The same if every write of 1,024 octets became a packet: the sender's core also hears the acknowledgements."""
+    way = {name: count for name, count in stages(driver).items() if name != "socket"}
+    return SMALL_WRITE * 8 / (1 + ACKS) / middle(costs.total({"send": 1, "deliver": 1, **way}, SMALL_WRITE))
+
+
+def receiver_gbps(costs: Costs, driver: str, whole: bool) -> float:
+    """One TCP stream off the wire: a core brings packets (super-packets if *whole*) to the socket and sends acknowledgements."""
+    payload, size = (SUPER, SUPER) if whole else (MSS, FULL)
+    packet = middle(costs.total({"deliver": 1, **RECEIVERS[driver]}, size))
+    ack = middle(costs.total({"send": 1, **RECEIVERS[driver]}, SMALL))
+    return payload * 8 / (packet + ACKS * ack)
+
+
+def transactions(costs: Costs, how: str) -> list[float]:
+    """Small transactions of a server on one core, without containers 1, one figure for each round.
+
+    Client and server do the same work where nothing stands between them: half of it is the server's, and all that a way costs more.
+    """
+    bare, way = costs.tcp("veth", "transaction"), costs.tcp(SERVERS[how], "transaction")
+    return [half / (half + more - 2 * half) for half, more in zip((each / 2 for each in bare), way, strict=True)]
 
 
 def line_gbps(mtu: int, headers: int = TCP_HEADERS) -> float:
     """What 10 GbE carries of payload at an MTU."""
     return LINE_GBPS * (mtu - headers) / (mtu + LINE_OVERHEAD)
+
+
+# -- load -----------------------------------------------------------------------------------------------------------
 
 
 def loaded(
@@ -104,17 +145,16 @@ def loaded(
 
 
 def _summary(arrival: Any, gone: Any, dropped: Any, who: Any, containers: int) -> dict[str, float]:
-    """Rates of the second half, when queues are as full as they get."""
+    """Rates and delays of the second half, when queues are as full as they get."""
     first, last = arrival[len(arrival) // 2], arrival[-1]
     late = arrival >= first
     through = late & ~dropped
     rate = ((gone > first) & (gone <= last) & ~dropped).sum() / (last - first) * 1e6
-    waited = (gone - arrival)[through] / 1e3
+    waited = np.percentile((gone - arrival)[through] / 1e3, PERCENTILES)
     shares = np.bincount(who[through], minlength=containers)
     return {
         "delivered_kpps": float(rate),
         "loss_percent": float(100 * dropped[late].mean()),
-        "p50_us": float(np.percentile(waited, 50)),
-        "p99_us": float(np.percentile(waited, 99)),
+        **{f"p{percent:g}_us": round(float(us), 3) for percent, us in zip(PERCENTILES, waited, strict=True)},
         "fairness": float(shares.sum() ** 2 / (containers * (shares.astype(float) ** 2).sum())),
     }

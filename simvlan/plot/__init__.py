@@ -4,7 +4,7 @@ Colours are Okabe and Ito's, which people with any colour vision can tell apart,
 there too, or said by a shape or a dash: a picture printed in grey loses nothing. Every function returns a figure.
 """
 
-from simvlan.plot.curves import bars, curves
+from simvlan.plot.curves import bars, curves, multiples
 from simvlan.plot.grid import Mark, grid
 from simvlan.plot.heatmap import heat_map
 from simvlan.plot.ladder import ladder
@@ -23,6 +23,7 @@ __all__ = [
     "heat_map",
     "html_picture",
     "ladder",
+    "multiples",
     "png",
     "save",
     "timeline",

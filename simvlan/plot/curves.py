@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from simvlan.plot.style import MARKERS, SMALL, TEXT, TITLE, line, new_figure, part_of_bar, widest
+from simvlan.plot.style import BLACK, MARKERS, SMALL, TEXT, TITLE, line, new_figure, part_of_bar, widest
 
 Point = Sequence[float]
 """(x, y), or (x, y, low, high): the interval's ends."""
@@ -24,7 +24,7 @@ def curves(
     published: Mapping[str, Iterable[Point]] | None = None,
     note: str = "",
     axes: Any = None,
-    legend: bool = True,
+    legend: bool | str = True,
 ) -> Any:
     """Draw named series of points, and published points beside them.
 
@@ -37,7 +37,7 @@ def curves(
         published: source -> points.
         note: a sentence below.
         axes: matplotlib's axes to draw into; without them a figure is made.
-        legend: whether names are told (in panels of one figure, once is enough).
+        legend: whether names are told (in panels of one figure, once is enough); `below`: below the axes given.
 
     Returns:
         The figure.
@@ -52,14 +52,75 @@ def curves(
     _axes(axes, x, y, title)
     if "x" in log:
         _powers(axes)
-    if "y" in log:
+    _scale(axes, "y" in log)
+    if legend:
+        _legend(axes, legend)
+    return axes.figure
+
+
+def multiples(
+    rows: Mapping[str, Mapping[str, Iterable[Point]]],
+    *,
+    x: str,
+    log: str = "",
+    logged: Iterable[str] = (),
+    bounds: Mapping[str, Iterable[Point]] | None = None,
+    title: str = "",
+) -> Any:
+    """Draw small multiples: a row for each quantity, a column for each name; in grey behind each curve, all others.
+
+    Args:
+        rows: quantity with its unit -> name -> points; every quantity has the same names.
+        x: what the shared axis is, with its unit.
+        log: `x` if that is logarithmic.
+        logged: quantities that are drawn logarithmically.
+        bounds: quantity -> points of a bound that is drawn dashed in all its panels.
+        title: above all.
+
+    Returns:
+        The figure.
+    """
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    wide, above = max(4.0, 1.05 + 1.38 * len(names)), 0.55 if title else 0.3
+    high = 0.65 + above + 1.6 * len(rows)
+    figure = new_figure(wide, high)
+    figure.subplots_adjust(0.9 / wide, 0.6 / high, 1 - 0.15 / wide, 1 - above / high, wspace=0.1, hspace=0.1)
+    at = {"x": 0.05 / wide, "y": 1 - 0.05 / high, "ha": "left", "va": "top"}
+    figure.suptitle(title, size=TITLE, weight="bold", parse_math=False, **at)
+    every = figure.subplots(len(rows), len(names), sharex=True, sharey="row", squeeze=False)
+    for number, (quantity, row) in enumerate(rows.items()):
+        for column, name in enumerate(names):
+            axes = every[number][column]
+            _behind(axes, [points for other, points in row.items() if other != name], (bounds or {}).get(quantity, ()))
+            _curve(axes, name, sorted(map(tuple, row[name])), line(column) | {"ls": "-"}, 3.5)
+            _axes(axes, "", "" if column else quantity, "")
+            axes.set_title("" if number else name, size=TEXT, weight="bold", parse_math=False)
+        _scale(every[number][0], quantity in set(logged))
+    if "x" in log:
+        _powers(every[0][0], 4, "{:g}")
+    figure.supxlabel(x, size=TEXT, y=0.06 / high, va="bottom")
+    figure.align_ylabels(every[:, 0])
+    return figure
+
+
+def _behind(axes: Any, others: Iterable[Iterable[Point]], bound: Iterable[Point]) -> None:
+    """Draw in grey what the other panels show, and a bound, dashed."""
+    for points, look in [*((each, "-") for each in others), (bound, "--")]:
+        drawn = sorted(map(tuple, points))
+        style = {"color": "#BBBBBB" if look == "-" else BLACK, "lw": 0.9, "ls": look, "zorder": 1}
+        axes.plot([p[0] for p in drawn], [p[1] for p in drawn], **style)
+
+
+def _scale(axes: Any, log: bool) -> None:
+    """Make the y axis logarithmic, or begin it at nothing."""
+    if log:
+        from matplotlib.ticker import LogFormatter
+
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # plain, and only within a decade
     elif axes.get_ylim()[0] > 0:
         axes.set_ylim(bottom=0)
-    if legend:
-        _legend(axes)
-    return axes.figure
 
 
 def bars(
@@ -70,6 +131,7 @@ def bars(
     published: Mapping[str, Mapping[str, float]] | None = None,
     note: str = "",
     axes: Any = None,
+    legend: bool | str = True,
 ) -> Any:
     """Draw a stacked bar for each name, its parts in colours and hatches; published totals as hollow markers.
 
@@ -80,6 +142,7 @@ def bars(
         published: source -> name of a bar -> height.
         note: a sentence below.
         axes: matplotlib's axes to draw into; without them a figure is made.
+        legend: whether parts are told; `below`: below the axes given.
 
     Returns:
         The figure.
@@ -99,7 +162,8 @@ def bars(
     axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     _axes(axes, "", y, title)
     axes.grid(False, axis="x")
-    _legend(axes)
+    if legend:
+        _legend(axes, legend)
     return axes.figure
 
 
@@ -114,13 +178,17 @@ def _own_axes(names: Sequence[str], note: str) -> Any:
     return figure.add_axes((0.8 / wide, low / high, 4.3 / wide, (high - low - 0.4) / high))
 
 
-def _legend(axes: Any) -> None:
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=SMALL, frameon=False, borderaxespad=0)
+def _legend(axes: Any, where: bool | str) -> None:
+    if where == "below":
+        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+    else:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.02, 1.0)}
+    axes.legend(fontsize=SMALL, frameon=False, borderaxespad=0, **place)
 
 
-def _curve(axes: Any, name: str, points: list[tuple[float, ...]], style: dict[str, Any]) -> None:
+def _curve(axes: Any, name: str, points: list[tuple[float, ...]], style: dict[str, Any], size: float = 5) -> None:
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    axes.plot(xs, ys, label=name, ms=5, lw=1.6, **style)
+    axes.plot(xs, ys, label=name, ms=size, lw=1.6, **style)
     sure = [p for p in points if len(p) == 4]
     if sure:
         at, middle, low, high = zip(*sure, strict=True)
@@ -147,12 +215,15 @@ def _axes(axes: Any, x: str, y: str, title: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _powers(axes: Any) -> None:
-    """Make the x axis logarithmic, with a tick at every value when all are powers of two."""
+def _powers(axes: Any, most: int = 12, far: str = "") -> None:
+    """Make the x axis logarithmic; a tick at so many values if all are powers of two, else numbers as *far* says."""
     values = sorted({float(v) for drawn in axes.get_lines() for v in drawn.get_xdata()})
     two = all(v >= 1 and v == int(v) and int(v) & (int(v) - 1) == 0 for v in values)
     axes.set_xscale("log", base=2 if two else 10)
     if two and values:
-        shown = values[:: 1 + len(values) // 12]
+        last, parts = len(values) - 1, min(len(values), most) - 1 or 1
+        shown = sorted({values[round(part * last / parts)] for part in range(parts + 1)})
         axes.set_xticks(shown, [f"{int(v)}" for v in shown])
         axes.minorticks_off()
+    elif far:
+        axes.xaxis.set_major_formatter(lambda value, _: far.format(value))

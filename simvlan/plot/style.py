@@ -108,7 +108,8 @@ def part_of_bar(number: int) -> dict[str, Any]:
     """Return colour, hatch and edge of the n-th part of a stacked bar: neighbours differ in both."""
     hatches = ("", "///", "...", "xx", "\\\\\\", "--", "++")
     colour = FILLS[number % len(FILLS)]
-    return {"facecolor": colour, "hatch": hatches[number % len(hatches)], "edgecolor": BLACK, "lw": 0.8}
+    hatch = hatches[(number + number // len(FILLS)) % len(hatches)]
+    return {"facecolor": colour, "hatch": hatch, "edgecolor": BLACK, "lw": 0.8}
 
 
 def line(number: int) -> dict[str, Any]:
