@@ -190,7 +190,7 @@ def sweeps(made: Any, costs: Costs) -> list[Any]:
                 share = place.pop("share", 0) * place["cores"]
                 rate = {"kpps": round(share * 1e6 / told["cost_ns"], 1)} if share else {}
                 points.append({**told, **place, **rate, "packets": 40_000 if made.full else 8_000})
-        return common.points(made, scenario, points, part, repeats=10 if made.full else 3).to_dataframe()
+        return common.points(made, scenario, points, part, repeats=5 if made.full else 3).to_dataframe()
 
     every = (64, 512, 1500, 9000) if made.full else (64, 1500)
     steps = list(range(40, 521, 40 if made.full else 120))
