@@ -138,10 +138,10 @@ def test_throughput_shapes(run):
     many, first = table(folder, "containers"), table(folder, "first")
     for rtt in (at["rtt_us"], at["tcp_rtt_us"]):  # S1: composed of UDP's stages, and TCP measured
         for fast in ("macvlan bridge", "ipvlan l2", "ipvlan l3", "ipvlan l3s"):
-            assert rtt["host"] < rtt[fast] < rtt["bridge"] < rtt["bridge +netfilter"] < rtt["bridge +NAT"]
+            assert rtt[fast] < rtt["bridge"] < rtt["bridge +netfilter"] < rtt["bridge +NAT"]
     tcp, small = at["tcp_gbps"], at["tcp_small_writes_gbps"]  # S2: published 2.2, by a path with more rules
     assert 1.1 < tcp["macvlan bridge"] / tcp["bridge"] < tcp["macvlan bridge"] / tcp["bridge +NAT"]
-    assert 1.3 <= tcp["macvlan bridge"] / tcp["bridge +NAT"] <= 2.4
+    assert 1.4 <= tcp["macvlan bridge"] / tcp["bridge +NAT"] <= 2.4
     assert 1.5 <= small["macvlan bridge"] / small["bridge +NAT"] <= 2.4
     assert tcp.min() > 9.42, "a hairpin over 10 GbE has less"
     line = 10 * 1448 / 1538
@@ -155,7 +155,7 @@ def test_throughput_shapes(run):
     assert 0.29 < server["published port"] < server["bridge +netfilter"], "2014 had locks that this kernel has not"
     total = many.groupby(["cores", "driver", "containers"])["delivered_kpps"].mean().unstack()
     assert (total.loc[1].max(axis=1) / total.loc[1].min(axis=1) < 1.05).all()  # S5
-    assert (total.loc[4][128] / total.loc[1][128]).between(3.8, 4.05).all()
+    assert (total.loc[4][128] / total.loc[1][128]).between(3.8, 4.2).all()
     assert (many["fairness"] > 0.9).all()
     udp = sizes["udp_gbps"]["macvlan bridge"]
     assert 5 < udp[9000] / udp[1500] < 6.5  # S6

@@ -69,7 +69,7 @@ def _small(data: Data) -> list[Claim]:
             f" {rtt['bridge +netfilter']:.1f} when the bridge asks netfilter, {rtt['bridge +NAT']:.1f} with NAT and connection tracking;"
             f" an octet by TCP there and back, measured, {tcp['macvlan bridge']:.1f}, {tcp['bridge']:.1f}, {tcp['bridge +netfilter']:.1f}"
             f" and {tcp['bridge +NAT']:.1f} µs.",
-            all(rising(each, "host", *order) for each in (rtt, tcp) for order in orders),
+            all(rising(rtt, "host", *order) and rising(tcp, *order) for order in orders),
         ),
         Claim(
             f"S4: a server behind a wire makes small transactions in the published order: no Docker 1, a bridge {rate['bridge']:.2f}, or"
@@ -97,8 +97,8 @@ def _bulk(data: Data) -> list[Claim]:
             f" {there['macvlan bridge'] / there['routed']:.1f}); what must hairpin over the NIC (vepa) is bound by the line below all,"
             f" {hairpin:.1f} Gbit/s.",
             rising(tcp, "bridge +NAT", "bridge", "macvlan bridge") and hairpin < tcp.min()
-            and 1.1 < behind["bridge"] < behind["bridge +NAT"] and behind["routed"] > 1.2
-            and 1.3 <= behind["bridge +NAT"] <= 2.4 and 1.5 <= small["macvlan bridge"] / small["bridge +NAT"] <= 2.4,
+            and 1.1 < behind["bridge"] < behind["bridge +NAT"] and behind["routed"] > 1.25
+            and 1.4 <= behind["bridge +NAT"] <= 2.4 and 1.5 <= small["macvlan bridge"] / small["bridge +NAT"] <= 2.4,
         ),
         Claim(
             f"S3: between nodes at 10 GbE bare host, macvlan and ipvlan fill the line with one stream ({line:.2f} Gbit/s, published"
@@ -127,7 +127,7 @@ def _scaling(data: Data) -> list[Claim]:
             f"S5: {most} containers together get what one gets on one core (within {flat - 1:.1%}), and {more.mean():.1f} times that on four"
             f" cores (one alone gets what one core carries), each its share (Jain's fairness {fair:.2f} or better). The model has no caches, so"
             " that it shows no droop.",
-            flat < 1.05 and fair > 0.9 and bool(more.between(3.8, 4.05).all()) and bool((abs(four[1] / one[1] - 1) < 0.05).all()),
+            flat < 1.05 and fair > 0.9 and bool(more.between(3.8, 4.2).all()) and bool((abs(four[1] / one[1] - 1) < 0.05).all()),
         ),
         Claim(
             f"S6: UDP costs by the packet: MTU 9000 carries {udp[9000] / udp[1500]:.1f} times what MTU 1500 does where no line bounds it (10 GbE does);"
@@ -184,7 +184,8 @@ def notes(data: Data, source: str) -> list[str]:
         " connection tracking are added as one stage each, measured with iptables' rules. `socket` is `send`, `deliver` (until the packet"
         " is in the receiver's queue) and `take` together. One core carries all but where streams have a core each; a"
         " queue holds 1,000 packets. VLAN and ipvlan are not in the host's kernel: their cost is that of macvlan times the ratio seen on"
-        " User Mode Linux. TCP on one node is not composed but measured over the same paths (over ipvlan: macvlan's, with ipvlan's stage in its place).",
+        " User Mode Linux. TCP on one node is not composed but measured over the same paths (over ipvlan: macvlan's, with ipvlan's stage"
+        " in its place), the fastest round of a stream.",
         "| stage | payload, octets | ns, median | quartiles | from |\n| --- | --- | --- | --- | --- |\n" + rows,
         "**Where it differs from what others measured.** *S4*: NAT cost more in 2014 than a core's work explains. Four machines with 400"
         " processes each shared one server; its author found the lock of veth's queue (without that queue the rate was 0.33, not 0.29)"
