@@ -91,7 +91,7 @@ fuzz-mutants: $(READY)
 	$(BIN)/python tests/fuzz_mutants.py
 
 # Every experiment, quickly, to out/experiments; the committed runs again: make experiments SIZE=--full
-EXPERIMENTS := $(filter-out conformance tcp,$(notdir $(patsubst %/run.py,%,$(wildcard experiments/*/run.py))))
+EXPERIMENTS := $(filter-out conformance,$(notdir $(patsubst %/run.py,%,$(wildcard experiments/*/run.py))))
 SIZE ?=
 experiments: $(READY) packages
 	@for name in $(EXPERIMENTS); do \

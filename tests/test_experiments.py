@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("mac-table", "broadcast", "vlan-scale", "throughput", "engine-scaling")
+NAMES = ("mac-table", "broadcast", "vlan-scale", "throughput", "engine-scaling", "tcp")
 OPTIONS = {"throughput": ("--costs", "stored")}
 """What a model says of costs measured in peace: a busy machine's may be anything (they have a test of their own)."""
 
@@ -237,6 +237,41 @@ def test_throughput_measures_costs_with_spread_and_kernel(run, monkeypatch, tmp_
 
 def test_throughput_says_when_costs_are_stored_ones(run):
     assert "those of the committed run, not of this machine" in (run("throughput")[1] / "README.md").read_text()
+
+
+# -- tcp ------------------------------------------------------------------------------------------------------------
+
+
+def test_tcp_gets_what_theory_says(run):
+    """From the tables, with the formulas written out again."""
+    folder = run("tcp")[1]
+    clean, loss, fair = (table(folder, part) for part in ("clean", "loss", "fair"))
+    capacity = clean["rate_mbps"] * 1448 / 1514
+    assert (clean["goodput_mbps"] / capacity)[clean["second"] == clean["second"].max()].between(0.95, 1.005).all()
+    for percent, mine in loss.groupby("loss_percent"):
+        p, segments = percent / 100, mine["goodput_mbps"].mean() * 1e6 / 8 / 1448
+        timeouts = 0.3 * min(1, 3 * (3 * p / 8) ** 0.5) * p * (1 + 32 * p * p)
+        assert segments == pytest.approx(1 / (0.1 * (2 * p / 3) ** 0.5 + timeouts), rel=0.15)
+        assert percent > 1 or segments == pytest.approx((1.5 / p) ** 0.5 / 0.1, rel=0.15)
+    assert loss["loss_percent"].max() / loss["loss_percent"].min() >= 10
+    for _, mine in fair.groupby("congestion"):
+        got = mine["goodput_mbps"]
+        assert len(got) == 8
+        assert got.sum() ** 2 / (8 * (got**2).sum()) >= 0.95
+        assert got.sum() == pytest.approx(20 * 1448 / 1514, rel=0.1)
+
+
+def test_tcp_claims_look_at_the_data(run):
+    """Doctored data."""
+    folder = run("tcp")[1]
+    module = load("tcp")
+    tables = {part: table(folder, part) for part in ("clean", "loss", "fair")}
+    assert all(claim.holds for claim in module.claims(tables))
+    half = tables["clean"].assign(of_capacity=tables["clean"].of_capacity / 2)
+    assert not module.claims(tables | {"clean": half})[0].holds
+    assert not module.claims(tables | {"loss": tables["loss"].eval("goodput_mbps = goodput_mbps * 1.3")})[1].holds
+    unfair = tables["fair"].assign(goodput_mbps=tables["fair"].goodput_mbps * (1 + 2 * (tables["fair"].flow == 1)))
+    assert not module.claims(tables | {"fair": unfair})[2].holds
 
 
 # -- our own cost ---------------------------------------------------------------------------------------------------

@@ -10,30 +10,29 @@ simulator's: the design that forbids it, or the drop that ended the frame.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from experiments import common  # noqa: E402
+from experiments.common import Claim, Report  # noqa: E402
 from simvlan import Lab  # noqa: E402
 from simvlan.diagnose import diagnose  # noqa: E402
-from simvlan.manifest import manifest  # noqa: E402
 from simvlan.matrix import try_ping  # noqa: E402
 from simvlan.oracle import available, run_jobs  # noqa: E402
 from simvlan.oracle.observation import Captured  # noqa: E402
 from simvlan.oracle.runs import Job  # noqa: E402
 from simvlan.oracle.simulated import simulate  # noqa: E402
-from simvlan.plot import Mark, grid, save  # noqa: E402
+from simvlan.plot import Mark, grid  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RESULTS = ROOT / "results" / "mode-matrix"
-COMMAND = "python experiments/mode-matrix/run.py --full"
 
 FLAGS = ("bridge", "private", "vepa")
 ROWS: dict[str, tuple[str, ...]] = {
@@ -116,6 +115,16 @@ def answers(row: str, stdout: str, captures: Mapping[str, Sequence[Captured]]) -
     if found.get("sibling") == "refused":
         found["broadcast-sibling"] = "refused"
     return {name: found[name] for name in COLUMNS if name in found}
+
+
+def scenario(container: str, seed: int) -> list[dict[str, str]]:
+    """One row of the matrix: the simulator's answers with reasons. Nothing in it is random."""
+    said = simulated(container)
+    why = reasons(container, said)
+    blank = dict.fromkeys(Why._fields, "")
+    return [
+        {"question": name, "answer": answer, **(why[name]._asdict() if name in why else blank)} for name, answer in said.items()
+    ]
 
 
 def simulated(row: str) -> Answers:
@@ -279,14 +288,15 @@ def _said(reason: str, why: Mapping[str, Mapping[str, Why]]) -> str:
     return "; or ".join(list(dict.fromkeys(said))[:2])
 
 
-def write_csv(folder: Path, table: Table, why: Mapping[str, Mapping[str, Why]]) -> None:
-    """matrix.csv: a line for each cell."""
-    with (folder / "matrix.csv").open("w", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(["container on", "question", "answer", *Why._fields])
-        for row in ROWS:
-            for column, answer in table[row].items():
-                out.writerow([row, column, answer, *why[row].get(column, ("",) * len(Why._fields))])
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Answers], dict[str, dict[str, Why]]]:
+    """A sweep's rows as answers and reasons."""
+    table: dict[str, Answers] = {}
+    why: dict[str, dict[str, Why]] = {row: {} for row in ROWS}
+    for cell in rows:
+        table.setdefault(cell["container"], {})[cell["question"]] = cell["answer"]
+        if cell["reason"]:
+            why[cell["container"]][cell["question"]] = Why(*(cell[name] for name in Why._fields))
+    return table, why
 
 
 def read_kernel(folder: Path = RESULTS) -> dict[str, Answers]:
@@ -294,7 +304,7 @@ def read_kernel(folder: Path = RESULTS) -> dict[str, Answers]:
     with (folder / "kernel.csv").open(newline="") as file:
         table: dict[str, Answers] = {}
         for line in csv.DictReader(file):
-            table.setdefault(line["container on"], {})[line["question"]] = line["answer"]
+            table.setdefault(line["container"], {})[line["question"]] = line["answer"]
     return table
 
 
@@ -302,28 +312,8 @@ def write_kernel(folder: Path, table: Table) -> None:
     """kernel.csv: what Linux answered."""
     with (folder / "kernel.csv").open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(["container on", "question", "answer"])
+        out.writerow(["container", "question", "answer"])
         out.writerows([row, column, answer] for row in ROWS for column, answer in table[row].items())
-
-
-def report(table: Table, release: str) -> str:
-    """README.md."""
-    for sentence, holds in CLAIMS:
-        if not holds(table):
-            raise AssertionError(f"no longer true: {sentence}")
-    cells = sum(map(len, table.values()))
-    return "\n".join([
-        "# Which way of attaching a container reaches whom",
-        "",
-        f"Made by `{COMMAND}`: {cells} cells, asked of the simulator and of Linux {release} (User Mode Linux) with the",
-        "same script, [`modes.sh`](../../experiments/mode-matrix/modes.sh); all agree. `matrix.csv` has the cells with",
-        "reasons and remedies, `kernel.csv` what Linux answered, `manifest.json` versions.",
-        "",
-        " ".join(sentence for sentence, _ in CLAIMS),
-        "",
-        "![Who is reached, by driver and mode, with the reason where not](mode-matrix.png)",
-        "",
-    ])  # fmt: skip
 
 
 def differences(ours: Table, theirs: Table) -> list[str]:
@@ -336,36 +326,41 @@ def differences(ours: Table, theirs: Table) -> list[str]:
     ]
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def report(table: Table, why: Mapping[str, Mapping[str, Why]], theirs: Table, release: str) -> Report:
+    """What README.md says."""
+    wrong = differences(table, theirs)
+    agree = Claim(
+        f"All {sum(map(len, table.values()))} cells are as Linux {release} (User Mode Linux) answers the same script."
+        + "".join(f" Not so: {each}." for each in wrong),
+        not wrong,
+    )
+    caption = "Who is reached, by driver and mode, with the reason where not"
+    return Report(
+        "Which way of attaching a container to a node (bridge, macvlan, ipvlan; mode and flag) reaches whom, and why not?",
+        [*(Claim(sentence, holds(table)) for sentence, holds in CLAIMS), agree],
+        {"mode-matrix.png": (picture(table, why), caption)},
+        [
+            "Network and questions are one script, [`modes.sh`](../../experiments/mode-matrix/modes.sh), which the simulator and Linux run"
+            " unmodified. `matrix.csv` has the cells with reasons and remedies, `kernel.csv` what Linux answered."
+        ],
+    )  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> int:
     """Ask, compare, write; 1 when a cell disagrees, 4 when Linux is asked for and is not there."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="ask Linux again, and record its answers")
-    parser.add_argument("--results", type=Path, metavar="DIR", help="another folder for the results")
-    options = parser.parse_args(words)
-    folder = options.results or (RESULTS if options.full else ROOT / "out" / "experiments" / "mode-matrix")
-    folder.mkdir(parents=True, exist_ok=True)
-    if options.full and (missing := available("uml")):
+    made = common.options("mode-matrix", __doc__, words)
+    if made.full and (missing := available("uml")):
         print(f"mode-matrix: {missing}", file=sys.stderr)
         return 4
-    table, why = {}, {}
-    for number, row in enumerate(ROWS, 1):
-        print(f"[{number}/{len(ROWS)}] {row}", file=sys.stderr, flush=True)
-        table[row] = simulated(row)
-        why[row] = reasons(row, table[row])
-    if options.full:
+    found = common.points(made, scenario, [{"container": row} for row in ROWS], "matrix")
+    table, why = from_rows(found.rows)
+    if made.full:
         theirs, release = on_linux(list(ROWS))
-        write_kernel(folder, theirs)
-        made = manifest(COMMAND, 0, ["scapy", "simpy", "matplotlib"], linux=release)
-        (folder / "manifest.json").write_text(json.dumps(made, indent=1) + "\n")
+        write_kernel(made.folder, theirs)
     else:
         theirs, release = read_kernel(), json.loads((RESULTS / "manifest.json").read_text())["linux"]
-    wrong = differences(table, theirs)
-    print(*wrong, sep="\n", end="\n" if wrong else "")
-    write_csv(folder, table, why)
-    save(picture(table, why), folder / "mode-matrix.png")
-    (folder / "README.md").write_text(report(table, release))
-    print(f"{sum(map(len, table.values()))} cells, {len(wrong)} unlike Linux {release}; {folder.name} written")
-    return 1 if wrong else 0
+    made.parts["matrix"]["linux"] = release
+    return common.finish(made, report(table, why, theirs, release))
 
 
 if __name__ == "__main__":

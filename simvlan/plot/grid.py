@@ -23,8 +23,8 @@ from simvlan.plot.style import (
     write,
 )
 
-LINE, PAD, MARGIN = 0.165, 0.09, 0.15
-"""Inches: the height of a line of text, the room around it, and the edge of the sheet."""
+LINE, PAD, MARGIN, NOTE = 0.165, 0.09, 0.15, 6.5
+"""Inches: the height of a line of text, the room around it, the edge of the sheet, and the longest line of a note."""
 
 COLOURS = {"yes": REACHED, "no": FAILED, "partly": "#F9DFA5", "none": SELF}
 
@@ -145,6 +145,6 @@ def _wrapped(notes: Sequence[str], room: float) -> list[str]:
     """Break notes into lines; what follows the first is set in."""
     lines: list[str] = []
     for note in notes:
-        first, *more = wrap(note, room - 0.2, SMALL)
+        first, *more = wrap(note, min(room - 0.2, NOTE), SMALL)
         lines += [first, *(f"      {each}" for each in more)]
     return lines
