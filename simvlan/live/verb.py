@@ -28,6 +28,7 @@ def run(options: argparse.Namespace, build: Callable[[], tuple[Any, int]]) -> in
     """Build the network (*build* gives a lab and a status), attach, run; the exit status."""
     try:
         wanted = parse_all(options.attach)
+        options.sockets = str(socket_folder(options.sockets))  # before this user may become another
         own = _own_place(wanted)
         lab, status = build()
         return status or _live(options, lab, wanted, own)
