@@ -28,7 +28,7 @@ TOOLS: dict[str, str] = {
     "ethtool": "simvlan.tools.ethtool:main",
     "http.server": "simvlan.tools.http.python_server:main",
     "ip": "simvlan.tools.ip:main",
-    "iperf3": "simvlan.tools.iperf3:main",
+    "iperf3": "simvlan.tools.iperf.program:main",
     "modprobe": "simvlan.tools.modprobe:main",
     "nc": "simvlan.tools.nc:main",
     "netcat": "simvlan.tools.nc:main",

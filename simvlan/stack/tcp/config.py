@@ -37,6 +37,10 @@ class Config:
     """Nagle's algorithm off (TCP_NODELAY)."""
     rmem: tuple[int, int, int] = (4096, 131_072, 6_291_456)
     wmem: tuple[int, int, int] = (4096, 16_384, 4_194_304)
+    rcvbuf: int = 0
+    """What SO_RCVBUF fixed the receive buffer at; 0: it grows within rmem."""
+    sndbuf: int = 0
+    """The same of SO_SNDBUF, wmem."""
     initcwnd: int = 10
     rto_min_ns: int = 200 * MS
     syn_retries: int = 6
@@ -58,7 +62,7 @@ def window_of(space: int) -> int:
 
 def initial_window(config: Config, mss: int) -> int:
     """The first receive window: whole segments of what the default buffer holds (tcp_select_initial_window)."""
-    space = window_of(config.rmem[1])
+    space = window_of(config.rcvbuf or config.rmem[1])
     return min(space // mss * mss if space > mss else space, MAX_WINDOW)
 
 

@@ -119,7 +119,7 @@ class Connection:
     @property
     def room(self) -> int:
         """Octets that `write` takes now: twice the congestion window, between tcp_wmem[1] and tcp_wmem[2]."""
-        _, least, most = self.config.wmem
+        _, least, most = (0, self.config.sndbuf, self.config.sndbuf) if self.config.sndbuf else self.config.wmem
         return max(0, min(max(least, 2 * self.cc.cwnd * self.mss), most) - self.queue.queued)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,10 @@ class TcpSocket:
         self.nodelay = False
         self.congestion = ""
         """TCP_CONGESTION; empty: the namespace's."""
+        self.maxseg = 0
+        """TCP_MAXSEG; 0: what the path's MTU leaves."""
+        self.buffer = 0
+        """What SO_SNDBUF and SO_RCVBUF have made of both buffers; 0: they grow by themselves."""
         self.listener: Listener[TcpSocket] | None = None
         self.conn: Connection | None = None
         self.closed = False
@@ -133,7 +138,9 @@ class TcpSocket:
     def _begin(self, route: RouteResult) -> None:
         """Make this socket one end of a connection."""
         iss, offset = self.tcp.numbers(self.flow)
-        self.conn = Connection(self.tcp.config(route.path_mtu, self.nodelay, self.congestion), iss, offset)
+        config = self.tcp.config(route.path_mtu, self.nodelay, self.congestion)
+        mss = min(config.mss, self.maxseg or config.mss)
+        self.conn = Connection(replace(config, mss=mss, rcvbuf=self.buffer, sndbuf=self.buffer), iss, offset)
         self.tcp.connections[self.flow] = self
 
     def opened(self, flow: Flow, segment: Segment, found: Packet) -> None:
@@ -141,6 +148,7 @@ class TcpSocket:
         child = TcpSocket(self.stack, self.tcp)
         child.src, child.port, child.peer = flow[0], flow[1], (flow[2], flow[3])
         child.bind_dev, child.nodelay, child.congestion = self.bind_dev, self.nodelay, self.congestion
+        child.maxseg, child.buffer = self.maxseg, self.buffer
         route = child._route(flow[2])
         if isinstance(route, int):
             return

@@ -18,7 +18,7 @@ class ReceiveWindow:
 
     def __init__(self, config: Config, mss: int, scale: int) -> None:
         self._advmss = config.mss
-        self.rcvbuf, self._rcvbuf_max = config.rmem[1], config.rmem[2]
+        self.rcvbuf, self._rcvbuf_max = config.rcvbuf or config.rmem[1], config.rcvbuf or config.rmem[2]
         self.scale = scale
         self.offered = self.limit = initial_window(config, mss)
         self.told_at = 0
