@@ -45,7 +45,7 @@ class Forward6:
         refused = self._source(found, made)
         if refused is not None:
             return refused
-        limit = max(made.path_mtu, packet.MIN_MTU)
+        limit = max(made.path_mtu if route.locked else ip6.mtu_of(route.dev), packet.MIN_MTU)
         if len(found.data) > limit:
             ip6.icmp.error(found, icmp6.TOO_BIG, 0, limit)
             return Drop.IPV6_TOO_BIG

@@ -143,6 +143,8 @@ class Icmp6:
     def _ours(self, dev: Device, address: int) -> bool:
         """Whether an address is ours as seen from a device (ipv6_chk_addr, not strict)."""
         idev = self.ip6.idev(dev)
+        if self.ip6.anycast.shared(dev, address):
+            return True
         own = idev.find(address) if idev is not None else None
         if own is not None or is_link_local(address):
             return own is not None and own.usable

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from simvlan.stack.ipv6.inet6dev import Inet6Dev
 
 PAD1, ROUTER_ALERT = 0, 5
+SWITCHED_OFF = (2, 3, 4)
+"""Routing headers of mobility, RPL and segment routing: dropped silently, for nothing here uses them."""
 
 
 class Packet6:
@@ -196,6 +198,8 @@ class Input6:
             return Drop.PKT_TOO_SMALL
         if is_multicast(found.dst) or found.ptype is not HOST:
             return Drop.IP_INVALID_DEST
+        if octets[at + 2] in SWITCHED_OFF:
+            return Drop.IP_SOURCE_ROUTE
         if octets[at + 3]:
             self.ip6.icmp.error(found, icmp6.PARAMETER, icmp6.HEADER_FIELD, at + 2)
             return Drop.IP_SOURCE_ROUTE

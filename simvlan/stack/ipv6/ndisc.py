@@ -90,7 +90,7 @@ class Ndisc:
         room = packet.MIN_MTU - 40 - 40 - 8 * len(known) - 8
         quoted = ndp.redirected(about.data[: min(room, len(about.data)) & ~7])
         said = ndp.Redirect(target, about.dst, (*known, quoted))
-        self.send(dev, src, about.src, ndp.build_redirect(src, about.src, said))
+        self.send(found.dev, src, about.src, ndp.build_redirect(src, about.src, said))
 
     # -- receiving --------------------------------------------------------------------------------------------------
 
