@@ -51,7 +51,7 @@ class Addrconf:
         for ifa in list(idev.addresses):
             if ifa.permanent:
                 self._prefix_route(idev, ifa)
-                if ifa.state is State.PREDAD and ifa.tentative:
+                if ifa.state is State.PREDAD:
                     self.detect(idev, ifa)
         if link_ready(idev.dev):
             self._begin(idev)

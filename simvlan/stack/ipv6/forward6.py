@@ -46,10 +46,12 @@ class Forward6:
         if refused is not None:
             return refused
         limit = max(made.path_mtu if route.locked else ip6.mtu_of(route.dev), packet.MIN_MTU)
+        if len(found.data) <= limit:
+            found.data = packet.with_hops(found.data, found.hops - 1)
+            limit = made.path_mtu  # what is known of the route counts on the way out (ip6_fragment)
         if len(found.data) > limit:
             ip6.icmp.error(found, icmp6.TOO_BIG, 0, limit)
             return Drop.IPV6_TOO_BIG
-        found.data = packet.with_hops(found.data, found.hops - 1)
         sent = ip6.output.finish(made, found.data, found.partial, found)
         return sent if isinstance(sent, Drop) else None
 

@@ -72,10 +72,11 @@ class Reassembly6:
     def add(self, found: Packet6, at: int, spot: int) -> bytes | Drop | None:
         """Take a fragment (ipv6_frag_rcv): the whole packet's octets when it completes one, None while waiting."""
         piece = packet.parse_fragment(found.data, at)
-        if piece is None:
-            return Drop.PKT_TOO_SMALL
+        if piece is None or found.data[4:6] == b"\0\0":
+            self.ip6.icmp.error(found, icmp6.PARAMETER, icmp6.HEADER_FIELD, at)
+            return Drop.IP_INHDR
         if not piece.offset and not piece.more:
-            return _unwrapped(found.data, at, spot, found.data[at + 8 :])
+            return found.data  # it stands alone, its header stays
         if self.held > self.ip6.settings["ip6frag_high_thresh"]:
             return Drop.FRAG_REASM_FULL
         key = (found.src, found.dst, piece.ident)

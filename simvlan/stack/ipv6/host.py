@@ -7,7 +7,6 @@ on in it; before, no device has an IPv6 side.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from simvlan.devices.device import Event
@@ -41,6 +40,10 @@ if TYPE_CHECKING:
     from simvlan.stack.netstack import Stack
 
 
+COLLECT_NS = 30_000_000_000
+"""net.ipv6.route.gc_interval."""
+
+
 class Ip6:
     """The IPv6 protocols of one namespace."""
 
@@ -71,6 +74,7 @@ class Ip6:
         self.icmp = Icmp6(self)
         self.sockets = Sockets6(self)
         self._ident = 0
+        self._collecting = False
         for dev in stack.netns.devices.values():
             self.device_added(dev)
 
@@ -198,7 +202,15 @@ class Ip6:
         elif dev.mtu < MIN_MTU:
             self.addrconf.down(idev, gone=bool(dev.kind))
         else:
-            idev.mtu = dev.mtu
+            self._change_mtu(idev, dev.mtu)
+
+    def _change_mtu(self, idev: Inet6Dev, mtu: int) -> None:
+        """Routes with an MTU follow their device: down, and up from where it was the least (rt6_mtu_change)."""
+        for route in self.fib.routes():
+            known = route.metrics.get("mtu", 0)
+            if route.dev is idev.dev and known and not route.locked and (known >= mtu or known == idev.mtu):
+                route.metrics["mtu"] = mtu
+        idev.mtu = mtu
 
     def flush_device(self, dev: Device) -> None:
         """Routes by a device go, and neighbours on it (rt6_disable_ip)."""
@@ -242,14 +254,21 @@ class Ip6:
         self.fib.remove(route)
 
     def expire_route(self, route: Route6, when: int | None) -> None:
-        """Give a route an end, or none (fib6_set_expires); the collector takes it away."""
+        """Give a route an end, or none (fib6_set_expires); the collector takes it away (fib6_run_gc)."""
         route.expires_ns = when
-        if when is not None:
-            self.at(when, partial(self._expired, route))
+        if when is not None and not self._collecting:
+            self._collecting = True
+            self.at(self.now + COLLECT_NS, self._collect)
 
-    def _expired(self, route: Route6) -> None:
-        if route.expires_ns is not None and route.expires_ns <= self.now:
-            self.remove_route(route)
+    def _collect(self) -> None:
+        """Every half minute while any route has an end."""
+        ending = [route for route in self.fib.routes() if route.expires_ns is not None]
+        for route in ending:
+            if route.expires_ns is not None and route.expires_ns <= self.now:
+                self.remove_route(route)
+        self._collecting = any(r.expires_ns is not None and r.expires_ns > self.now for r in ending)
+        if self._collecting:
+            self.at(self.now + COLLECT_NS, self._collect)
 
     def finish_route(self, made: RouteResult6) -> None:
         """Let a route follow its device's MTU and what is known of its destination."""

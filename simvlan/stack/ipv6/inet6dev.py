@@ -37,7 +37,6 @@ class Ifaddr6:
     """Seconds from `changed_ns`; None: for ever."""
     preferred_lft: int | None = None
     metric: int = 0
-    protocol: int = 0
     nodad: bool = False
     noprefixroute: bool = False
     mngtmpaddr: bool = False

@@ -231,7 +231,10 @@ class Input6:
 
     @staticmethod
     def _rebuilt(found: Packet6, whole: bytes) -> None:
-        """Go on with the whole packet, where the fragment header was."""
-        found.data = whole
-        found.proto = whole[found.spot]
+        """Go on with the whole packet, where the fragment header was; behind it in a packet that stands alone."""
         found.fragmented = True
+        if whole is found.data:
+            found.past(8)
+        else:
+            found.data = whole
+            found.proto = whole[found.spot]

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 TWO_HOURS = 7200
-RA_ADDRESS = 2
-"""IFAPROT_KERNEL_RA."""
 
 
 class Routers:
@@ -231,7 +229,7 @@ class Routers:
             if info.valid and (not most or len(idev.addresses) < most):
                 ifa = Ifaddr6(
                     address, info.length, scope=scope_of(address), valid_lft=valid, preferred_lft=preferred,
-                    mngtmpaddr=True, protocol=RA_ADDRESS, noprefixroute=False,
+                    mngtmpaddr=True,
                 )  # fmt: skip
                 self.ip6.addrconf.link(idev, ifa)
                 self.ip6.addrconf.renew(idev, ifa)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FOREVER = 0xFFFF_FFFF
 SECOND = 1_000_000_000
 FLAGS = (
-    "nodad", "home", "deprecated", "tentative", "mngtmpaddr", "noprefixroute", "dynamic", "dadfailed",
+    "nodad", "dadfailed", "home", "deprecated", "tentative", "dynamic", "mngtmpaddr", "noprefixroute",
 )  # fmt: skip
 """In the order in which iproute2 6.1 names them."""
 
@@ -86,14 +86,9 @@ def address6_record(ctx: Context, dev: Device, ifa: Ifaddr6) -> Record:
         return record
     record["scope"] = name_of(SCOPES, ifa.scope)
     record |= {key: True for key in FLAGS if has(ifa, key)}
-    if ifa.protocol:
-        record["protocol"] = PROTOCOLS.get(ifa.protocol, str(ifa.protocol))
     record["valid_life_time"] = _left(ctx, ifa, ifa.valid_lft)
     record["preferred_life_time"] = _left(ctx, ifa, ifa.preferred_lft)
     return record
-
-
-PROTOCOLS = {1: "kernel_lo", 2: "kernel_ra", 3: "kernel_ll"}
 
 
 def _left(ctx: Context, ifa: Ifaddr6, seconds: int | None) -> int:

@@ -81,7 +81,6 @@ def address_text(record: Record, line: str) -> str:
             text += form.format(record[key])
     flags = FLAGS if record["family"] == "inet6" else ("secondary", "dynamic", "noprefixroute")
     text += "".join(f"{key} " for key in flags if key in record)
-    text += f"proto {record['protocol']} " if "protocol" in record else ""
     lifetimes = (_lifetime_text(record[key]) for key in ("valid_life_time", "preferred_life_time"))
     return text + str(record.get("label", "")) + line + "       valid_lft {} preferred_lft {}\n".format(*lifetimes)
 

@@ -96,7 +96,7 @@ def route6_record(route: Route6, opt: Options, now: int, hidden: Iterable[str] =
     record["metric"] = route.metric
     record["flags"] = _flags(route)
     if route.expires_ns is not None:
-        record["expires"] = max(0, (route.expires_ns - now) // SECOND)
+        record["expires"] = _whole(route.expires_ns - now)
     return _finish(record, route, route.metrics, hidden)
 
 
@@ -109,6 +109,11 @@ def _finish(record: Record, route: Route6 | None, metrics: dict[str, int], hidde
     for key in hidden:
         record.pop(key, None)
     return record
+
+
+def _whole(left: int) -> int:
+    """Seconds that are left, as C divides; a route that is over waits for the collector."""
+    return left // SECOND if left >= 0 else -(-left // SECOND)
 
 
 def _destination(route: Route6) -> str:
@@ -256,7 +261,7 @@ def _got(ctx: Context, asked: dict[str, Any], found: Any) -> Record:
     record["flags"] = []
     expires = found.expires_ns or route.expires_ns
     if expires is not None:
-        record["expires"] = max(0, (expires - ctx.net.now) // SECOND)
+        record["expires"] = _whole(expires - ctx.net.now)
     metrics = dict(route.metrics)
     if found.expires_ns is not None:
         metrics["mtu"] = found.mtu
