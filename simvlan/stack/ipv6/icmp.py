@@ -130,7 +130,8 @@ class Icmp6:
             return
         src = about.dst if self._ours(dev, about.dst) else 0
         if is_multicast(about.dst) or about.ptype is not HOST:
-            if kind != icmp6.TOO_BIG and (kind, code) != (icmp6.PARAMETER, icmp6.UNKNOWN_OPTION):
+            told = (kind, code) == (icmp6.PARAMETER, icmp6.UNKNOWN_OPTION) and about.data[word] >> 6 == 2
+            if kind != icmp6.TOO_BIG and not told:
                 return
             src = 0
         near = is_link_local(about.src)
