@@ -388,6 +388,18 @@ class Network(Transmission):
             parent = self._parent_of.get(self._fid, 0)
             self._tracer.step(self.clock.now, self._fid, parent, dev, way, frame, notes, drop, emits)
 
+    @property
+    def why(self) -> Why:
+        """Where rules tell what they matched, while somebody traces."""
+        return self._why
+
+    def lost(self, dev: Device, frame: Frame, drop: Drop) -> None:
+        """A packet never became a frame: tell whoever traces."""
+        if self._tracer is not None:
+            outer, self._fid = self._fid, self._new_fid(self._fid)
+            self._trace(dev, "tx", frame, drop)
+            self._fid = outer
+
     def _dropped(self, dev: Device, way: str, frame: Frame, drop: Drop) -> Drop:
         if self._tracer is not None:
             self._trace(dev, way, frame, drop)

@@ -340,6 +340,18 @@ class Drop(Enum):
         "arp_filter: the answer would leave by another device",
         "sysctl arp_filter=0, or a route back by this device",
     )
+    NETFILTER_DROP = (
+        "a packet filter's rule or policy says no (which one is told in front)",
+        "iptables -I CHAIN -j ACCEPT for such packets, before that rule; or iptables -P CHAIN ACCEPT",
+    )
+    NETFILTER_FRAGMENT = (
+        "a bridged fragment is held back until its packet is whole: connection tracking wants packets",
+        "send all fragments, within 30 s",
+    )
+    NETFILTER_NO_ADDRESS = (
+        "MASQUERADE has no address to give it: the device it leaves by has none",
+        "ip address add one to that device",
+    )
     NEIGH_FAILED = ("nobody answered ARP for the next hop", "is it up, in the same VLAN, and does it answer ARP?")
     NEIGH_QUEUEFULL = ("too many packets wait for the next hop's MAC", "wait for ARP, or raise unres_qlen")
     NEIGH_CREATEFAIL = ("the neighbour table is full", "talk to fewer neighbours at once")

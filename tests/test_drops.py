@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -20,10 +21,11 @@ from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, IPV6, Frame
 from simvlan.network import Network
 from simvlan.qdisc import CERTAIN, Netem, NetemOptions, install
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
-from simvlan.rtnl.address import address_add
+from simvlan.rtnl.address import address_add, address_flush
 from simvlan.rtnl.address6 import address6_add
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del
 from simvlan.rtnl.fdb import fdb_add
+from simvlan.rtnl.filters import bridges_load
 from simvlan.rtnl.neigh import neigh_add
 from simvlan.rtnl.route import route_add
 from simvlan.stack import arp
@@ -31,9 +33,11 @@ from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import parse_ip
 from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
 from simvlan.stack.ipv6.inet6dev import Ifaddr6
-from simvlan.stack.packet import build, checksum
+from simvlan.stack.packet import MF, build, checksum
 from simvlan.stack.tcp.packets import packed
 from simvlan.stack.tcp.segment import ACK, FIN, SYN, Segment
+from simvlan.tools.iptables import main as iptables
+from simvlan.tools.program import Process
 from simvlan.underlay import VirtualBox, lay
 from simvlan.underlay.words import put
 from simvlan.verdict import Drop
@@ -637,3 +641,43 @@ def advertisements(drop: Drop) -> Met:
     if drop is Drop.IPV6_NDISC_NO_ENTRY:
         return router.advertise(ip6("2001:db8:1::77"))
     return router.advertise(LINK, solicited=drop is not Drop.IPV6_NDISC_UNSOLICITED)
+
+
+def filtering(router: Sink, *rules: str) -> Sink:
+    """Let the router obey iptables."""
+    for rule in rules:
+        lab = SimpleNamespace(network=router.net)
+        process = Process(["iptables", *rule.split()], lab, netns=router.r.name)
+        assert iptables(process) == 0, process.err
+    return router
+
+
+@provokes(Drop.NETFILTER_DROP)
+def filtered(drop: Drop) -> Met:
+    router = filtering(Sink(), "-A FORWARD -p udp -j DROP")
+    router.send("10.0.1.1", "10.0.2.1")
+    return router.met
+
+
+@provokes(Drop.NETFILTER_NO_ADDRESS)
+def nothing_to_masquerade_with(drop: Drop) -> Met:
+    router = filtering(Sink(), "-t nat -A POSTROUTING -j MASQUERADE")
+    for name in ("eth0", "eth1"):
+        address_flush(router.net, router.r.devices[name])
+    route_add(router.net, router.r, Route(parse_ip("10.0.2.0"), 24, dev=router.r.devices["eth1"], scope=253))
+    router.send("10.0.1.1", "10.0.2.1")
+    return router.met
+
+
+@provokes(Drop.NETFILTER_FRAGMENT)
+def held_back(drop: Drop) -> Met:
+    bench = Bench()
+    bridge = bench.add("bridge", "br0")
+    bench.set(bench.p0, master=bridge)
+    bridges_load(bench.net)
+    lab = SimpleNamespace(network=bench.net)
+    rule = "iptables -A FORWARD -m conntrack --ctstate NEW -j ACCEPT"
+    assert iptables(Process(rule.split(), lab)) == 0
+    octets = build(parse_ip("10.0.0.1"), parse_ip("10.0.0.2"), 17, b"\0" * 16, frag=MF)
+    bench.net.send(bench.w0, Frame(OTHER, W, IPV4, octets))
+    return [each for _, each in bench.drops]

@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "clock", "expect"},
     {"frame"},
     {"verdict"},
-    {"devices", "stack", "links", "qdisc", "underlay"},
+    {"devices", "stack", "netfilter", "links", "qdisc", "underlay"},
     {"linkwatch"},
     {"lifecycle"},
     {"transmission"},

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_iptables
 import test_tool_ip_golden
 from test_tool_ip import Shell
 
@@ -169,6 +170,9 @@ REFUSED = [
      "ip route add local 10.9.0.0/16 dev d0"),
     ("ip link set d1 type macvlan macaddr add 02:00:00:00:00:01", "RTNETLINK answers: Operation not supported\n",
      "ip link add s1 link d1 type macvlan mode source macaddr add 02:00:00:00:00:01"),
+    ("iptables -t raw -A PREROUTING -j REJECT",
+     "iptables v1.8.9 (nf_tables):  RULE_APPEND failed (Invalid argument): rule in chain PREROUTING\n",
+     "iptables -t raw -A PREROUTING -j DROP"),
 ]  # fmt: skip
 
 
@@ -351,6 +355,9 @@ def test_every_refusal_is_met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         for record in records:
             with suppress(Exception):  # what they say is compared elsewhere
                 machine.run(shlex.split(record["cmd"]))
+    machine = Shell()
+    for answer in test_iptables.ANSWERS:
+        machine.run(answer["cmd"])
     for param in REFUSED:
         shell = Shell()
         shell.ok(*PORTS)

@@ -26,9 +26,9 @@ def test_full_paths_reach_the_simulator_too(stage):
 
 def test_other_network_tools_are_refused_by_name(stage):
     """Installed or not; by name or full path; and the script sees a failure."""
-    done = stage.play("iptables -L; echo $?; brctl addbr x; echo $?; nft list ruleset || echo failed")
+    done = stage.play("ip6tables -L; echo $?; brctl addbr x; echo $?; nft list ruleset || echo failed")
     assert done.stdout == "95\n95\nfailed\n"
-    for name in ("iptables", "brctl", "nft"):
+    for name in ("ip6tables", "brctl", "nft"):
         assert f"simvlan: {name} is not simulated" in done.stderr
 
 
@@ -84,7 +84,7 @@ def test_an_ordinary_user_can_do_the_same(tmp_path):
     python = interpreter_for_others(base)
     try:
         (base / "work").mkdir()
-        (base / "script.sh").write_text("/usr/sbin/ip args x; id -u; sleep 9; ip time; iptables; touch mine")
+        (base / "script.sh").write_text("/usr/sbin/ip args x; id -u; sleep 9; ip time; ip6tables; touch mine")
         for path in (base, base / "work"):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
         done = subprocess.run(
@@ -99,7 +99,7 @@ def test_an_ordinary_user_can_do_the_same(tmp_path):
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{base}:{base}/tests"},
         )
         assert (done.returncode, done.stdout) == (0, "[x]\n0\n9\n"), done
-        assert "iptables is not simulated" in done.stderr
+        assert "ip6tables is not simulated" in done.stderr
         assert (base / "work/mine").stat().st_uid == nobody.pw_uid
     finally:
         shutil.rmtree(base)

@@ -21,7 +21,9 @@ from simvlan.devices.bridge_stp_port import State
 from simvlan.devices.bridge_transit import Transit
 from simvlan.devices.bridge_vlan import VlanGroup, classify, learning_vid, untag
 from simvlan.devices.device import Device, Event, Kernel
-from simvlan.frame import ARP, BROADCAST, DOT1Q, GROUP, HOST, IPV6, Frame
+from simvlan.frame import ARP, BROADCAST, DOT1Q, GROUP, HOST, IPV4, IPV6, Frame
+from simvlan.netfilter import bridge as nf_bridge
+from simvlan.stack.packet import Packet
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
 
 LINK_LOCAL = 0x0180_C200_0000
@@ -47,6 +49,7 @@ class Bridge(Device):
         "binding",
         "fdb",
         "features",
+        "filtered",
         "group_address",
         "group_address_by_user",
         "group_fwd_mask",
@@ -73,6 +76,8 @@ class Bridge(Device):
         self.kernel = kernel
         self.features = (True, True, True)
         """Whether tx-gso-robust, tx-fcoe-segmentation and scatter-gather are its features: ports take them away."""
+        self.filtered = False
+        """Whether br_netfilter shows bridged packets to iptables here (net.bridge.bridge-nf-call-iptables)."""
         self.binding = False
         """Whether it looks after the carriers of bound VLANs above it (BROPT_VLAN_BRIDGE_BINDING)."""
         self.mtu_by_user = False
@@ -127,7 +132,9 @@ class Bridge(Device):
             return Drop.BRIDGE_INGRESS_STP_STATE
         if frame.dst == self.mac:
             frame = frame.as_ptype(HOST)
-        return self._accept(port, frame, now, why)
+        if self.filtered and frame.proto == IPV4 and not frame.accel:
+            return nf_bridge.received(self, port, frame, now, why)
+        return self.accept(port, frame, now, why)
 
     def _reserved(self, port: BridgePort, frame: Frame, now: int, why: Why) -> Verdict | None:
         """Decide about 01:80:c2:00:00:0X; None: forward it like any multicast frame."""
@@ -167,8 +174,8 @@ class Bridge(Device):
             self.stp.receive_tcn(port)
         return self.take_outbox()
 
-    def _accept(self, port: BridgePort, frame: Frame, now: int, why: Why) -> Verdict:
-        """Classify, learn, forward (br_handle_frame_finish)."""
+    def accept(self, port: BridgePort, frame: Frame, now: int, why: Why, found: Packet | None = None) -> Verdict:
+        """Classify, learn, forward (br_handle_frame_finish). *found*: its packet, where filters look at it."""
         vid = 0
         if self.vlan_filtering:
             classified = classify(port.vlans, self.vlan_protocol, frame)
@@ -180,7 +187,7 @@ class Bridge(Device):
         learned = self.fdb.learn(port, frame.src, vid, now) if port.learning else "learning off"
         if why:
             why(f"source {learned}" + (f", vid {vid}" if vid else ""))
-        return self._forward(Transit(port, port.dev, frame, vid, now, why))
+        return self._forward(Transit(port, port.dev, frame, vid, now, why, found))
 
     def _authorised(self, port: BridgePort, src: int, vid: int) -> bool:
         """A locked port admits only stations already known there."""
@@ -290,8 +297,16 @@ class Bridge(Device):
             transit.refused = refused
             return
         frame = untag(port.vlans, transit.vid, transit.frame) if self.vlan_filtering else transit.frame
-        drop = port.dev.forwardable(14 + len(frame.payload))
-        transit.emits.append((drop or Way.TX, port.dev, frame))
+        if transit.packet is not None:
+            frames = nf_bridge.leaving(self, transit, frame, port.dev.mtu)
+            if isinstance(frames, Drop):
+                transit.emits.append((frames, port.dev, frame))
+                return
+        else:
+            frames = [frame]
+        for each in frames:
+            drop = port.dev.forwardable(14 + len(each.payload))
+            transit.emits.append((drop or Way.TX, port.dev, each))
 
     def _refuses(self, port: BridgePort, transit: Transit) -> Drop | None:
         """Say why a frame may not leave by a port (should_deliver)."""
@@ -317,6 +332,8 @@ class Bridge(Device):
             elif not self.promiscuity:
                 transit.refused = Drop.BRIDGE_VLAN_LOCAL
                 return
+        if transit.packet is not None:
+            nf_bridge.keep_for_host(self, transit)
         transit.emits.append((Way.RX, self, frame))
 
     # -- sent by the bridge's own stack (br_dev_xmit) ---------------------------------------------------------------

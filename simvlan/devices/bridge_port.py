@@ -91,6 +91,7 @@ class BridgePort:
         self.open = self.state is State.FORWARDING
         bridge = self.bridge
         plain = self.open and self.learning and not self.locked and not bridge.promiscuity and not bridge.answers_arp
+        plain = plain and not bridge.filtered
         self.quick = 0 if not plain else 2 if bridge.vlan_filtering else 1
 
     # -- rules ------------------------------------------------------------------------------------------------------

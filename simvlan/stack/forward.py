@@ -39,12 +39,19 @@ class Forward:
         if found.ttl <= 1:
             stack.icmp.time_exceeded(found, code=0)
             return Drop.IP_TTL_EXPIRED
-        if found.frag & DF and len(found.data) > made.path_mtu:
+        if found.frag & DF and max(len(found.data), found.frag_max) > made.path_mtu:
             stack.icmp.error(found, 3, 4, made.path_mtu)
             return Drop.FRAG_NEEDED
         found.data = with_ttl(found.data, found.ttl - 1)
         if self._wants_redirect(found, made, answer.onlink):
             stack.icmp.redirect(found, made.nexthop)
+        hooks = stack.netfilter
+        if hooks is not None and found.dev is not None:
+            dropped = hooks.forward(found, found.dev, made.dev, why) or hooks.postrouting(
+                found, made.dev, made.nexthop, found.dev, why
+            )
+            if dropped is not None:
+                return dropped
         refused = stack.output.finish(made, found.data, found.partial, found)
         return refused if isinstance(refused, Drop) else None
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from simvlan.frame import HOST
+from simvlan.stack.fib import LOCAL
 from simvlan.stack.packet import MF, OFFSET, Packet, header_size, reheader
 from simvlan.verdict import Drop
 
@@ -61,24 +62,26 @@ def _later_header(head: bytes) -> bytes:
 class Queue:
     """The fragments of one packet so far (struct ipq)."""
 
-    __slots__ = ("first", "held", "last_arrived", "pieces", "timer", "total")
+    __slots__ = ("first", "held", "largest", "last_arrived", "pieces", "timer", "total")
 
     def __init__(self) -> None:
         self.pieces: dict[int, bytes] = {}
         self.first: Packet | None = None
         self.last_arrived: Packet | None = None
         self.total: int | None = None
-        self.held = 0
+        self.held = self.largest = 0
         self.timer: Timer | None = None
 
 
 class Reassembly:
     """All unfinished packets of a namespace."""
 
-    __slots__ = ("held", "queues", "stack")
+    __slots__ = ("for_hosts", "held", "queues", "stack")
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, for_hosts: bool = True) -> None:
         self.stack = stack
+        self.for_hosts = for_hosts
+        """Packets for this host alone (IP_DEFRAG_LOCAL_DELIVER), else whoever's (IP_DEFRAG_CONNTRACK_IN)."""
         self.queues: dict[tuple[int, int, int, int], Queue] = {}
         self.held = 0
 
@@ -127,6 +130,7 @@ class Reassembly:
                 return Drop.DUP_FRAG if inside else Drop.FRAG_OVERLAP
         queue.pieces[start] = body
         queue.held += len(body)
+        queue.largest = max(queue.largest, len(packet.data))
         queue.last_arrived = packet
         self.held += len(body)
         if start == 0:
@@ -143,6 +147,7 @@ class Reassembly:
         head = first.data[: first.header_len]
         whole = Packet(reheader(head[:6] + b"\0\0" + head[8:] + body), first.dev, False, first.ptype)
         whole.broadcast, whole.input_if = first.broadcast, first.input_if
+        whole.frag_max = queue.largest
         return whole
 
     def _forget(self, key: tuple[int, int, int, int], queue: Queue) -> None:
@@ -158,5 +163,5 @@ class Reassembly:
         first = queue.first
         if first is None or not first.dev:
             return
-        if first.ptype is HOST:
+        if first.ptype is HOST and (self.for_hosts or self.stack.addr_type(first.dst) == LOCAL):
             self.stack.icmp.time_exceeded(first, code=1)

@@ -198,15 +198,18 @@ class Icmp:
             return route.src
         return self.stack.select_address(found.dev, found.src, 253)
 
-    def _push(self, route: object, octets: bytes, tos: int) -> None:
-        """Send as the kernel's own ICMP socket does: default TTL, DF clear (icmp_push_reply)."""
+    def _push(self, route: object, octets: bytes, tos: int, about: Packet | None = None) -> None:
+        """Send as the kernel's own ICMP socket does: default TTL, DF clear (icmp_push_reply).
+
+        An error goes with the connection of the packet it is *about* (nf_ct_attach).
+        """
         stack = self.stack
         made = route
         data = build(
             made.src, made.dst, ICMP, octets, stack.settings["ip_default_ttl"], tos,  # type: ignore[attr-defined]
             stack.next_id(made.src, made.dst, ICMP),  # type: ignore[attr-defined]
         )  # fmt: skip
-        stack.output.send(made, data)  # type: ignore[arg-type]
+        stack.output.send(made, data, about=about)  # type: ignore[arg-type]
 
     # -- errors we send ---------------------------------------------------------------------------------------------
 
@@ -226,7 +229,7 @@ class Icmp:
             return
         room = min(route.path_mtu, QUOTED) - 28
         rest = pack("!I", info)
-        self._push(route, message(kind, code, rest, about.data[:room]), tos)
+        self._push(route, message(kind, code, rest, about.data[:room]), tos, about)
 
     def _about_error(self, about: Packet) -> bool:
         """Whether a packet is itself an ICMP error: nothing is said about errors."""

@@ -60,6 +60,11 @@ class Input:
         found = packet.parse(frame.payload, dev, frame.csum, frame.ptype)
         if isinstance(found, Drop):
             return found
+        if self.stack.netfilter is not None:
+            heard = self.stack.netfilter.prerouting(found, dev, why)
+            if not isinstance(heard, Packet):
+                return heard
+            found = heard
         return self.take(found, why)
 
     def take(self, found: Packet, why: Why) -> Drop | None:
@@ -105,6 +110,9 @@ class Input:
             if not isinstance(whole, Packet):
                 return whole
             found = whole
+        hooks = self.stack.netfilter
+        if hooks is not None and found.dev is not None and (dropped := hooks.input(found, found.dev, why)):
+            return dropped
         slave.rx_packets += 1
         slave.rx_bytes += 14 + len(found.data)
         found.dev = slave
@@ -252,10 +260,19 @@ class Input:
             if isinstance(whole, Drop):
                 return whole
             found = whole
+        hooks = self.stack.netfilter
+        if hooks is not None and found.dev is not None and (dropped := hooks.input(found, found.dev, why)):
+            return dropped
         return self.stack.deliver(found, why)
 
     def deliver_looped(self, found: Packet) -> None:
         """Receive a copy of our own broadcast or multicast."""
+        hooks = self.stack.netfilter
+        if hooks is not None and found.dev is not None:
+            heard = hooks.prerouting(found, found.dev, None)
+            if not isinstance(heard, Packet):
+                return
+            found = heard
         found.broadcast = True
         self.deliver(found, None)
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from simvlan.devices.device import Device, Event
 from simvlan.errors import RtnlError
 from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
+from simvlan.netfilter.calls import CALLS, IPTABLES
+from simvlan.netfilter.conntrack import Conntrack
+from simvlan.netfilter.tables import Tables
 from simvlan.stack import fib
 from simvlan.stack.addresses import LEAST_MTU, Addresses
 from simvlan.stack.arp import Arp
@@ -36,6 +39,7 @@ from simvlan.stack.tcp.socket import TcpSocket
 from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
+    from simvlan.netfilter.hooks import Netfilter
     from simvlan.stack.fib import Route
 
 
@@ -56,6 +60,8 @@ class Stack:
         self.tcp_rmem = (4096, 131_072, 6_291_456)
         self.tcp_wmem = (4096, 16_384, 4_194_304)
         self.tcp_congestion = "cubic"
+        self.bridge_nf: dict[str, int] | None = None
+        """net.bridge.*: there once br_netfilter is loaded."""
         self._inherit()
         self.fib = Fib()
         self.addresses_of = Addresses(self)
@@ -72,6 +78,10 @@ class Stack:
         self.tcp = Tcp(self)
         self.ip6: Ip6 | None = None
         """IPv6, once somebody has switched it on; until then no device has any (ipv6.disable_ipv6=1)."""
+        self.tables = Tables()
+        self.conntrack = Conntrack()
+        self.netfilter: Netfilter | None = None
+        """The hooks, while there is a rule that could matter."""
         self.custom_local = False
         """Somebody added a local route by hand: sources are then always looked up (fib_has_custom_local_routes)."""
         self._owners: dict[int, list[Device]] = {}
@@ -84,6 +94,7 @@ class Stack:
         """A new namespace takes conf.all and conf.default of the initial one (net_inherit_devconf)."""
         first = getattr(self.kernel, "netns", {}).get("")
         if first is not None:
+            self.bridge_nf = None if first.stack.bridge_nf is None else dict(CALLS)
             self.conf_all.values.update(first.stack.conf_all.values)
             self.conf_default.values.update(first.stack.conf_default.values)
 
@@ -149,10 +160,20 @@ class Stack:
     def device_added(self, dev: Device) -> None:
         """A device appears in the namespace (inetdev_init)."""
         self.without_ip.discard(dev)
+        if dev.kind == "bridge":
+            self.filter_bridges()
         if dev not in self.indevs:
             self.indevs[dev] = self._fresh(dev)
         if self.ip6 is not None:
             self.ip6.device_added(dev)
+
+    def filter_bridges(self) -> None:
+        """Let each bridge know whether its packets are for iptables to see."""
+        wanted = bool(self.bridge_nf and self.bridge_nf[IPTABLES])
+        for dev in self.netns.devices.values():
+            if dev.kind == "bridge" and dev.filtered is not wanted:
+                dev.filtered = wanted
+                dev.refresh()
 
     def _fresh(self, dev: Device) -> InDevice:
         seed = f"{self.kernel.seed}/stack/{self.netns.name}/{dev.name}"
@@ -181,6 +202,8 @@ class Stack:
         elif event is Event.DOWN:
             self.igmp.down(dev)
             self.addresses_of.device_down(dev)
+            if self.netfilter is not None:
+                self.netfilter.device_down(dev)
             self.neigh.forget_device(dev)
         elif event is Event.CHANGE:
             if not dev.carrier and self.indev(dev).conf.get("arp_evict_nocarrier"):

@@ -166,13 +166,50 @@ class Output:
 
     # -- packets ----------------------------------------------------------------------------------------------------
 
-    def send(self, route: RouteResult, octets: bytes, partial: bool = False, mc_loop: bool = True) -> int | Drop:
-        """Send a finished packet of our own (ip_local_out, ip_output, ip_mc_output); 0 or why it was refused."""
+    def send(
+        self, route: RouteResult, octets: bytes, partial: bool = False, mc_loop: bool = True,
+        about: Packet | None = None,
+    ) -> int | Drop:  # fmt: skip
+        """Send a finished packet of our own (ip_local_out, ip_output, ip_mc_output); 0 or why it was refused.
+
+        *about*: the packet it is an answer of the kernel's to.
+        """
+        if self.stack.netfilter is not None:
+            made = Packet(octets, None, partial)
+            if about is not None:
+                made.seen = self.stack.netfilter.answering(about)
+            return self._send_filtered(route, made, mc_loop)
         if route.loop and mc_loop and route.dev is not self.stack.lo:
             self._loop_back(route, octets, partial)
             if route.kind == fib.MULTICAST and octets[8] == 0:
                 return 0
         return self.finish(route, octets, partial, None)
+
+    def _send_filtered(self, route: RouteResult, made: Packet, mc_loop: bool) -> int | Drop:
+        """The same through the hooks OUTPUT and POSTROUTING; a destination that changed is routed anew."""
+        hooks, why = self.stack.netfilter, self.stack.kernel.why
+        assert hooks is not None
+        dst = made.dst
+        dropped = hooks.output(made, route.dev, why)
+        if dropped is None and made.dst != dst:
+            again = self.find(made.dst, made.src, route.oif, made.tos & 0x1E, any_source=True)
+            if isinstance(again, int):
+                return Drop.NETFILTER_DROP
+            route = again
+        if dropped is None and route.loop and mc_loop and route.dev is not self.stack.lo:
+            copy = Packet(made.data, None, made.partial)
+            copy.seen = made.seen
+            if hooks.postrouting(copy, route.dev, route.nexthop, None, why) is None:
+                self._loop_back(route, copy.data, copy.partial)
+            if route.kind == fib.MULTICAST and made.data[8] == 0:
+                return 0
+        dropped = dropped or hooks.postrouting(made, route.dev, route.nexthop, None, why)
+        if dropped is not None:
+            self.stack.kernel.lost(route.dev, Frame(0, route.dev.mac, IPV4, made.data), dropped)
+            return dropped
+        if route.dev is self.stack.lo:
+            hooks.remember(made)
+        return self.finish(route, made.data, made.partial, None)
 
     def _loop_back(self, route: RouteResult, octets: bytes, partial: bool) -> None:
         """Hand a copy to our own receivers, unseen by packet sockets (ip_mc_finish_output, dev_loopback_xmit)."""
@@ -184,10 +221,12 @@ class Output:
     def finish(self, route: RouteResult, octets: bytes, partial: bool, source: Packet | None) -> int | Drop:
         """Fragment if need be, then find the neighbour (ip_finish_output). *source*: a forwarded packet, for errors."""
         limit = route.path_mtu if source is None else min(route.dev.mtu, 65_535)
-        if len(octets) <= limit:
+        if len(octets) <= limit and (source is None or not 0 < source.frag_max < len(octets)):
             return self._out(route, octets, partial, source)
         if partial:
             octets = packet.finish_checksum(octets)
+        if source is not None and source.frag_max:
+            limit = min(limit, source.frag_max)
         for piece in fragments(octets, limit):
             if answer := self._out(route, piece, False, source):
                 return answer  # the others are not sent (ip_do_fragment)

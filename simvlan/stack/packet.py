@@ -12,6 +12,7 @@ from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
+    from simvlan.netfilter.conntrack import Seen
 
 ICMP, IGMP, TCP, UDP = 1, 2, 6, 17
 DF, MF, OFFSET = 0x4000, 0x2000, 0x1FFF
@@ -44,8 +45,8 @@ class Packet:
     """
 
     __slots__ = (
-        "broadcast", "data", "dev", "dst", "frag", "header_len", "ident", "input_if", "looped",
-        "partial", "proto", "ptype", "redirect", "src", "tos", "ttl",
+        "broadcast", "data", "dev", "dst", "frag", "frag_max", "header_len", "ident", "input_if", "looped",
+        "partial", "proto", "ptype", "redirect", "seen", "src", "tos", "ttl",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,10 @@ class Packet:
         self.broadcast = False
         self.redirect = False
         self.input_if: Device | None = dev
+        self.seen: Seen | None = None
+        """What connection tracking made of it (skb->_nfct)."""
+        self.frag_max = 0
+        """The longest of the fragments it was put together from (IPCB->frag_max_size)."""
 
     @property
     def payload(self) -> bytes:

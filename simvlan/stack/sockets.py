@@ -178,6 +178,8 @@ class Socket:
     def _push(self, route: RouteResult, data: bytes, partial: bool) -> int:
         answer = self.stack.output.send(route, data, partial, self.mc_loop)
         self.stack.kernel.drain()
+        if answer in (Drop.NETFILTER_DROP, Drop.NETFILTER_NO_ADDRESS):
+            raise refusal(errno.EPERM)
         if isinstance(answer, Drop) and answer is not Drop.DEV_DOWN and self.errors_reported:
             raise refusal(errno.ENOBUFS)
         return len(data)

@@ -56,7 +56,6 @@ _FIXED = frozenset(
 """Keys whose other values would change what happens to packets in ways not modelled: they keep their value."""
 _SOURCE_ROUTES = ("net", "ipv4", "conf", "all", "accept_source_route")
 """While this is 0, what single devices say about source routes means nothing (IN_DEV_SOURCE_ROUTE)."""
-_BRIDGE_NF = ("bridge-nf-call-arptables", "bridge-nf-call-ip6tables", "bridge-nf-call-iptables")
 _SPECIAL = ("ip_forward", "ping_group_range", "tcp_congestion_control", "tcp_rmem", "tcp_wmem")
 
 
@@ -86,6 +85,7 @@ class Sysctls:
         stack = self.stack
         there = (name for name, dev in stack.netns.devices.items() if dev not in stack.without_ip)
         places = ["all", "default", *sorted(there)]
+        yield from (("net", "bridge", name) for name in stack.bridge_nf or ())
         yield from self._settings_and_conf(sorted(places))
         for place in sorted(p for p in places if p != "all" and (p != "default" or self._first())):
             for name in _NEIGH_KEYS:
@@ -99,6 +99,7 @@ class Sysctls:
         if device is not None and self.stack.netns.devices.get(device) in self.stack.without_ip:
             return
         if device is None:
+            yield from (("net", "bridge", name) for name in self.stack.bridge_nf or ())
             yield from self._settings_and_conf(["all", "default"])
         else:
             for leaf in CONF_DEFAULTS:
@@ -149,8 +150,8 @@ class Sysctls:
                 return str(self._neigh(place).get(name) // unit)
             case ("net", "ipv6", *rest):
                 return Sysctls6(self.stack).read(tuple(rest))
-            case ("net", "bridge", name) if name in _BRIDGE_NF:
-                return "0"
+            case ("net", "bridge", name) if self.stack.bridge_nf is not None and name in self.stack.bridge_nf:
+                return str(self.stack.bridge_nf[name])
         raise RtnlError(ENOENT, None)
 
     def _indev(self, place: str) -> InDevice:
@@ -203,6 +204,9 @@ class Sysctls:
             case ("net", "ipv4", "neigh", place, leaf):
                 name, unit = _TWINS.get(leaf, (leaf, 1))
                 self._write_neigh(place, name, _number(text) * unit)
+            case ("net", "bridge", name) if "-call-" in name and self.stack.bridge_nf is not None:
+                self.stack.bridge_nf[name] = int(bool(_number(text)))
+                self.stack.filter_bridges()
             case ("net", "ipv4", name):
                 low, high = _LIMITS.get(name, (-(2**31), 2**31 - 1))
                 value = _number(text)

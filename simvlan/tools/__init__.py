@@ -29,6 +29,12 @@ TOOLS: dict[str, str] = {
     "http.server": "simvlan.tools.http.python_server:main",
     "ip": "simvlan.tools.ip:main",
     "iperf3": "simvlan.tools.iperf.program:main",
+    "iptables": "simvlan.tools.iptables:main",
+    "iptables-nft": "simvlan.tools.iptables:main",
+    "iptables-nft-restore": "simvlan.tools.iptables:restore",
+    "iptables-nft-save": "simvlan.tools.iptables:save",
+    "iptables-restore": "simvlan.tools.iptables:restore",
+    "iptables-save": "simvlan.tools.iptables:save",
     "modprobe": "simvlan.tools.modprobe:main",
     "nc": "simvlan.tools.nc:main",
     "netcat": "simvlan.tools.nc:main",
@@ -53,7 +59,7 @@ PYTHONS = ("python", "python3")
 CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "tcpdump", "udhcpc"})
 """Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""
 
-_NFT = "packet filters are not modelled; no rule would take effect"
+_NFT = "packet filters are modelled for IPv4 through `iptables` only; no rule of it would take effect"
 _IP_LINK = "use `ip link` and `bridge`"
 _ENGINE = "it would reach the real machine's engine; use `ip netns` and `ip link`"
 _DHCP = "use `udhcpc` for a client and `dnsmasq` for a server"
@@ -90,11 +96,7 @@ REFUSED: dict[str, str] = {
     "ip6tables-save": _NFT,
     "iperf": "use `iperf3`",
     "ipset": _NFT,
-    "iptables": _NFT,
     "iptables-legacy": _NFT,
-    "iptables-nft": _NFT,
-    "iptables-restore": _NFT,
-    "iptables-save": _NFT,
     "ipvsadm": "load balancing is not modelled",
     "iw": "wireless devices are not modelled",
     "iwconfig": "wireless devices are not modelled",

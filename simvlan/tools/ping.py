@@ -169,7 +169,7 @@ class Ping:
             if not self.options.quiet:
                 mtu = self.sock.route(self.address).path_mtu
                 self._error(f"local error: message too long, mtu={mtu}")
-        elif number != errno.ENOBUFS and not self.options.quiet:
+        elif number not in (errno.ENOBUFS, errno.EPERM) and not self.options.quiet:  # a filter's no is not told
             self._error(f"sendmsg: {os.strerror(number)}")
 
     # -- receiving --------------------------------------------------------------------------------------------------

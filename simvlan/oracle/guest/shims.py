@@ -29,6 +29,12 @@ _MODPROBE = """#!/bin/sh
 exec /sbin/modprobe -d '{base}' "$@"
 """
 
+_LEGACY = ("iptables", "iptables-save", "iptables-restore")
+_LEGACY_TEXT = """#!/bin/sh
+[ -d /sys/module/iptable_nat ] || modprobe -a iptable_filter iptable_nat iptable_raw
+exec /usr/sbin/{} "$@"
+"""
+
 
 def modprobe_text(base: str) -> str:
     """A modprobe for modules that lie elsewhere than /lib/modules."""
@@ -41,6 +47,8 @@ def install(module_base: str | None) -> None:
     _executable(BIN / "simvlan", _SIMVLAN)
     if module_base:
         _executable(BIN / "modprobe", modprobe_text(module_base))
+        for command in _LEGACY:  # that kernel has ip_tables, and nf_tables without IPv4
+            _executable(BIN / command, _LEGACY_TEXT.format(command.replace("iptables", "iptables-legacy")))
     os.mkfifo(REQUESTS)
 
 

@@ -101,14 +101,20 @@ class Tcp:
             self.refuse(found.dst, dport, found.src, sport, reset_for(segment), found.tos)
         return Drop.NO_SOCKET
 
-    def refuse(self, src: int, sport: int, dst: int, dport: int, answer: Segment, tos: int) -> None:
-        """Send a RST that no connection stands behind: identification 0, the TOS copied."""
+    def refuse(
+        self, src: int, sport: int, dst: int, dport: int, answer: Segment, tos: int, about: Packet | None = None
+    ) -> None:
+        """Send a RST that no connection stands behind: identification 0, the TOS copied.
+
+        *about*: the packet that a filter rejected, perhaps another host's.
+        """
         stack = self.stack
-        route = stack.output.find(dst, src=src, tos=tos & 0x1E)
+        route = stack.output.find(dst, src=src, tos=tos & 0x1E, any_source=about is not None)
         if isinstance(route, int):
             return
         octets = with_checksum(wire.encode(answer, sport, dport), src, dst)
-        stack.output.send(route, build(src, dst, TCP, octets, stack.settings["ip_default_ttl"], tos, 0, DF))
+        data = build(src, dst, TCP, octets, stack.settings["ip_default_ttl"], tos, 0, DF)
+        stack.output.send(route, data, about=about)
 
     # -- errors -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,460 @@
+"""The command line of iptables 1.8.9, as far as it is built; what is not is refused by name.
+
+Mirrors do_parse of iptables/xshared.c and the option parsers of the extensions (`rules`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from simvlan.netfilter.nat import Range
+from simvlan.netfilter.rules import (
+    CT_ORDER,
+    ICMP_NAMES,
+    PROTOCOLS,
+    REJECTS,
+    AddrType,
+    Bridged,
+    Comment,
+    CtState,
+    Dev,
+    IcmpType,
+    Match,
+    Net,
+    Ports,
+    Rule,
+    Target,
+)
+from simvlan.stack.ipaddr import MASKS
+
+VERSION = "1.8.9"
+COMMANDS = {
+    "append": "A", "delete": "D", "insert": "I", "replace": "R", "list": "L", "list-rules": "S", "flush": "F",
+    "new-chain": "N", "new": "N", "delete-chain": "X", "policy": "P", "check": "C", "zero": "Z", "rename-chain": "E",
+}  # fmt: skip
+LONG = {
+    "source": "s", "src": "s", "destination": "d", "dst": "d", "in-interface": "i", "out-interface": "o",
+    "protocol": "p", "proto": "p", "jump": "j", "table": "t", "match": "m", "numeric": "n", "verbose": "v",
+    "exact": "x", "line-numbers": "0", "wait": "w", "set-counters": "c", "goto": "g", "fragment": "f", "ipv4": "4",
+    "ipv6": "6", "version": "V", "help": "h", "modprobe": "M", "wait-interval": "W",
+}  # fmt: skip
+VALUED = frozenset("sdiopjtmgMW")
+KNOWN_MATCHES = frozenset(("addrtype", "comment", "conntrack", "icmp", "physdev", "state", "tcp", "udp"))
+REAL_MATCHES = frozenset(
+    ("ah", "bpf", "cgroup", "cluster", "connbytes", "connlabel", "connlimit", "connmark", "cpu", "dccp", "devgroup",
+     "dscp", "ecn", "esp", "hashlimit", "helper", "iprange", "ipvs", "length", "limit", "mac", "mark", "multiport",
+     "nfacct", "osf", "owner", "pkttype", "policy", "quota", "rateest", "realm", "recent", "rpfilter", "sctp", "set",
+     "socket", "statistic", "string", "tcpmss", "time", "tos", "ttl", "u32")
+)  # fmt: skip
+REAL_TARGETS = frozenset(
+    ("AUDIT", "CHECKSUM", "CLASSIFY", "CLUSTERIP", "CONNMARK", "CONNSECMARK", "CT", "DSCP", "ECN", "HMARK", "IDLETIMER",
+     "LED", "LOG", "MARK", "NETMAP", "NFLOG", "NFQUEUE", "NOTRACK", "QUEUE", "RATEEST", "SECMARK", "SET", "SYNPROXY",
+     "TCPMSS", "TCPOPTSTRIP", "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG")
+)  # fmt: skip
+ADDRESS_TYPES = frozenset(("LOCAL", "UNICAST", "BROADCAST", "MULTICAST"))
+SERVICES = {
+    "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "bootps": 67, "bootpc": 68, "http": 80, "pop3": 110,
+    "ntp": 123, "imap2": 143, "snmp": 161, "https": 443, "syslog": 514, "mysql": 3306, "postgresql": 5432,
+    "http-alt": 8080,
+}  # fmt: skip
+"""The few of /etc/services that rules name."""
+OF_TARGET = {
+    "reject-with": "REJECT", "to-destination": "DNAT", "to-source": "SNAT", "to-ports": "MASQUERADE, REDIRECT",
+}  # fmt: skip
+
+
+class Mistake(Exception):  # noqa: N818 - what is the case
+    """The command line is wrong: what iptables says behind its name and version; *bare*: without them."""
+
+    def __init__(self, text: str, bare: bool = False) -> None:
+        self.bare = bare
+        super().__init__(text)
+
+
+class NotBuilt(Exception):  # noqa: N818 - what is the case
+    """iptables has it, we do not."""
+
+
+@dataclass
+class Order:
+    """One command line, read."""
+
+    table: str = "filter"
+    command: str = ""
+    chain: str = ""
+    number: int = 0
+    new_name: str = ""
+    policy: str = ""
+    rule: Rule = field(default_factory=Rule)
+    by_rule: bool = False
+    """The rule was described (-D CHAIN RULE), not numbered."""
+    flags: set[str] = field(default_factory=set)
+
+
+class Parser:
+    """Reads one command line."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = list(words)
+        self.order = Order()
+        self.negated = False
+        self.matches: list[object] = []
+        """Matches in order: names until their options have come, then what they became."""
+        self.options: dict[str, dict[str, tuple[str, bool]]] = {}
+        self.target = ""
+        self.target_options: dict[str, str] = {}
+
+    def read(self) -> Order:
+        """The order. Raises Mistake, NotBuilt."""
+        while self.words:
+            word = self.words.pop(0)
+            if word == "!":
+                if self.negated:
+                    raise Mistake("Multiple `!' flags not allowed")
+                self.negated = True
+                continue
+            if word.startswith("--"):
+                self._long(word[2:])
+            elif word.startswith("-") and len(word) > 1:
+                self._short(word[1:])
+            else:
+                raise Mistake(f"Bad argument `{word}'", bare=True)
+            self.negated = False
+        if not self.order.command and not self.order.flags & {"V", "h"}:
+            raise Mistake("no command specified")
+        self._finish()
+        return self.order
+
+    # -- options ------------------------------------------------------------------------------------------------------
+
+    def _short(self, letters: str) -> None:
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in "ADIRLSFNXPCZE":
+                if letters:  # -nvL has its command last; what follows one is its chain
+                    self.words.insert(0, letters)
+                return self._command(letter)
+            if letter in VALUED:
+                if letters:
+                    self.words.insert(0, letters)
+                return self._general(letter, f"-{letter}")
+            self._flag(letter, f"-{letter}")
+        return None
+
+    def _long(self, name: str) -> None:
+        name, equals, value = name.partition("=")
+        if equals:
+            self.words.insert(0, value)
+        if name in COMMANDS:
+            self._command(COMMANDS[name])
+        elif name in LONG:
+            letter = LONG[name]
+            self._general(letter, f"--{name}") if letter in VALUED else self._flag(letter, f"--{name}")
+        else:
+            self._extension(name)
+
+    def _value(self, option: str) -> str:
+        if not self.words:
+            raise Mistake(f'option "{option}" requires an argument')
+        return self.words.pop(0)
+
+    def _peek(self) -> str | None:
+        """The next word if it is an operand."""
+        return self.words[0] if self.words and self.words[0][:1] not in ("-", "!") else None
+
+    def _flag(self, letter: str, option: str) -> None:
+        if letter in "gf6":
+            raise NotBuilt(f"iptables {option}")
+        if letter not in "nvx0w4cVh":
+            raise Mistake(f'unknown option "{option}"')
+        if letter == "w" and self._peek() is not None and self._peek().isdigit():  # type: ignore[union-attr]
+            self.words.pop(0)
+        elif letter == "c":
+            self.order.rule.packets, self.order.rule.octets = (self._count(option) for _ in range(2))
+        self.order.flags.add(letter)
+
+    def _count(self, option: str) -> int:
+        text = self._value(option)
+        if not text.isdigit():
+            raise Mistake(f"{option} packet counter not numeric")
+        return int(text)
+
+    def _command(self, letter: str) -> None:
+        order = self.order
+        if order.command:
+            raise Mistake(f"Cannot use -{letter} with -{order.command}")
+        order.command = letter
+        if letter in "LSFXZ":
+            order.chain = self.words.pop(0) if self._peek() is not None else ""
+            if letter in "LSZ" and self._peek() is not None:
+                order.number = int(self.words.pop(0))
+            return
+        order.chain = self._value(f"-{letter}")
+        if letter in "NE" and order.chain.startswith(("-", "!")):
+            raise Mistake(f"chain name not allowed to start with `{order.chain[0]}'")
+        if len(order.chain) > 28:
+            raise Mistake(f"chain name `{order.chain}' too long (must be under 29 chars)")
+        if letter == "P":
+            order.policy = self._value("-P")
+        elif letter == "E":
+            order.new_name = self._value("-E")
+        elif letter == "R" or (letter in "DI" and self._peek() is not None):
+            text = self._value(f"-{letter}")
+            if not text.isdigit() or not int(text):
+                raise Mistake(f"Invalid rule number `{text}'")
+            order.number = int(text)
+        elif letter == "I":
+            order.number = 1
+
+    def _general(self, letter: str, option: str) -> None:
+        if letter == "g":
+            raise NotBuilt("iptables -g (goto)")
+        value, rule = self._value(option), self.order.rule
+        if letter == "t":
+            self.order.table = value
+        elif letter in "sd":
+            net = _net(value, self.negated)
+            if letter == "s":
+                rule.src = net
+            else:
+                rule.dst = net
+            self.order.by_rule = True
+        elif letter in "io":
+            self._device(letter, value)
+        elif letter == "p":
+            rule.proto, rule.proto_negated = _protocol(value), self.negated
+            self.order.by_rule = True
+        elif letter == "j":
+            self._jump(value)
+        elif letter == "m":
+            self._match(value)
+
+    def _device(self, letter: str, value: str) -> None:
+        rule, chain = self.order.rule, self.order.chain
+        if letter == "o" and chain in ("PREROUTING", "INPUT"):
+            raise Mistake(f"Can't use -o with {chain}\n")
+        if letter == "i" and chain in ("POSTROUTING", "OUTPUT"):
+            raise Mistake(f"Can't use -i with {chain}\n")
+        if len(value) > 15:
+            raise Mistake(f"interface name `{value}' must be shorter than IFNAMSIZ (15)")
+        dev = None if value == "+" else Dev(value, self.negated)
+        if letter == "i":
+            rule.in_dev = dev
+        else:
+            rule.out_dev = dev
+        self.order.by_rule = True
+
+    def _jump(self, name: str) -> None:
+        if name in REAL_TARGETS:
+            raise NotBuilt(f"iptables -j {name}")
+        self.target, self.order.by_rule = name, True
+
+    def _match(self, name: str) -> None:
+        if name in REAL_MATCHES:
+            raise NotBuilt(f"iptables -m {name}")
+        if name not in KNOWN_MATCHES:
+            raise Mistake(f"Couldn't load match `{name}':No such file or directory\n")
+        if name not in self.options:
+            self.options[name] = {}
+            self.matches.append(name)
+        self.order.by_rule = True
+
+    # -- extensions ---------------------------------------------------------------------------------------------------
+
+    def _extension(self, name: str) -> None:
+        """An option of a match that was loaded, of the protocol, or of the target."""
+        if name in OF_TARGET and self.target in OF_TARGET[name].split(", "):
+            self.target_options[name] = self._value(f"--{name}")
+            return
+        if self.target and name in ("random", "random-fully", "persistent"):
+            raise NotBuilt(f"iptables -j {self.target} --{name}")
+        module, key = self._owner(name)
+        if key == "physdev-is-bridged":
+            self.options[module][key] = ("", self.negated)
+            return
+        self.options[module][key] = (self._value(f"--{name}"), self.negated)
+
+    def _owner(self, name: str) -> tuple[str, str]:
+        name = {"source-port": "sport", "destination-port": "dport"}.get(name, name)
+        homes = {
+            "ctstate": "conntrack", "state": "state", "comment": "comment", "src-type": "addrtype",
+            "dst-type": "addrtype", "physdev-is-bridged": "physdev",
+        }  # fmt: skip
+        if homes.get(name) in self.options:
+            return homes[name], name
+        proto = {6: "tcp", 17: "udp", 1: "icmp"}.get(self.order.rule.proto, "")
+        for module, names in (("tcp", ("sport", "dport")), ("udp", ("sport", "dport")), ("icmp", ("icmp-type",))):
+            if name in names and (module in self.options or module == proto):
+                self._match(module)
+                return module, name
+        for module in ("conntrack", "physdev", "addrtype", "tcp"):
+            if module in self.options and name in _UNBUILT.get(module, ()):
+                raise NotBuilt(f"iptables -m {module} --{name}")
+        if proto == "tcp" and name in _UNBUILT["tcp"]:
+            raise NotBuilt(f"iptables -p tcp --{name}")
+        raise Mistake(f'unknown option "--{name}"')
+
+    def _finish(self) -> None:
+        rule = self.order.rule
+        built = [_build(str(name), self.options[str(name)], rule.proto) for name in self.matches]
+        rule.matches = tuple(each for each in built if each is not None)
+        if self.target:
+            rule.target = _target(self.target, self.target_options, rule.proto)
+
+
+_UNBUILT = {
+    "conntrack": ("ctproto", "ctorigsrc", "ctorigdst", "ctreplsrc", "ctrepldst", "ctorigsrcport", "ctorigdstport",
+                  "ctreplsrcport", "ctrepldstport", "ctstatus", "ctexpire", "ctdir"),
+    "physdev": ("physdev-in", "physdev-out", "physdev-is-in", "physdev-is-out"),
+    "addrtype": ("limit-iface-in", "limit-iface-out"),
+    "tcp": ("syn", "tcp-flags", "tcp-option"),
+}  # fmt: skip
+
+
+def _net(text: str, negated: bool) -> Net | None:
+    """ADDRESS[/MASK]; several at once are not built."""
+    if "," in text:
+        raise NotBuilt("several addresses in one rule")
+    host, slash, mask = text.partition("/")
+    if host == "0" and slash:
+        host = "0.0.0.0"
+    try:
+        address = int(ipaddress.IPv4Address(host))
+    except ValueError:
+        raise Mistake(f"host/network `{host}' not found") from None
+    plen = 32
+    if slash:
+        plen = _plen(mask)
+    if not plen and not negated:
+        return None
+    return Net(address & MASKS[plen], plen, negated)
+
+
+def _plen(mask: str) -> int:
+    if mask.isdigit() and int(mask) <= 32:
+        return int(mask)
+    try:
+        return MASKS.index(int(ipaddress.IPv4Address(mask)))
+    except ValueError:
+        raise Mistake(f"invalid mask `{mask}' specified") from None
+
+
+def _protocol(text: str) -> int:
+    if text.lower() in PROTOCOLS:
+        return PROTOCOLS[text.lower()]
+    if text.isdigit() and int(text) < 256:
+        return int(text)
+    raise Mistake(f'unknown protocol "{text}" specified')
+
+
+def _build(name: str, given: dict[str, tuple[str, bool]], proto: int) -> Match | None:
+    """A match from its options; None for -m tcp without any."""
+    if name in ("tcp", "udp"):
+        if proto != PROTOCOLS[name]:
+            raise Mistake(f"{name.upper()} match requires '-p {name}'")
+        sport, dport = (_ports(given.get(key)) for key in ("sport", "dport"))
+        return Ports(PROTOCOLS[name], sport, dport)
+    if name == "icmp":
+        text, negated = given.get("icmp-type", ("any", False))
+        return IcmpType(*_icmp_type(text), negated)
+    if name in ("conntrack", "state"):
+        text, negated = given.get("ctstate" if name == "conntrack" else "state", ("", False))
+        if not text:
+            option = "--ctstate" if name == "conntrack" else "--state"
+            raise Mistake(f"{name}: You must specify `{option}'" if name == "state" else "conntrack: At least one "
+                          "option is required")  # fmt: skip
+        return CtState(_states(text, name), negated, name)
+    if name == "addrtype":
+        return AddrType(_kinds(given.get("src-type")), _kinds(given.get("dst-type")))
+    if name == "comment":
+        return Comment(given.get("comment", ("", False))[0])
+    return Bridged(given.get("physdev-is-bridged", ("", False))[1])
+
+
+def _kinds(given: tuple[str, bool] | None) -> tuple[str, bool] | None:
+    if given is None:
+        return None
+    for name in given[0].split(","):
+        if name.upper() not in ADDRESS_TYPES:
+            raise NotBuilt(f"iptables -m addrtype {name}")
+    return given[0].upper(), given[1]
+
+
+def _states(text: str, module: str) -> frozenset[str]:
+    names = text.upper().split(",")
+    for name in names:
+        if name not in CT_ORDER or (module == "state" and name in ("SNAT", "DNAT")):
+            raise Mistake(f'Bad {"ctstate" if module == "conntrack" else "state"} "{name}"')
+    return frozenset(names)
+
+
+def _ports(given: tuple[str, bool] | None) -> tuple[int, int, bool] | None:
+    if given is None:
+        return None
+    low, colon, high = given[0].partition(":")
+    first = _port(low or "0")
+    last = _port(high or "65535") if colon else first
+    if first > last:
+        raise Mistake("invalid portrange (min > max)")
+    return first, last, given[1]
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and int(text) <= 65_535:
+        return int(text)
+    if text in SERVICES:
+        return SERVICES[text]
+    raise Mistake(f"invalid port/service `{text}' specified")
+
+
+def _icmp_type(text: str) -> tuple[int, int]:
+    name = {"ping": "echo-request", "pong": "echo-reply"}.get(text, text)
+    if name in ICMP_NAMES:
+        return ICMP_NAMES[name]
+    kind, slash, code = name.partition("/")
+    if kind.isdigit() and (not slash or code.isdigit()):
+        return int(kind), int(code) if slash else -1
+    raise Mistake(f"Unknown ICMP type `{text}'")
+
+
+def _target(name: str, given: dict[str, str], proto: int) -> Target:
+    if name == "REJECT":
+        how = given.get("reject-with", "icmp-port-unreachable")
+        how = {"tcp-rst": "tcp-reset", "port-unreach": "icmp-port-unreachable"}.get(how, how)
+        if how not in REJECTS:
+            raise Mistake(f'unknown reject type "{how}"')
+        return Target(name, how)
+    if name == "DNAT":
+        return Target(name, range=_range(name, given, "to-destination", proto))
+    if name == "SNAT":
+        return Target(name, range=_range(name, given, "to-source", proto))
+    if name in ("MASQUERADE", "REDIRECT") and "to-ports" in given:
+        return Target(name, range=Range(0, 0, *_port_range(given["to-ports"], proto)))
+    return Target(name)
+
+
+def _range(name: str, given: dict[str, str], option: str, proto: int) -> Range:
+    text = given.get(option)
+    if text is None:
+        raise Mistake(f'{name}: option "--{option}" must be specified\n')
+    hosts, colon, ports = text.partition(":")
+    low, dash, high = hosts.partition("-")
+    try:
+        first = int(ipaddress.IPv4Address(low)) if low else 0
+        last = int(ipaddress.IPv4Address(high)) if dash else first
+    except ValueError:
+        raise Mistake(f'Bad IP address "{low}"\n') from None
+    if not first:
+        raise NotBuilt(f"iptables -j {name} without an address (use -j REDIRECT)")
+    return Range(first, last, *(_port_range(ports, proto) if colon else (0, 0)))
+
+
+def _port_range(text: str, proto: int) -> tuple[int, int]:
+    if proto not in (6, 17):
+        raise Mistake("Need TCP, UDP, SCTP or DCCP with port specification")
+    low, dash, high = text.partition("-")
+    if not low.isdigit() or (dash and not high.isdigit()) or not 0 < int(low) <= int(high or low) <= 65_535:
+        raise Mistake(f"Port `{text}' not valid\n")
+    return int(low), int(high or low)
