@@ -129,4 +129,5 @@ def panels(count: int, high: float = 4.4) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6 * count, high), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)
     return figure, figure.subplots(1, count)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("mac-table", "broadcast", "vlan-scale", "throughput", "engine-scaling")
+NAMES = ("mac-table", "broadcast", "vlan-scale", "throughput", "engine-scaling", "tcp")
 OPTIONS = {"throughput": ("--costs", "stored")}
 """What a model says of costs measured in peace: a busy machine's may be anything (they have a test of their own)."""
 

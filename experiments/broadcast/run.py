@@ -109,7 +109,7 @@ def picture(frame: Any) -> Any:
             name: list(zip(mine["containers"], mine[column], strict=True))
             for driver, name in merged.items() for mine in [frame[frame["driver"] == driver]]
         }  # fmt: skip
-        curves(series, x="sub-interfaces on the node", y=f"{label}, one broadcast", log="x", axes=axes, legend=axes is right)
+        curves(series, x="sub-interfaces on the node", y=f"{label}, one broadcast", log="x", axes=axes, legend="below", nested=True)
         axes.set_yscale("symlog" if column == "copies" else "log")
         axes.set_ylim(bottom=-0.4 if column == "copies" else 3)
     return figure

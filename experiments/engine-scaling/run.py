@@ -216,8 +216,8 @@ def picture(frame: Any) -> Any:
     """A panel for each dimension."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13.5, 9.6), layout="constrained")
-    axes = figure.subplots(3, 3).flatten()
+    figure = Figure(figsize=(9.0, 8.2), layout="constrained")
+    axes = figure.subplots(3, 3, sharey=True).flatten()
     names = {"events": "event engine", "numpy": "batch engine, NumPy", "numba": "batch engine, Numba"}
     for axis, dimension in zip(axes, dict.fromkeys(frame["dimension"]), strict=False):
         mine = frame[frame["dimension"] == dimension]
@@ -225,16 +225,22 @@ def picture(frame: Any) -> Any:
             label: [tuple(row) for row in mine[mine["engine"] == engine][["value", "ns", "ns_low", "ns_high"]].to_numpy().tolist()]
             for engine, label in names.items()
         }
-        curves(series_of(series), x=dimension, y="CPU time of a frame, ns", log="xy", axes=axis, legend=False)
+        curves(series_of(series), x=dimension, y="", log="xy", axes=axis, legend=False)
         values = sorted(set(mine["value"]))
-        axis.set_xticks(values, [f"{value:,}" for value in values])
+        axis.set_xticks(values, [short(value) for value in values])
         axis.minorticks_off()
         axis.set_ylim(3, 300_000)
     for axis in axes[frame["dimension"].nunique() :]:
         axis.set_axis_off()
+    figure.supylabel("CPU time of a frame, ns", size=9)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     return figure
+
+
+def short(value: int) -> str:
+    """1024 -> 1,024; from 10,000 on in thousands (K = 1,000)."""
+    return f"{value:,}" if value < 10_000 else f"{value / 1000:.0f}K"
 
 
 def series_of(series: dict[str, list[tuple[float, ...]]]) -> dict[str, list[tuple[float, ...]]]:

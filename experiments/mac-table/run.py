@@ -123,8 +123,8 @@ def picture(sizes: Any, overflow: Any) -> Any:
     x, table, nodes = "containers per node", int(overflow["table"].iloc[0]), int(sizes["nodes"].iloc[0])
     learned, flooded = lines_of(sizes, "learned"), lines_of(overflow, "flooded", 100)
     titles = f"{nodes} nodes on one switch", f"A table of {table:,} entries"
-    curves(learned, x=x, y="MACs in the switch's table", title=titles[0], log="xy", axes=left, legend=False)
-    curves(flooded, x=x, y="unicast frames flooded (%)", title=titles[1], log="x", axes=right)
+    curves(learned, x=x, y="MACs in the switch's table", title=titles[0], log="xy", axes=left, legend="below", nested=True)
+    curves(flooded, x=x, y="unicast frames flooded (%)", title=titles[1], log="x", axes=right, legend="below", nested=True)
     left.axhline(table, color="#888888", lw=1, ls=":")
     place = {"va": "bottom", "ha": "right", "fontsize": 8, "transform": left.get_yaxis_transform()}
     left.text(0.98, table, f"a table of {table:,}", **place)

@@ -137,13 +137,15 @@ def link_and_loss(tables: Mapping[str, Any]) -> Any:
     title = "A clean link"
     curves(series, x="second", y="goodput, % of the link's payload", title=title, axes=left, legend="below")
     left.axhline(95, color="#666666", lw=0.9, ls=":")
+    left.set_ylim(0, 105)
     left.set_xticks(sorted(set(tables["clean"]["second"])))
     got = []
     for loss, mine in tables["loss"].groupby("loss_percent"):
         values = list(mine["goodput_mbps"])
         half = STUDENT[len(values)] * stdev(values) / len(values) ** 0.5 if len(values) in STUDENT else 0.0
         got.append((loss, fmean(values), max(fmean(values) - half, 0.01), fmean(values) + half))
-    at = [loss / 1000 for loss in range(100, 3001, 50)]
+    least = got[0][0]
+    at = [least * (3 / least) ** (n / 40) for n in range(41)]
     lines = {
         "Reno, simulated": got,
         "Mathis et al. 1997": [(loss, mathis(loss / 100) / 1e6) for loss in at],
@@ -154,6 +156,7 @@ def link_and_loss(tables: Mapping[str, Any]) -> Any:
         if drawn.get_label() in list(lines)[1:]:
             drawn.set_marker("")
     right.set_xticks(sorted({loss for loss, *_ in got}), [f"{loss:g}" for loss in sorted({loss for loss, *_ in got})])
+    right.set_yticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
     right.minorticks_off()
     return figure
 
@@ -176,9 +179,10 @@ def main(words: list[str] | None = None) -> int:
     """Run it."""
     made = common.options("tcp", __doc__, words)
     full = made.full
-    rates = [{"rate_mbps": 100, "seconds": 3}, *([{"rate_mbps": 1000, "seconds": 4}] if full else [])]
-    losses = [{"loss_percent": loss, "seconds": 150 if loss >= 1 else 100} for loss in ([0.1, 0.2, 0.3, 0.5, 1, 2, 3] if full else [0.3, 1, 3])]
-    shares = grid(congestion=["reno", "cubic"] if full else ["reno"], count=8, rate_mbps=20, seconds=20)
+    rates = [{"rate_mbps": 100, "seconds": 3}, {"rate_mbps": 1000, "seconds": 4}] if full else [{"rate_mbps": 100, "seconds": 2}]
+    tried = [0.1, 0.2, 0.3, 0.5, 1, 2, 3] if full else [0.3, 1, 3]
+    losses = [{"loss_percent": loss, "seconds": (150 if loss >= 1 else 100) if full else 60} for loss in tried]
+    shares = grid(congestion=["reno", "cubic"] if full else ["reno"], count=8, rate_mbps=20, seconds=20 if full else 12)
     tables = {
         "clean": common.points(made, clean, rates, "clean").to_dataframe(),
         "loss": common.points(made, lossy, losses, "loss", repeats=4 if full else 2).to_dataframe(),

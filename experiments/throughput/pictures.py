@@ -95,7 +95,7 @@ def bulk(data: Data) -> Any:
         series[name] = list(zip(mine["streams"], mine["gbps"], strict=True))
     published = {name: list(PUBLISHED[name].items()) for name in (MACVLAN, CALICO)}
     curves(series, x="streams, a core each", y="TCP, Gbit/s (modelled)", title="Between nodes at 10 GbE", log="x", published=published, axes=right,
-           legend="below")  # fmt: skip
+           legend="below", nested=True)  # fmt: skip
     return figure
 
 

@@ -127,7 +127,7 @@ def picture(frame: Any) -> Any:
     series = {"event engine, one by one": line("events", 1000), "batch engine (NumPy)": line("batch", 1000)}
     memory = {"memory": list(zip(at["vlans"], at["memory_kb"] / 1000, strict=True))}
     curves(memory, x="VLANs on the trunk", y="the whole lab, MB", title="Memory", log="xy", axes=left, legend=False)
-    curves(series, x="VLANs on the trunk", y="CPU time of a frame, µs", title="Cost of a frame", log="xy", axes=right)
+    curves(series, x="VLANs on the trunk", y="CPU time of a frame, µs", title="Cost of a frame", log="xy", axes=right, legend="below")
     return figure
 
 

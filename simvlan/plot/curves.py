@@ -25,6 +25,7 @@ def curves(
     note: str = "",
     axes: Any = None,
     legend: bool | str = True,
+    nested: bool = False,
 ) -> Any:
     """Draw named series of points, and published points beside them.
 
@@ -38,6 +39,7 @@ def curves(
         note: a sentence below.
         axes: matplotlib's axes to draw into; without them a figure is made.
         legend: whether names are told (in panels of one figure, once is enough); `below`: below the axes given.
+        nested: each curve is narrower than the one before, so that all can be seen where some coincide.
 
     Returns:
         The figure.
@@ -46,7 +48,8 @@ def curves(
     if axes is None:
         axes = _own_axes([*series, *published] if legend else [], note)
     for number, (name, points) in enumerate(series.items()):
-        _curve(axes, name, sorted(map(tuple, points)), line(number))
+        size = 3.5 + 1.3 * (len(series) - 1 - number) if nested else 5.0
+        _curve(axes, name, sorted(map(tuple, points)), line(number) | {"lw": size / 2 if nested else 1.6}, size)
     for number, (name, points) in enumerate(published.items()):
         _hollow(axes, name, sorted(map(tuple, points)), number)
     _axes(axes, x, y, title)
@@ -188,7 +191,7 @@ def _legend(axes: Any, where: bool | str) -> None:
 
 def _curve(axes: Any, name: str, points: list[tuple[float, ...]], style: dict[str, Any], size: float = 5) -> None:
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    axes.plot(xs, ys, label=name, ms=size, lw=1.6, **style)
+    axes.plot(xs, ys, label=name, ms=size, **{"lw": 1.6, **style})
     sure = [p for p in points if len(p) == 4]
     if sure:
         at, middle, low, high = zip(*sure, strict=True)
