@@ -37,7 +37,7 @@ for n in 1 2; do
     ip -n sw link set p$n master br0 up
 done
 """
-FRAMES, RATE = 100_000, 8_000
+FRAMES, RATE = 100_000, 4_000
 DELAY_MS = 10
 IMPAIRED = {
     "loss": "loss 2%",
