@@ -15,7 +15,7 @@ import docker
 import pytest
 
 from tests.kernels import require_host_tun
-from tests.live_bench import Bench, bench, machine, wait_for
+from tests.live_bench import Bench, Live, bench, machine, wait_for
 from tests.live_soak import soak
 
 pytestmark = pytest.mark.kernel
@@ -123,6 +123,13 @@ ip -n n addr add 10.0.1.2/24 dev eth0"""
     assert rig.sh(far, f"{sys.executable} -c '{TAGGED}'") == "[(5, '10.0.5.2 is at')]\n"
     stats = json.loads(live.exec("ip", "-j", "-s", "-n", "n", "link", "show", "eth0.5"))[0]["stats64"]
     assert (stats["rx"]["packets"], stats["tx"]["packets"]) == (1, 1)
+    rig.sh(
+        home, f"{sys.executable} -c 'from tests.live_bench import flood; flood(\"nic0\", 50)'"
+    )  # for far, not for us
+    rig.sh(far, f"{sys.executable} -c 'from tests.live_bench import flood; flood(\"eth0\", 50)'")  # for us
+    came = rig.link(home, "nic0")["stats64"]["rx"]["packets"]
+    wait_for(lambda: received(live) >= came)
+    assert received(live) == came
     rig.sh(home, "ip link set nic0 down")
     live.hear("dev:nic0 is down")
     rig.sh(home, "ip link set nic0 up")
@@ -131,6 +138,11 @@ ip -n n addr add 10.0.1.2/24 dev eth0"""
     rig.sh(home, "ip link del nic0")
     assert live.process.wait(30) == 1
     assert "dev:nic0 was deleted" in live.said.read_text()
+
+
+def received(live: Live) -> int:
+    shown = json.loads(live.exec("ip", "-j", "-s", "-n", "n", "link", "show", "eth0"))
+    return int(shown[0]["stats64"]["rx"]["packets"])
 
 
 def test_super_packets_are_cut_on_entry(rig: Bench) -> None:
