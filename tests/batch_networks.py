@@ -14,7 +14,7 @@ from typing import Any
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock
 from simvlan.errors import RtnlError
-from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, QINQ, Frame
+from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, IPV6, QINQ, Frame
 from simvlan.network import Netns, Network
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add
@@ -28,6 +28,12 @@ VIDS = (1, 10, 20)
 PORT_FLAGS = (
     "hairpin", "isolated", "locked", "learning", "flood", "mcast_flood", "bcast_flood", "guard",
 )  # fmt: skip
+
+
+def link_local(mac: int) -> bytes:
+    """The address fe80::/64 with the interface identifier of a MAC (RFC 4291, appendix A)."""
+    octets = (mac ^ 0x0200_0000_0000).to_bytes(6, "big")
+    return bytes.fromhex("fe80") + bytes(6) + octets[:3] + b"\xff\xfe" + octets[3:]
 
 
 class City:
@@ -45,6 +51,8 @@ class City:
         """Addresses by the MAC of their device."""
         self.count = 0
         nodes = [self.node(n) for n in range(self.rng.choice((1, 1, 2, 3)))]
+        if self.rng.random() < 0.15:
+            self.six()
         for near, far in pairwise(nodes):
             self.trunk(near, far)
         clock: Any = self.net.clock
@@ -87,6 +95,12 @@ class City:
         for key, value in (("ip_forward", 1), ("conf/all/rp_filter", 1), ("conf/all/rp_filter", 2)):
             if self.rng.random() < 0.3:
                 sysctl_set(self.net, ns, f"net/ipv4/{key}", str(value))
+
+    def six(self) -> None:
+        """Switch IPv6 on in some namespaces: devices get addresses, and listen to groups of their own."""
+        for ns in self.net.netns.values():
+            if self.rng.random() < 0.6:
+                sysctl_set(self.net, ns, "net/ipv6/conf/all/disable_ipv6", "0")
 
     def addressed(self, dev: Device) -> None:
         """Give a device an address, if it takes one."""
@@ -209,7 +223,9 @@ class City:
         for _ in range(rng.choice((0, 0, 0, 0, 1, 1, 2, 3))):
             octets += rng.choice((DOT1Q, DOT1Q, QINQ)).to_bytes(2, "big")
             octets += (rng.choice((0, *VIDS, *VIDS)) | rng.choice((0, 0, 0x6000))).to_bytes(2, "big")
-        proto = rng.choice((0x88B5, 0x88B5, IPV4, IPV4, ARP, 0x86DD))
+        proto = rng.choice((0x88B5, 0x88B5, IPV4, IPV4, ARP, IPV6))
+        if proto == IPV6 and rng.random() < 0.5:
+            return Frame.parse(octets + proto.to_bytes(2, "big") + self.ipv6(dst, src))
         body = bytes(rng.choice((46, 46, 46, 100, 590, 604, 1496, 1500, 1504)))
         if proto == IPV4:
             body = self.ipv4(len(body), dst)
@@ -233,6 +249,19 @@ class City:
         if mac in self.owned and self.rng.random() < 0.7:
             return self.rng.choice(self.owned[mac]).to_bytes(4, "big")
         return self.ip()
+
+    def ipv6(self, dst: int, src: int) -> bytes:
+        """A packet of nothing (no next header), to the link-local address of a MAC or to all nodes."""
+        rng = self.rng
+        known = [octets for dev in self.edges for octets in getattr(dev, "addresses", ()) if len(octets) == 16]
+        source, target = link_local(src), link_local(dst)
+        if dst & 1 << 40:
+            target = bytes.fromhex("ff02" + "00" * 13 + "01")
+        if known and rng.random() < 0.7:
+            target, source = rng.choice(known), rng.choice((source, rng.choice(known)))
+        if rng.random() < 0.2:  # a probe for a duplicate: the target counts, not the addresses
+            return bytes.fromhex("6000000000183aff") + bytes(16) + target + bytes.fromhex("8700000000000000") + target
+        return bytes.fromhex("6000000000003b40") + source + target + bytes(6)
 
     def ipv4(self, size: int, mac: int) -> bytes:
         """A UDP packet with a right header checksum, sometimes with a wrong length."""

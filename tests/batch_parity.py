@@ -17,7 +17,7 @@ from simvlan.engines.batch import FrameBatch, Outcome, Pipeline
 from simvlan.engines.batch.classes import DROP_NUMBER
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.errors import Unsupported
-from simvlan.frame import ARP, IPV4, OTHERHOST, Frame, mac_text
+from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame, mac_text
 from simvlan.network import Network
 from simvlan.verdict import Drop
 from tests.batch_verdicts import Alone, Questions
@@ -64,7 +64,10 @@ class Reference:
 
     @staticmethod
     def _arrived(dev: Device, frame: Frame, why: Any) -> Drop | None:
-        if frame.proto in (IPV4, ARP) and frame.ptype is not OTHERHOST:
+        stack = dev.netns.stack
+        side = stack.ip6.idev(dev) if stack.ip6 is not None else None
+        ours = frame.proto in (IPV4, ARP) or (frame.proto == IPV6 and side is not None and not side.disabled)
+        if ours and frame.ptype is not OTHERHOST:
             return None
         return dev.netns.stack.receive(dev, frame, why)  # type: ignore[no-any-return]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Ether
 
 from simvlan import Lab
@@ -100,6 +101,67 @@ def test_ipvlan_l3s_hands_packets_to_slaves_in_the_stack() -> None:
     verdicts = hold(lab, "c/eth0", [Frame.parse(bytes(packet)) for packet in (good, good, bad, other)])
     assert verdicts.counters()["s1/i1"] == {"rx_packets": 2, "rx_bytes": 2 * 42}
     assert "s2/i2" not in verdicts.counters()
+
+
+SIX = """
+ip netns add c; ip netns add s1; ip netns add s2; ip netns add s3
+sysctl -qw net.ipv6.conf.all.disable_ipv6=0
+for n in 1 2; do ip netns exec s$n sysctl -qw net.ipv6.conf.all.disable_ipv6=0; done
+ip link add v address 02:00:00:00:01:01 type veth peer name eth0 netns c
+ip link set v up; ip -n c link set eth0 up
+for n in 1 2 3; do
+    ip link add link v name m$n address 02:00:00:00:02:0$n netns s$n type macvlan mode bridge
+    ip -n s$n link set m$n up
+done
+ip -n s1 address add 2001:db8::1/64 dev m1
+sleep 5
+"""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_ipv6_packets_come_up_where_ipv6_is_on(engine: str) -> None:
+    """Groups get in where they are listened to; s3 has no IPv6; no question leaves a trace for the next."""
+    lab = Lab(script=SIX)
+    one, group = "02:00:00:00:02:01", "33:33:ff:00:02:01"
+
+    def to(mac: str, dst: str, **fields: Any) -> Any:
+        return Ether(src=ME, dst=mac) / IPv6(src="fe80::ff:fe00:1", dst=dst, **fields)
+
+    packets = [
+        to(one, "fe80::ff:fe00:201") / ICMPv6EchoRequest(),
+        to(one, "fe80::ff:fe00:202") / ICMPv6EchoRequest(),
+        to("02:00:00:00:02:03", "fe80::ff:fe00:203") / ICMPv6EchoRequest(),
+        to("33:33:00:00:00:01", "ff02::1") / ICMPv6EchoRequest(),
+        to(group, "ff02::1:ff00:201", hlim=255) / ICMPv6ND_NS(tgt="fe80::ff:fe00:201"),
+        to(one, "2001:db8::1", nh=59),
+        to(one, "2001:db8::1") / IPv6ExtHdrFragment(m=1) / (b"x" * 16),
+        to(one, "2001:db8::1", version=4) / ICMPv6EchoRequest(),
+    ]
+    frames = [Frame.parse(bytes(packet)) for packet in (*packets, *reversed(packets))]
+    verdicts = hold(lab, "c/eth0", frames, engine)
+    assert verdicts.counts["taken"] >= 6
+    outcome = lab.compile(engine).forward(FrameBatch.from_frames(frames[2:5], devices=["c/eth0"]))
+    told = [{path: drop.name if drop else None for path, drop, _, _ in outcome.ends(n)} for n in range(3)]
+    assert told[0] == {"s3/m3": "IPV6DISABLED"}
+    assert {path for path, drop in told[1].items() if drop is None} == {"root/v", "s1/m1", "s2/m2"}
+    assert told[2] == {"root/v": None, "s1/m1": None}
+
+
+def test_containers_with_ipv6_are_still_alike() -> None:
+    """Each listens to a group of its own; the rules are asked for all of them at once."""
+    lines = ["sysctl -qw net.ipv6.conf.all.disable_ipv6=0", "ip netns add c"]
+    lines += ["ip link add v type veth peer name eth0 netns c", "ip link set v up", "ip -n c link set eth0 up"]
+    for n in range(40):
+        lines += [f"ip netns add s{n}", f"ip netns exec s{n} sysctl -qw net.ipv6.conf.all.disable_ipv6=0"]
+        lines += [f"ip link add link v name i0 netns s{n} type macvlan mode bridge", f"ip -n s{n} link set i0 up"]
+    lab = Lab(script="\n".join([*lines, "sleep 3"]))
+    macs = [lab.network.device(f"s{n}/i0").mac for n in range(40)]
+    frames = [Frame(mac, 0x0200_0000_0001, 0x86DD, bytes(60)) for mac in macs]
+    frames += [Frame(0x3333_FF00_0000 | mac & 0xFF_FFFF, 0x0200_0000_0001, 0x86DD, bytes(60)) for mac in macs]
+    pipeline = lab.compile("numpy")
+    outcome = pipeline.forward(FrameBatch.from_frames(frames, devices=["c/eth0"]))
+    assert {path for path, drop, _, _ in outcome.ends(57) if drop is None} == {"s17/i0", "root/v"}
+    assert len(pipeline.answers) < 12
 
 
 def test_a_lab_without_stacks_to_ask_has_no_verdicts() -> None:

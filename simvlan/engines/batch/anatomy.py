@@ -66,7 +66,7 @@ class Anatomy:
         self.limbs: list[Limb] = []
         self.breeds: list[list[int]] = []
         self.own: dict[int, tuple[int, int]] = {}
-        self._bearers = Counter(dev.mac for dev in self.devices if dev.kind)
+        self._bearers = Counter(mac for dev in self.devices if dev.kind for mac in _addresses(dev))
         self._bearers.update(mac for dev in self.devices for mac in getattr(dev, "allowed", ()))
         self._names: dict[Options, int] = {}
         breeds = []
@@ -101,7 +101,7 @@ class Anatomy:
     def _enter(self, piece: list[Device]) -> None:
         """Make a piece a limb."""
         numbers = tuple(self.number[dev] for dev in piece)
-        macs = tuple(dict.fromkeys(dev.mac for dev in piece if self._private(dev.mac, piece)))
+        macs = self._own_of(piece)
         limb = len(self.limbs)
         self.limbs.append(Limb(numbers, macs))
         for place, number in enumerate(numbers):
@@ -109,19 +109,20 @@ class Anatomy:
         for which, mac in enumerate(macs):
             self.own[mac] = (limb, which)
 
-    def _private(self, mac: int, piece: Iterable[Device]) -> bool:
-        """Whether a MAC is that of devices of this piece alone."""
-        return self._bearers[mac] == sum(dev.mac == mac for dev in piece)
+    def _own_of(self, piece: Iterable[Device]) -> tuple[int, ...]:
+        """Return the MACs that devices of this piece have and nobody else, groups they listen to included."""
+        found = Counter(mac for dev in piece for mac in _addresses(dev))
+        return tuple(mac for mac, times in found.items() if self._bearers[mac] == times)
 
     def _breed(self, piece: list[Device]) -> int | None:
         """Number what a piece is, addresses aside; None when it is no limb."""
         described: list[Hashable] = []
-        macs = list(dict.fromkeys(dev.mac for dev in piece if self._private(dev.mac, piece)))
+        macs = self._own_of(piece)
         for dev in piece:
             own = _described(dev, piece)
             if own is None:
                 return None
-            described.append((own, macs.index(dev.mac) if dev.mac in macs else ("mac", dev.mac)))
+            described.append((own, tuple(macs.index(m) if m in macs else ("mac", m) for m in _addresses(dev))))
         return self._names.setdefault(tuple(described), len(self._names))
 
     def _last_apart(self, breeds: list[int]) -> list[int]:
@@ -137,6 +138,20 @@ class Anatomy:
                     renamed[limb], fresh = fresh, fresh + 1
         numbers = {old: new for new, old in enumerate(sorted(set(renamed)))}
         return [numbers[breed] for breed in renamed]
+
+
+def _addresses(dev: Device) -> list[int]:
+    """A device's MAC, then the groups that its filter lets in."""
+    return [dev.mac, *sorted(getattr(dev, "filter", ()))]
+
+
+def six(dev: Device) -> int:
+    """Say what a device's namespace does with IPv6: 0 has none, 1 has it switched off on this device, 2 takes it."""
+    ip6 = dev.netns.stack.ip6
+    if ip6 is None:
+        return 0
+    side = ip6.idev(dev)
+    return 1 if side is None or side.disabled else 2
 
 
 def _pieces(devices: list[Device]) -> list[list[Device]]:
@@ -185,7 +200,7 @@ def _described(dev: Device, piece: list[Device]) -> Hashable | None:
     if any(upper not in piece for upper in dev.uppers):
         return None
     tags = tuple(sorted((tag, piece.index(upper)) for tag, upper in (dev.vlans or {}).items()))
-    common = (*_DEVICE(dev), bool(dev.taps), dev.qdisc is None, _wire(dev), tuple(sorted(dev.mc)), tags, *relations)
+    common = (*_DEVICE(dev), bool(dev.taps), dev.qdisc is None, _wire(dev), six(dev), tags, *relations)
     kind = _KINDS.get(dev.kind)
     port = _port(dev.rx_handler) if isinstance(dev.rx_handler, BridgePort) else ()
     return None if kind is None or port is None else (common, kind(dev), port)
@@ -208,7 +223,8 @@ def _port(port: BridgePort) -> Hashable | None:
 
 def _macvlan(dev: Any) -> Hashable:
     listed = dev.port.by_mac.get(dev.mac) is dev
-    return (*_MACVLAN(dev), tuple(dev.allowed), id(dev.port), listed)
+    below = tuple(group in dev.port.groups for group in sorted(dev.filter))
+    return (*_MACVLAN(dev), tuple(dev.allowed), id(dev.port), listed, below)
 
 
 def _ipvlan(dev: Any) -> Hashable:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simvlan.engines.batch.ageing import Ageing
-from simvlan.engines.batch.anatomy import Anatomy
+from simvlan.engines.batch.anatomy import Anatomy, six
 from simvlan.engines.batch.apart import Apart
 from simvlan.engines.batch.classes import Answer, Classes, NotAlike, Situation
 from simvlan.engines.batch.contents import Contents
@@ -38,6 +38,7 @@ from simvlan.errors import Unsupported
 from simvlan.table import Table
 
 if TYPE_CHECKING:
+    from simvlan.devices.device import Device
     from simvlan.network import Network
 
 CHUNK = 32_768
@@ -65,6 +66,11 @@ def _compiled(engine: str) -> Any:
             raise Unsupported("compiled loops need Numba: pip install 'simvlan[fast]', or engine='numpy'") from None
         return None
     return compiled
+
+
+def _heard(dev: Device) -> tuple[int, ...]:
+    """What a device listens to, and whether its namespace takes IPv6 there."""
+    return len(dev.mc), hash(getattr(dev, "filter", None)), six(dev)
 
 
 def _in_order(times: NDArray[np.int64]) -> bool:
@@ -351,7 +357,7 @@ class Pipeline:
         """Return a number that differs when the configuration the rules read does."""
         network = self.network
         devices = [
-            (id(d), d.up, d.active, d.mac, d.mtu, id(d.rx_handler), id(d.master), d.promiscuity, d.allmulti, len(d.mc))
+            (id(d), d.up, d.active, d.mac, d.mtu, id(d.rx_handler), id(d.master), d.promiscuity, d.allmulti, *_heard(d))
             for d in network.devices()
         ]
         ports = [

@@ -19,9 +19,10 @@ from simvlan.devices.device import Device
 from simvlan.devices.ipvlan import IpvlanPort
 from simvlan.devices.macvlan_defrag import Reassembly
 from simvlan.devices.macvlan_port import MacvlanPort
+from simvlan.engines.batch.anatomy import six
 from simvlan.engines.batch.known import NEVER, VID_BITS, Known, Place, Places
 from simvlan.errors import Unsupported
-from simvlan.frame import ARP, IPV4, OTHERHOST, Frame
+from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
 from simvlan.transmission import NOBODY
 from simvlan.verdict import Drop, Emit, Why
 
@@ -226,7 +227,7 @@ class Prober:
 
     def _arrived(self, dev: Device, frame: Frame, why: Why) -> Drop | None:
         """Answer for the stacks: what needs no look into the packet is theirs to say, the rest counts as delivered."""
-        if frame.proto in (IPV4, ARP) and frame.ptype is not OTHERHOST:
+        if frame.ptype is not OTHERHOST and (frame.proto in (IPV4, ARP) or (frame.proto == IPV6 and six(dev) == 2)):
             return None
         answer: Drop | None = dev.netns.stack.receive(dev, frame, why)
         return answer

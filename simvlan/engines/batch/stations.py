@@ -21,6 +21,7 @@ from simvlan.frame import BROADCAST, GROUP, mac_text
 from simvlan.table import Table
 
 if TYPE_CHECKING:
+    from simvlan.devices.device import Device
     from simvlan.engines.batch.anatomy import Anatomy
     from simvlan.engines.batch.probe import Prober
 
@@ -78,7 +79,7 @@ class Stations:
 
     def _enter(self, known: dict[int, list[Place]]) -> None:
         """Give ids to every MAC that is special in any way."""
-        groups = {mac for dev in self.anatomy.devices for mac in dev.mc}
+        groups = {mac for dev in self.anatomy.devices for mac in _filtered(dev)}
         groups.update(LINK_LOCAL + last for last in range(16))
         groups.update(key.group for dev in self.anatomy.devices for key in _link_groups(dev))
         macs = list(dict.fromkeys((0, BROADCAST, *sorted(groups), *self.anatomy.own, *self.anatomy.taken, *known)))
@@ -228,6 +229,12 @@ def _row(anatomy: Anatomy, bridge: int, mac: int, vid: int, place: Place, update
 def wire_order(mac: int) -> int:
     """Return a MAC's octets read little-endian, as they lie in a frame (its own inverse)."""
     return int.from_bytes(mac.to_bytes(6, "big"), "little")
+
+
+def _filtered(dev: Device) -> frozenset[int]:
+    """Return the groups that a device's filter, or that of the macvlans on it, names."""
+    named: frozenset[int] = getattr(dev, "filter", frozenset())
+    return named | getattr(dev.rx_handler, "groups", frozenset())
 
 
 def _link_groups(dev: object) -> list[Any]:

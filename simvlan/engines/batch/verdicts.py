@@ -1,9 +1,10 @@
 """What the stacks of namespaces say of the copies that came up to them: taken, or dropped and why.
 
 The pipeline ends where a stack begins. Here the stacks themselves are asked, `Stack.receive` on a twin of the lab: once
-for every device and packet that differ, as if each had come alone. Nothing is answered, and neighbours and fragments
-are not kept from one question to the next: the stacks are those of the moment of asking, which for a lab left alone is
-that of compiling. (What a listening TCP socket keeps of a SYN it does keep, until all have been asked.)
+for every device and packet that differ, as if each had come alone (IPv6: on a twin of its own). Nothing is answered,
+and neighbours and fragments are not kept from one question to the next: the stacks are those of the moment of asking,
+which for a lab left alone is that of compiling. (What a listening TCP socket keeps of a SYN it does keep, until all
+have been asked.)
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simvlan.engines.batch.anatomy import six
 from simvlan.engines.batch.classes import DELIVERED, DROP_NUMBER, DROPS, Fate
 from simvlan.engines.batch.gains import Gains
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.engines.events import Snapshot, restore
-from simvlan.frame import Frame, PType
+from simvlan.frame import IPV6, Frame, PType
 from simvlan.stack.neigh import Neighbour, NeighbourTable
 from simvlan.verdict import Drop
 
@@ -113,9 +115,8 @@ class _Stacks:
     """The stacks of a twin of a network, which forget every question."""
 
     def __init__(self, network: Network) -> None:
-        self.twin = restore(Snapshot(network))
-        self.twin.tracer = None
-        self.twin.originate = _silent  # type: ignore[method-assign]
+        self.network = network
+        self.twin = _mute(network)
         for ns in self.twin.netns.values():
             stack: Any = ns.stack
             stack.neigh = _Still(stack)
@@ -124,6 +125,8 @@ class _Stacks:
     def ask(self, path: str, frame: Frame) -> tuple[Drop | None, dict[str, tuple[int, ...]]]:
         """Return what the stack at a device makes of a frame, and what counters gained."""
         dev = self.twin.device(path)
+        if frame.proto == IPV6 and six(dev) == 2:
+            dev = _mute(self.network).device(path)  # neighbours, routers and groups leave traces in many places
         near = [dev, *dev.uppers]
         before = [_counters(each) for each in near]
         drop: Drop | None = dev.netns.stack.receive(dev, frame, None)
@@ -133,6 +136,14 @@ class _Stacks:
             if any(gain):
                 gains[each.path] = gain
         return drop, gains
+
+
+def _mute(network: Network) -> Network:
+    """Return a copy of a network that sends nothing and tells nobody."""
+    twin = restore(Snapshot(network))
+    twin.tracer = None
+    twin.originate = _silent  # type: ignore[method-assign]
+    return twin
 
 
 def _counters(dev: Device) -> tuple[int, ...]:
