@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from simvlan.devices.device import Device
+from simvlan.devices.ipvlan import Ipvlan
 from simvlan.engines.events import EventClock
 from simvlan.errors import RtnlError
 from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, IPV6, QINQ, Frame
@@ -101,6 +102,8 @@ class City:
         for ns in self.net.netns.values():
             if self.rng.random() < 0.6:
                 sysctl_set(self.net, ns, "net/ipv6/conf/all/disable_ipv6", "0")
+        for number, slave in enumerate(dev for dev in self.edges if isinstance(dev, Ipvlan)):
+            slave.address_added(0x2001_0DB8 << 96 | number + 1, 6)
 
     def addressed(self, dev: Device) -> None:
         """Give a device an address, if it takes one."""

@@ -32,6 +32,7 @@ from tests.networks import World
 
 SECOND = 1_000_000_000
 ENGINES = ("numpy", "numba")
+SIX = 0x2001_0DB8 << 96
 A, B, C = 0x02AA_0000_0001, 0x02AA_0000_0002, 0x02AA_0000_0003
 
 
@@ -107,6 +108,34 @@ def test_macs_claimed_in_two_places_are_settled_together(engine: str, monkeypatc
     pipeline.forward(batch_of(known))
     assert any(pipeline.stations.standings[code & STANDING].breed == -2 for code in pipeline.stations.code.tolist())
     assert len(pipeline.answers) == classes
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("mode", ["l2", "l3"])
+def test_ipvlan_slaves_are_told_apart_by_ipv6_addresses(mode: str, engine: str) -> None:
+    """Packets that differ in an address only, sent from the wire and by slaves; probes count by their target."""
+    net, root = Network(EventClock(), 1), ""
+    parent: Any = link_add(net, net.netns[root], LinkSpec("veth", "v", peer=PeerSpec("eth0", net.add_netns("c"))))
+    link_set(net, parent, up=True)
+    link_set(net, parent.peer, up=True)
+    for number in range(1, 5):
+        info = {"mode": mode, "bridge": True}
+        slave: Any = link_add(net, net.add_netns(f"s{number}"), LinkSpec("ipvlan", "i0", link=parent, info=info))
+        link_set(net, slave, up=True)
+        slave.address_added(SIX | number, 6)
+    ends = [SIX | number for number in range(1, 6)]
+    packets = [bytes.fromhex("6000000000003b40") + by.to_bytes(16) + to.to_bytes(16) for by in ends for to in ends]
+    probes = [bytes.fromhex("6000000000183aff") + bytes(16) + ends[0].to_bytes(16) for _ in ends]
+    probes = [probe + bytes.fromhex("87" + "00" * 7) + to.to_bytes(16) for probe, to in zip(probes, ends, strict=True)]
+    frames = [
+        (path, Frame(parent.mac, parent.mac if path[0] == "s" else A, 0x86DD, packet.ljust(64, b"\0")), 0)
+        for path in ("c/eth0", "s1/i0", "s3/i0")
+        for packet in (*packets, *probes)
+    ]
+    tally = Tally()
+    hold(net, frames, Random(1), tally, engine)
+    assert tally.frames == len(frames)
+    assert tally.drops["IPV6DISABLED"] > 40
 
 
 def test_many_containers_share_few_classes() -> None:
