@@ -26,7 +26,7 @@ class Endpoints:
     def __init__(self, core: Core, networks: Networks) -> None:
         self.core = core
         self.networks = networks
-        self.ports = Ports(core)
+        self.ports = Ports(core, networks.firewall)
 
     def join(self, container: Container, sandbox: Sandbox, network: Network, wish: Json) -> None:
         """Give a running container a place on a network; a refusal leaves neither address nor device."""

@@ -12,6 +12,7 @@ from simvlan.docker.drivers.ipvlan import IpvlanDriver
 from simvlan.docker.drivers.macvlan import MacvlanDriver
 from simvlan.docker.errors import DockerError, conflict, forbidden, internal, invalid, not_found
 from simvlan.docker.filters import Filters, boolean, check_names, exact, fuzzy, labels_match
+from simvlan.docker.firewall import Firewall
 from simvlan.docker.model import PREDEFINED, Json, Network
 from simvlan.docker.netconfig import validate_ipam
 from simvlan.docker.times import parse_time, rfc3339
@@ -48,8 +49,9 @@ class Networks:
         self.core = core
         self.all: dict[str, Network] = {}
         self.book = Addressing(core)
+        self.firewall = Firewall(core)
         drivers: list[Driver] = [
-            BridgeDriver(core, self.all.values),
+            BridgeDriver(core, self.all.values, self.firewall),
             MacvlanDriver(core, self.all.values),
             IpvlanDriver(core, self.all.values),
             OnlyOneDriver("host"),

@@ -1,6 +1,6 @@
 """Published ports of containers on bridge networks: who has which port of the node. Mirrors libnetwork/portallocator.
 
-A list, no more: nothing is forwarded, for NAT is not simulated. macvlan and ipvlan publish nothing, as in Docker.
+IPv4 ports are led to the container by the node's NAT (`firewall`). macvlan and ipvlan publish nothing, as in Docker.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.errors import internal, invalid
+from simvlan.docker.firewall import Firewall
 from simvlan.docker.model import Container, Endpoint, Network
+from simvlan.docker.proxy import TcpProxy, UdpProxy, proxy
 
 if TYPE_CHECKING:
     from simvlan.docker.core import Core
@@ -22,13 +24,15 @@ EVERYWHERE = ("0.0.0.0", "::")
 class Ports:
     """The ports of one node."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, core: Core, firewall: Firewall) -> None:
+        self.core, self.firewall = core, firewall
         self._taken: dict[tuple[str, int, str], str] = {}
         """(address, port, protocol) -> container."""
         self._of: dict[str, tuple[str, Bindings]] = {}
         """Container -> the endpoint that publishes, and what."""
         self._next = FIRST
+        self._proxies: dict[str, list[TcpProxy | UdpProxy]] = {}
+        """Container -> what relays its ports."""
 
     def shown(self, container: Container) -> Bindings:
         """NetworkSettings.Ports: what is published; nothing unless the container is on a bridge."""
@@ -59,8 +63,27 @@ class Ports:
             self.withdraw(container)
             failed = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
             raise internal(f"{failed}: {taken}") from None
-        if any(made.values()):
-            self.core.note(f"container {container.name}: its published ports are listed, but no NAT is simulated")
+        self._lead_in(network, endpoint, made)
+
+    def _lead_in(self, network: Network, endpoint: Endpoint, made: Bindings) -> None:
+        """Rules for what NAT sees, a proxy for what it does not (a routed network has neither port nor proxy)."""
+        for port, bindings in made.items():
+            for binding in bindings or ():
+                address, number = binding["HostIp"], binding["HostPort"]
+                if ":" in address or not endpoint.ipv4:
+                    continue
+                self.firewall.publish(network, endpoint, port, address, number)
+                if not network.state["routed"]:
+                    inner, _, proto = port.partition("/")
+                    self._relay(endpoint, proto or "tcp", address, int(number), int(inner))
+
+    def _relay(self, endpoint: Endpoint, proto: str, address: str, number: int, inner: int) -> None:
+        try:
+            made = proxy(self.core.host, proto, address, number, (endpoint.ipv4, inner))
+        except OSError:  # a program of the node's has the port
+            self.core.note(f"port {number}/{proto} of the node is taken: no proxy for {endpoint.name}")
+            return
+        self._proxies.setdefault(endpoint.container, []).append(made)
 
     def _bind(self, container: Container, port: str, wish: dict[str, str]) -> list[dict[str, str]]:
         proto = port.partition("/")[2] or "tcp"
@@ -100,6 +123,8 @@ class Ports:
 
     def withdraw(self, container: Container) -> None:
         """Give a container's ports back."""
+        for each in self._proxies.pop(container.id, ()):
+            each.close()
         self._of.pop(container.id, None)
         self._taken = {key: owner for key, owner in self._taken.items() if owner != container.id}
 

@@ -43,7 +43,7 @@ def test_commands(sockets: Path) -> None:
 
 
 def test_refusals(sockets: Path) -> None:
-    assert (inside(sockets, "ls").returncode, inside(sockets, "iptables", "-L").returncode) == (127, 95)
+    assert (inside(sockets, "ls").returncode, inside(sockets, "ip6tables", "-L").returncode) == (127, 95)
     done = inside(sockets, "ip", "link", netns="nowhere")
     assert (done.returncode, done.stderr) == (2, 'simvlan: exec: no network namespace "nowhere"\n')
     done = inside(sockets, "tcpdump", "-i", "eth1", "-w", "file.pcap")

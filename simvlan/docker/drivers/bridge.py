@@ -1,7 +1,7 @@
-"""The bridge driver, without NAT and without published ports. Mirrors libnetwork/drivers/bridge as far as links show.
+"""The bridge driver: a Linux bridge on the node with the gateway's address, and a veth pair for each endpoint.
 
-A Linux bridge on the node with the gateway's address, and a veth pair for each endpoint. What leaves the node is
-routed with the container's own address: there is no masquerading.
+Mirrors libnetwork/drivers/bridge. What keeps networks apart, lets them out and leads published ports in are the
+rules of `firewall`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from simvlan.docker.drivers.driver import choose_mac, device_name, gateway_of, go_errno, require_pools
-from simvlan.docker.errors import DockerError, forbidden, internal, invalid, not_implemented
+from simvlan.docker.errors import DockerError, forbidden, internal, invalid
+from simvlan.docker.firewall import Firewall, truth
 from simvlan.docker.model import Endpoint, Network
 from simvlan.errors import RtnlError
 from simvlan.frame import parse_mac
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.address import address_add
+from simvlan.rtnl.filters import bridges_load
 from simvlan.rtnl.sysctl import sysctl_get, sysctl_set
 from simvlan.stack.ipaddr import UNIVERSE, Ifaddr, parse_ip
 
@@ -35,9 +37,10 @@ class BridgeDriver:
     name = "bridge"
     prefix = "eth"
 
-    def __init__(self, core: Core, networks: Callable[[], Iterable[Network]]) -> None:
+    def __init__(self, core: Core, networks: Callable[[], Iterable[Network]], firewall: Firewall) -> None:
         self.core = core
         self._networks = networks
+        self.firewall = firewall
 
     def read_options(self, network: Network) -> None:
         """Check the MTU and the gateway modes; note the bridge's name."""
@@ -52,15 +55,11 @@ class BridgeDriver:
                 raise invalid(f"unknown gateway mode {mode}")
             if mode == "isolated" and not network.internal:
                 raise invalid("gateway mode 'isolated' can only be used for an internal network")
-        if options.get("com.docker.network.bridge.enable_icc", "true").lower() in ("false", "0", "f"):
-            raise not_implemented(
-                "com.docker.network.bridge.enable_icc=false: packet filters are not simulated; "
-                "give the containers networks of their own"
-            )
         name = options.get(NAME_OPTION) or f"br-{network.id[:12]}"
         isolated = options.get("com.docker.network.bridge.gateway_mode_ipv4") == "isolated"
         network.state.update(bridge=name, made=False, inward=network.internal, isolated=isolated)
-        network.state["routed"] = options.get("com.docker.network.bridge.gateway_mode_ipv4") == "routed"
+        chosen = options.get("com.docker.network.bridge.gateway_mode_ipv4")
+        network.state.update(routed=chosen == "routed", unprotected=chosen == "nat-unprotected")
 
     def wants_gateway(self, network: Network) -> bool:
         """The bridge itself is the gateway; an isolated one has no address."""
@@ -93,27 +92,17 @@ class BridgeDriver:
             link_set(core.net, dev, up=True)
         except RtnlError as error:
             raise internal(f"failed to create bridge {name}: {go_errno(error)}") from None
-        self._forward(network, name)
+        self._forward(network)
 
-    def _forward(self, network: Network, name: str) -> None:
-        """Let the node route, but not for this bridge unless its mode is routed.
-
-        Docker's filters keep networks apart and its NAT lets containers out; without either, a container on a bridge
-        reaches its siblings and its node.
-        """
+    def _forward(self, network: Network) -> None:
+        """Let the node route; bridged frames pass the filters where containers of a network are kept apart."""
         core = self.core
         if not network.internal and sysctl_get(core.net, core.host, "net.ipv4.ip_forward") != "1":
             sysctl_set(core.net, core.host, "net.ipv4.ip_forward", "1")
-            for other in self._networks():
-                if other.driver == "bridge" and other.id != network.id:
-                    self._set_forwarding(other)
-        self._set_forwarding(network)
-
-    def _set_forwarding(self, network: Network) -> None:
-        name = network.state["bridge"]
-        if name in self.core.host.devices:
-            value = "1" if network.state["routed"] and not network.internal else "0"
-            sysctl_set(self.core.net, self.core.host, f"net.ipv4.conf.{name.replace('.', '/')}.forwarding", value)
+            self.firewall.drop_forwarded()
+        if not truth(network, "enable_icc"):
+            bridges_load(core.net)
+        self.firewall.add_network(network)
 
     def _address(self, network: Network, name: str, gateway: str, plen: int) -> None:
         dev = self.core.host.devices[name]
@@ -129,7 +118,8 @@ class BridgeDriver:
         return int(text) if text and text != "1500" else None
 
     def delete(self, network: Network) -> None:
-        """Delete the bridge if the driver made it."""
+        """Delete the bridge if the driver made it, and its rules."""
+        self.firewall.forget(network.id)
         dev = self.core.host.devices.get(network.state["bridge"])
         if dev is not None and network.state["made"]:
             link_del(self.core.net, dev)
@@ -159,6 +149,7 @@ class BridgeDriver:
             raise internal(f"failed to add the host ({port}) <=> sandbox ({inner}) pair interfaces: "
                            f"{go_errno(error)}") from None  # fmt: skip
         self._set_gateways(network, endpoint)
+        self.firewall.add_endpoint(network, endpoint)
 
     def _set_gateways(self, network: Network, endpoint: Endpoint) -> None:
         if network.internal:
@@ -174,7 +165,8 @@ class BridgeDriver:
         return gateway_of(network, endpoint, version)
 
     def leave(self, network: Network, endpoint: Endpoint) -> None:
-        """Delete the pair, unless it went with the container's end."""
+        """Delete the pair, unless it went with the container's end, and the endpoint's rules."""
+        self.firewall.forget(endpoint.id)
         dev = self.core.host.devices.get(endpoint.port)
         if dev is not None:
             link_del(self.core.net, dev)
