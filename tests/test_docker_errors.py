@@ -685,12 +685,6 @@ def test_bodies_of_other_types(node: Node) -> None:
     assert node.engine.container_inspect("words")["Config"]["Cmd"] == ["one"]
 
 
-def test_what_would_need_packet_filters_is_refused(node: Node) -> None:
-    with pytest.raises(DockerError, match="packet filters are not simulated") as caught:
-        node.network("t", "bridge", **{"com.docker.network.bridge.enable_icc": "false"})
-    assert caught.value.status == 501
-
-
 def test_sysctls(node: Node) -> None:
     node.run("c1", host={"Sysctls": {"net.ipv4.ip_forward": "1"}})
     assert node.lab.command("sysctl", "-n", "net.ipv4.ip_forward", netns="c1").stdout == "1\n"
@@ -704,28 +698,6 @@ def test_sysctls(node: Node) -> None:
     with pytest.raises(DockerError, match=r"failed to add interface veth\w+ to sandbox: failed to set sysctl net.ipv4"):
         node.run("c4", DriverOpts=bad)
     assert len(node.engine.network_inspect("bridge")["Containers"]) == 2
-
-
-def test_bridge_networks_are_apart_and_the_node_does_not_route_for_them(node: Node) -> None:
-    """Docker's filters and its NAT are not simulated: what they part stays apart, what it lets out stays in."""
-    node.network("b1", "bridge", "10.81.0.0/24")
-    node.network("b2", "bridge", "10.82.0.0/24")
-    node.network("r1", "bridge", "10.83.0.0/24", **{"com.docker.network.bridge.gateway_mode_ipv4": "routed"})
-    for name, network in (("c1", "b1"), ("c2", "b1"), ("c3", "b2"), ("c4", "r1")):
-        node.run(name, network)
-    assert node.ping("c1", "10.81.0.3")
-    assert node.ping("c1", "10.81.0.1")  # the node
-    assert node.ping("c1", "10.0.2.15")  # by any of its addresses
-    assert not node.ping("c1", "10.82.0.2")
-    assert not node.ping("c3", "10.81.0.2")
-    other = Node(lab=node.lab, name="node-2")
-    other.host("ip addr add 192.168.99.2/24 dev eth1")
-    other.host("ip route add 10.83.0.0/24 via 192.168.99.1")
-    other.host("ip route add 10.81.0.0/24 via 192.168.99.1")
-    node.host("ip addr add 192.168.99.1/24 dev eth1")
-    assert node.ping("c4", "192.168.99.2")  # routed: others have a route back
-    assert not node.ping("c1", "192.168.99.2")
-    assert node.engine.info()["IPv4Forwarding"]
 
 
 def test_links_are_names(node: Node) -> None:
