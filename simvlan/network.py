@@ -57,6 +57,8 @@ class Netns:
         """Ids of other namespaces as seen from here (`link-netnsid`), by name."""
         self.nameservers: list[int] = []
         """What a DHCP client was told of name servers here."""
+        self.kept: dict[str, object] = {}
+        """What programs keep here in files of their own, by the path they have on a machine."""
         self.stack = Stack(self, network)
 
     def __repr__(self) -> str:

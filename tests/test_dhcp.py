@@ -389,7 +389,11 @@ def test_the_walk_of_an_answer_that_an_ipvlan_never_hears() -> None:
         ("dhcrelay -d -id eth9 10.0.0.1", "no interface eth9"),
         ("dhcrelay -d", "No servers specified"),
         ("dhcrelay -d -a 10.0.0.1", "-a is not modelled"),
-        ("dhclient eth0", "use `udhcpc`"),
+        ("dhcpcd eth0", "use `udhcpc`"),
+        ("dhclient -cf f eth0", "dhclient -cf is not built; it behaves as with -cf /dev/null"),
+        ("dhclient -6 eth0", "dhclient -6 is not built"),
+        ("dhclient --nosuch", "Unknown command: --nosuch"),
+        ("dhclient -v eth7", "Failed to get interface index: No such device"),
     ],
 )
 def test_what_is_refused(command: str, said: str) -> None:

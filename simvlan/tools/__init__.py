@@ -19,6 +19,7 @@ TOOLS: dict[str, str] = {
     "arping": "simvlan.tools.arping:main",
     "bridge": "simvlan.tools.bridge:main",
     "curl": "simvlan.tools.http.curl:main",
+    "dhclient": "simvlan.tools.dhclient:main",
     "dhcrelay": "simvlan.tools.dhcrelay:main",
     "dig": "simvlan.tools.dig:dig",
     "dnsmasq": "simvlan.tools.dnsmasq:main",
@@ -62,7 +63,7 @@ CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "tcpdump", 
 _NFT = "packet filters are modelled for IPv4 through `iptables` only; no rule of it would take effect"
 _IP_LINK = "use `ip link` and `bridge`"
 _ENGINE = "it would reach the real machine's engine; use `ip netns` and `ip link`"
-_DHCP = "use `udhcpc` for a client and `dnsmasq` for a server"
+_DHCP = "use `udhcpc` or `dhclient` for a client and `dnsmasq` for a server"
 _NETNS = "use `ip netns add` and `ip netns exec`"
 _MANAGER = "it would manage the real machine; use `ip` and `bridge`"
 _SOCKETS = "not modelled; use `nc`, `ping`, `tcpdump` or `simvlan send`"
@@ -75,7 +76,6 @@ REFUSED: dict[str, str] = {
     "busybox": "its applets would act on the real kernel; call `ip`, `ping`, ... themselves",
     "conntrack": "connection tracking is not modelled",
     "containerlab": _ENGINE,
-    "dhclient": _DHCP,
     "dhcpcd": _DHCP,
     "dhcping": _DHCP,
     "dumpcap": "use `tcpdump`",

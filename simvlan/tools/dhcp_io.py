@@ -51,18 +51,18 @@ class Voice:
             ending(status)
 
 
-def datagram(src: int, dst: int, sport: int, dport: int, data: bytes) -> bytes:
+def datagram(src: int, dst: int, sport: int, dport: int, data: bytes, tos: int = 0, ttl: int = 64) -> bytes:
     """An IPv4 packet with a UDP datagram, identification 0, as udhcpc builds it."""
     size = 8 + len(data)
     head = b"".join(each.to_bytes(2, "big") for each in (sport, dport, size))
     whole = pseudo_sum(src, dst, UDP, size).to_bytes(2, "big") + head + b"\0\0" + data
     value = checksum(whole) or 0xFFFF
-    return packet.build(src, dst, UDP, head + value.to_bytes(2, "big") + data)
+    return packet.build(src, dst, UDP, head + value.to_bytes(2, "big") + data, ttl, tos)
 
 
-def broadcast(dev: Device, msg: Message, src: int) -> Frame:
+def broadcast(dev: Device, msg: Message, src: int, tos: int = 0, ttl: int = 64) -> Frame:
     """A client's message to everybody."""
-    data = datagram(src, LIMITED_BROADCAST, CLIENT_PORT, SERVER_PORT, msg.pack())
+    data = datagram(src, LIMITED_BROADCAST, CLIENT_PORT, SERVER_PORT, msg.pack(), tos, ttl)
     return Frame(BROADCAST, dev.mac, IPV4, data)
 
 

@@ -23,7 +23,6 @@ from simvlan.dhcp.client import (
     Client,
     Deconfigured,
     Exit,
-    Options,
     Say,
     Send,
 )
@@ -46,10 +45,14 @@ if TYPE_CHECKING:
 class Interface:
     """One client at work on a device: its sockets, its timers, its address."""
 
-    def __init__(self, network: Any, dev: Device, options: Options, voice: Voice) -> None:
-        self.network, self.dev, self.voice = network, dev, voice
+    prefix = "udhcpc: "
+    """What stands before each line."""
+    tos, ttl = 0, 64
+    """Of what is broadcast."""
+
+    def __init__(self, network: Any, dev: Device, client: Client, voice: Voice) -> None:
+        self.network, self.dev, self.voice, self.client = network, dev, voice, client
         self.stack: Any = dev.netns.stack
-        self.client = Client(dev.mac.to_bytes(6, "big"), options, network.rng.getrandbits(32))
         self.raw: Any = None
         self.udp: Any = None
         self.probe: Any = None
@@ -80,23 +83,31 @@ class Interface:
     def _do(self, action: Action) -> None:
         match action:
             case Say(text):
-                self.voice.say(f"udhcpc: {text}")
+                self.voice.say(f"{self.prefix}{text}")
             case Send(msg, src, dst):
                 self._send(msg, src, dst)
             case Deconfigured():
                 self._deconfigure()
-            case Bound(msg):
-                self._configure(msg)
-                self._leave()
+            case Bound():
+                self._configure(action)
+                self._bound()
             case Check(address):
                 self._check(address)
             case Background():
-                self.voice.say("udhcpc: no lease, forking to background")
-                self.background = True
-                self._leave()
+                self._left_behind()
             case Exit(status):
                 self.client.state, self.client.due = "gone", None
                 self.voice.end(status)
+
+    def _bound(self) -> None:
+        """There is a lease: the program may leave."""
+        self._leave()
+
+    def _left_behind(self) -> None:
+        """There is none: the program leaves all the same."""
+        self.voice.say("udhcpc: no lease, forking to background")
+        self.background = True
+        self._leave()
 
     def _leave(self) -> None:
         """To the background, where nobody reads what it says."""
@@ -153,7 +164,7 @@ class Interface:
                 self._unicast(msg, src, dst)
             else:
                 sock = self.raw or self.stack.open_packet(self.dev, IPV4)
-                sock.send(broadcast(self.dev, msg, src))
+                sock.send(broadcast(self.dev, msg, src, self.tos, self.ttl))
                 if sock is not self.raw:
                     sock.close()
         except OSError as error:
@@ -194,8 +205,9 @@ class Interface:
     def _routes(self) -> list[Route]:
         return [route for route in self.stack.fib.routes() if route.dev is self.dev]
 
-    def _configure(self, msg: m.Message) -> None:
+    def _configure(self, action: Bound) -> None:
         """Address and default route, unless they are as they were."""
+        msg = action.message
         old, self.lease = self.lease, msg
         mask = msg.number(m.MASK) or 0xFFFF_FF00
         if old is None or old.yiaddr != msg.yiaddr or old.number(m.MASK) != msg.number(m.MASK):
@@ -203,10 +215,13 @@ class Interface:
             end = msg.number(m.BROADCAST) or msg.yiaddr & mask | ~mask & 0xFFFF_FFFF
             ifa = Ifaddr(msg.yiaddr, mask.bit_count(), broadcast=end, label=self.dev.name)
             self._try("ifconfig: SIOCSIFADDR", partial(address_add, self.network, self.dev, ifa))
+        self._name_servers(msg)
+        self._route(int.from_bytes(msg.options.get(m.ROUTER, b"")[:4], "big"))
+
+    def _name_servers(self, msg: m.Message) -> None:
         servers = msg.options.get(m.DNS, b"")
         found = (servers[at : at + 4] for at in range(0, len(servers), 4))
         self.dev.netns.nameservers = [int.from_bytes(each, "big") for each in found]
-        self._route(int.from_bytes(msg.options.get(m.ROUTER, b"")[:4], "big"))
 
     def _route(self, router: int) -> None:
         """A default route to another router goes; one to the same is added again, in vain, as the script does."""
@@ -269,7 +284,8 @@ def main(proc: Process) -> Generator[Any, Any, int]:
             ended.succeed(status)
 
     proc.write_err("udhcpc: started, v1.35.0\n")
-    it = Interface(proc.lab.network, asked.dev, asked.options, Voice(proc.write_err, end))
+    client = Client(asked.dev.mac.to_bytes(6, "big"), asked.options, proc.lab.network.rng.getrandbits(32))
+    it = Interface(proc.lab.network, asked.dev, client, Voice(proc.write_err, end))
     it.background = asked.background
     try:
         it.start()
