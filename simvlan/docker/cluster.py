@@ -13,10 +13,12 @@ from weakref import WeakKeyDictionary
 
 from simvlan.docker.engine import Engine
 from simvlan.docker.store import FileStore
+from simvlan.rtnl import link_set
 
 if TYPE_CHECKING:
     from simvlan.docker.runtime import Runtime
     from simvlan.lab import Lab
+    from simvlan.network import Netns
 
 DIALECT_VARIABLE = "SIMVLAN_DOCKER_DIALECT"
 """The environment variable by which a script says which Docker it means: 28 (the default), 27, 29 or 1.12."""
@@ -85,6 +87,7 @@ class Cluster:
         if node not in self.engines:
             if node not in self.lab.network.netns:
                 raise KeyError(f'no network namespace "{node}"')
+            self._loopback_up(self.lab.network.netns[node])
             store = FileStore(os.path.join(self.state, node or "root")) if self.state is not None else None
             self.engines[node] = Engine(
                 self.lab,
@@ -95,6 +98,10 @@ class Cluster:
                 now=self.now,
             )
         return self.engines[node]
+
+    def _loopback_up(self, ns: Netns) -> None:
+        """A machine on which an engine runs has long had its loopback up; a fresh namespace has not."""
+        link_set(self.lab.network, ns.devices["lo"], up=True)
 
     def node_at(self, docker_host: str) -> str:
         """The node that a DOCKER_HOST such as `tcp://192.168.99.100:2376` means.

@@ -98,3 +98,15 @@ def test_curl_s_own_image_and_how_servers_stop(lab: Lab) -> None:
         gnu curl -sS http://ngx; echo $?; gnu curl -s -m 2 http://who:81; echo $?
     """)  # fmt: skip
     assert out.endswith("</html>\n0\ncurl: (6) Could not resolve host: ngx\n6\n7\n")
+
+
+def test_a_published_port_answers_on_the_node_and_from_containers() -> None:
+    """By DNAT at the node's own address, by a docker-proxy at its loopback."""
+    out = Lab().sh("""
+        docker run -d --name ngx -p 8080:80 nginx > /dev/null 2>&1
+        docker run -d --name cli alpine sleep 1000 > /dev/null 2>&1
+        for host in localhost 127.0.0.1 172.17.0.1; do curl -s http://$host:8080 | grep h1; done
+        docker exec cli wget -qO- http://172.17.0.1:8080 | grep h1
+        curl -sS http://localhost:8081; echo $?
+    """).stdout
+    assert out == "<h1>Welcome to nginx!</h1>\n" * 4 + "7\n"
