@@ -5,6 +5,7 @@ What is expected is what RFC 4861, 4862, 6724 and 8200 say and Linux 6.1 was see
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -18,18 +19,15 @@ from simvlan.stack.ipv6 import icmp6, ndp, packet, select
 from simvlan.stack.ipv6.frag import fragments
 from simvlan.stack.ipv6.inet6dev import Ifaddr6
 from simvlan.stack.neigh import FAILED, REACHABLE, STALE
+from simvlan.tools.program import call
 from simvlan.verdict import Drop
 
-PAIR = """
-for n in a b; do
-    ip netns add $n
-    ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0
-    ip -n $n link set lo up
-done
-ip link add va netns a address 02:00:00:00:00:0a type veth peer name vb netns b address 02:00:00:00:00:0b
-ip -n a link set va up; ip -n b link set vb up
-sleep 3
-"""
+PAIR = (
+    "ip netns add a; ip netns exec a sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip -n a link set lo up;"
+    "ip netns add b; ip netns exec b sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip -n b link set lo up;"
+    "ip link add va netns a address 02:00:00:00:00:0a type veth peer name vb netns b address 02:00:00:00:00:0b;"
+    "ip -n a link set va up; ip -n b link set vb up; sleep 3"
+)
 A_LINK, B_LINK = ip6("fe80::ff:fe00:a"), ip6("fe80::ff:fe00:b")
 
 
@@ -42,9 +40,13 @@ class Pair:
         self.a, self.b = (self.lab.network.netns[name].stack.ip6 for name in "ab")
 
     def sh(self, script: str) -> str:
-        done = self.lab.sh(script)
-        assert (done.exit, done.stderr) == (0, ""), done
-        return done.stdout
+        """Run commands, divided by semicolons, in this process."""
+        said = ""
+        for line in script.split(";"):
+            done = call(self.lab, shlex.split(line))
+            assert (done.status, done.err) == (0, ""), (line, done.err)
+            said += done.out
+        return said
 
     def dev(self, name: str) -> Any:
         return self.lab.network.netns[name].devices[f"v{name}"]
