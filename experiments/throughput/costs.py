@@ -29,7 +29,7 @@ SMALL, FULL, SUPER = SIZES
 """Octets of UDP payload: the smallest frame, a full one, a 64 KB super-packet."""
 WRITE = 65536
 """Octets of a TCP write: what leaves in super-packets."""
-STEADY = 0.15
+STEADY = 0.05
 """The widest spread (quartiles, of the median) that a measured path may have, to be worth modelling from."""
 STAGES = ("send", "deliver", "take", "socket", "veth", "bridge", "netfilter", "nat", "routed", "published", "macvlan",
           "ipvlan l2", "ipvlan l3", "ipvlan l3s", "vlan")  # fmt: skip
@@ -98,7 +98,7 @@ class Costs:
 
     A stage is one step of the walk at a device of that kind (`veth`, `bridge`, `macvlan`, `ipvlan l2`, `vlan` ...), the
     two sockets together (`socket`: what sends, what is done until the packet is in the receiver's queue, and what
-    takes it from there), or what the model adds where simvlan has no rule (`netfilter`, `nat`, `routed`, `published`).
+    takes it from there), or what is measured in one piece and added (`netfilter`, `nat`, `routed`, `published`).
     """
 
     def __init__(self, measured: Mapping[str, Any]) -> None:

@@ -36,7 +36,7 @@ DRIVERS: dict[str, tuple[str | None, dict[str, int], str]] = {
     "routed": (None, {"veth": 2, "routed": 1}, "routed"),
     "bridge +NAT": ("bridge", {"nat": 1}, "nat"),
 }
-"""Name -> (what the walk is asked about, stages added where simvlan has no rule, the path that was measured)."""
+"""Name -> (what the walk is asked about, stages that are measured in one piece and added, the path that was measured)."""
 SERVERS = {"host": "veth", "bridge": "bridge", "bridge +netfilter": "netfilter", "published port": "published"}
 """How a server is reached over a wire (a veth) -> the path that was measured."""
 RECEIVERS = {
