@@ -167,6 +167,7 @@ class Ip6:
             return
         if event is Event.UP:
             self.addrconf.up(idev)
+            self._announce(idev)
         elif event is Event.CHANGE:
             self._carrier(idev)
         elif event is Event.DOWN:
