@@ -114,8 +114,7 @@ def markdown(made: argparse.Namespace, report: Report) -> str:
     lines = [f"# {made.name}", "", f"**Question.** {report.question}", ""]
     for name, (_, caption) in report.pictures.items():
         lines += [f"![{caption}]({name})", ""]
-    answer = " ".join(claim.text for claim in report.claims if claim.holds)
-    lines += [f"**Answer.** {answer}", ""]
+    lines += ["**Answer.**", "", *(f"- {claim.text}" for claim in report.claims if claim.holds), ""]
     for claim in report.claims:
         lines += [] if claim.holds else [f"**Not so in this run:** {claim.text}", ""]
     for note in report.notes:

@@ -158,7 +158,9 @@ def bars(
     floor = [0.0] * len(names)
     for number, part in enumerate(parts):
         heights = [stacks[name].get(part, 0.0) for name in names]
-        axes.bar(range(len(names)), heights, bottom=floor, label=part, width=0.62, **part_of_bar(number))
+        there = [place for place, height in enumerate(heights) if height]
+        tall, low_end = ([values[place] for place in there] for values in (heights, floor))
+        axes.bar(there, tall, bottom=low_end, label=part, width=0.62, **part_of_bar(number))
         floor = [low + height for low, height in zip(floor, heights, strict=True)]
     for number, (source, heights_there) in enumerate(published.items()):
         _hollow(axes, source, [(names.index(name), high) for name, high in heights_there.items()], number)
