@@ -17,12 +17,14 @@ from simvlan.devices.macvlan import Macvlan
 from simvlan.frame import BROADCAST
 from simvlan.oracle.fuzz import campaign, crew, recording, verb
 from simvlan.oracle.fuzz.campaign import Folder, Limits, Plan, State
+from simvlan.oracle.fuzz.clocks import CLOCKS, STP, clock_of, comparable, is_pause
 from simvlan.oracle.fuzz.crew import Crew
 from simvlan.oracle.fuzz.farm import Answer
 from simvlan.oracle.fuzz.judge import Verdict, judge
 from simvlan.oracle.fuzz.scenario import Scenario, follow, generate
 from simvlan.oracle.fuzz.sketch import SETTLE, Sketch
 from simvlan.oracle.fuzz.tally import classes
+from simvlan.oracle.observation import Observation
 
 RECORDING = Path(__file__).parent / "golden" / "fuzz-uml.jsonl.gz"
 
@@ -117,6 +119,36 @@ def test_scenarios_reach_everything_that_is_modelled():
     }  # fmt: skip
     refused = {text for each in made for _, status, text in each.ours.answers if status}
     assert len(refused) > 20
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_where_the_clock_matters_it_is_given_time(seed: int) -> None:
+    """Frames come when ports are calm, and never so late that what they teach is about to age."""
+    made = generate(seed, "uml", 40, timed=True)
+    clock = clock_of(made.lines)
+    assert clock is CLOCKS[seed % 2]
+    changed = sent = False
+    for line in made.lines:
+        if is_pause(line):
+            changed = sent = False
+        elif line.startswith("simvlan send"):
+            assert not (changed and (sent or clock is STP)), line
+            sent = True
+        elif not line.startswith("sleep"):
+            changed = True
+    assert sum(map(is_pause, made.lines)) >= 1
+
+
+def test_bpdus_and_counters_of_a_tree_are_no_matter_but_frames_and_states_are() -> None:
+    bpdu, tagged = (bytes.fromhex(f"0180c2000000020000000001{tag}0026424203") for tag in ("", "81000005"))
+    frame = bytes.fromhex("0180c200000002000000000188b5424203")
+    port = {"ifname": "v1", "stats64": {"rx": 3}, "linkinfo": {"info_slave_data": {"state": "x", "config_pending": 1}}}
+    side = Observation(captures={"n.d": [(1, "in", each) for each in (bpdu, frame, tagged)]},
+                       listings={("n", "link"): [port]})  # fmt: skip
+    calm = comparable(side)
+    assert [each[2] for each in calm.captures["n.d"]] == [frame]
+    row = {"ifname": "v1", "stats64": {}, "linkinfo": {"info_slave_data": {"state": "x"}}}
+    assert calm.listings["n", "link"] == [row]
 
 
 def test_the_hosts_kernel_gets_only_what_it_may_have():
@@ -266,7 +298,7 @@ class Stubborn:
     release = "6.1.0"
     made = 0
 
-    def __init__(self, *_how: object) -> None:
+    def __init__(self, *_how: object, timed: bool = False) -> None:
         Stubborn.made += 1
         self.pending: dict[int, float] = {}
         self.alive = True

@@ -37,9 +37,11 @@ Cells = dict[tuple[str, str], list[int]]
 def campaign(kernel: str, seed: int, options: argparse.Namespace) -> int:
     """One campaign, begun or continued."""
     words = ["--kernel", kernel, "--scenarios", options.scenarios, "--frames", options.frames, "--seed", seed]
-    words += ["--jobs", options.jobs, "--out", OUT / f"{kernel}-{seed}", "--shrink-time", options.shrink_time]
+    words += ["--timed"] if options.timed else []
+    words += ["--jobs", options.jobs, "--out", OUT / f"{kernel}-{seed}{'-timed' * options.timed}"]
+    words += ["--shrink-time", options.shrink_time]
     command = [sys.executable, "-m", "simvlan.cli", "fuzz", *map(str, words)]
-    print("simvlan fuzz", *map(str, words[:8]), flush=True)
+    print("simvlan fuzz", *map(str, words[: 8 + options.timed]), flush=True)
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
@@ -71,7 +73,7 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
     tally, plan = state["tally"], state["plan"]
     return {
         "command": f"simvlan fuzz --kernel {plan['kernel']} --scenarios {plan['scenarios']} --frames {plan['frames']}"
-        f" --seed {plan['seed']}",
+        f" --seed {plan['seed']}{_timed(plan)}",
         "kernel_release": state["kernel_release"],
         "scenarios": tally["scenarios"],
         "agreeing": tally["agreeing"],
@@ -84,6 +86,10 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
         "known_differences": tally["known"],
         "disagreements": [{"seed": each["seed"], "about": each["kinds"]} for each in state["found"]],
     }
+
+
+def _timed(plan: dict[str, Any]) -> str:
+    return " --timed" if plan.get("timed") else ""
 
 
 def manifest(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -110,6 +116,7 @@ def markdown(found: list[dict[str, Any]]) -> str:
         "Made by `python experiments/conformance/run.py`; seeds, versions and counts are in `manifest.json`.",
         "A scenario agrees when every frame at every capture point, every answer and error text, and every listing",
         "with its counters are the same. A case is one device in one scenario and one class of frame seen there.",
+        "Campaigns with `--timed` have spanning trees and entries that age, and sleep for true: their rate is no measure.",
         "Rates are those of the machine as it was: this one was shared and loaded.",
         "",
         "| kernel | seed | scenarios run | agreeing | commands (refused) | frames sent | captured | scenarios/s |",
@@ -118,7 +125,7 @@ def markdown(found: list[dict[str, Any]]) -> str:
     for state in found:
         tally, plan = state["tally"], state["plan"]
         lines.append(
-            f"| {plan['kernel']} {state['kernel_release']} | {plan['seed']} | {tally['scenarios']} |"
+            f"| {plan['kernel']} {state['kernel_release']} | {plan['seed']}{_timed(plan)} | {tally['scenarios']} |"
             f" {tally['agreeing']} | {tally['commands']} ({tally['refused']}) | {tally['sent']} | {tally['captured']} |"
             f" {state['scenarios_a_second']} |"
         )
@@ -213,7 +220,7 @@ def write(found: list[dict[str, Any]]) -> None:
         plan = state["plan"]
         for each in state["found"]:
             if each["shrunk"]:
-                script = OUT / f"{plan['kernel']}-{plan['seed']}" / each["script"]
+                script = OUT / f"{plan['kernel']}-{plan['seed']}{'-timed' * bool(plan.get('timed'))}" / each["script"]
                 (RESULTS / each["script"]).write_text(script.read_text())
     (RESULTS / "README.md").write_text(markdown(found))
     (RESULTS / "manifest.json").write_text(json.dumps(manifest(found), indent=1) + "\n")
@@ -232,6 +239,7 @@ def main() -> int:
     parser.add_argument("--scenarios", type=int, default=2000)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
+    parser.add_argument("--timed", action="store_true", help="campaigns of scenarios for which the clock matters")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--shrink-time", type=float, default=60.0)
     parser.add_argument("--report", action="store_true", help="only write the report")

@@ -62,6 +62,7 @@ def dummy(sketch: Sketch) -> None:
 def bridge(sketch: Sketch) -> None:
     """A bridge, where there are devices without a master, some of which become its ports."""
     options = f"mcast_snooping {int(sketch.snooping and sketch.chance(0.75))}"
+    options += sketch.clock.options if sketch.clock and sketch.chance(0.85) else ""
     if sketch.chance(0.1):
         options += " group_fwd_mask 0x4108"
     if sketch.filtering and sketch.chance(0.7):

@@ -33,6 +33,8 @@ class Plan:
     frames: int
     seed: int
     ipv6: bool = False
+    timed: bool = False
+    """Whether its scenarios are those for which the clock matters (clocks.py)."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def script(verdict: Verdict, kernel: str) -> str:
 def run(state: State, folder: Folder, limits: Limits, watch: Callable[[State], None]) -> None:
     """Do what is left of a campaign; whatever ends it, its state is kept. `watch` is called often."""
     try:
-        with Crew(state.plan.kernel, limits.jobs, ipv6=state.plan.ipv6) as crew:
+        with Crew(state.plan.kernel, limits.jobs, ipv6=state.plan.ipv6, timed=state.plan.timed) as crew:
             state.release = crew.release
             verdicts = _compare(state, folder, limits, crew, watch)
             folder.save(state)
@@ -177,7 +179,7 @@ def _compare(
                 return
             if seed in state.done:
                 continue
-            scenario = generate(seed, plan.kernel, plan.frames, ipv6=plan.ipv6)
+            scenario = generate(seed, plan.kernel, plan.frames, ipv6=plan.ipv6, timed=plan.timed)
             if (record := known.get(seed)) and record.lines == scenario.lines:
                 ready.append(judge(scenario, record.answer, record.release))
             else:
@@ -258,4 +260,4 @@ def _shrink(state: State, folder: Folder, limits: Limits, crew: Crew, verdicts: 
 
 
 def _again(plan: Plan, crew: Crew, seed: int) -> Verdict:
-    return next(crew.run([generate(seed, plan.kernel, plan.frames, ipv6=plan.ipv6)]))
+    return next(crew.run([generate(seed, plan.kernel, plan.frames, ipv6=plan.ipv6, timed=plan.timed)]))

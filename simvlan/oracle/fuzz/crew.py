@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from simvlan.oracle.agreement import plain
 from simvlan.oracle.fuzz import farm
+from simvlan.oracle.fuzz.clocks import clock_of
 from simvlan.oracle.fuzz.farm import Answer, Guest
 from simvlan.oracle.fuzz.ipv6 import GROUPS6
 from simvlan.oracle.fuzz.judge import HUNG, Verdict, judge
@@ -17,11 +18,14 @@ from simvlan.oracle.kernels import Kernel
 WORKERS = {"uml": 16, "host": 4}
 """Scenarios a guest has under way: User Mode Linux mostly waits for linkwatch."""
 
+SLEEPERS = 24
+"""The same where scenarios sleep for true."""
+
 PROGRAMS_EVERY = 25
 """Of so many seeds one is done by iproute2 itself, so that it is judged too: its programs cost ten times as much."""
 
 TRIES = 6
-"""How often a kernel is asked at most about a scenario that is doubtful, or whose queues did not come to rest."""
+"""How often a kernel is asked at most about a scenario in doubt."""
 
 LIMIT_S = 180.0
 """How long one may take before its guest is given up."""
@@ -30,10 +34,13 @@ LIMIT_S = 180.0
 class Crew:
     """Guests, and the scenarios they have in hand; a context manager that leaves nothing running."""
 
-    def __init__(self, kernel: Kernel, jobs: int, limit_s: float = LIMIT_S, *, ipv6: bool = False) -> None:
+    def __init__(
+        self, kernel: Kernel, jobs: int, limit_s: float = LIMIT_S, *, ipv6: bool = False, timed: bool = False
+    ) -> None:
+        """`timed`: it will do scenarios for which the clock matters."""
         self._groups = (*FOREIGN, *WANTED, *(GROUPS6 if ipv6 else ()))
         self._kernel, self._limit_s = kernel, limit_s
-        self._workers = WORKERS[kernel]
+        self._workers = SLEEPERS if timed else WORKERS[kernel]
         self._guests: list[Guest] = []
         self._numbers = 0
         self._given: dict[int, Scenario] = {}
@@ -98,7 +105,7 @@ class Crew:
             for number, answer in guest.take().items():
                 scenario = self._given.pop(number)
                 verdict = judge(scenario, answer, guest.release)
-                if verdict.agrees or not (scenario.doubtful or answer.restless) or self._twice(scenario, answer):
+                if verdict.agrees or not _in_doubt(scenario, answer) or self._twice(scenario, answer):
                     yield verdict
                 else:
                     self._give(guest, scenario)
@@ -143,6 +150,13 @@ class Crew:
 def by_programs(scenario: Scenario) -> bool:
     """Whether iproute2 itself does a scenario's lines."""
     return scenario.seed % PROGRAMS_EVERY == 0
+
+
+def _in_doubt(scenario: Scenario, answer: Answer) -> bool:
+    """Whether what a kernel did counts only once it has done it twice."""
+    clock = clock_of(scenario.lines)
+    late = clock is not None and 0 < clock.limit_s < answer.slowest_s
+    return scenario.doubtful or answer.restless > 0 or late
 
 
 def same(one: Answer, other: Answer) -> bool:

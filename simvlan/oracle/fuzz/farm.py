@@ -46,6 +46,8 @@ class Answer:
     seconds: float
     waited_s: float
     crash: str = ""
+    slowest_s: float = 0.0
+    """How long frames took at most, between two true sleeps."""
     restless: int = 0
     """How often the guest gave up waiting for its kernel's queues: frames may have come late."""
 
@@ -141,4 +143,5 @@ def _answer(result: dict[str, Any]) -> Answer:
         for device, frames in result["captures"].items()
     }
     said = [(status, text) for status, text in result["said"]]
-    return Answer(said, captures, result["seconds"], result["waited"], restless=result["restless"])
+    how = {"slowest_s": result["slowest"], "restless": result["restless"]}
+    return Answer(said, captures, result["seconds"], result["waited"], **how)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from simvlan.oracle import Difference, Observation, compare, compare_captures, disagreements
 from simvlan.oracle.agreement import EXACT
+from simvlan.oracle.fuzz.clocks import STP, clock_of, comparable
 from simvlan.oracle.fuzz.farm import Answer
 from simvlan.oracle.fuzz.scenario import Scenario
 from simvlan.oracle.fuzz.world import observed
@@ -47,7 +48,10 @@ def judge(scenario: Scenario, answer: Answer, release: str) -> Verdict:
     if answer.crash:
         return Verdict(scenario, crash=answer.crash)
     theirs = observed(scenario.lines, answer.said, answer.captures, release)
-    found = [each for each in compare(scenario.ours, theirs, EXACT) if not _rewritten(each, scenario, theirs)]
+    ours = scenario.ours
+    if clock_of(scenario.lines) is STP:
+        ours, theirs = comparable(ours), comparable(theirs)
+    found = [each for each in compare(ours, theirs, EXACT) if not _rewritten(each, scenario, theirs)]
     real = disagreements(found)
     known = [each for each in found if each.known]
     return Verdict(scenario, real, known, sum(map(len, answer.captures.values())), answer=answer)

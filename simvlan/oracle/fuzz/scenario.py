@@ -9,6 +9,7 @@ from random import Random
 
 from simvlan.oracle.fuzz.building import build
 from simvlan.oracle.fuzz.changes import change
+from simvlan.oracle.fuzz.clocks import CLOCKS, Clock, clock_of
 from simvlan.oracle.fuzz.frames import shoot
 from simvlan.oracle.fuzz.sketch import Sketch, Storm
 from simvlan.oracle.fuzz.world import World
@@ -17,6 +18,9 @@ from simvlan.oracle.observation import Observation, subjects
 
 ROUNDS = 4
 """Bursts of frames, changes between them."""
+
+TIMED_ROUNDS = 2
+"""So many where bursts wait for true."""
 
 SNOOPING = 0.2
 """Of how many scenarios bridges snoop."""
@@ -41,20 +45,24 @@ class Scenario:
     """Whether a macvlan's filter may decide by chance in it."""
 
 
-def generate(seed: int, kernel: Kernel, frames: int, *, ipv6: bool = False) -> Scenario:
-    """The scenario of a seed, with IPv6 or without; networks with a loop are passed over."""
+def generate(seed: int, kernel: Kernel, frames: int, *, ipv6: bool = False, timed: bool = False) -> Scenario:
+    """The scenario of a seed, with IPv6 or without; networks with a loop are passed over.
+
+    `timed`: one for which the clock matters, without IPv6.
+    """
     family = " ipv6" if ipv6 else ""
+    clock = CLOCKS[seed % len(CLOCKS)] if timed else None
     for attempt in range(1000):
         with suppress(Storm):
-            return _draw(seed, Random(f"fuzz{family} {seed} {attempt}"), kernel, frames, ipv6)
+            return _draw(seed, Random(f"fuzz{family} {seed} {attempt}"), kernel, frames, ipv6, clock)
     raise RuntimeError(f"seed {seed}: every network has a loop")
 
 
-def _draw(seed: int, rng: Random, kernel: Kernel, frames: int, ipv6: bool) -> Scenario:
-    snooping = kernel == "uml" and not ipv6 and Random(f"snooping {seed}").random() < SNOOPING
-    sketch = Sketch(rng, host=kernel == "host", snooping=snooping, ipv6=ipv6)
+def _draw(seed: int, rng: Random, kernel: Kernel, frames: int, ipv6: bool, clock: Clock | None) -> Scenario:
+    snooping = kernel == "uml" and not (ipv6 or clock) and Random(f"snooping {seed}").random() < SNOOPING
+    sketch = Sketch(rng, host=kernel == "host", snooping=snooping, ipv6=ipv6, clock=clock)
     build(sketch)
-    for left in range(ROUNDS, 0, -1):
+    for left in range(TIMED_ROUNDS if clock else ROUNDS, 0, -1):
         sketch.settle()
         shoot(sketch, frames // left if left > 1 else frames)
         frames -= frames // left if left > 1 else frames
@@ -98,7 +106,12 @@ def follow(seed: int, lines: list[str]) -> Scenario:
 
 def shortened(scenario: Scenario, lines: Iterable[str], kernel: Kernel) -> Scenario | None:
     """The scenario with these of its lines only; None when that makes a loop."""
-    sketch = Sketch(Random(0), host=kernel == "host", ipv6=any(map(switches_ipv6, scenario.lines)))
+    sketch = Sketch(
+        Random(0),
+        host=kernel == "host",
+        ipv6=any(map(switches_ipv6, scenario.lines)),
+        clock=clock_of(scenario.lines),
+    )
     with suppress(Storm):
         sketch.replay(lines)
         return replace(_observed(scenario.seed, sketch.world, sketch.lines), doubtful=scenario.doubtful)

@@ -13,10 +13,14 @@ from random import Random
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, mac_text
 from simvlan.oracle.fuzz import ipv6 as six
+from simvlan.oracle.fuzz.clocks import Clock
 from simvlan.oracle.fuzz.world import World, listing_of
 
 SETTLE = "sleep 3.2"
 """Linux looks at changes of carrier at most once a second, and what it does then may be such a change for another."""
+
+BRIEFLY = "sleep 1.2"
+"""Where what was learned ages: as often as it takes."""
 
 FOREIGN = (0x0100_5E00_0081, 0x0180_C200_0000, 0x0180_C200_0001, 0x0180_C200_0003, 0x0180_C200_0008, 0x0180_C200_000E)
 """Groups nobody joins. A guest whose ipvlan filters confuse one of them with a joined one is replaced (luck.py)."""
@@ -33,7 +37,7 @@ COPIES = 150
 
 
 class Storm(Exception):  # noqa: N818 - a finding, not an error
-    """The network holds a loop: frames would circle for ever on a kernel too."""
+    """The network holds a loop, so that frames would circle for ever on a kernel too; or it takes too long."""
 
 
 class Sketch:
@@ -45,20 +49,29 @@ class Sketch:
         filtering: bridges may filter VLANs.
         snooping: bridges may look for groups (IGMP), and stations join them.
         ipv6: namespaces have IPv6 (fuzz/ipv6.py).
+        clock: what time matters for (clocks.py), if it does: then the network is plain otherwise.
         doubtful: groups may be sent that a macvlan's filter lets in by chance; what a kernel does counts once it has
             done it twice (crew.py).
     """
 
-    def __init__(self, rng: Random, *, host: bool, snooping: bool = False, ipv6: bool = False) -> None:
-        self.rng, self.host, self.snooping, self.ipv6 = rng, host, snooping, ipv6
+    def __init__(
+        self, rng: Random, *, host: bool, snooping: bool = False, ipv6: bool = False, clock: Clock | None = None
+    ) -> None:
+        self.rng, self.host, self.snooping, self.ipv6, self.clock = rng, host, snooping, ipv6, clock
         self.lines: list[str] = []
         self.world = World()
         self.spaces = [f"n{number}" for number in range(1, rng.choice((3, 3, 4)))]
         self.addressed = not host and rng.random() < 0.4
         self.filtering = not host and rng.random() < 0.6
         self.doubtful = rng.random() < 0.15 or ipv6
+        if clock:
+            self.addressed = self.doubtful = False
         self._names = 0
         self._quiet: set[tuple[str, int]] = set()
+        self._changed = False
+        """Whether something was changed since the last true sleep."""
+        self._busy_since: int | None = None
+        """When the first was sent or entered since, in ns."""
 
     # -- lines --------------------------------------------------------------------------------------------------------
 
@@ -66,6 +79,8 @@ class Sketch:
         """Give a line to the simulator and keep it for the kernel; whether it succeeded."""
         if line.startswith("simvlan") or " up" in line:
             self.settle()
+        if self.clock:
+            self._keep_time(self.clock, line)
         self.lines.append(line)
         done = self.world.do(line)
         if self.world.net.storms or self.world.copies > COPIES:
@@ -91,18 +106,31 @@ class Sketch:
         else before any comes up, before frames and before listings.
         """
         linkwatch = self.world.net.linkwatch
+        line = SETTLE if self.clock is None else BRIEFLY
         while linkwatch.unhurried or linkwatch.waiting:
-            self.lines.append(SETTLE)
-            self.world.do(SETTLE)
+            self.lines.append(line)
+            self.world.do(line)
             linkwatch.unhurried.clear()
             if self.ipv6:
                 self.lines.append(six.QUIET)
                 self.world.do(six.QUIET)
 
+    def _keep_time(self, clock: Clock, line: str) -> None:
+        """Sleep after a change before ports have to be calm; see that what was learned is never about to age."""
+        since, asks = self._busy_since, line.startswith("simvlan") or " fdb " in line
+        if clock.limit_s and since is not None and self.world.lab.now - since > clock.limit_s * 1e9:
+            raise Storm
+        if asks and self._changed and (since is not None or not clock.limit_s):
+            self.lines.append(clock.pause)
+            self.world.do(clock.pause)
+            self._changed, since = False, None
+        self._busy_since = self.world.lab.now if asks and since is None else since
+        self._changed |= not line.startswith(("simvlan", "sleep"))
+
     def replay(self, lines: Iterable[str]) -> None:
         """Do lines of another sketch, waiting anew where it must be."""
         for line in lines:
-            if line not in (SETTLE, six.QUIET):
+            if not line.startswith("sleep"):
                 if listing_of(line):
                     self.settle()
                 self.do(line)

@@ -21,9 +21,11 @@ def fuzz(options: argparse.Namespace) -> int:
     """Run a campaign; options are those of cli.py."""
     if not options.replay and (why := available(options.kernel)):
         return _complain(f"--kernel {options.kernel}: {why}", NO_KERNEL)
-    plan = Plan(options.kernel, options.scenarios, options.frames, options.seed, options.ipv6)
+    if options.ipv6 and options.timed:
+        return _complain("fuzz: --timed is without --ipv6", USAGE)
+    plan = Plan(options.kernel, options.scenarios, options.frames, options.seed, options.ipv6, options.timed)
     try:
-        folder = Folder(Path(options.out or f"fuzz-{plan.kernel}{'-ipv6' if plan.ipv6 else ''}-{plan.seed}"))
+        folder = Folder(Path(options.out or f"fuzz-{plan.kernel}{_kind(plan)}-{plan.seed}"))
         if options.fresh:
             folder.clear()
         state = folder.load(plan)
@@ -35,6 +37,10 @@ def fuzz(options: argparse.Namespace) -> int:
         options.jobs, options.time_limit, options.shrink_time, 20 if options.shrink_time else 0, _path(options.reuse)
     )
     return _play(state, folder, limits, options)
+
+
+def _kind(plan: Plan) -> str:
+    return "-ipv6" if plan.ipv6 else "-timed" if plan.timed else ""
 
 
 def _play(state: State, folder: Folder, limits: Limits, options: argparse.Namespace) -> int:

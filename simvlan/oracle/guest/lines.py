@@ -28,7 +28,8 @@ from .tap import Tap, within
 
 _NETNS = Path("/run/netns")
 _COMMAND_LIMIT_S = 20.0
-_CLOCK_S = 1.0
+_CLOCK_S, _TRUE_S = 1.0, 10.0
+"""Sleeps are for linkwatch, but for shorter and longer ones."""
 Said = tuple[int, str]
 
 
@@ -78,13 +79,15 @@ class Machine:
         self._env = environment({})
         self._memory = Memory()
         self._said: list[Said] = []
-        self._waited_s = 0.0
+        self._waited_s = self._slowest_s = self._sending_since = 0.0
         self._flags = _listing_flags(self._lines)
         self._spaces: dict[str, Space] = {}
         self._names: dict[str, int] = {}
         """Descriptors of the namespaces that have names."""
         self._poll = select.poll()
         self._pumps: dict[int, Callable[[], int | None]] = {}
+        self._news: set[int] = set()
+        """Those of its descriptors that tell of links."""
         self._new_space(ROOT)
         syscalls.setns(self._spaces[ROOT].fd)
 
@@ -96,11 +99,13 @@ class Machine:
     def result(self) -> dict[str, Any]:
         """What was said and seen."""
         self._settle()
+        self._note_stretch()
         lost = {name: frames for name, space in self._spaces.items() if (frames := space.tap.count_lost())}
         return {
             "said": self._said,
             "captures": self._memory.captures,
             "waited": self._waited_s,
+            "slowest": self._slowest_s,
             "lost": lost,
             "restless": self._marker.restless - self._restless,
         }
@@ -116,10 +121,18 @@ class Machine:
     # -- time -------------------------------------------------------------------------------------------------------
 
     def _pump(self) -> int:
-        ready = self._poll.poll(0)
-        for fd, _ in ready:
+        return len(self._take())
+
+    def _heard(self) -> int:
+        """Take what has come; in how many namespaces there was news of links. Frames may come without end (BPDUs)."""
+        return len(self._news.intersection(self._take()))
+
+    def _take(self) -> list[int]:
+        """Take what has come; from which descriptors."""
+        ready = [fd for fd, _ in self._poll.poll(0)]
+        for fd in ready:
             self._pumps[fd]()
-        return len(ready)
+        return ready
 
     def _settle(self) -> None:
         self._marker.settle(self._pump)
@@ -142,7 +155,7 @@ class Machine:
                 space, words[0], flags, rest
             )
             if self._linkwatch.available and rest[0] in ("link", "vlan") and "show" not in rest:
-                wait_for_linkwatch(self._linkwatch.hurry, self._pump)
+                wait_for_linkwatch(self._linkwatch.hurry, self._heard)
             self._settle()
             return said
         return self._start(text)
@@ -174,6 +187,7 @@ class Machine:
 
     def _send(self, words: list[str]) -> Said:
         (_, name, device, _, octets) = words
+        self._sending_since = self._sending_since or time.monotonic()
         frame = bytes.fromhex(octets)
         try:
             self._spaces[name].sender.sendto(frame, (device, int.from_bytes(frame[12:14], "big")))
@@ -184,18 +198,27 @@ class Machine:
         return 0, ""
 
     def _sleep(self, seconds: float) -> Said:
-        """As long as it takes, where linkwatch is slept for; less than a second is slept by the clock."""
+        """As long as it takes, where linkwatch is slept for; less than a second, or ten and more, by the clock."""
         began = time.monotonic()
-        if seconds < _CLOCK_S:
+        if seconds < _CLOCK_S or seconds >= _TRUE_S:
+            self._note_stretch()
             time.sleep(seconds)
+        if seconds < _CLOCK_S:
+            pass
         elif self._linkwatch.available:
-            wait_for_linkwatch(self._linkwatch.wait, self._pump)
+            wait_for_linkwatch(self._linkwatch.wait, self._heard)
         else:
             self._pump()
             wait_for_carrier(self._devices, self._pump)
         self._settle()
         self._waited_s += time.monotonic() - began
         return 0, ""
+
+    def _note_stretch(self) -> None:
+        """Frames are over for now."""
+        if self._sending_since:
+            self._slowest_s = max(self._slowest_s, time.monotonic() - self._sending_since)
+        self._sending_since = 0.0
 
     def _sysctl(self, name: str, setting: str) -> Said | None:
         """None: there is no such setting, or it takes no such value; `sysctl` will say so."""
@@ -228,6 +251,7 @@ class Machine:
         if name != ROOT:
             self._names[name] = fd
         packets, links = space.tap.filenos()
+        self._news.add(links)
         self._pumps |= {packets: space.tap.pump_frames, links: space.tap.pump_names}
         for each in (packets, links):
             self._poll.register(each, select.POLLIN)

@@ -112,11 +112,14 @@ def carrier_pending(asker: socket.socket, device: str) -> bool:
     return bool(flags & _IFF_UP) and bool(flags & _IFF_RUNNING) != bool(link[1])
 
 
-def wait_for_linkwatch(looked: Callable[[], None], pump: Callable[[], int]) -> None:
-    """Until linkwatch has `looked` everywhere (Linkwatch.wait or .hurry): stacks hear of a carrier floor by floor."""
-    pump()
+def wait_for_linkwatch(looked: Callable[[], None], heard: Callable[[], int]) -> None:
+    """Until linkwatch has `looked` everywhere (Linkwatch.wait or .hurry): stacks hear of a carrier floor by floor.
+
+    `heard`: whether there was news of links since the last call.
+    """
+    heard()
     looked()
-    while pump():
+    while heard():
         looked()
 
 

@@ -1,0 +1,79 @@
+"""Scenarios in which the kernel's clock matters: bridges with a spanning tree, and entries that age.
+
+Such a scenario sleeps for true after its changes, until every timer has run out on both sides; between two sleeps
+nothing may take so long that one does (`Sketch.do`, crew.py). What the clock sends by itself, BPDUs, is not compared,
+nor are counters, which count it; what a tree comes to is seen by which frames get where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from simvlan.oracle.observation import Captured, Observation
+
+TRUE_S = 10.0
+"""A sleep of so many seconds is one (guest/lines.py); shorter ones wait for linkwatch."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a bridge is made with, and how long until all is calm after a change.
+
+    Attributes:
+        limit_s: how long frames between two sleeps may take, on either side; 0: any time.
+    """
+
+    options: str
+    pause: str
+    limit_s: float = 0.0
+
+
+STP = Clock(" stp_state 1 hello_time 100 forward_delay 200 max_age 600", "sleep 25")
+"""Old information lasts 6 s, a port takes 4 s to forward, and a topology change, while entries age in 2 s, 8 s."""
+AGEING = Clock(" ageing_time 2000", "sleep 41", 12.0)
+"""Entries last 20 s; those that are found expired go at the latest after another 20."""
+CLOCKS = (STP, AGEING)
+
+
+def clock_of(lines: Iterable[str]) -> Clock | None:
+    """The clock of a scenario kept as lines."""
+    text = "\n".join(lines)
+    return next((clock for clock in CLOCKS if clock.options in text), None)
+
+
+def is_pause(line: str) -> bool:
+    """Whether a line sleeps for true."""
+    return line.startswith("sleep ") and float(line[6:]) >= TRUE_S
+
+
+def comparable(side: Observation) -> Observation:
+    """One side of a scenario with a spanning tree, without BPDUs, counters, and whether a BPDU waits for its second."""
+    captures = {point: _without_bpdus(frames) for point, frames in side.captures.items()}
+    listings = {
+        key: [_calm(row) for row in rows] if key[1] == "link" and isinstance(rows, list) else rows
+        for key, rows in side.listings.items()
+    }
+    return replace(side, captures=captures, listings=listings)
+
+
+def _calm(row: dict[str, Any]) -> dict[str, Any]:
+    """A link without what the clock changes."""
+    info = row.get("linkinfo", {})
+    port = {key: value for key, value in info.get("info_slave_data", {}).items() if key != "config_pending"}
+    return {**row, "stats64": {}, "linkinfo": {**info, "info_slave_data": port}}
+
+
+def _without_bpdus(frames: Sequence[Captured]) -> list[Captured]:
+    return [frame for frame in frames if not _is_bpdu(frame[2])]
+
+
+def _is_bpdu(octets: bytes) -> bool:
+    """For a group of bridges, by LLC: behind any tags a length and 42 42 03."""
+    if octets[:5] != b"\1\x80\xc2\0\0":
+        return False
+    at = 12
+    while octets[at : at + 2] in (b"\x81\0", b"\x88\xa8"):
+        at += 4
+    return octets[at : at + 2] <= b"\5\xdc" and octets[at + 2 : at + 5] == b"\x42\x42\3"
