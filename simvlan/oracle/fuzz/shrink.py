@@ -10,6 +10,7 @@ from simvlan.oracle.agreement import Difference
 from simvlan.oracle.fuzz.crew import Crew, verdicts
 from simvlan.oracle.fuzz.judge import Verdict
 from simvlan.oracle.fuzz.scenario import Scenario, shortened
+from simvlan.oracle.fuzz.sketch import is_wait
 from simvlan.oracle.fuzz.world import listing_of
 from simvlan.oracle.kernels import Kernel
 
@@ -71,7 +72,7 @@ def _concerns(line: str, verdict: Verdict) -> bool:
 
 
 def _lines(verdict: Verdict) -> list[str]:
-    return [line for line in verdict.scenario.lines if not line.startswith("sleep")]
+    return [line for line in verdict.scenario.lines if not is_wait(line)]
 
 
 def _try(crew: Crew, batch: Sequence[Scenario], about: set[str]) -> Verdict | None:

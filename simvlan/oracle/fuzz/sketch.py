@@ -13,7 +13,7 @@ from random import Random
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, mac_text
 from simvlan.oracle.fuzz import ipv6 as six
-from simvlan.oracle.fuzz.clocks import Clock
+from simvlan.oracle.fuzz.clocks import Clock, is_pause
 from simvlan.oracle.fuzz.world import World, listing_of
 
 SETTLE = "sleep 3.2"
@@ -130,7 +130,7 @@ class Sketch:
     def replay(self, lines: Iterable[str]) -> None:
         """Do lines of another sketch, waiting anew where it must be."""
         for line in lines:
-            if not line.startswith("sleep"):
+            if not is_wait(line):
                 if listing_of(line):
                     self.settle()
                 self.do(line)
@@ -200,6 +200,11 @@ class Sketch:
             return True
         known = (*FOREIGN, *WANTED, six.ALL_NODES_MAC, *six.GROUPS6) if self.ipv6 else (*FOREIGN, *WANTED)
         return dst in known and (dev.kind == "ipvlan" or self.doubtful)
+
+
+def is_wait(line: str) -> bool:
+    """Whether a line is one that a sketch puts in where something has to be waited for."""
+    return line in (SETTLE, BRIEFLY, six.QUIET) or is_pause(line)
 
 
 def at(dev: Device) -> str:
