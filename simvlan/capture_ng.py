@@ -107,7 +107,7 @@ class PcapNg(OutsideSnapshots):
             text += " (not seen by packet sockets on this device)"
         seen.comments.append(text)
         if step.drop is not None:
-            seen.comments.append(f"DROP {step.drop.name}: {step.drop.sentence}. Remedy: {step.drop.remedy}")
+            seen.comments.append(f"DROP {step.drop.name}: {step.sentence}. Remedy: {step.drop.remedy}")
 
     def _find(self, step: Step) -> _Seen | None:
         """Return where this instant showed the frame, or the one it is a copy of, on the step's device."""

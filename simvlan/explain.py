@@ -89,7 +89,7 @@ class Walk(Recording):
         lines += ["", f"Verdict: {self.verdict}"]
         for step in self.drops:
             assert step.drop is not None
-            lines.append(f"  {step.path}: {step.drop.name}: {step.drop.sentence}")
+            lines.append(f"  {step.path}: {step.drop.name}: {step.sentence}")
             lines.append(f"    remedy: {step.drop.remedy}")
         for why in self.unheard:
             lines.append(f"  {why.device}, which has the address, never heard it: {why.reason}: {why.sentence}")
@@ -139,6 +139,6 @@ def _drop(step: Step) -> dict[str, Any]:
     return {
         "device": step.path,
         "reason": step.drop.name,
-        "sentence": step.drop.sentence,
+        "sentence": step.sentence,
         "remedy": step.drop.remedy,
     }

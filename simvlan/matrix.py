@@ -266,7 +266,7 @@ def blame(trace: Trace, source: str, target: str, text: str) -> tuple[str, str, 
     if drops and _weight(drops[-1], target) > 0:
         step = drops[-1]
         assert step.drop is not None
-        return step.drop.name, step.path, step.drop.sentence, step.drop.remedy, far
+        return step.drop.name, step.path, step.sentence, step.drop.remedy, far
     if said is not None:
         return said[0], source or "root", said[1], said[2], far
     sentence = "no answer came back, and no frame was dropped on the way"

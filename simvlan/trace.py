@@ -58,6 +58,14 @@ class Step:
         """`netns/device`, `root` for the initial namespace."""
         return f"{self.netns or 'root'}/{self.device}"
 
+    @property
+    def sentence(self) -> str:
+        """Why the frame ended here: the drop's sentence; of a filter's drop the chain and the rule."""
+        told = [note for note in self.notes if note.startswith(("dropped by ", "rejected by "))]
+        if self.drop is Drop.NETFILTER_DROP and told:
+            return told[-1]
+        return self.drop.sentence if self.drop else ""
+
     def __str__(self) -> str:
         return _line(self, len(self.path), len(_time(self.t_ns)), len(self.rule))
 
@@ -74,7 +82,7 @@ class Step:
             "matched": list(self.notes),
             "outcome": self.outcome,
             "drop": self.drop.name if self.drop else None,
-            "reason": self.drop.sentence if self.drop else None,
+            "reason": self.sentence if self.drop else None,
             "summary": self.frame.summary(),
         }
 

@@ -341,8 +341,8 @@ class Drop(Enum):
         "sysctl arp_filter=0, or a route back by this device",
     )
     NETFILTER_DROP = (
-        "a packet filter's rule or policy says no (which one is told in front)",
-        "iptables -I CHAIN -j ACCEPT for such packets, before that rule; or iptables -P CHAIN ACCEPT",
+        "a rule or policy of a packet filter (iptables) drops it",
+        "a rule with -j ACCEPT for such packets before that one (iptables -I CHAIN ...), or iptables -P CHAIN ACCEPT",
     )
     NETFILTER_FRAGMENT = (
         "a bridged fragment is held back until its packet is whole: connection tracking wants packets",
