@@ -185,6 +185,31 @@ def test_throughput_against_load_by_driver_and_size(run):
     assert (busy["p90_us"] / busy["cost_ns"] * 1e3 > 1 + mean_wait).all()
 
 
+@pytest.mark.parametrize(
+    ("shape", "part", "change"),
+    [
+        ("S1", "ladder", lambda t: t.assign(rtt_us=t.rtt_us.where(t.driver != "ipvlan l3s", 99))),
+        ("S1", "ladder", lambda t: t.assign(tcp_rtt_us=t.tcp_rtt_us.where(t.driver != "bridge", 99))),
+        ("S4", "servers", lambda t: t.assign(transactions=t.transactions.where(t.server != "bridge +netfilter", 0.7))),
+        ("S2", "ladder", lambda t: t.assign(tcp_gbps=t.tcp_gbps.where(t.driver != "bridge +NAT", 50))),
+        ("S3", "bulk", lambda t: t.assign(gbps=t.gbps.where(t.super_packets, 9.4))),
+        ("S5", "containers", lambda t: t.assign(delivered_kpps=t.delivered_kpps / (1 + t.containers / 256))),
+        ("S6", "sizes", lambda t: t.assign(udp_gbps=9.0)),
+        ("S9", "first", lambda t: t.assign(first_us=t.second_us)),
+        ("Below", "load", lambda t: t.assign(loss_percent=1.0)),
+        ("Delays", "delay", lambda t: t.assign(p99_us=t.p50_us)),
+    ],
+)
+def test_throughput_claims_look_at_the_data(run, shape, part, change):
+    """Doctored data: the sentence that is about them no longer holds, all others do."""
+    folder, module = run("throughput")[1], load("throughput")
+    costs = module.Costs(json.loads((folder / "costs.json").read_text()))
+    tables = {name: table(folder, name) for name in module.answer.Data._fields[1:]}
+    assert all(claim.holds for claim in module.answer.claims(module.answer.Data(costs, **tables)))
+    doctored = module.answer.Data(costs, **{**tables, part: change(tables[part])})
+    assert [claim.text.split()[0].rstrip(":") for claim in module.answer.claims(doctored) if not claim.holds] == [shape]
+
+
 def test_throughput_takes_no_costs_from_a_busy_machine(run, monkeypatch, tmp_path):
     """Costs that vary too much from round to round are measured again; then those of the committed run are taken."""
     stored = json.loads((run("throughput")[1] / "costs.json").read_text())
