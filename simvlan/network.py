@@ -290,7 +290,7 @@ class Network(Transmission):
             elif how is _WORK:
                 self._work.append((target, sent, 0, self._journey))
             elif how is Way.IP_OUT:
-                refused = target.netns.stack.route_out(sent.payload, target, sent.csum)
+                refused = target.netns.stack.route_out(sent, target)
         return refused
 
     def _carry_traced(self, verdict: Verdict, dev: Device, frame: Frame, way: str) -> Drop | None:
@@ -313,7 +313,7 @@ class Network(Transmission):
             elif how is Way.UP:
                 self.up(target, sent)
             elif how is Way.IP_OUT:
-                refused = target.netns.stack.route_out(sent.payload, target, sent.csum)
+                refused = target.netns.stack.route_out(sent, target)
                 self._trace(target, "up", sent, refused)  # the frame ends here; the packet goes on in another
             else:
                 self.receive(target, sent)

@@ -129,7 +129,10 @@ class Drop(Enum):
         "ip link set DEV type ipvlan mode l2",
     )
     IPVLAN_L3_PROTO = ("ipvlan l3 and l3s send nothing but IP", "ip link set DEV type ipvlan mode l2")
-    IPVLAN_NO_IPV6 = ("ipvlan l3: the host's namespace has no IPv6 to route with", "use IPv4 addresses")
+    IPVLAN_NO_IPV6 = (
+        "ipvlan l3: the host's namespace has no IPv6 route for it",
+        "ip -6 route add it there, or use IPv4 addresses",
+    )
     IPVLAN_BAD_IP = ("ipvlan l3: too short for an IPv4 header, the host cannot route it", "send a whole IPv4 packet")
     IPVLAN_PAUSE = ("ipvlan hands pause frames to nobody", "none: pause frames are for the wire alone")
     IPVLAN_QUEUE_FULL = ("more than 1000 broadcasts wait for ipvlan's work queue", "send fewer broadcasts at once")

@@ -97,13 +97,13 @@ class Ipvlan(Device):
                 return self._to_sibling(slave, frame, why)
         if frame.dst & GROUP:
             return Drop.IPVLAN_L3_GROUP
-        if frame.proto == IPV4:
-            if len(frame.payload) < max(20, (frame.payload[0] & 15) * 4 if frame.payload else 0):
+        if frame.proto in (IPV4, IPV6):
+            if len(frame.payload) < _header(frame):
                 return Drop.IPVLAN_BAD_IP
             if why:
                 why(f"no slave's address: routed in {self.lower.netns.name or 'root'}, out of {self.lower.name}")
             return ((Way.IP_OUT, self.lower, frame),)
-        return Drop.IPVLAN_NO_IPV6 if frame.proto == IPV6 else Drop.IPVLAN_L3_PROTO
+        return Drop.IPVLAN_L3_PROTO
 
     def _to_sibling(self, slave: Ipvlan, frame: Frame, why: Why) -> Verdict:
         """Give the packet to the slave that has the address (ipvlan_rcv_frame, local)."""
@@ -358,6 +358,11 @@ class IpvlanPort:
 
     def on_event(self, kernel: Kernel, dev: Device, event: Event) -> None:
         """Nothing: the slaves hear of their parent themselves."""
+
+
+def _header(frame: Frame) -> int:
+    """How many octets of a header must be there to route by."""
+    return 40 if frame.proto == IPV6 else max(20, (frame.payload[0] & 15) * 4 if frame.payload else 0)
 
 
 def _octets(ip: int, family: int) -> bytes:

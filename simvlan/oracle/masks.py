@@ -115,6 +115,8 @@ def as_seen(octets: bytes) -> bytes:
 def without_headers(octets: bytes) -> bytes:
     """What an ipvlan in mode l3 or l3s sends, without what Linux rewrites while the capture's clone still waits.
 
-    That is both MAC addresses, and the IP header's total length and checksum.
+    That is both MAC addresses, and the IP header's total length and checksum, or the payload length of IPv6.
     """
+    if octets[12:14] == b"\x86\xdd":
+        return bytes(12) + octets[12:18] + bytes(2) + octets[20:]
     return bytes(12) + octets[12:16] + bytes(2) + octets[18:24] + bytes(2) + octets[26:]

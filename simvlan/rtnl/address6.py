@@ -76,9 +76,9 @@ def _checked(dev: Device, ifa: Ifaddr6) -> Inet6Dev:
 def _insert(idev: Inet6Dev, ifa: Ifaddr6) -> None:
     """Enter a valid address (inet6_addr_add)."""
     dev = idev.dev
-    check = getattr(dev, "check_address6", None)
+    check = getattr(dev, "check_address", None)
     if check is not None:
-        check(ifa.address)
+        check(ifa.address, 6)
     ifa.scope = scope_of(ifa.address)
     ip6 = dev.netns.stack.ip6
     ip6.addrconf.ready_for_address(idev)

@@ -361,12 +361,14 @@ class Stack:
 
     # -- what others call -------------------------------------------------------------------------------------------
 
-    def route_out(self, octets: bytes, dev: Device, partial: bool = False) -> Drop | None:
-        """Send a packet by a device as if routed here (ipvlan_process_v4_outbound); no route: on-link.
+    def route_out(self, frame: Frame, dev: Device) -> Drop | None:
+        """Send a frame's packet by a device as if routed here (ipvlan_process_v4_outbound); no route: on-link.
 
         The header is made anew (ip_local_out): octets behind the packet become part of it.
         """
-        packet = Packet(reheader(octets))
+        if frame.proto == IPV6:
+            return Drop.IPVLAN_NO_IPV6 if self.ip6 is None else self.ip6.route_out(frame.payload, dev, frame.csum)
+        packet, partial = Packet(reheader(frame.payload)), frame.csum
         route = self.output.find(packet.dst, packet.src, dev, packet.tos & 0x1E, any_source=True)
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
             _count_lost(dev)

@@ -41,6 +41,7 @@ TOOLS: dict[str, str] = {
     "netcat": "simvlan.tools.nc:main",
     "nslookup": "simvlan.tools.dig:nslookup",
     "ping": "simvlan.tools.ping:main",
+    "ping6": "simvlan.tools.ping:main",
     "simvlan": "simvlan.shell.commands:simvlan",
     "sleep": "simvlan.shell.commands:sleep",
     "sudo": "simvlan.shell.commands:sudo",
@@ -57,7 +58,7 @@ TOOLS: dict[str, str] = {
 PYTHONS = ("python", "python3")
 """Interpreters whose `-m http.server` is the simulated command `http.server`; all else they are asked is theirs."""
 
-CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "tcpdump", "udhcpc"})
+CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "ping6", "tcpdump", "udhcpc"})
 """Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""
 
 _NFT = "packet filters are modelled for IPv4 through `iptables` only; no rule of it would take effect"
@@ -117,7 +118,6 @@ REFUSED: dict[str, str] = {
     "ovs-dpctl": "Open vSwitch is not modelled; use `ip link add NAME type bridge`",
     "ovs-ofctl": "Open vSwitch is not modelled; use `ip link add NAME type bridge`",
     "ovs-vsctl": "Open vSwitch is not modelled; use `ip link add NAME type bridge`",
-    "ping6": "IPv6 is not modelled yet; use `ping` with an IPv4 address",
     "podman": _ENGINE,
     "resolvectl": _MANAGER,
     "rmmod": "use `modprobe`",

@@ -1,4 +1,4 @@
-"""ping of iputils 20221126 for IPv4: what it sends, when, and every line it prints, in virtual time.
+"""ping of iputils 20221126: what it sends, when, and every line it prints, in virtual time; IPv6 is in ping6.py.
 
 An ICMP socket of the namespace's stack carries the echoes, so identifiers are counted and runs repeat exactly.
 """
@@ -47,15 +47,11 @@ class Ping:
         self.proc, self.options = proc, options
         self.stack: Any = proc.lab.network.netns[proc.netns].stack
         self.waiter = Waiter(proc)
-        address = find(proc, options.target)
-        if isinstance(address, str):
-            if ":" in options.target:
-                raise Refused(f"simvlan: ping {options.target}: IPv6 is not modelled\n")
-            raise Refused(f"ping: {options.target}: {address}\n")
-        self.address = address or 0x7F00_0001  # 0.0.0.0 is this host
         self.numeric = options.numeric or options.target != "localhost"
-        self.sock: Any = self.stack.open_ping()
-        self.raw: Any = self.stack.open_raw(1)
+        self.address = self._address()
+        self.sock: Any = None
+        self.raw: Any = None
+        self._open()
         self.sent = self.received = self.errors = self.repeats = self.pipe = 0
         self.heard: list[Any] = []
         self.seen: set[int] = set()
@@ -70,6 +66,16 @@ class Ping:
         return int(self.proc.lab.env.now)
 
     # -- set up -----------------------------------------------------------------------------------------------------
+
+    def _address(self) -> int:
+        address = find(self.proc, self.options.target)
+        if isinstance(address, str):
+            raise Refused(f"ping: {self.options.target}: {address}\n")
+        return address or 0x7F00_0001  # 0.0.0.0 is this host
+
+    def _open(self) -> None:
+        """Open the ICMP socket, and one that hears of redirects."""
+        self.sock, self.raw = self.stack.open_ping(), self.stack.open_raw(1)
 
     def prepare(self) -> None:
         """Bind, look for a route as a connected UDP socket does, say what is going to happen."""
@@ -133,8 +139,9 @@ class Ping:
 
     def close(self) -> None:
         """Close the sockets."""
-        self.sock.close()
-        self.raw.close()
+        for each in (self.sock, self.raw):
+            if each is not None:
+                each.close()
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
@@ -146,13 +153,19 @@ class Ping:
         if not self.sent:
             self.first = self.now
         self.sent += 1
-        octets = struct.pack("!BBHHH", 8, 0, 0, 0, self.sent & 0xFFFF) + self._data()
+        octets = struct.pack("!BBHHH", self.request, 0, 0, 0, self.sent & 0xFFFF) + self._data()
         if self.options.flood and not self.options.quiet:
             self.proc.write(".")
         try:
-            self.sock.send(octets, self.address)
+            self._send(octets)
         except OSError as error:
             self._failed_to_send(error.errno or 0)
+
+    request = 8
+    """The type of an echo request."""
+
+    def _send(self, octets: bytes) -> None:
+        self.sock.send(octets, self.address)
 
     def _data(self) -> bytes:
         size, pattern = min(self.options.size, 0x10000), self.options.pattern  # longer is refused all the same
@@ -167,10 +180,12 @@ class Ping:
         if number == errno.EMSGSIZE:
             self.errors += 1
             if not self.options.quiet:
-                mtu = self.sock.route(self.address).path_mtu
-                self._error(f"local error: message too long, mtu={mtu}")
+                self._error(self._too_long())
         elif number not in (errno.ENOBUFS, errno.EPERM) and not self.options.quiet:  # a filter's no is not told
             self._error(f"sendmsg: {os.strerror(number)}")
+
+    def _too_long(self) -> str:
+        return f"local error: message too long, mtu={self.sock.route(self.address).path_mtu}"
 
     # -- receiving --------------------------------------------------------------------------------------------------
 
@@ -181,6 +196,8 @@ class Ping:
         for heard in self.heard:
             if heard.queue:  # empty where an error was heard of
                 (self._redirect if heard is self.raw else self._reply)(heard.queue.popleft())
+                if self.answered:
+                    break  # what else came is left unread
         self.heard.clear()
 
     def _hear(self, socket: Any) -> None:
@@ -207,11 +224,14 @@ class Ping:
         if self.options.flood:
             self.proc.write("\b \b")
             return
-        shown = dotted(got.src) if self.numeric else f"{self.options.target} ({dotted(got.src)})"
+        shown = self._source_text(got)
         ident = f" ident={self.sock.port}" if self.options.verbose else ""
         text = f"{len(octets)} bytes from {shown}: icmp_seq={seq}{ident} ttl={got.ttl}"
         text += "" if took is None else f" time={_milliseconds(took)} ms"
         self._line(text + (" (DUP!)" if again else ""))
+
+    def _source_text(self, got: Any) -> str:
+        return dotted(got.src) if self.numeric else f"{self.options.target} ({dotted(got.src)})"
 
     def _round_trip(self, octets: bytes, arrived: int) -> int | None:
         """Return the time the reply took in microseconds, from the time it carries."""
@@ -226,7 +246,7 @@ class Ping:
         return took
 
     def _icmp_error(self, problem: Any) -> None:
-        seq = int.from_bytes(problem.about[(problem.about[0] & 15) * 4 + 6 :][:2], "big")
+        seq = self._quoted_number(problem.about)
         self.errors += 1
         self._acknowledge(seq)
         if self.options.quiet:
@@ -234,7 +254,16 @@ class Ping:
         if self.options.flood:
             self.proc.write("\bE")
             return
-        self._line(f"From {dotted(problem.offender)} icmp_seq={seq} {_error_text(problem)}")
+        self._line(f"From {self._offender(problem)} icmp_seq={seq} {self._error_text(problem)}")
+
+    def _quoted_number(self, about: bytes) -> int:
+        return int.from_bytes(about[(about[0] & 15) * 4 + 6 :][:2], "big")
+
+    def _offender(self, problem: Any) -> str:
+        return dotted(problem.offender)
+
+    def _error_text(self, problem: Any) -> str:
+        return _error_text(problem)
 
     def _redirect(self, got: Any) -> None:
         """Tell of a redirect about one of our requests; other packets are not ours to tell."""
@@ -375,12 +404,25 @@ def _error_text(problem: Any) -> str:
     return f"Bad ICMP type: {problem.type}"
 
 
+def _pinger(proc: Process, options: Options) -> Ping:
+    """Choose by the address and by -4 and -6."""
+    six = ":" in options.target
+    if options.family and options.family != (6 if six else 4) and (six or resolve(options.target) is not None):
+        raise Refused(f"ping: {options.target}: Address family for hostname not supported\n")
+    if not six and options.family != 6:
+        return Ping(proc, options)
+    from simvlan.tools.ping6 import Ping6
+
+    return Ping6(proc, options)
+
+
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Ping."""
     try:
         options = parse(proc.argv[1:])
-        yield from look_up(proc, options.target)
-        ping = Ping(proc, options)
+        if ":" not in options.target:
+            yield from look_up(proc, options.target)
+        ping = _pinger(proc, options)
     except Refused as refused:
         if not refused.text and not refused.status:
             proc.write(f"ping {VERSION}")

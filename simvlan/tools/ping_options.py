@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from simvlan.tools.common import MILLISECOND, SECOND, permute
 
 SPEC = "4ab6ABc:dDfhi:I:l:Lm:M:nOp:qQ:rRs:S:t:T:UvVw:W:F:N:"
-REFUSED = {"R": "record route", "T": "IP timestamps", "l": "preload", "m": "marks", "r": "SO_DONTROUTE", "6": "IPv6",
-           "F": "IPv6", "N": "IPv6"}  # fmt: skip
+REFUSED = {"R": "record route", "T": "IP timestamps", "l": "preload", "m": "marks", "r": "SO_DONTROUTE",
+           "F": "flow labels", "N": "node information"}  # fmt: skip
 PMTUDISC = {"dont": 0, "want": 1, "do": 2, "probe": 3}
 USAGE = """
-Usage: ping [-4aAbBCDfhLnOqUvV] [-c COUNT] [-e ID] [-i SECONDS] [-I DEVICE|ADDRESS] [-M do|dont|want] [-p HEX]
+Usage: ping [-46aAbBCDfhLnOqUvV] [-c COUNT] [-e ID] [-i SECONDS] [-I DEVICE|ADDRESS] [-M do|dont|want] [-p HEX]
             [-Q TOS] [-s OCTETS] [-S OCTETS] [-t TTL] [-w SECONDS] [-W SECONDS] DESTINATION
 What each means: ping(8).
 """
@@ -56,6 +56,8 @@ class Options:
     outstanding: bool = False
     verbose: bool = False
     no_loop: bool = False
+    family: int = 0
+    """4 or 6 where -4 or -6 asks for it."""
 
 
 def parse(argv: list[str]) -> Options:
@@ -87,6 +89,8 @@ def _take(made: Options, flag: str, value: str) -> None:
         raise Refused(USAGE)
     if flag in _SWITCHES:
         setattr(made, _SWITCHES[flag], True)
+    elif flag in "46":
+        made.family = int(flag)
     elif flag == "c":
         made.count = _integer(value, 1, 2**63 - 1)
     elif flag == "i":

@@ -28,7 +28,7 @@ GROUPS6 = (
 
 ON = (
     "conf.default.disable_ipv6=0", "conf.default.accept_dad=0", "conf.default.router_solicitations=0",
-    "conf.default.mldv2_unsolicited_report_interval=1",
+    "conf.default.mldv2_unsolicited_report_interval=1", "conf.default.router_solicitation_delay=0",
     "icmp.ratelimit=0", "ip6frag_time=600",
 )  # fmt: skip
 NEIGHBOUR6 = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "base_reachable_time_ms=3600000")

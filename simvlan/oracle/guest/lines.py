@@ -44,7 +44,7 @@ class Space:
 
     def batch(self, tool: str, flags: tuple[str, ...], env: dict[str, str]) -> Batch:
         """The process for these listing options; a command that lists nothing takes any of its tool."""
-        living = [key for key, batch in self.batches.items() if batch.alive and key[0] == tool]
+        living = [key for key, batch in self.batches.items() if batch.alive and key[0] == tool and "-6" not in key]
         key = (tool, *flags)
         if key not in living and not flags and living:
             key = living[0]
@@ -263,7 +263,7 @@ def _listing_flags(lines: Sequence[list[str]]) -> dict[tuple[str, str], tuple[st
     for words in lines:
         if words[0] in ("ip", "bridge"):
             space, flags, _ = _place(words)
-            if flags:
+            if flags and "-6" not in flags:
                 found[words[0], space] = flags
     return found
 

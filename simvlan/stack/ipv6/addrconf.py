@@ -308,6 +308,12 @@ class Addrconf:
         else:
             self._kick(idev, ifa)
 
+    def again(self, idev: Inet6Dev) -> None:
+        """The device resolves addresses now, or does no more: detect duplicates anew (addrconf_dad_run, restart)."""
+        for ifa in idev.addresses if idev.ready and not idev.disabled else ():
+            ifa.state = State.PREDAD
+            self._kick(idev, ifa)
+
     def _kick(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """Wait a random part of router_solicitation_delay (addrconf_dad_kick)."""
         span = idev.conf.get("router_solicitation_delay") * SECOND

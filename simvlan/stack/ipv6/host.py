@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simvlan.devices.device import Event
 from simvlan.stack import fib
 from simvlan.stack.inetdev import Conf
+from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addrconf import Addrconf
 from simvlan.stack.ipv6.anycast import Anycast
 from simvlan.stack.ipv6.fib6 import Fib6, Route6
@@ -177,6 +178,7 @@ class Ip6:
             self._announce(idev)
         elif event is Event.FLAGS:
             self.neigh.forget_device(dev)
+            self.addrconf.again(idev)
         elif event in (Event.UNREGISTER, Event.MOVED):
             self.addrconf.down(idev, gone=True)
 
@@ -287,6 +289,18 @@ class Ip6:
             return True
         entry = self.neigh.get(route.dev, route.via)
         return entry is None or entry.state != FAILED
+
+    def route_out(self, octets: bytes, dev: Device, partial: bool = False) -> Drop | None:
+        """Send a packet by a device as if routed here (ipvlan_process_v6_outbound); the length is made anew."""
+        found = self.own_packet(packet.resize(octets), dev)
+        route = self.output.find(found.dst, found.src, dev)
+        if isinstance(route, int):
+            return Drop.IPVLAN_NO_IPV6
+        if len(found.data) > route.path_mtu:
+            self.icmp.error(found, icmp6.TOO_BIG, 0, route.path_mtu)
+            return Drop.FRAG_NEEDED
+        refused = self.output.send(route, found.data, partial)
+        return refused if isinstance(refused, Drop) else None
 
     # -- questions --------------------------------------------------------------------------------------------------
 

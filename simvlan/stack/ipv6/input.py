@@ -95,7 +95,31 @@ class Input6:
             problem = self._options(checked)
             if problem is not None:
                 return problem
-        return self._route(checked, why)
+        slave = self._l3s(dev, checked)
+        return self._route(checked, why) if slave is None else self._into_slave(slave, checked, why)
+
+    # -- ipvlan in mode l3s -----------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _l3s(dev: Device, found: Packet6) -> Device | None:
+        lookup = getattr(dev.rx_handler, "l3s_lookup", None)
+        slave: Device | None = lookup(found.dst, 6) if lookup is not None else None
+        return slave
+
+    @staticmethod
+    def _into_slave(slave: Device, found: Packet6, why: Why) -> Drop | None:
+        """Routed as the slave's namespace routes, then moved there at local input (ipvlan_l3_rcv, ipvlan_nf_input)."""
+        ip6 = slave.netns.stack.ip6
+        route = ip6.input.route(slave, found.dst, found.src) if ip6 is not None else None
+        if route is None or route.type != fib.LOCAL:
+            return Drop.IP_INNOROUTES
+        slave.rx_packets += 1
+        slave.rx_bytes += 14 + len(found.data)
+        found.dev = found.input_if = slave
+        if why:
+            why(f"{ip6_text(found.dst)} belongs to {slave.path}")
+        drop: Drop | None = ip6.input.deliver(found, why)
+        return drop
 
     @staticmethod
     def _checked(dev: Device, idev: Inet6Dev, frame: Frame) -> Packet6 | Drop:
