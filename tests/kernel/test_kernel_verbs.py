@@ -69,15 +69,19 @@ def test_a_script_cannot_write_outside_its_folder(kernel: Kernel, tmp_path: Path
     work, other = tmp_path / "work", tmp_path / "other"
     for folder in (work, other):
         folder.mkdir()
-    script = f"""echo x >here; echo x >{other}/there; cat {other}/there; echo x >/etc/simvlan-test
+    for name in ("hosts", "passwd"):
+        (other / name).write_bytes(Path("/etc", name).read_bytes())
+    script = f"""echo x >here; echo x >{other}/there; cat {other}/there; echo x >/usr/simvlan-test
+mkdir -p /etc/netns/simvlan-test; echo y >/etc/netns/simvlan-test/resolv.conf; cat /etc/netns/simvlan-test/resolv.conf
+cmp /etc/hosts {other}/hosts && echo hosts; cmp /etc/passwd {other}/passwd && echo passwd
 sysctl -qw net.ipv4.ip_forward=1 && echo forwarding; sysctl -qw kernel.panic=7"""
     with Pool(kernel, 1) as pool:
         done = pool.run(Job(script, cwd=str(work)))
     assert (work / "here").read_text() == "x\n"
-    assert not list(other.iterdir())
-    assert not Path("/etc/simvlan-test").exists()
-    assert done.stdout == "x\nforwarding\n"  # it may write to /tmp, and that goes with it
-    assert "/etc/simvlan-test: Read-only file system" in done.stderr
+    assert {path.name for path in other.iterdir()} == {"hosts", "passwd"}
+    assert not Path("/etc/netns/simvlan-test").exists()
+    assert done.stdout == "x\ny\nhosts\npasswd\nforwarding\n"  # it may write to /tmp and /etc, and that goes with it
+    assert "/usr/simvlan-test: Read-only file system" in done.stderr
     assert Path("/proc/sys/kernel/panic").read_text() != "7\n"
 
 

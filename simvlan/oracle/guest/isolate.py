@@ -1,7 +1,7 @@
 """A script's own surroundings: namespaces, and file systems on which nothing of it stays.
 
-The machine's files are read-only to it, except for the directory it was started from. /run, /tmp and /var/tmp are its
-own: it finds the machine's /tmp there and may write, but what it writes goes with it (an overlay in memory).
+The machine's files are read-only to it, except for the directory it was started from. /run, /tmp, /var/tmp and /etc are
+its own: it finds the machine's there and may write, but what it writes goes with it (an overlay in memory).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from . import syscalls
 
-SCRATCH = ("/tmp", "/var/tmp")
+SCRATCH = ("/tmp", "/var/tmp", "/etc")
 _LAYERS = Path("/run/.scratch")
 
 
@@ -77,10 +77,21 @@ def _lay_over(folder: str, layers: Path) -> None:
     upper, work = layers / "upper", layers / "work"
     upper.mkdir(parents=True)
     work.mkdir()
-    upper.chmod(0o1777)
+    upper.chmod(os.stat(folder).st_mode & 0o7777)
+    beneath = [(path, os.open(path, os.O_PATH)) for path in _mounts_in(folder)]
     options = f"lowerdir={folder},upperdir={upper},workdir={work}"
     with contextlib.suppress(OSError):
         syscalls.mount("overlay", folder, "overlay", 0, options)
+        for path, fd in beneath:
+            syscalls.mount(f"/proc/self/fd/{fd}", path, "none", syscalls.MS_BIND)
+    for _, fd in beneath:
+        os.close(fd)
+
+
+def _mounts_in(folder: str) -> list[str]:
+    """What is mounted within a folder and an overlay would hide: a container's /etc/hosts."""
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [point for point in points if point.startswith(f"{folder}/") and os.path.exists(point)]
 
 
 def _guard_sysctls() -> None:
