@@ -2,7 +2,7 @@
 
 A namespace's files are those that `ip netns exec` shows it: /etc/netns/NAME/hosts and /etc/netns/NAME/resolv.conf.
 Without the latter, the servers are those that a DHCP client was told of there. The initial namespace has no files: the
-machine's are not the lab's.
+machine's are not the lab's. A container has its own, and Docker's name server at 127.0.0.11 inside (`inner_servers`).
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ def read_config(text: str) -> Config:
 
 
 def _file(proc: Process, name: str) -> str | None:
+    own = proc.etc(name)
+    if own is not None:
+        return own
     path = os.path.join(NETNS_ETC, proc.netns, name)
     if not proc.netns or not os.path.isfile(path):
         return None
@@ -68,19 +71,38 @@ def look_up(proc: Process, name: str) -> Generator[Any, Any, None]:
     """Resolve a name as getaddrinfo(3) does, and keep the answer where `Process.lookup` finds it."""
     if resolve(name) is not None or proc.lookup(name) is not None or ":" in name:
         return
-    zone = Zone()
-    zone.read_hosts(_file(proc, "hosts") or "")
-    found = zone.hosts.get(name.lower().rstrip("."))
-    if found:
-        proc.names[name] = [dotted(each) for each in found]
+    found = at_hand(proc, name)
+    if found is not None:
+        proc.names[name] = found
         return
     config = config_of(proc)
+    servers = [each for each in config.servers if each not in proc.inner_servers]
     for full in candidates(name, config):
-        answer = yield from ask_all(proc, config.servers, full)
+        answer = yield from ask_all(proc, servers, full)
         if answer is not None and answer.code in (NOERROR, NXDOMAIN):
             proc.names[name] = [dotted(each) for each in answer.answers if isinstance(each, int)]
             if proc.names[name]:
                 return
+
+
+def at_hand(proc: Process, name: str) -> list[str] | None:
+    """What a name means without a question on the network: by the hosts file, then by servers of the machine itself.
+
+    [] where such a server knows that there is no such name, None where the others have to be asked.
+    """
+    zone = Zone()
+    zone.read_hosts(_file(proc, "hosts") or "")
+    found = zone.hosts.get(name.lower().rstrip("."))
+    if found:
+        return [dotted(each) for each in found]
+    config, known = config_of(proc), None
+    for ask_inside in (proc.inner_servers[each] for each in config.servers if each in proc.inner_servers):
+        for full in candidates(name, config):
+            answer = ask_inside(full)
+            if answer:
+                return answer
+            known = answer if known is None else known
+    return known
 
 
 def candidates(name: str, config: Config) -> list[str]:

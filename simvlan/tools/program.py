@@ -8,7 +8,7 @@ client is signalled (or gone), and returns its exit status. `call` runs one to i
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -59,6 +59,8 @@ class Process:
         self.wrote = False
         self.names: dict[str, list[str]] = {}
         """What `names.look_up` found out."""
+        self.inner_servers: dict[int, Callable[[str], list[str] | None]] = {}
+        """Name servers inside the machine, by address: they answer addresses, [] (no such name) or None (SERVFAIL)."""
         self.inputs: dict[str, bytes] = {} if stdin is None else {"-": stdin}
 
     @property
@@ -111,6 +113,10 @@ class Process:
     def lookup(self, name: str) -> list[str] | None:
         """The addresses of a name: [] where there is none, None where nobody can be asked; `names.look_up` asks."""
         return self.names.get(name)
+
+    def etc(self, name: str) -> str | None:
+        """A file of a machine of its own, such as `hosts` of /etc; None where there is none but the namespace's."""
+        return None
 
     def path(self, name: str) -> str:
         """A file name as the client means it: relative to the client's directory."""

@@ -9,15 +9,16 @@ import simpy
 
 from simvlan.docker.programs.busybox_ping import Refused, address_of, musl, seconds
 from simvlan.docker.programs.process import Proc
-from simvlan.tools.common import SECOND, Waiter, permute
+from simvlan.tools.common import SECOND, Waiter, dotted, permute
 from simvlan.tools.common import resolve as numeric
+from simvlan.tools.names import ask_all
 
 Running = Generator[Any, Any, int]
 SERVER = "127.0.0.11"
 
 
-def nslookup(proc: Proc) -> int:
-    """nslookup: asks Docker's DNS server only."""
+def nslookup(proc: Proc) -> Running:
+    """nslookup: asks Docker's DNS server, or another one on the network."""
     names = [word for word in proc.argv[1:] if not word.startswith("-")]
     if not names:
         proc.write_err("BusyBox nslookup: usage: nslookup [-type=QUERY_TYPE] [-debug] HOST [DNS_SERVER]\n")
@@ -25,12 +26,16 @@ def nslookup(proc: Proc) -> int:
     server = names[1] if len(names) > 1 else _server(proc)
     proc.write(f"Server:\t\t{server}\nAddress:\t{server}:53\n\n")
     resolver = proc.container.resolver if server == SERVER else None
-    if resolver is None:
-        proc.write(";; connection timed out; no servers could be reached\n\n")
-        return 1
-    if numeric(names[0]) is not None:
+    if resolver is not None and numeric(names[0]) is not None:
         return _reverse(proc, names[0], resolver.reverse(names[0]))
-    found = resolver.lookup(names[0])
+    if resolver is not None:
+        found = resolver.lookup(names[0])
+    else:
+        answer = yield from ask_all(proc, [each for each in (numeric(server),) if each is not None], names[0])
+        if answer is None:
+            proc.write(";; connection timed out; no servers could be reached\n\n")
+            return 1
+        found = [dotted(each) for each in answer.answers if isinstance(each, int)]
     if found is None or not found:
         reason = "SERVFAIL" if found is None else "NXDOMAIN"
         proc.write(f"** server can't find {names[0]}: {reason}\n\n** server can't find {names[0]}: {reason}\n\n")

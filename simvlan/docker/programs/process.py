@@ -19,6 +19,7 @@ from simvlan.docker.programs.schedule import Env, Event, Task
 from simvlan.docker.programs.streams import BrokenPipe, Sink, Source
 from simvlan.docker.programs.terminal import Terminal
 from simvlan.errors import Unsupported
+from simvlan.tools.names import at_hand
 from simvlan.tools.program import InputNeeded, Process
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 IGNORED = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})
 """Signals whose default action is none."""
 REFUSED_STATUS, INTERNAL_ERROR = 95, 70
+INNER_DNS = 0x7F00_000B
+"""127.0.0.11, Docker's name server in a container."""
 
 
 class World:
@@ -127,6 +130,8 @@ class Proc(Process):
         self.stdout_isatty = streams.tty is not None and streams.stdout is streams.tty
         self.uid: int = parent.uid if parent is not None else 0
         self.pid = container.admit(self)
+        if container.resolver is not None:
+            self.inner_servers[INNER_DNS] = container.resolver.lookup
         self.handles: set[str] = set(HANDLES.get(self.name, ()))
         """Signals it has a handler for: they are thrown into it as `simpy.Interrupt`."""
         self.shields: set[str] = set()
@@ -269,15 +274,13 @@ class Proc(Process):
         """Running another command in one's place is not what our programs do."""
         raise Unsupported(f"`{' '.join(argv)}` in the place of {self.name}")
 
+    def etc(self, name: str) -> str | None:
+        """A file of the container's /etc."""
+        return self.container.files().get(f"/etc/{name}", b"").decode(errors="replace")
+
     def lookup(self, name: str) -> list[str] | None:
-        """The addresses of a name: numbers, /etc/hosts, then Docker's DNS server ([] not found, None: it failed)."""
-        hosts = self.container.files().get("/etc/hosts", b"").decode(errors="replace")
-        for line in hosts.splitlines():
-            address, *names = line.partition("#")[0].split() or [""]
-            if name in names and ":" not in address:
-                return [address]
-        resolver = self.container.resolver
-        return resolver.lookup(name) if resolver is not None else []
+        """The addresses of a name, as far as they are known without a question on the network."""
+        return self.names[name] if name in self.names else at_hand(self, name)
 
 
 HANDLES = {
