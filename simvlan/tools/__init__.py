@@ -75,7 +75,7 @@ REFUSED: dict[str, str] = {
     "arptables": _NFT,
     "brctl": "use `ip link add NAME type bridge` and `bridge`",
     "busybox": "its applets would act on the real kernel; call `ip`, `ping`, ... themselves",
-    "conntrack": "connection tracking is not modelled",
+    "conntrack": "its table is not shown; `iptables-save -c` shows what each rule counted",
     "containerlab": _ENGINE,
     "dhcpcd": _DHCP,
     "dhcping": _DHCP,
