@@ -140,3 +140,28 @@ def test_restore_is_all_or_nothing(lab: Lab) -> None:
     lab.sh("printf '*filter\\n:FORWARD DROP\\n:X -\\n-A FORWARD -j X\\nCOMMIT\\n' | ip netns exec r iptables-restore")
     after = lab.command("iptables", "-S", netns="r").stdout
     assert after == "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N X\n-A FORWARD -j X\n"
+
+
+@pytest.mark.parametrize(("mode", "where"), [("l2", "s"), ("l3", "s"), ("l3s", "h")])
+def test_where_ipvlan_meets_the_filters_of_what_comes_in(mode: str, where: str) -> None:
+    """As seen on Linux 6.1: an l3s slave's packets pass the host's PREROUTING and INPUT, and none of its own."""
+    lab = Lab(seed=1)
+    lab.sh(f"""
+for n in w h s; do ip netns add $n; ip -n $n link set lo up; done
+ip link add eth0 netns w type veth peer name p0 netns h
+ip -n w link set eth0 up; ip -n h link set p0 up
+ip -n w addr add 10.0.0.9/24 dev eth0; ip -n h addr add 10.0.0.1/24 dev p0
+ip -n h link add link p0 name i0 type ipvlan mode {mode}
+ip -n h link set i0 netns s
+ip -n s addr add 10.0.0.2/24 dev i0; ip -n s link set i0 up; ip -n s route add default dev i0
+ip -n w neigh replace 10.0.0.2 lladdr $(ip -n h -j link show p0 | grep -o '"address":"[^"]*' | cut -d'"' -f4) dev eth0
+for n in h s; do
+    ip netns exec $n iptables -A INPUT -p icmp -j ACCEPT
+    ip netns exec $n iptables -t raw -A PREROUTING -p icmp -j ACCEPT
+done
+""")
+    assert lab.ping("w", "10.0.0.2", count=1).received
+    for name in "hs":
+        tables = lab.network.netns[name].stack.tables.tables
+        counts = [tables[t].chains[c].rules[0].packets for t, c in (("raw", "PREROUTING"), ("filter", "INPUT"))]
+        assert counts == ([1, 1] if name == where else [0, 0]), name

@@ -118,7 +118,8 @@ class Input:
         found.dev = slave
         if why:
             why(f"{ip_text(found.dst)} belongs to {slave.path}")
-        return stack.input.deliver(found, why)
+        found.seen = None
+        return stack.deliver(found, why)  # past the slave's own hooks
 
     def _from_loopback(self, found: Packet, why: Why) -> Drop | None:
         """What we sent ourselves comes with its route: no plausibility checks (skb_dst is kept over lo)."""
