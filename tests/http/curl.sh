@@ -17,11 +17,11 @@ try curl -O $U/a.txt
 try curl -s -o /nonexistent/f $U/a.txt
 try curl http://10.9.0.2:81/
 try curl -s http://10.9.0.2:81/
-try curl -v http://10.9.0.2:81/
+try curl -sv http://10.9.0.2:81/
 try curl -sS -m 0.7 http://10.9.0.77/
-try curl -v --connect-timeout 0.8 http://10.9.0.78/
+try curl -sv --connect-timeout 0.8 http://10.9.0.78/
 try curl -sS http://192.0.2.1/
-try curl -v http://192.0.2.1/
+try curl -sv http://192.0.2.1/
 try curl http://no.such.invalid/
 try curl -sv --resolve web:8000:10.9.0.2 http://web:8000/a.txt
 try curl -sv --interface eth0 $U/a.txt
@@ -53,7 +53,7 @@ canned 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r
 try curl -sSv http://10.9.0.2:9001/
 wait $nc
 ip netns exec b nc -dl 9002 > /dev/null &
-sleep 0.3
+sleep 0.7
 try curl -sS -m 1 http://10.9.0.2:9002/
 wait $!
 finish

@@ -13,7 +13,8 @@ touch 'www/b c&<.txt' www/.hid www/z.tar.gz www/x.py
 sleep 2
 ip netns exec b python3 -u -m http.server 8000 --directory www > server.out 2> server.err &
 server=$!
-sleep 2
+until ip netns exec b nc -z 10.9.0.2 8000; do sleep 0.2; done
+sleep 0.5
 cd down
 U=http://10.9.0.2:8000
 try() {
@@ -27,7 +28,7 @@ try() {
 canned() {
     printf "$1" | ip netns exec b nc -lN 9001 > /dev/null &
     nc=$!
-    sleep 0.3
+    sleep 0.7
 }
 finish() {
     kill $server
