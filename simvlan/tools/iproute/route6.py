@@ -123,7 +123,7 @@ def _destination(route: Route6) -> str:
 
 
 def _flags(route: Route6) -> list[str]:
-    down = route.linkdown and route.dev is not None and bool(route.dev.kind)
+    down = route.linkdown and route.type not in ("local", "anycast")
     return [name for name, on in (("onlink", route.onlink), ("linkdown", down)) if on]
 
 
