@@ -150,7 +150,18 @@ def test_lifetimes_end_addresses_and_their_prefixes() -> None:
     assert ifa.deprecated
     pair.wait(5)
     assert of(pair.a.idev(pair.dev("a")), ip6("2001:db8::a")) is None
+    assert pair.a.output.find(ip6("2001:db8::9")) == 101  # over, though it is shown until the collector comes
+    pair.wait(30)
     assert "2001:db8::/64" not in pair.sh("ip -n a -6 route")
+
+
+def test_the_prefix_stays_as_long_as_an_address_in_it() -> None:
+    pair = Pair()
+    pair.sh("ip -n a addr add 2001:db8::a/64 dev va nodad; ip -n a addr add 2001:db8::b/64 dev va nodad valid_lft 90"
+            " preferred_lft 90; ip -n a addr del 2001:db8::a/64 dev va")  # fmt: skip
+    assert "2001:db8::/64 dev va proto kernel metric 256 expires 90sec" in pair.sh("ip -n a -6 route")
+    pair.sh("ip -n a addr add 2001:db8:1::a/64 dev va nodad; ip -n a addr del 2001:db8:1::a/64 dev va")
+    assert "2001:db8:1::/64" not in pair.sh("ip -n a -6 route")
 
 
 def test_an_mtu_under_1280_ends_ipv6_and_1280_brings_it_back() -> None:

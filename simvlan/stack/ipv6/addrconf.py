@@ -167,14 +167,14 @@ class Addrconf:
             self._group_route(idev.dev)
 
     def remove(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
-        """Take an address away (ipv6_del_addr); its prefix goes unless another address of the device has it too."""
+        """Take an address away (ipv6_del_addr); what has an end leaves its prefix to its own end."""
         if ifa.state is State.DEAD:
             return
         ifa.state = State.DEAD
         idev.addresses.remove(ifa)
         self._forget_work(ifa)
         self._withdraw(idev, ifa)
-        if not ifa.noprefixroute and not any(_same_prefix(ifa, other) for other in idev.addresses):
+        if ifa.permanent and not ifa.noprefixroute:
             self._drop_prefix(idev, ifa)
         for route in [r for r in self.ip6.fib.routes() if r.src == ifa.address and r.dev is idev.dev]:
             route.src = None
@@ -193,10 +193,18 @@ class Addrconf:
             told(ifa.address)
 
     def _drop_prefix(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
+        """Take the prefix away, or give it the end of the last address in it (check_cleanup_prefix_route)."""
+        others = [other for other in idev.addresses if _same_prefix(ifa, other)]
+        if any(other.permanent or other.noprefixroute for other in others):
+            return
+        ends = [other.changed_ns + (other.valid_lft or 0) * SECOND for other in others]
         dst = ifa.address & addr.mask(ifa.prefixlen)
         for route in list(self.ip6.fib.table(fib.MAIN_TABLE).node(dst, ifa.prefixlen)):
             if route.dev is idev.dev and route.via is None and route.proto in (fib.PROTO_KERNEL, PROTO_RA):
-                self.ip6.remove_route(route)
+                if ends:
+                    self.ip6.expire_route(route, max(ends))
+                else:
+                    self.ip6.remove_route(route)
                 return
 
     def _prefix_route(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
@@ -377,9 +385,4 @@ def rank(ifa: Ifaddr6) -> int:
 
 
 def _same_prefix(one: Ifaddr6, other: Ifaddr6) -> bool:
-    return (
-        not other.noprefixroute
-        and one.prefixlen == other.prefixlen
-        and one.covers(other.address)
-        and (one.metric or PRIORITY_KERNEL) == (other.metric or PRIORITY_KERNEL)
-    )
+    return one.prefixlen == other.prefixlen and one.covers(other.address)

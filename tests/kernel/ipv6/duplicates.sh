@@ -1,3 +1,4 @@
+# A duplicate of an address given by hand, of one with a lifetime, of the link-local one (accept_dad 2).
 ip netns add a
 ip netns add b
 ip netns exec a sysctl -qw net.ipv6.conf.all.disable_ipv6=0

@@ -1,3 +1,4 @@
+# Addresses over down and up, keep_addr_on_down, addr_gen_mode, disable_ipv6, MTUs, a new MAC, name and namespace.
 ip netns add a
 ip netns add b
 ip netns exec a sysctl -qw net.ipv6.conf.all.disable_ipv6=0
