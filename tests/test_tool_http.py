@@ -14,8 +14,10 @@ import pytest
 
 from simvlan.lab import Lab
 from simvlan.tools.http.curl_text import clock, size5
+from simvlan.tools.http.python_server import PythonVisit
 from simvlan.tools.http.url import BadUrl, parse
 from simvlan.tools.http.wget_text import decimal, eta, human, rate
+from simvlan.tools.program import Process
 
 HTTP = Path(__file__).parent / "http"
 MASKS = (
@@ -100,6 +102,20 @@ def test_the_real_python_is_still_there() -> None:
         ip netns exec a python3 -c 'import os; print(os.environ["SIMVLAN_NETNS"])'; python3 -m http.server --help""")
     assert out.splitlines()[:4] == ["42", '{"a":1}', "1", "a"]
     assert out.splitlines()[4].startswith("usage: server.py")
+
+
+def test_a_request_in_pieces_is_answered_when_it_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("hello")
+    proc = Process(["http.server"], Lab())
+    visit = PythonVisit(proc, str(tmp_path), (0x0A00_0001, 40_000))
+    assert visit.hear(b"GET /f HT") == visit.hear(b"TP/1.0\r\nHost: x\r\n") == []
+    assert not visit.closing
+    head, body = visit.hear(b"\r\n")
+    assert head.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert (body, visit.closing) == (b"hello", True)
+    assert proc.err == ['10.0.0.1 - - [01/Jan/1970 00:00:00] "GET /f HTTP/1.0" 200 -\n']
+    nonsense = PythonVisit(proc, str(tmp_path), (0x0A00_0001, 40_000))
+    assert nonsense.hear(b"a b c d\r\n")[0].startswith(b"<!DOCTYPE HTML>")  # HTTP/0.9: no head
 
 
 REFUSED = {
