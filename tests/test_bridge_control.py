@@ -11,11 +11,15 @@ from simvlan.devices.bridge import Bridge
 from simvlan.devices.bridge_bpdu import Config, config_frame, parse
 from simvlan.devices.bridge_igmp import checksum
 from simvlan.errors import RtnlError, Unsupported
-from simvlan.frame import ARP, IPV4, Frame
+from simvlan.frame import ARP, IPV4, IPV6, Frame
 from simvlan.network import Network
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge import port_info
 from simvlan.rtnl.mdb import mdb_add, mdb_del, mdb_dump, router_ports
+from simvlan.rtnl.neigh import neigh_add
+from simvlan.rtnl.sysctl import sysctl_set
+from simvlan.stack.ipv6 import ndp, packet
+from simvlan.stack.ipv6.addr import multicast_mac, solicited_node
 from tests.networks import Ledger
 from tests.test_bridge import BROADCAST, GROUP_MAC, RESERVED, SECOND, A, B, Switch, X
 
@@ -373,6 +377,28 @@ def test_neigh_suppress_keeps_answered_requests_from_the_port(monkeypatch: pytes
     assert sorted(sw.transmit(sw.hosts[0], request(0x0A00_0001, 0x0A00_0009))) == ["br0", "h1", "h2"]
     assert sorted(sw.transmit(sw.hosts[0], request(0x0A00_0001, 0x0A00_0001))) == ["br0", "h2"]
     assert sorted(sw.transmit(sw.hosts[1], request(0x0A00_0002, 0x0A00_0009, B))) == ["br0", "h0", "h2"]
+
+
+def asks6(target: int, asker: int = 0xFE80 << 112 | 0xA) -> Frame:
+    group = solicited_node(target)
+    message = ndp.build_ns(asker, group, target, (ndp.link_layer(ndp.SLLA, A),))
+    return Frame(multicast_mac(group), A, IPV6, packet.build(asker, group, packet.ICMPV6, message, 255))
+
+
+def test_neigh_suppress_of_ipv6_answers_for_neighbours_it_knows() -> None:
+    """As for ARP: who is known behind a suppressing port is answered for; others' solicitations go there."""
+    sw = Switch(3)
+    sysctl_set(sw.net, sw.net.netns[""], "net.ipv6.conf.br0.disable_ipv6", "0")
+    known, unknown = (0xFE80 << 112 | host for host in (0xB, 0x9))
+    neigh_add(sw.net, sw.br, known, B, six=True)
+    sw.send(1, BROADCAST)
+    sw.slave(1, neigh_suppress=True)
+    assert sorted(sw.transmit(sw.hosts[0], asks6(known))) == ["br0", "h0", "h2"]
+    answer = next(frame for name, frame in sw.got if name == "h0")
+    said = ndp.parse_na(answer.payload[40:])
+    assert said is not None
+    assert (answer.src, answer.dst, said.target, said.solicited) == (B, A, known, True)
+    assert sorted(sw.transmit(sw.hosts[0], asks6(unknown))) == ["br0", "h1", "h2"]
 
 
 def test_unicast_copies_for_members(monkeypatch: pytest.MonkeyPatch) -> None:
