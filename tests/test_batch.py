@@ -19,12 +19,13 @@ from simvlan.engines.batch.settle import too_early
 from simvlan.engines.batch.stations import STANDING
 from simvlan.engines.events import EventClock
 from simvlan.errors import Unsupported
-from simvlan.frame import BROADCAST, Frame
+from simvlan.frame import BROADCAST, Frame, mac_text
 from simvlan.lab import Lab
 from simvlan.links import Cable, CableOptions
 from simvlan.network import Network
 from simvlan.qdisc import Netem, NetemOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
+from simvlan.rtnl.bridge_vlan import vlan_add
 from tests.batch_networks import City
 from tests.batch_parity import Sent, Tally, batch_of, hold
 from tests.batch_times import Tree, hold_times
@@ -108,6 +109,24 @@ def test_macs_claimed_in_two_places_are_settled_together(engine: str, monkeypatc
     pipeline.forward(batch_of(known))
     assert any(pipeline.stations.standings[code & STANDING].breed == -2 for code in pipeline.stations.code.tolist())
     assert len(pipeline.answers) == classes
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_known_stations_are_refreshed_each_in_its_vlan(engine: str) -> None:
+    """Frames of two VLANs mixed, nothing new among them: every entry is as young as the last frame of its station."""
+    net = star(4, vlan_filtering=1)
+    for n in (2, 3):
+        vlan_add(net, net.device(f"root/v{n}"), 10, pvid=True, untagged=True)
+    macs = [0x02AA_0000_0000 + n for n in range(4)]
+    pipeline = Pipeline(net, engine)
+    pipeline.forward(batch_of([sent(n, BROADCAST, macs[n]) for n in range(4)]))
+    order = Random(1).choices(range(4), k=100)
+    for _ in range(2):
+        pipeline.forward(batch_of([sent(n, macs[n ^ 1], macs[n], pipeline.now + k) for k, n in enumerate(order)]))
+    last = {mac_text(macs[n]): pipeline.now - order[::-1].index(n) for n in range(4)}
+    found = {row["mac"]: row for row in pipeline.fdb() if row["state"] == "dynamic"}
+    assert {mac: row["updated"] - pipeline.start_ns for mac, row in found.items()} == last
+    assert [found[mac_text(mac)]["vlan"] for mac in macs] == [1, 1, 10, 10]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
