@@ -29,7 +29,7 @@ Token = tuple[str, bytes]
 def tokens(way: str, octets: bytes, reports_only: bool = False) -> list[Token]:
     """What an ambient frame says, one item per membership; none for a frame that is not ambient."""
     ip = ipv6_offset(octets)
-    if ip is None or not (octets[0] & 1) or not (found := upper(octets, ip)) or found[0] != _ICMPV6:
+    if ip is None or octets[ip + 24] != 0xFF or not (found := upper(octets, ip)) or found[0] != _ICMPV6:
         return []
     at = found[1]
     kind = octets[at]
