@@ -148,9 +148,9 @@ class Addrconf:
         at = next((n for n, other in enumerate(idev.addresses) if rank(other) <= rank(ifa)), len(idev.addresses))
         idev.addresses.insert(at, ifa)
         ifa.created_ns = ifa.changed_ns = self.ip6.now
-        told = getattr(idev.dev, "address6_added", None)
+        told = getattr(idev.dev, "address_added", None)
         if told is not None:
-            told(ifa.address)
+            told(ifa.address, 6)
 
     def add(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """Give a device an address: its prefix is routed at once, it itself after detection."""
@@ -188,9 +188,9 @@ class Addrconf:
         if ifa.route is not None:
             ip6.remove_route(ifa.route)
             ifa.route = None
-        told = getattr(idev.dev, "address6_removed", None)
+        told = getattr(idev.dev, "address_removed", None)
         if told is not None:
-            told(ifa.address)
+            told(ifa.address, 6)
 
     def _drop_prefix(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """Take the prefix away, or give it the end of the last address in it (check_cleanup_prefix_route)."""
