@@ -21,6 +21,9 @@ WORKERS = {"uml": 16, "host": 4}
 SLEEPERS = 24
 """The same where scenarios sleep for true."""
 
+SLEEP_FACTOR = 4
+"""How much longer such a one may take."""
+
 PROGRAMS_EVERY = 25
 """Of so many seeds one is done by iproute2 itself, so that it is judged too: its programs cost ten times as much."""
 
@@ -39,7 +42,7 @@ class Crew:
     ) -> None:
         """`timed`: it will do scenarios for which the clock matters."""
         self._groups = (*FOREIGN, *WANTED, *(GROUPS6 if ipv6 else ()))
-        self._kernel, self._limit_s = kernel, limit_s
+        self._kernel, self._limit_s = kernel, limit_s * (SLEEP_FACTOR if timed else 1)
         self._workers = SLEEPERS if timed else WORKERS[kernel]
         self._guests: list[Guest] = []
         self._numbers = 0

@@ -32,6 +32,9 @@ NEIGHBOUR = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "locktime=3
 """Questions are repeated, entries probed and replaced after these times; a scenario is over long before."""
 
 
+CALM_S = 8
+"""So many seconds before the end of a true sleep nothing changes any more."""
+
 COPIES = 150
 """How often one frame may be seen before its network is taken to hold a loop: one that adds a tag each time ends."""
 
@@ -121,11 +124,24 @@ class Sketch:
         if clock.limit_s and since is not None and self.world.lab.now - since > clock.limit_s * 1e9:
             raise Storm
         if asks and self._changed and (since is not None or not clock.limit_s):
-            self.lines.append(clock.pause)
-            self.world.do(clock.pause)
+            self._pause(clock.pause)
             self._changed, since = False, None
         self._busy_since = self.world.lab.now if asks and since is None else since
-        self._changed |= not line.startswith(("simvlan", "sleep"))
+        self._changed |= not line.startswith(("simvlan", "sleep")) and " show" not in line
+
+    def _pause(self, line: str) -> None:
+        """Sleep, and see that ports are calm well before the end: some networks never come to a tree."""
+        states: list[list[object]] = []
+        end = self.world.lab.now + int(float(line.split()[1]) * 1e9)
+        for before in range(1, CALM_S + 1):
+            self.world.lab.clock.at(end - before * 1_000_000_000, lambda: states.append(self._states()))
+        self.lines.append(line)
+        self.world.do(line)
+        if any(seen != self._states() for seen in states):
+            raise Storm
+
+    def _states(self) -> list[object]:
+        return [(port.path, port.rx_handler.state) for port in self.ports]
 
     def replay(self, lines: Iterable[str]) -> None:
         """Do lines of another sketch, waiting anew where it must be."""
