@@ -98,6 +98,21 @@ def test_a_seed_always_gives_the_same():
     assert one.lines != generate(8, "uml", 20).lines
 
 
+def test_networks_with_ipv6_speak_it_and_wait_for_what_it_says_by_itself():
+    made = [generate(seed, "uml", 30, ipv6=True) for seed in range(1, 13)]
+    assert made[0] == generate(1, "uml", 30, ipv6=True)
+    assert made[0].lines != generate(1, "uml", 30).lines
+    text = "\n".join(line for each in made for line in each.lines)
+    for words in ("disable_ipv6=0", "accept_dad=0", "addr add 2001:db8:", "-6 route add", "86dd6", "-6 -d -j route"):
+        assert words in text, words
+    assert "sleep 0.15" in text
+    shown = [frame for each in made for frames in each.ours.captures.values() for frame in frames]
+    icmp = [octets for _, _, octets in shown if octets[12:14] == b"\x86\xdd" and octets[20:21] == b":"]
+    sent = {octets[54] for octets in icmp if len(octets) > 54}
+    assert sent >= {128, 129, 133, 134, 135, 136, 137}, "echoes and their answers, routers, neighbours, redirects"
+    assert any(subject == "route6" and rows for each in made for (_, subject), rows in each.ours.listings.items())
+
+
 def test_scenarios_reach_everything_that_is_modelled():
     """Kinds, modes, stacks, tables, changes, refusals and every class of frame turn up within a few dozen seeds."""
     made = [generate(seed, "uml", 60) for seed in range(60)]

@@ -37,11 +37,11 @@ Cells = dict[tuple[str, str], list[int]]
 def campaign(kernel: str, seed: int, options: argparse.Namespace) -> int:
     """One campaign, begun or continued."""
     words = ["--kernel", kernel, "--scenarios", options.scenarios, "--frames", options.frames, "--seed", seed]
-    words += ["--timed"] if options.timed else []
-    words += ["--jobs", options.jobs, "--out", OUT / f"{kernel}-{seed}{'-timed' * options.timed}"]
+    more = _more(vars(options)).split()
+    words += [*more, "--jobs", options.jobs, "--out", OUT / f"{kernel}-{seed}{_place(vars(options))}"]
     words += ["--shrink-time", options.shrink_time]
     command = [sys.executable, "-m", "simvlan.cli", "fuzz", *map(str, words)]
-    print("simvlan fuzz", *map(str, words[: 8 + options.timed]), flush=True)
+    print("simvlan fuzz", *map(str, words[: 8 + len(more)]), flush=True)
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
@@ -73,7 +73,7 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
     tally, plan = state["tally"], state["plan"]
     return {
         "command": f"simvlan fuzz --kernel {plan['kernel']} --scenarios {plan['scenarios']} --frames {plan['frames']}"
-        f" --seed {plan['seed']}{_timed(plan)}",
+        f" --seed {plan['seed']}{_more(plan)}",
         "kernel_release": state["kernel_release"],
         "scenarios": tally["scenarios"],
         "agreeing": tally["agreeing"],
@@ -88,8 +88,12 @@ def summary(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _timed(plan: dict[str, Any]) -> str:
-    return " --timed" if plan.get("timed") else ""
+def _more(plan: dict[str, Any]) -> str:
+    return "".join(f" --{name}" for name in ("timed", "ipv6") if plan.get(name))
+
+
+def _place(plan: dict[str, Any]) -> str:
+    return _more(plan).replace(" -", "")
 
 
 def manifest(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -125,7 +129,7 @@ def markdown(found: list[dict[str, Any]]) -> str:
     for state in found:
         tally, plan = state["tally"], state["plan"]
         lines.append(
-            f"| {plan['kernel']} {state['kernel_release']} | {plan['seed']}{_timed(plan)} | {tally['scenarios']} |"
+            f"| {plan['kernel']} {state['kernel_release']} | {plan['seed']}{_more(plan)} | {tally['scenarios']} |"
             f" {tally['agreeing']} | {tally['commands']} ({tally['refused']}) | {tally['sent']} | {tally['captured']} |"
             f" {state['scenarios_a_second']} |"
         )
@@ -220,7 +224,7 @@ def write(found: list[dict[str, Any]]) -> None:
         plan = state["plan"]
         for each in state["found"]:
             if each["shrunk"]:
-                script = OUT / f"{plan['kernel']}-{plan['seed']}{'-timed' * bool(plan.get('timed'))}" / each["script"]
+                script = OUT / f"{plan['kernel']}-{plan['seed']}{_place(plan)}" / each["script"]
                 (RESULTS / each["script"]).write_text(script.read_text())
     (RESULTS / "README.md").write_text(markdown(found))
     (RESULTS / "manifest.json").write_text(json.dumps(manifest(found), indent=1) + "\n")
@@ -240,6 +244,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
     parser.add_argument("--timed", action="store_true", help="campaigns of scenarios for which the clock matters")
+    parser.add_argument("--ipv6", action="store_true", help="campaigns of networks with IPv6")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--shrink-time", type=float, default=60.0)
     parser.add_argument("--report", action="store_true", help="only write the report")
