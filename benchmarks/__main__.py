@@ -7,6 +7,7 @@ that what was measured replaces what is there of these parts.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -16,8 +17,9 @@ from pathlib import Path
 from benchmarks import batch, docker, engine, report
 from benchmarks.measure import Figure
 
-KEPT = Path("build/benchmarks")
-"""Where the parts of a run lie until it is complete."""
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ROOT / "build" / "benchmarks"
+"""Where the parts of a run lie until it is complete, by code and rounds."""
 
 PARTS = {**batch.PARTS, "engine": engine.figures, "docker": docker.figures}
 
@@ -27,7 +29,7 @@ def main() -> int:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     made.add_argument("part", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS)}; default: all")
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--resume", action="store_true", help="go on where an interrupted run stopped")
+    made.add_argument("--resume", action="store_true", help="go on where an interrupted run of this code stopped")
     made.add_argument("--keep", action="store_true", help="put the figures of these parts into results/benchmarks")
     options = made.parse_args()
     if unknown := set(options.part) - set(PARTS):
@@ -47,14 +49,20 @@ def main() -> int:
 
 def measured(name: str, rounds: int, resume: bool) -> list[Figure]:
     """Measure one part, or take it from the run that was interrupted."""
-    kept = KEPT / f"{name}.json"
+    kept = KEPT / f"{code()}-{rounds}" / f"{name}.json"
     if not (resume and kept.exists()):
         begin = time.monotonic()
         figures = list(PARTS[name](rounds))
-        KEPT.mkdir(parents=True, exist_ok=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps([asdict(figure) for figure in figures]))
-        print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
+        print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     return [Figure(**row) for row in json.loads(kept.read_text())]
+
+
+def code() -> str:
+    """Name the code that is measured: figures of another are not mixed with its own."""
+    names = sorted(path for name in ("simvlan", "benchmarks") for path in (ROOT / name).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in names)).hexdigest()[:16]
 
 
 if __name__ == "__main__":
