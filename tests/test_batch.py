@@ -250,6 +250,11 @@ def test_what_cannot_be_tabulated_is_refused_by_name() -> None:
     link_set(net, net.device("root/v0"), slave_info={"neigh_suppress": 1})
     with pytest.raises(Unsupported, match="root/v0: the bridge answers ARP"):
         compile_lab(net)
+    lab = Lab(script="ip link add br0 type bridge; iptables -A FORWARD -p tcp -j DROP")
+    lab.compile()
+    lab.sh("modprobe br_netfilter")
+    with pytest.raises(Unsupported, match="root/br0: br_netfilter shows its packets to iptables"):
+        lab.compile()
 
 
 def test_a_loop_is_refused() -> None:

@@ -164,6 +164,15 @@ def test_containers_with_ipv6_are_still_alike() -> None:
     assert len(pipeline.answers) < 12
 
 
+def test_iptables_is_asked_about_each_packet_as_if_it_came_alone() -> None:
+    """The second packet of a connection is new again: no question leaves a connection for the next."""
+    lab = Lab(script=ROUTER + "iptables -A INPUT -m conntrack --ctstate NEW -p icmp -j ACCEPT; iptables -P INPUT DROP")
+    frames = [Frame.parse(bytes(ip("10.0.1.1") / ICMP(id=7) / (b"x" * n))) for n in (1, 2, 3)]
+    frames.append(Frame.parse(bytes(ip("10.0.1.1") / UDP(sport=9, dport=9))))
+    verdicts = hold(lab, "c1/eth0", frames)
+    assert verdicts.counts == {"taken": 3, "NETFILTER_DROP": 1}
+
+
 def test_a_lab_without_stacks_to_ask_has_no_verdicts() -> None:
     lab = Lab(script=ROUTER)
     frame = Frame.parse(bytes(PACKETS["an unknown ethertype"]))

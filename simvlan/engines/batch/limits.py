@@ -32,6 +32,11 @@ def check(network: Network) -> None:
 def _check_bridge(bridge: Bridge) -> None:
     if bridge.stp.enabled:
         raise Unsupported(f"{bridge.path} runs the spanning tree: ip link set {bridge.name} type bridge stp_state 0")
+    if bridge.filtered:
+        raise Unsupported(
+            f"{bridge.path}: br_netfilter shows its packets to iptables, which keeps state of them: "
+            "sysctl -w net.bridge.bridge-nf-call-iptables=0, or use the event engine"
+        )
     if bridge.answers_arp:
         who = next(p for p in bridge.ports if p.neigh_suppress or p.proxy_arp or p.proxy_arp_wifi)
         raise Unsupported(

@@ -1,10 +1,10 @@
 """What the stacks of namespaces say of the copies that came up to them: taken, or dropped and why.
 
 The pipeline ends where a stack begins. Here the stacks themselves are asked, `Stack.receive` on a twin of the lab: once
-for every device and packet that differ, as if each had come alone (IPv6: on a twin of its own). Nothing is answered,
-and neighbours and fragments are not kept from one question to the next: the stacks are those of the moment of asking,
-which for a lab left alone is that of compiling. (What a listening TCP socket keeps of a SYN it does keep, until all
-have been asked.)
+for every device and packet that differ, as if each had come alone (IPv6, and what iptables sees: each on a twin of its
+own). Nothing is answered, and neighbours and fragments are not kept from one question to the next: the stacks are those
+of the moment of asking, which for a lab left alone is that of compiling. (What a listening TCP socket keeps of a SYN it
+does keep, until all have been asked.)
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ class _Stacks:
     def ask(self, path: str, frame: Frame) -> tuple[Drop | None, dict[str, tuple[int, ...]]]:
         """Return what the stack at a device makes of a frame, and what counters gained."""
         dev = self.twin.device(path)
-        if frame.proto == IPV6 and six(dev) == 2:
-            dev = _mute(self.network).device(path)  # neighbours, routers and groups leave traces in many places
+        if (frame.proto == IPV6 and six(dev) == 2) or dev.netns.stack.netfilter is not None:
+            dev = _mute(self.network).device(path)  # neighbours, routers, connections leave traces in many places
         near = [dev, *dev.uppers]
         before = [_counters(each) for each in near]
         drop: Drop | None = dev.netns.stack.receive(dev, frame, None)
