@@ -142,7 +142,8 @@ def test_ipvlan_slaves_are_told_apart_by_ipv6_addresses(mode: str, engine: str) 
         slave: Any = link_add(net, net.add_netns(f"s{number}"), LinkSpec("ipvlan", "i0", link=parent, info=info))
         link_set(net, slave, up=True)
         slave.address_added(SIX | number, 6)
-    ends = [SIX | number for number in range(1, 6)]
+    # What belongs to no slave of l3 goes to the host's routing, which cannot be tabulated.
+    ends = [SIX | number for number in range(1, 6 if mode == "l2" else 5)]
     packets = [bytes.fromhex("6000000000003b40") + by.to_bytes(16) + to.to_bytes(16) for by in ends for to in ends]
     probes = [bytes.fromhex("6000000000183aff") + bytes(16) + ends[0].to_bytes(16) for _ in ends]
     probes = [probe + bytes.fromhex("87" + "00" * 7) + to.to_bytes(16) for probe, to in zip(probes, ends, strict=True)]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import signal
 import time
+import tty
 
 import pytest
 from shell_stage import needs_namespaces
+
+from simvlan.shell.processes import Workers
 
 pytestmark = needs_namespaces
 
@@ -134,3 +139,17 @@ def test_waiting_for_what_cannot_happen_is_said(stage):
 def test_a_timeout_is_sooner_than_what_its_command_does_then(stage, script, said):
     """timeout(1) sets its timer before the command runs: of what both do after 3 s it is first (seen on Linux)."""
     assert stage.out(script) == said
+
+
+def test_what_is_written_to_a_terminal_has_arrived_before_time_passes() -> None:
+    """tty_flip_buffer_push leaves it to a worker: writer and reader are both asleep until that has run."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    workers = Workers()
+    for _ in range(300):
+        os.write(master, b"key")
+        workers.wait()
+        assert select.select([slave], [], [], 0)[0]
+        os.read(slave, 64)
+    os.close(master)
+    os.close(slave)

@@ -2,12 +2,16 @@
 
 The simulator may act only while no process of the script can run. Two looks that find the same processes, all asleep,
 none having been on a CPU in between (their run counts are the same), prove a moment between them at which that was
-true; and what is asleep then is woken by the simulator only.
+true; and what is asleep then is woken by the simulator only. Terminals are the exception: what is written to one is
+passed on by the kernel's own workers (tty_flip_buffer_push), for which we wait between the two looks.
 """
 
 from __future__ import annotations
 
 import os
+import select
+import termios
+import tty
 from collections.abc import Iterable
 
 WAITING = frozenset("SZXITtK")
@@ -30,12 +34,18 @@ class Tree:
         """Processes that never wait: time passes without them until they do."""
         self.busy: list[int] = []
         """Who was found running by the last look."""
+        self._terminals = False
+        """Whether the last look found somebody at a terminal."""
+        self._workers: Workers | None = None
 
     def waiting(self) -> bool:
         """Whether nobody can run."""
         if any(self._state(str(pid)) == "R" for pid in self.busy):
             return False  # whoever ran a moment ago most likely still does: no need to look at the rest
         first = self._look()
+        if first is not None and self._terminals:
+            self._workers = self._workers or Workers()
+            self._workers.wait()
         return first is not None and first == self._look()
 
     def ignore_busy(self) -> list[int]:
@@ -63,7 +73,7 @@ class Tree:
     def _look(self) -> Look | None:
         """What each process is doing; None as soon as one can run."""
         seen: Look = {}
-        self.busy = []
+        self.busy, self._terminals = [], False
         for pid in self.pids():
             for task in self._tasks(pid):
                 state = self._state(task)
@@ -93,7 +103,9 @@ class Tree:
     def _state(self, task: str) -> str:
         """The letter ps(1) shows; nothing if it is gone."""
         stat = self._read(f"{task}/stat")
-        return stat[stat.rfind(")") + 2 :][:1]
+        fields = stat[stat.rfind(")") + 2 :].split(None, 5)
+        self._terminals |= len(fields) > 4 and fields[4] != "0"
+        return fields[0] if fields else ""
 
     def _runs(self, task: str) -> str:
         """How often it was put on a CPU so far."""
@@ -124,6 +136,26 @@ class Tree:
         stat = self._read(f"{pid}/stat")
         fields = stat[stat.rfind(")") + 2 :].split()
         return int(fields[1]) if len(fields) > 1 else 0
+
+
+class Workers:
+    """The kernel's workers that carry what is written to terminals: they begin in the order in which it was written."""
+
+    def __init__(self) -> None:
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave, termios.TCSANOW)
+        for fd in (self._master, self._slave):
+            os.set_blocking(fd, False)
+
+    def wait(self) -> None:
+        """Until an octet of our own has come through twice: what was begun before the first has ended by the second."""
+        for _ in range(2):
+            os.write(self._master, b"x")
+            if select.select([self._slave], [], [], _WORKERS_S)[0]:
+                os.read(self._slave, 64)
+
+
+_WORKERS_S = 5.0
 
 
 def ancestry(pid: int, top: int) -> tuple[int, ...]:
