@@ -193,8 +193,8 @@ def notes(data: Data, source: str) -> list[str]:
         " and then connection tracking, one lock for all cores then. Neither lock is in this kernel, and one core alone would not meet"
         " them. What `--net=host` lost (0.91) is no stage either. *S2*: TCP on one node is 2 to 4 times as fast as published, on a"
         " processor ten years younger; macvlan's lead over NAT is smaller, because a super-packet's copies weigh more beside a"
-        " way that costs 0.6 to 3 µs: Calico's path may have had more rules and smaller packets (not measured here). The published SR-IOV hairpin (14.1"
-        " Gbit/s) goes through the NIC's internal switch, ours over a 10 GbE line twice. *S3*: with two streams Calico got 48 % of the line"
+        " way that costs 0.6 to 3 µs: Calico's path may have had more rules and smaller packets (not measured here). The published"
+        " SR-IOV hairpin (14.1 Gbit/s) goes through the NIC's internal switch, ours over a 10 GbE line twice. *S3*: with two streams Calico got 48 % of the line"
         " and four 86 %; a model in which streams never share a core says twice and four times one. *S5*: no droop.",
         "**Published points.** " + "; ".join((
             "small transactions: moby/moby issue 7857 (hustcat, 2014)",
