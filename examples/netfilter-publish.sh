@@ -1,7 +1,7 @@
 #!/bin/bash
 # What Docker's bridge does by iptables, by hand: masquerade on the way out, a published port on the way in, and why
 # a macvlan has neither. out is another machine on the wire; h the host with a bridge, c behind it; m a macvlan on h's NIC.
-for n in out h c m; do ip netns add $n; ip -n $n link set lo up; done
+for n in out h c m; do ip netns add $n; ip -n $n link set lo up; ip netns exec $n sysctl -qw net.ipv4.tcp_rmem="4096 131072 6291456"; done
 ip link add eth0 netns out type veth peer name eth0 netns h
 ip -n h link add br0 type bridge mcast_snooping 0
 ip -n h link add vc type veth peer name eth0 netns c
@@ -42,4 +42,5 @@ say out 192.0.2.2 8080 "the macvlan at a port that the host published"
 echo
 $H iptables-save -c -t nat | grep '^\['
 $H iptables-save -c -t filter | grep '^\['
+kill $(jobs -p)
 wait

@@ -29,7 +29,7 @@ MULTI_CALL = frozenset({"busybox", "toybox", "coreutils", "toolbox"})
 """One program under many names: covering it would take ordinary commands away."""
 REAL = ("docker", "docker-compose")
 """Programs that talk to the simulator over a socket: the real ones serve, where they are installed."""
-START_PATIENCE_S = 20.0
+START_PATIENCE_S = 120.0
 
 
 class Forbidden(Exception):  # noqa: N818

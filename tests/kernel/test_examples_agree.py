@@ -50,6 +50,13 @@ def kinds(judges: Callable[[Kernel], Judge]) -> Callable[[Kernel], dict[str, boo
     return cache(lambda kernel: kinds_of(judges(kernel).run))
 
 
+OUTLASTS = {
+    ("netfilter-publish", "uml"): "so many iptables commands take a guest longer than its neighbours' 5 s of DELAY;"
+    " tests/kernel/netfilter/publish.sh holds the same rules, and the host's kernel this script",
+}
+"""Examples whose timers a guest crosses, and what is held instead."""
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize("kernel", ["uml", "host"])
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -61,8 +68,10 @@ def test_example_agrees(
 ) -> None:
     judge = judges(kernel)
     words = script.read_text()
-    if re.search(r"^\s*docker ", words, re.MULTILINE):
+    if re.search(r"^[^#\n]*\bdocker (?:network|pull|run)\b", words, re.MULTILINE):
         pytest.skip("it talks to the simulated Docker engine; no kernel has one")
+    if (script.stem, kernel) in OUTLASTS:
+        pytest.skip(OUTLASTS[script.stem, kernel])
     if "dnsmasq" in words and not (shutil.which("dnsmasq") and shutil.which("udhcpc")):
         missing_kernel(kernel, "the real dnsmasq and udhcpc are missing: apt-get install dnsmasq-base udhcpc")
     lacking = [kind for word, kind in NEEDS.items() if word in words and not kinds(kernel)[kind]]
