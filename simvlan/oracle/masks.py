@@ -21,11 +21,16 @@ _PROBE_PORTS = range(33434, 33534)
 
 def ipv4_offset(frame: bytes) -> int | None:
     """Where the IPv4 header of a frame begins, behind any number of tags; None if it carries none."""
+    return header_offset(frame, _IPV4, 20)
+
+
+def header_offset(frame: bytes, wanted: int, least: int) -> int | None:
+    """Where what this ethertype announces begins, behind any number of tags; None if it is not there, or too short."""
     at = 12
     while len(frame) >= at + 2:
         (ethertype,) = struct.unpack_from("!H", frame, at)
         if ethertype not in _VLAN_ETHERTYPES:
-            return at + 2 if ethertype == _IPV4 and len(frame) >= at + 22 else None
+            return at + 2 if ethertype == wanted and len(frame) >= at + 2 + least else None
         at += 4
     return None
 

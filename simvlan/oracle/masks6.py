@@ -7,13 +7,13 @@ ICMPv6 error's quotation is treated as the packet it quotes.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable
+
+from simvlan.oracle.masks import header_offset
 
 Mask = Callable[[bytearray, int], None]
 """(frame, offset of its IPv6 header) -> changes the frame."""
 
-_VLAN_ETHERTYPES = (0x8100, 0x88A8)
 _IPV6 = 0x86DD
 _TCP, _UDP, _FRAGMENT, _ICMPV6 = 6, 17, 44, 58
 _OPTIONS = (0, 43, 60)
@@ -24,13 +24,7 @@ _PROBE_PORTS = range(33434, 33534)
 
 def ipv6_offset(frame: bytes) -> int | None:
     """Where the IPv6 header of a frame begins, behind any number of tags; None if it carries none."""
-    at = 12
-    while len(frame) >= at + 2:
-        (ethertype,) = struct.unpack_from("!H", frame, at)
-        if ethertype not in _VLAN_ETHERTYPES:
-            return at + 2 if ethertype == _IPV6 and len(frame) >= at + 42 else None
-        at += 4
-    return None
+    return header_offset(frame, _IPV6, 40)
 
 
 def upper(frame: bytes | bytearray, ip: int) -> tuple[int, int] | None:
