@@ -16,7 +16,6 @@ import pytest
 
 from tests.kernels import require_host_tun
 from tests.live_bench import Bench, Live, bench, machine, wait_for
-from tests.live_soak import soak
 
 pytestmark = pytest.mark.kernel
 
@@ -238,7 +237,7 @@ def test_a_stopped_process_goes_on_and_says_so(rig: Bench) -> None:
     rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
     ping(rig, space, "10.80.0.2")
     live.process.send_signal(signal.SIGSTOP)
-    assert "100% packet loss" in rig.sh(space, "ping -c 2 -W 1 10.80.0.2", check=False)
+    assert "100% packet loss" in rig.sh(space, "ping -c 5 -W 1 -w 5 10.80.0.2", check=False)
     live.process.send_signal(signal.SIGCONT)
     ping(rig, space, "10.80.0.2")
     live.stop()
@@ -296,13 +295,6 @@ def test_without_rights_it_makes_namespaces_of_its_own(rig: Bench) -> None:
     script = "ip addr add 10.80.0.1/24 dev tap0; ip link set lo up; ping -c 3 -i 0.05 -W 5 10.80.0.2"
     subprocess.run([*entry[1].split(), "bash", "-c", script], check=True, capture_output=True, timeout=30)
     assert live.stop() == 0
-
-
-def test_some_seconds_of_mixed_traffic_leave_nothing_behind(tmp_path: Path) -> None:
-    require_host_tun()
-    seen = soak(tmp_path, 20)
-    assert seen["faults"] == [], seen
-    assert seen["counters"]["real 1"]["tx"] > 5000
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
