@@ -52,6 +52,7 @@ def options(
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help=f"the committed run, to results/{name}")
     parser.add_argument("--results", type=Path, metavar="DIR", help="a folder for NAME and its record")
+    parser.add_argument("--draw", action="store_true", help="page and pictures again from the tables in the folder; nothing is computed")
     add_arguments(parser)
     if add:
         add(parser)
@@ -61,6 +62,21 @@ def options(
     made.folder = (made.results or ROOT / "results" if made.full else out) / name
     made.record = out / "points" / name / ("full" if made.full else "quick")
     return made
+
+
+def table(made: argparse.Namespace, scenario: Scenario, grid: Iterable[Params], part: str = "results", **more: Any) -> Any:
+    """Return what a sweep finds as a data frame; with --draw what is in the folder already."""
+    return read(made, part) if made.draw else points(made, scenario, grid, part, **more).to_dataframe()
+
+
+def read(made: argparse.Namespace, part: str) -> Any:
+    """Return a table of the folder, every figure as it was written."""
+    import pandas
+
+    path = made.folder / f"{part}.csv"
+    if not path.exists():
+        raise SystemExit(f"{made.name}: --draw draws what is there, and {path} is not: run it without --draw first")
+    return pandas.read_csv(path)
 
 
 def points(
@@ -90,7 +106,8 @@ def command(made: argparse.Namespace) -> str:
 def finish(made: argparse.Namespace, report: Report) -> int:
     """Write README.md and the pictures; returns the exit status: 1 when a claim does not hold."""
     made.folder.mkdir(parents=True, exist_ok=True)
-    (made.folder / "manifest.json").write_text(json.dumps(one_manifest(made.parts), indent=1) + "\n")
+    if not made.draw:
+        (made.folder / "manifest.json").write_text(json.dumps(one_manifest(made.parts), indent=1) + "\n")
     for name, (figure, _) in report.pictures.items():
         save(figure, made.folder / name)
     (made.folder / "README.md").write_text(markdown(made, report))

@@ -6,12 +6,15 @@ Each experiment runs once, as its one command does it, in this process.
 import importlib
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.test_plot import legible
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("mac-table", "broadcast", "vlan-scale", "throughput", "engine-scaling", "tcp")
@@ -75,6 +78,44 @@ def test_the_committed_run_is_the_full_one_and_all_its_claims_hold(name):
     assert str(ROOT) not in page + (folder / "manifest.json").read_text()
 
 
+@pytest.mark.parametrize("name", [*NAMES, "mode-matrix"])
+def test_the_committed_page_says_what_its_tables_say(name, tmp_path, monkeypatch, capsys):
+    """Page and pictures made again from the committed tables: the same words, and pictures that can be read."""
+    shutil.copytree(ROOT / "results" / name, tmp_path / name)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.suffix != ".png"}
+    module = load(name)
+    drawn = []
+    monkeypatch.setattr(module.common, "save", lambda figure, path: drawn.append((figure, path)))
+    assert module.main(["--full", "--draw", "--results", str(tmp_path)]) == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.suffix != ".png"} == kept
+    assert {path.name for _, path in drawn} == {path.name for path in (ROOT / "results" / name).glob("*.png")}
+    for figure, _ in drawn:
+        legible(figure)
+
+
+@pytest.mark.parametrize("part", ["ladder", "servers", "bulk", "sizes", "stages"])
+def test_the_committed_tables_of_throughput_follow_from_its_costs(part):
+    import pandas
+
+    folder, module = ROOT / "results" / "throughput", load("throughput")
+    costs = module.Costs(json.loads((folder / "costs.json").read_text()))
+    rows = costs.table() if part == "stages" else getattr(module, part)(costs)
+    pandas.testing.assert_frame_equal(pandas.DataFrame(rows), table(folder, part), rtol=1e-12)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/*.parquet")), ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_committed_table_is_the_same_in_both_formats(path):
+    import pandas
+
+    text, columns = pandas.read_csv(path.with_suffix(".csv")), pandas.read_parquet(path).replace({"": float("nan")})
+    pandas.testing.assert_frame_equal(columns, text, check_dtype=False, rtol=1e-12)
+
+
+def test_nothing_is_drawn_where_nothing_is(tmp_path):
+    with pytest.raises(SystemExit, match=r"--draw draws what is there, and .*results.csv is not: run it"):
+        load("broadcast").main(["--draw", "--results", str(tmp_path)])
+
+
 def test_mac_table_learns_what_there_is(run):
     """A MAC a container, or a node; a table of S of n MACs floods n - S of n unicasts, within sampling error."""
     _, folder = run("mac-table")
@@ -98,6 +139,43 @@ def test_a_claim_that_does_not_hold_is_told(run):
     assert not all(claim.holds for claim in module.claims(sizes.assign(learned=sizes.learned + 1), overflow))
     assert not all(claim.holds for claim in module.claims(sizes, overflow.assign(flooded=0.0)))
     assert not all(claim.holds for claim in module.claims(sizes, overflow.assign(strangers=0.5)))
+
+
+def both(frame: Any, copies: Any) -> Any:
+    """What both engines would have counted."""
+    return frame.assign(copies=copies, walked=copies)
+
+
+@pytest.mark.parametrize(
+    ("name", "claim", "change"),
+    [
+        ("broadcast", 0, lambda t: both(t, t.copies.where(t.driver != "macvlan vepa", 1))),
+        ("broadcast", 1, lambda t: t.assign(steps=t.steps.where(t.driver != "bridge", t.containers + 12))),
+        ("broadcast", 2, lambda t: both(t, t.copies.where(t.driver != "macvlan source", t.containers))),
+        ("broadcast", 3, lambda t: t.assign(steps=t.steps + t.containers * (t.driver == "vlan"))),
+        ("broadcast", 4, lambda t: t.assign(walked=t.walked + (t.index == 3))),
+        ("vlan-scale", 0, lambda t: t.assign(lines=t.lines + t.vlans)),
+        ("vlan-scale", 0, lambda t: t.assign(events_ns=t.events_ns * (1 + t.vlans))),
+        ("vlan-scale", 1, lambda t: t.assign(questions=t.questions + 5 * t.vlans)),
+        ("vlan-scale", 1, lambda t: t.assign(batch_lines=t.batch_lines + 9 * t.vlans)),
+        ("vlan-scale", 2, lambda t: t.assign(memory_kb=t.memory_kb + t.vlans**2)),
+        ("vlan-scale", 3, lambda t: t.assign(heard=2)),
+        ("vlan-scale", 3, lambda t: t.assign(delivered=False)),
+        ("engine-scaling", 0, lambda t: t.assign(lines=t.lines + t.value * (t.dimension == "macvlans"))),
+        ("engine-scaling", 0, lambda t: t.assign(ns=t.ns * (1 + t.value * (t.engine + t.dimension == "eventsports")))),
+        ("engine-scaling", 1, lambda t: t.assign(lines=t.lines * (1 + 0.1 * (t.value == 5)))),
+        ("engine-scaling", 2, lambda t: t.assign(ns=t.ns * (1 + t.value * (t.dimension == "frames in flight")))),
+        ("engine-scaling", 3, lambda t: t.assign(questions=t.questions + t.value * (t.dimension == "FDB entries"))),
+        ("engine-scaling", 3, lambda t: t.assign(questions=t.questions + (t.dimension == "VLANs"))),
+        ("engine-scaling", 4, lambda t: t.assign(ns=t.ns.where(t.dimension != "frames at once", 30))),
+    ],
+)  # fmt: skip
+def test_each_claim_looks_at_the_data(name, claim, change):
+    """The committed tables, doctored: the sentence that is about them no longer holds, all others do."""
+    frame = table(ROOT / "results" / name)
+    told = load(name).claims(frame)
+    assert all(each.holds for each in told)
+    assert [n for n, each in enumerate(load(name).claims(change(frame))) if not each.holds] == [claim]
 
 
 def test_broadcast_copies(run):

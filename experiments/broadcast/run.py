@@ -103,7 +103,7 @@ def picture(frame: Any) -> Any:
     """Copies, and steps, against sub-interfaces."""
     figure, (left, right) = common.panels(2)
     merged = {"macvlan bridge": "macvlan bridge, private, vepa", "ipvlan l2": "ipvlan l2", "bridge": "bridge (veth)",
-              "vlan": "802.1Q VLANs", "ipvlan l3": "ipvlan l3", "ipvlan l3s": "ipvlan l3s, macvlan source"}  # fmt: skip
+              "vlan": "802.1Q VLANs", "ipvlan l3": "ipvlan l3", "ipvlan l3s": "ipvlan l3s", "macvlan source": "macvlan source"}  # fmt: skip
     for axes, column, label in ((left, "copies", "containers that get a copy"), (right, "steps", "steps of the walk")):
         series = {
             name: list(zip(mine["containers"], mine[column], strict=True))
@@ -111,7 +111,7 @@ def picture(frame: Any) -> Any:
         }  # fmt: skip
         curves(series, x="sub-interfaces on the node", y=f"{label}, one broadcast", log="x", axes=axes, legend="below", nested=True)
         axes.set_yscale("symlog" if column == "copies" else "log")
-        axes.set_ylim(bottom=-0.4 if column == "copies" else 3)
+        axes.set_ylim(-0.4 if column == "copies" else 3, 2 * frame[column].max())
     return figure
 
 
@@ -119,7 +119,7 @@ def main(words: list[str] | None = None) -> int:
     """Run it."""
     made = common.options("broadcast", __doc__, words)
     counts = [1, 10, 100, 1000, 4000, 10_000] if made.full else [1, 10, 100]
-    frame = common.points(made, scenario, grid(counts)).to_dataframe()
+    frame = common.table(made, scenario, grid(counts))
     report = Report(
         "What does one ARP broadcast cost a node with many containers?",
         claims(frame),

@@ -251,8 +251,7 @@ def series_of(series: dict[str, list[tuple[float, ...]]]) -> dict[str, list[tupl
 def main(words: list[str] | None = None) -> int:
     """Run it."""
     made = common.options("engine-scaling", __doc__, words)
-    found = common.points(made, scenario, grid(made.full), workers=made.workers or 1)
-    frame = found.to_dataframe()
+    frame = common.table(made, scenario, grid(made.full), workers=made.workers or 1)
     report = Report(
         "How does the cost of a frame in our own engines grow with the size of the network and of the work?",
         claims(frame),

@@ -154,8 +154,8 @@ def main(words: list[str] | None = None) -> int:
             for point in grid(driver=driver, nodes=nodes, containers=counts, table=size, frames=frames[driver])
         ]
 
-    sizes = common.points(made, scenario, points(0), "sizes").to_dataframe()
-    overflow = common.points(made, scenario, points(table), "overflow").to_dataframe()
+    sizes = common.table(made, scenario, points(0), "sizes")
+    overflow = common.table(made, scenario, points(table), "overflow")
     report = Report(
         "How many MACs must the switch in front of the nodes know, and what happens when its table is too small?",
         claims(sizes, overflow),

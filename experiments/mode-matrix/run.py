@@ -349,6 +349,11 @@ def report(table: Table, why: Mapping[str, Mapping[str, Why]], theirs: Table, re
 def main(words: list[str] | None = None) -> int:
     """Ask, compare, write; 1 when a cell disagrees, 4 when Linux is asked for and is not there."""
     made = common.options("mode-matrix", __doc__, words)
+    if made.draw:
+        with (made.folder / "matrix.csv").open(newline="") as file:
+            table, why = from_rows(list(csv.DictReader(file)))
+        about = json.loads((made.folder / "manifest.json").read_text())
+        return common.finish(made, report(table, why, read_kernel(made.folder if made.full else RESULTS), about["linux"]))
     if made.full and (missing := available("uml")):
         print(f"mode-matrix: {missing}", file=sys.stderr)
         return 4

@@ -137,6 +137,7 @@ def link_and_loss(tables: Mapping[str, Any]) -> Any:
     title = "A clean link"
     curves(series, x="second", y="goodput, % of the link's payload", title=title, axes=left, legend="below")
     left.axhline(95, color="#666666", lw=0.9, ls=":")
+    left.text(0.98, 94, "95 %", va="top", ha="right", fontsize=8, transform=left.get_yaxis_transform())
     left.set_ylim(0, 105)
     left.set_xticks(sorted(set(tables["clean"]["second"])))
     got = []
@@ -152,7 +153,7 @@ def link_and_loss(tables: Mapping[str, Any]) -> Any:
         "Padhye et al. 1998": [(loss, padhye(loss / 100) / 1e6) for loss in at],
     }
     curves(lines, x="segments lost, %", y="goodput, Mb/s (RTT 100 ms)", title="Random loss", log="xy", axes=right, legend="below")
-    for drawn in right.get_lines():
+    for drawn in (*right.get_lines(), *right.get_legend().get_lines()):
         if drawn.get_label() in list(lines)[1:]:
             drawn.set_marker("")
     right.set_xticks(sorted({loss for loss, *_ in got}), [f"{loss:g}" for loss in sorted({loss for loss, *_ in got})])
@@ -171,6 +172,7 @@ def fairness(tables: Mapping[str, Any]) -> Any:
         stacks = {str(row.flow): {"goodput": row.goodput_mbps} for row in mine.itertuples()}
         bars(stacks, y="goodput, Mb/s", title=f"Eight flows of {name}: Jain's index {jain(list(mine['goodput_mbps'])):.3f}", axes=axis, legend=False)
         axis.axhline(mine["rate_mbps"].iloc[0] * MSS / FRAME / 8, color="#222222", lw=1.0, ls="--")
+        axis.set_ylim(0, 1.05 * frame["goodput_mbps"].max())
         axis.set_xlabel("flow (dashed: an eighth of the link's payload)", size=9)
     return figure
 
@@ -184,9 +186,9 @@ def main(words: list[str] | None = None) -> int:
     losses = [{"loss_percent": loss, "seconds": (150 if loss >= 1 else 100) if full else 60} for loss in tried]
     shares = grid(congestion=["reno", "cubic"] if full else ["reno"], count=8, rate_mbps=20, seconds=20 if full else 12)
     tables = {
-        "clean": common.points(made, clean, rates, "clean").to_dataframe(),
-        "loss": common.points(made, lossy, losses, "loss", repeats=4 if full else 2).to_dataframe(),
-        "fair": common.points(made, shared, shares, "fair").to_dataframe(),
+        "clean": common.table(made, clean, rates, "clean"),
+        "loss": common.table(made, lossy, losses, "loss", repeats=4 if full else 2),
+        "fair": common.table(made, shared, shares, "fair"),
     }
     report = Report(
         "What does TCP get of a clean link, of a link that loses at random, and of a link that it shares; and is it what theory says?",

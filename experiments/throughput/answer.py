@@ -18,6 +18,7 @@ STUDENT = {2: 12.71, 3: 4.30, 5: 2.78, 10: 2.26}
 """The factor of a 95 % interval by how many runs there are."""
 
 HUSTCAT, DAOCLOUD, MACVLAN, CALICO = PUBLISHED
+FOLLOW = "Rates, delays and losses follow from costs that were"
 
 
 class Data(NamedTuple):
@@ -180,7 +181,7 @@ def notes(data: Data, source: str) -> list[str]:
         for row in data.costs.table()
     )
     return [
-        f"**Modelled.** Rates, delays and losses follow from costs that were {source} ({kernels}, {data.costs.rounds} rounds; the"
+        f"**Modelled.** {FOLLOW} {source} ({kernels}, {data.costs.rounds} rounds; the"
         " fastest of 20 windows of packets in each). Which stages a packet passes is what the walk tells; netfilter, NAT and routing with"
         " connection tracking are added as one stage each, measured with iptables' rules. `socket` is `send`, `deliver` (until the packet"
         " is in the receiver's queue) and `take` together. One core carries all but where streams have a core each; a"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,8 @@ def offered(costs: Costs, mtu: int) -> list[dict[str, Any]]:
 
 def the_costs(made: Any) -> tuple[Costs, str]:
     """Measure, or take what an interrupted run measured, or what was committed; and say which."""
+    if made.draw:
+        return drawn_costs(made)
     kept = made.record / "costs.json"
     if kept.exists() and not made.fresh:
         return Costs(json.loads(kept.read_text())), "measured when this run began"
@@ -141,6 +144,15 @@ def the_costs(made: Any) -> tuple[Costs, str]:
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(measured))
     return Costs(measured or {}), "measured in this run"
+
+
+def drawn_costs(made: Any) -> tuple[Costs, str]:
+    """The costs in the folder, and what its page says of them."""
+    path, page = made.folder / "costs.json", made.folder / "README.md"
+    if not (path.exists() and page.exists()):
+        raise SystemExit(f"{NAME}: --draw draws what is there, and {path} and {page.name} are not: run it without --draw first")
+    said = re.search(rf"{answer.FOLLOW} (.*?) \(host ", page.read_text())
+    return Costs(json.loads(path.read_text())), said[1] if said else "measured in this run"
 
 
 def steadily(rounds: int) -> tuple[dict[str, Any], str | None]:
@@ -169,14 +181,16 @@ def main(words: list[str] | None = None) -> int:
         "--costs", choices=("measure", "stored"), default="measure", help="stored: those of the committed run"))  # fmt: skip
     costs, source = the_costs(made)
     tables = {"stages": costs.table(), "ladder": ladder(costs), "servers": servers(costs), "bulk": bulk(costs), "sizes": sizes(costs)}
-    for name, rows in tables.items():
-        write(made.folder, name, rows)
-    (made.folder / "costs.json").write_text(json.dumps(costs.measured, indent=1) + "\n")
+    if not made.draw:
+        for name, rows in tables.items():
+            write(made.folder, name, rows)
+        (made.folder / "costs.json").write_text(json.dumps(costs.measured, indent=1) + "\n")
     swept = sweeps(made, costs)
     data = answer.Data(costs, *(answer.frame(tables[name]) for name in ("ladder", "servers", "bulk", "sizes")), *swept)
     report = Report(answer.QUESTION, answer.claims(data), pictures.all_of(data), answer.notes(data, source))
     status = common.finish(made, report)
-    (made.record / "costs.json").unlink(missing_ok=True)
+    if not made.draw:
+        (made.record / "costs.json").unlink(missing_ok=True)
     return status
 
 
@@ -190,7 +204,7 @@ def sweeps(made: Any, costs: Costs) -> list[Any]:
                 share = place.pop("share", 0) * place["cores"]
                 rate = {"kpps": round(share * 1e6 / told["cost_ns"], 1)} if share else {}
                 points.append({**told, **place, **rate, "packets": 40_000 if made.full else 8_000})
-        return common.points(made, scenario, points, part, repeats=5 if made.full else 3).to_dataframe()
+        return common.table(made, scenario, points, part, repeats=5 if made.full else 3)
 
     every = (64, 512, 1500, 9000) if made.full else (64, 1500)
     steps = list(range(40, 521, 40 if made.full else 120))
@@ -198,7 +212,7 @@ def sweeps(made: Any, costs: Costs) -> list[Any]:
     late = queues("delay", (1500,), share=[0.5, 0.8, 0.95, 1.2], containers=[8], cores=[1])
     counts = [1, 2, 4, 8, 16, 32, 64, 128] if made.full else [1, 8, 128]
     many = queues("containers", (1500,), share=[1.5], containers=counts, cores=[1, 4])
-    first = common.points(made, first_packet, grid(driver=["bridge", "macvlan bridge", "ipvlan l2"]), "first").to_dataframe()
+    first = common.table(made, first_packet, grid(driver=["bridge", "macvlan bridge", "ipvlan l2"]), "first")
     return [load, late, many, first]
 
 

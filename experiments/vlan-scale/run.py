@@ -136,7 +136,7 @@ def main(words: list[str] | None = None) -> int:
     made = common.options("vlan-scale", __doc__, words)
     counts = [1, 4, 16, 64, 256, 1024, 4094] if made.full else [1, 16, 128]
     points = grid(vlans=counts, frames=50_000 if made.full else 5_000, rounds=7 if made.full else 3)
-    frame = common.points(made, scenario, points, workers=made.workers or 1).to_dataframe()
+    frame = common.table(made, scenario, points, workers=made.workers or 1)
     report = Report(
         "Does a trunk with all 4,094 VLANs cost more for each frame than one with a single VLAN, and how much memory is it?",
         claims(frame),

@@ -100,7 +100,7 @@ def multiples(
             axes.set_title("" if number else name, size=TEXT, weight="bold", parse_math=False)
         _scale(every[number][0], quantity in set(logged))
     if "x" in log:
-        _powers(every[0][0], 4, "{:g}")
+        _powers(every[0][0], 4, plain=True)
     figure.supxlabel(x, size=TEXT, y=0.06 / high, va="bottom")
     figure.align_ylabels(every[:, 0])
     return figure
@@ -220,8 +220,8 @@ def _axes(axes: Any, x: str, y: str, title: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _powers(axes: Any, most: int = 12, far: str = "") -> None:
-    """Make the x axis logarithmic; a tick at so many values if all are powers of two, else numbers as *far* says."""
+def _powers(axes: Any, most: int = 12, plain: bool = False) -> None:
+    """Make the x axis logarithmic; a tick at so many values if all are powers of two, else of ten (*plain*: 10K)."""
     values = sorted({float(v) for drawn in axes.get_lines() for v in drawn.get_xdata()})
     two = all(v >= 1 and v == int(v) and int(v) & (int(v) - 1) == 0 for v in values)
     axes.set_xscale("log", base=2 if two else 10)
@@ -230,5 +230,5 @@ def _powers(axes: Any, most: int = 12, far: str = "") -> None:
         shown = sorted({values[round(part * last / parts)] for part in range(parts + 1)})
         axes.set_xticks(shown, [f"{int(v)}" for v in shown])
         axes.minorticks_off()
-    elif far:
-        axes.xaxis.set_major_formatter(lambda value, _: far.format(value))
+    elif plain:
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value < 10_000 else f"{value / 1000:g}K")
