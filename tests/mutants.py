@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -174,9 +174,10 @@ def verdicts(table: list[Mutant], record: Record, jobs: int) -> Iterator[tuple[M
         return
     pace = Pace(todo)
     with ThreadPoolExecutor(jobs) as pool:
-        for mutant, found in zip(todo, pool.map(verdict, todo, map(pace.of, todo)), strict=True):
-            record.note(mutant, found)
-            yield mutant, found
+        waiting = {pool.submit(verdict, mutant, pace.of(mutant)): mutant for mutant in todo}
+        for done in as_completed(waiting):
+            record.note(waiting[done], done.result())
+            yield waiting[done], done.result()
 
 
 def main() -> int:
