@@ -22,7 +22,7 @@ from .links import NotKnown
 from .linkwatch import Linkwatch
 from .recorder import Memory
 from .rtnetlink import Rtnetlink
-from .settle import Marker, wait_for_carrier, wait_for_linkwatch
+from .settle import Marker, Watched, wait_for_carrier, wait_for_linkwatch
 from .sysctls import make_plain, write_sysctl
 from .tap import Tap, within
 
@@ -229,8 +229,12 @@ class Machine:
             return None
         return 0, ""
 
-    def _devices(self) -> list[tuple[socket.socket, str]]:
-        return [(space.sender, name) for space in self._spaces.values() for name in space.tap.devices.values()]
+    def _devices(self) -> list[Watched]:
+        return [
+            Watched(name, space.sender, space.net)
+            for space in self._spaces.values()
+            for name in space.tap.devices.values()
+        ]
 
     # -- namespaces -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ ipvlan, which pass through the system's work queue. Work is done in the order it
 that goes the same way (veth, macvlan, work queue) comes out after all that was queued before it (where works run side
 by side, see kthreads.py).
 Carrier: linkwatch acts up to a second late (linkwatch.py). Where that cannot be seen (no dummy): until it has, a device
-that is up shows IFF_LOWER_UP (the carrier) and IFF_RUNNING (what linkwatch made of it) disagreeing.
+that is up shows IFF_LOWER_UP (the carrier) and IFF_RUNNING (what linkwatch made of it) disagreeing. A macvlan follows
+its lower device's carrier while it is down, and rtnetlink alone tells of that.
 """
 
 from __future__ import annotations
@@ -19,15 +20,20 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from . import syscalls
 from .kthreads import BOUND, UNBOUND, Kthreads
+from .rtnetlink import Rtnetlink
 
 _ETHERTYPE = 0x88B6
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\x51" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
 _ROUNDS = 200
 _SO_RCVTIMEO = 20
-_SIOCGIFFLAGS, _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8913, 0x8946, 0x0A
+_SIOCGIFFLAGS, _SIOCETHTOOL, _ETHTOOL_GDRVINFO, _ETHTOOL_GLINK = 0x8913, 0x8946, 0x03, 0x0A
+_DRVINFO_WORDS, _DRIVER = 49, slice(4, 36)
+_IFLA_OPERSTATE, _IFLA_CARRIER = 16, 33
+_RUNNING_STATES = (b"\0", b"\6")  # IF_OPER_UNKNOWN, IF_OPER_UP
 _IFF_UP, _IFF_RUNNING = 1, 0x40
 _CARRIER_LIMIT_S = 3.0  # a device whose lower device is elsewhere may stay so for good
 _CARRIER_POLL_S = 0.02
@@ -96,20 +102,38 @@ class Marker:
                 return
 
 
-def carrier_pending(asker: socket.socket, device: str) -> bool:
-    """Whether linkwatch has something to do for a device of the namespace that this socket belongs to.
+@dataclass(frozen=True)
+class Watched:
+    """A device, a socket to ask about it by ioctl, and one for rtnetlink, both of its namespace."""
 
-    Asking by rtnetlink would have side effects (a listing gives ids to other namespaces). Newer kernels do what is
+    name: str
+    asker: socket.socket
+    net: Rtnetlink
+
+
+def carrier_pending(dev: Watched) -> bool:
+    """Whether linkwatch has something to do for a device.
+
+    Asking all by rtnetlink would have side effects (that gives ids to other namespaces). Newer kernels do what is
     pending when they are asked for the carrier (__linkwatch_sync_dev); 6.1 makes us wait.
     """
-    link = array.array("I", (_ETHTOOL_GLINK, 0))
-    request = _request(device, link)
     try:
-        fcntl.ioctl(asker, _SIOCETHTOOL, request)
-        flags = struct.unpack_from("=H", fcntl.ioctl(asker, _SIOCGIFFLAGS, request), 16)[0]
+        carrier = _ethtool(dev, _ETHTOOL_GLINK, 2)
+        answer = fcntl.ioctl(dev.asker, _SIOCGIFFLAGS, dev.name.encode().ljust(40, b"\0"))
+        flags = struct.unpack_from("=H", answer, 16)[0]
+        if not flags & _IFF_UP:
+            return _pending_while_down(dev)
     except OSError:
         return False  # gone meanwhile, or of a kind whose carrier nobody asks for
-    return bool(flags & _IFF_UP) and bool(flags & _IFF_RUNNING) != bool(link[1])
+    return bool(flags & _IFF_RUNNING) != any(carrier[4:])
+
+
+def _pending_while_down(dev: Watched) -> bool:
+    """Of a macvlan, which has told of the other namespace when it came to its own (dev_change_net_namespace)."""
+    if _ethtool(dev, _ETHTOOL_GDRVINFO, _DRVINFO_WORDS)[_DRIVER].rstrip(b"\0") != b"macvlan":
+        return False
+    found = dev.net.link(dev.name)
+    return _IFLA_CARRIER in found and any(found[_IFLA_CARRIER]) != (found[_IFLA_OPERSTATE] in _RUNNING_STATES)
 
 
 def wait_for_linkwatch(looked: Callable[[], None], heard: Callable[[], int]) -> None:
@@ -123,21 +147,28 @@ def wait_for_linkwatch(looked: Callable[[], None], heard: Callable[[], int]) -> 
         looked()
 
 
-def wait_for_carrier(devices: Callable[[], list[tuple[socket.socket, str]]], pump: Callable[[], int]) -> float:
-    """Until linkwatch is through, twice in a row, as far as devices that are up show it; the seconds it took."""
+def wait_for_carrier(devices: Callable[[], list[Watched]], pump: Callable[[], int]) -> float:
+    """Until linkwatch is through, twice in a row, as far as devices show it; the seconds it took."""
     began, calm = time.monotonic(), 0
     while calm < 2 and time.monotonic() - began < _CARRIER_LIMIT_S:
-        waiting = [each for each in devices() if carrier_pending(*each)]
+        waiting = [each for each in devices() if carrier_pending(each)]
         calm = 0 if waiting else calm + 1
         while waiting and time.monotonic() - began < _CARRIER_LIMIT_S:
-            waiting = [each for each in waiting if carrier_pending(*each)]
+            waiting = [each for each in waiting if carrier_pending(each)]
             time.sleep(_CARRIER_POLL_S if waiting else 0)
         pump()
     return time.monotonic() - began
 
 
+def _ethtool(dev: Watched, command: int, words: int) -> bytes:
+    """What a device's driver answers: so many words of 32 bits, the command first."""
+    answer = array.array("I", (command, *[0] * (words - 1)))
+    fcntl.ioctl(dev.asker, _SIOCETHTOOL, _request(dev.name, answer))
+    return answer.tobytes()
+
+
 def _request(device: str, value: array.array[int]) -> bytes:
-    """A struct ifreq whose pointer leads to an ethtool_value."""
+    """A struct ifreq whose pointer leads to an array."""
     return device.encode().ljust(16, b"\0") + struct.pack("@P", value.buffer_info()[0]) + bytes(16)
 
 
