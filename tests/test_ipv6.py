@@ -442,9 +442,7 @@ def test_a_reset_and_port_unreachable_answer_where_nobody_listens() -> None:
 
 def test_udp_between_programs() -> None:
     pair = Pair()
-    from simvlan.stack.ipv6.sockets6 import UdpSocket6
-
-    server, client = UdpSocket6(pair.b), UdpSocket6(pair.a)
+    server, client = pair.b.stack.open_udp(6), pair.a.stack.open_udp(6)
     server.bind(0, 5000)
     client.connect(B_LINK, 5000, pair.dev("a"))
     client.send(b"hello", dev=pair.dev("a"))

@@ -31,4 +31,4 @@ def _reset(stack: Stack, found: Packet) -> None:
     if segment.flags & RST:
         return
     sport, dport = unpack_from("!HH", octets)
-    stack.tcp.refuse(found.dst, dport, found.src, sport, reset_for(segment), 0, about=found)
+    stack.tcp.refuse((found.dst, dport, found.src, sport), reset_for(segment), found)

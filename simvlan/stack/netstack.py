@@ -18,6 +18,7 @@ from simvlan.netfilter.tables import Tables
 from simvlan.stack import fib
 from simvlan.stack.addresses import LEAST_MTU, Addresses
 from simvlan.stack.arp import Arp
+from simvlan.stack.family import Family, Family4
 from simvlan.stack.fib import Fib, Flow
 from simvlan.stack.forward import Forward
 from simvlan.stack.frag import Reassembly
@@ -33,7 +34,8 @@ from simvlan.stack.packet import DF, ICMP, IGMP, TCP, UDP, Packet, reheader
 from simvlan.stack.packet_socket import PacketSocket
 from simvlan.stack.pmtu import Exceptions
 from simvlan.stack.settings import SETTINGS
-from simvlan.stack.sockets import PingSocket, RawSocket, Sockets, UdpSocket
+from simvlan.stack.socket_table import Ports, Sockets
+from simvlan.stack.sockets import PingSocket, RawSocket, UdpSocket
 from simvlan.stack.tcp.host import Tcp
 from simvlan.stack.tcp.socket import TcpSocket
 from simvlan.verdict import Drop, Why
@@ -74,7 +76,8 @@ class Stack:
         self.reassembly = Reassembly(self)
         self.icmp = Icmp(self)
         self.igmp = Igmp(self)
-        self.sockets = Sockets(self)
+        self.family = Family4(self)
+        self.sockets = Sockets(self, self.family, Ports())
         self.tcp = Tcp(self)
         self.ip6: Ip6 | None = None
         """IPv6, once somebody has switched it on; until then no device has any (ipv6.disable_ipv6=1)."""
@@ -380,23 +383,33 @@ class Stack:
         refused = self.output.send(route, packet.data, partial)
         return refused if isinstance(refused, Drop) else None
 
-    def open_raw(self, proto: int) -> RawSocket:
+    def family_of(self, number: int) -> Family:
+        """The family 4 or 6; without a device that has IPv6 nothing of it can be reached."""
+        return self.family if number == 4 else self.with_ip6().family
+
+    def table(self, family: Family) -> Sockets:
+        """The sockets of a family."""
+        return self.sockets if family is self.family else self.with_ip6().sockets
+
+    def open_raw(self, proto: int, family: int = 4) -> RawSocket:
         """Open a raw socket."""
-        socket = RawSocket(self, proto)
-        self.sockets.raw.setdefault(proto, []).append(socket)
-        return socket
+        return self.table(self.family_of(family)).open_raw(proto)
 
-    def open_udp(self) -> UdpSocket:
-        """Open a UDP socket."""
-        return UdpSocket(self)
+    def open_udp(self, family: int = 4) -> UdpSocket:
+        """Open a UDP socket; one of IPv6 hears IPv4 too unless bindv6only says otherwise."""
+        return UdpSocket(self, self.family_of(family), family == 6 and self._v6only)
 
-    def open_tcp(self) -> TcpSocket:
-        """Open a TCP socket."""
-        return self.tcp.open()
+    def open_tcp(self, family: int = 4) -> TcpSocket:
+        """Open a TCP socket, in the same way."""
+        return self.tcp.open(self.family_of(family), family == 6 and self._v6only)
 
-    def open_ping(self) -> PingSocket:
+    @property
+    def _v6only(self) -> bool:
+        return bool(self.with_ip6().settings["bindv6only"])
+
+    def open_ping(self, family: int = 4) -> PingSocket:
         """Open an ICMP datagram socket."""
-        return PingSocket(self)
+        return PingSocket(self, self.family_of(family))
 
     def open_packet(self, dev: Device | None, proto: int) -> PacketSocket:
         """Open a packet socket for an ethertype, on one device or all."""

@@ -44,6 +44,7 @@ class Packet:
     finished; `dev` is where it came in, None for one made here; `ptype` who its frame was for.
     """
 
+    family = 4
     __slots__ = (
         "broadcast", "data", "dev", "dst", "frag", "frag_max", "header_len", "ident", "input_if", "looped",
         "partial", "proto", "ptype", "redirect", "seen", "src", "tos", "ttl",

@@ -9,9 +9,9 @@ from simvlan.dhcp import message as m
 from simvlan.dhcp.message import Message, MessageError, parse
 from simvlan.dhcp.relay import downward, upward
 from simvlan.rtnl.neigh import neigh_replace
+from simvlan.stack.family import DONT
 from simvlan.stack.ipaddr import LIMITED_BROADCAST
 from simvlan.stack.neigh import STALE
-from simvlan.stack.sockets import DONT
 
 TOS = 0xC0
 """Internetwork control, as dnsmasq sets for DHCP."""

@@ -16,8 +16,8 @@ from simvlan.dhcp.leases import FOREVER
 from simvlan.dhcp.message import Message
 from simvlan.dhcp.server import Action, Interface, Log, Probe, Reply, Server
 from simvlan.dns.zone import Zone
+from simvlan.stack.family import DONT
 from simvlan.stack.packet import checksum
-from simvlan.stack.sockets import DONT
 from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.dhcp_serving import Port67, RelayService

@@ -8,7 +8,6 @@ from typing import Any
 
 from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addr import ip6_text, is_link_local, is_multicast, multicast_scope, parse_ip6
-from simvlan.stack.ipv6.sockets6 import PingSocket6
 from simvlan.tools.ping import Ping
 from simvlan.tools.ping_options import Refused
 
@@ -48,15 +47,15 @@ class Ping6(Ping):
         if ip6 is None:
             raise Refused("ping: connect: Network is unreachable\n")  # no device has IPv6
         self.ip6: Any = ip6
-        self.sock = PingSocket6(ip6)
+        self.sock = self.stack.open_ping(6)
 
     # -- set up -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
         """Bind, look for a route, say what is going to happen."""
         options, sock = self.options, self.sock
-        sock.pmtudisc, sock.tclass, sock.mc_loop = options.pmtudisc, options.tos, not options.no_loop
-        sock.hops, sock.mc_hops = options.ttl or 0, options.ttl or 1
+        sock.pmtudisc, sock.tos, sock.mc_loop = options.pmtudisc, options.tos, not options.no_loop
+        sock.ttl, sock.mc_ttl = options.ttl or 0, options.ttl or 1
         named = self._bind()
         source = self._source()
         if named and source not in (ifa.address for ifa in self.ip6.addresses(sock.bind_dev)):
@@ -82,6 +81,7 @@ class Ping6(Ping):
 
     def _bind_address(self, text: str) -> bool:
         try:
+            self.sock.bind_dev = self._devices().get(text.partition("%")[2]) or self.sock.bind_dev
             self.sock.bind(parse_ip6(text.partition("%")[0]))
         except ValueError:
             raise Refused(f"ping: unknown iface: {text}\n") from None

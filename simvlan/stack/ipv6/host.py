@@ -15,6 +15,7 @@ from simvlan.stack.inetdev import Conf
 from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addrconf import Addrconf
 from simvlan.stack.ipv6.anycast import Anycast
+from simvlan.stack.ipv6.family6 import Family6
 from simvlan.stack.ipv6.fib6 import Fib6, Route6
 from simvlan.stack.ipv6.forward6 import Forward6
 from simvlan.stack.ipv6.frag import Reassembly6
@@ -30,8 +31,8 @@ from simvlan.stack.ipv6.pmtu6 import Exceptions6
 from simvlan.stack.ipv6.ra import Routers
 from simvlan.stack.ipv6.select import Select
 from simvlan.stack.ipv6.settings import CONF6_DEFAULT_ONLY, CONF6_DEFAULTS, NEIGH6_DEFAULTS, SETTINGS6
-from simvlan.stack.ipv6.sockets6 import Sockets6
 from simvlan.stack.neigh import FAILED
+from simvlan.stack.socket_table import Sockets
 from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Ip6:
         self.forward = Forward6(self)
         self.reassembly = Reassembly6(self)
         self.icmp = Icmp6(self)
-        self.sockets = Sockets6(self)
+        self.family = Family6(self)
+        self.sockets = Sockets(stack, self.family, stack.sockets.ports)
         self._ident = 0
         self._collecting = False
         for dev in stack.netns.devices.values():
@@ -110,17 +112,11 @@ class Ip6:
         if found.proto == UDP:
             return self.sockets.datagram(found)
         if found.proto == TCP:
-            return self.refuse_tcp(found)
+            return self.stack.tcp.receive(found)
         if heard:
             return None
         self.icmp.error(found, 4, 1, found.spot)
         return Drop.IP_NOPROTO
-
-    def refuse_tcp(self, found: Packet6) -> Drop | None:
-        """A segment: nobody listens (TCP over IPv6 is not modelled), so it is reset."""
-        from simvlan.stack.ipv6.tcp6 import reset
-
-        return reset(self, found)
 
     def own_packet(self, octets: bytes, dev: Device) -> Packet6:
         """A packet of our own, for errors about it: they come back by lo."""

@@ -13,6 +13,7 @@ from simvlan.stack import fib
 from simvlan.stack.icmp import Peer
 from simvlan.stack.ipv6 import icmp6, ndp, packet
 from simvlan.stack.ipv6.addr import is_link_local, is_multicast
+from simvlan.stack.ipv6.input import Packet6
 from simvlan.stack.neigh import STALE
 from simvlan.verdict import Drop, Why
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.inet6dev import Inet6Dev
-    from simvlan.stack.ipv6.input import Packet6
     from simvlan.stack.ipv6.output import RouteResult6
 
 SECOND, MILLISECOND = 1_000_000_000, 1_000_000
@@ -177,9 +177,11 @@ class Icmp6:
         upper = packet.skip_extensions(message.body, message.body[6]) if inner is not None else None
         if inner is None or upper is None:
             return Drop.PKT_TOO_SMALL
-        if message.type == icmp6.TOO_BIG:
+        about = Packet6(message.body, found.dev)
+        about.proto, about.at = upper.proto, upper.at
+        if message.type == icmp6.TOO_BIG and (about.proto == packet.ICMPV6 or self.ip6.sockets.sent(about)):
             self._learn_mtu(found, inner, message.word)
-        self.ip6.sockets.error(found, message, inner, upper)
+        self.ip6.sockets.error(found, about, message.type, message.code, message.word)
         return None
 
     def _learn_mtu(self, found: Packet6, inner: packet.Header, mtu: int) -> None:

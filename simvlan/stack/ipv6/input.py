@@ -28,6 +28,7 @@ SWITCHED_OFF = (2, 3, 4)
 class Packet6:
     """A packet on its way through the stack (sk_buff, inet6_skb_parm)."""
 
+    family = 6
     __slots__ = ("at", "data", "dev", "dst", "fragmented", "hops", "input_if", "looped", "partial", "proto", "ptype",
                  "router_alert", "spot", "src", "tclass", "waited")  # fmt: skip
 
@@ -51,6 +52,16 @@ class Packet6:
         self.fragmented = False
         self.router_alert = False
         self.waited = False
+
+    @property
+    def ttl(self) -> int:
+        """The hop limit, as sockets of either family name it."""
+        return self.hops
+
+    @property
+    def tos(self) -> int:
+        """The traffic class, the same."""
+        return self.tclass
 
     @property
     def payload(self) -> bytes:

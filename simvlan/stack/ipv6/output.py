@@ -55,7 +55,7 @@ class RouteResult6:
     @property
     def path_mtu(self) -> int:
         """What the path carries (ip6_mtu)."""
-        return min(self.mtu or self.dev.mtu, 65_535)
+        return min(self.mtu or self.dev.mtu, packet.MAX_MTU)
 
 
 class Output6:

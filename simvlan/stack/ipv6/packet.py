@@ -16,7 +16,8 @@ EXTENSIONS = frozenset((HOPOPTS, ROUTING, FRAGMENT, NONE, DSTOPTS, AUTH))
 """What ipv6_ext_hdr takes for an extension header."""
 
 HEADER = 40
-MIN_MTU = 1280
+MIN_MTU, MAX_MTU = 1280, 65_575
+"""IPV6_MIN_MTU, IP6_MAX_MTU."""
 MORE, FRAGMENT_OFFSET = 0x0001, 0xFFF8
 
 ROUTER_ALERT_MLD = b"\x05\x02\x00\x00\x01\x00"

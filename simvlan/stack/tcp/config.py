@@ -27,7 +27,9 @@ class Config:
     """How one end behaves."""
 
     mss: int = 1460
-    """The MSS announced: what the device's MTU leaves beside 40 octets of headers."""
+    """The MSS announced: what the device's MTU leaves beside the headers."""
+    headers: int = 40
+    """Octets of headers in a packet: 60 in IPv6."""
     congestion: str = "cubic"
     """cubic or reno."""
     sack: bool = True

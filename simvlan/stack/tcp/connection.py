@@ -194,7 +194,7 @@ class Connection:
 
     def path_mtu(self, mtu: int, now: int) -> None:
         """A router wants shorter segments (tcp_v4_mtu_reduced)."""
-        mss = max(mtu - 40, MIN_MSS)
+        mss = max(mtu - self.config.headers, MIN_MSS)
         if mss < self.path_mss:
             self.path_mss = mss
             if self.state is not State.SYN_SENT:

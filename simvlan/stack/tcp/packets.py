@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from simvlan.stack.packet import TCP, pseudo_sum
 from simvlan.stack.packet import checksum as internet_checksum
 from simvlan.stack.tcp import segment as wire
@@ -9,18 +11,20 @@ from simvlan.stack.tcp.segment import ACK, SYN, Segment
 
 Flow = tuple[int, int, int, int]
 """Our address and port, theirs."""
+Pseudo = Callable[[int, int, int, int], int]
+"""The folded sum of a pseudo header: that of IPv4, or of IPv6."""
 
 
-def with_checksum(octets: bytes, src: int, dst: int, partial: bool = False) -> bytes:
+def with_checksum(octets: bytes, src: int, dst: int, partial: bool = False, summed: Pseudo = pseudo_sum) -> bytes:
     """Fill in the checksum; a partial one is the pseudo header's sum, for the device to finish."""
-    pseudo = pseudo_sum(src, dst, TCP, len(octets))
+    pseudo = summed(src, dst, TCP, len(octets))
     value = pseudo if partial else internet_checksum(pseudo.to_bytes(2, "big") + octets)
     return octets[:16] + value.to_bytes(2, "big") + octets[18:]
 
 
-def packed(segment: Segment, flow: Flow, partial: bool) -> bytes:
+def packed(segment: Segment, flow: Flow, partial: bool, summed: Pseudo = pseudo_sum) -> bytes:
     """Write a segment of a connection, checksum included."""
-    return with_checksum(wire.encode(segment, flow[1], flow[3]), flow[0], flow[2], partial)
+    return with_checksum(wire.encode(segment, flow[1], flow[3]), flow[0], flow[2], partial, summed)
 
 
 def is_syn_ack(segment: Segment) -> bool:

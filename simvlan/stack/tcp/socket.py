@@ -11,14 +11,13 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simvlan.stack import fib
-from simvlan.stack.ipaddr import is_multicast
-from simvlan.stack.packet import DF, TCP, Packet, build
+from simvlan.stack.packet import TCP
 from simvlan.stack.tcp.connection import Connection
 from simvlan.stack.tcp.listen import Listener
-from simvlan.stack.tcp.packets import Flow, is_syn_ack, packed
+from simvlan.stack.tcp.packets import Flow
 from simvlan.stack.tcp.segment import ACK, RST, Segment
 from simvlan.stack.tcp.states import State
 from simvlan.verdict import Drop
@@ -26,8 +25,8 @@ from simvlan.verdict import Drop
 if TYPE_CHECKING:
     from simvlan.clock import Timer
     from simvlan.devices.device import Device
+    from simvlan.stack.family import Family
     from simvlan.stack.netstack import Stack
-    from simvlan.stack.output import RouteResult
     from simvlan.stack.tcp.host import Tcp
 
 
@@ -37,11 +36,19 @@ def refusal(number: int) -> OSError:
 
 
 class TcpSocket:
-    """A socket: unconnected, listening, or one end of a connection."""
+    """A socket: unconnected, listening, or one end of a connection.
 
-    def __init__(self, stack: Stack, tcp: Tcp) -> None:
+    One of IPv6 that is bound to :: takes IPv4 too, unless it is `v6only`: it, or what it accepts, is then `mapped`.
+    """
+
+    bound_group = 0
+
+    def __init__(self, stack: Stack, tcp: Tcp, family: Family, v6only: bool = False) -> None:
         self.stack = stack
         self.tcp = tcp
+        self.family = family
+        self.v6only = v6only
+        self.mapped = False
         self.on_receive: Callable[[TcpSocket], None] | None = None
         self.bind_dev: Device | None = None
         self.src = 0
@@ -78,15 +85,30 @@ class TcpSocket:
         """
         if self.port:
             raise refusal(errno.EINVAL)
-        if address and (is_multicast(address) or self.stack.addr_type(address) != fib.LOCAL):
-            raise refusal(errno.EADDRNOTAVAIL)
+        address = self.map(address)
+        number = self.family.may_bind(address, self.bind_dev) if address else 0
+        if number or (address and not self.family.is_own(address, self.bind_dev)):
+            raise refusal(number or errno.EADDRNOTAVAIL)
         self.src = address
         self.tcp.take_port(self, port)
 
-    def hears(self, found: Packet) -> bool:
-        """Whether a packet's device and destination fit the socket's bindings."""
-        if self.bind_dev is not None and found.dev is not self.bind_dev:
+    def map(self, address: int) -> int:
+        """Become a socket of the family that carries packets to an address; what that family calls it."""
+        family, address = self.family.of(address)
+        if family is not self.family:
+            self.family, self.mapped = family, True
+        return address
+
+    def text(self, address: int) -> str:
+        """Write an address of one of its ends."""
+        return ("::ffff:" if self.mapped else "") + self.family.text(address)
+
+    def hears(self, found: Any) -> bool:
+        """Whether a packet's device, family and destination fit the socket's bindings."""
+        if self.bind_dev is not None and self.bind_dev not in self.family.devices(found):
             return False
+        if found.family != self.family.number:
+            return not (found.family == 6 or self.v6only or self.src)
         return not self.src or self.src == found.dst
 
     @property
@@ -111,15 +133,16 @@ class TcpSocket:
             raise refusal(errno.EINVAL)
         return self.listener.waiting.popleft() if self.listener.waiting else None
 
-    def connect(self, address: int, port: int) -> None:
-        """Begin to connect; `on_receive` tells of the outcome: then `connected`, or `error`.
+    def connect(self, address: int, port: int, dev: Device | None = None) -> None:
+        """Begin to connect; `on_receive` tells of the outcome: then `connected`, or `error`. *dev*: of `address%dev`.
 
         Raises:
             OSError: no route, no free port, or connected already.
         """
         if self.conn is not None or self.listener is not None:
             raise refusal(errno.EISCONN)
-        address = address or 0x7F00_0001
+        address = self.map(address or self.family.loopback)
+        self.bind_dev = self.bind_dev or dev
         route = self._route(address)
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
             raise refusal(route if isinstance(route, int) else errno.ENETUNREACH)
@@ -127,7 +150,7 @@ class TcpSocket:
         if not self.port:
             self.tcp.take_port(self, 0)
         self.peer = (address, port)
-        if self.flow in self.tcp.connections:
+        if self.flow in self.family.flows:
             self.peer = None
             raise refusal(errno.EADDRNOTAVAIL)
         self._begin(route)
@@ -135,19 +158,21 @@ class TcpSocket:
         self.conn.connect(self.stack.kernel.now)
         self._called()
 
-    def _begin(self, route: RouteResult) -> None:
+    def _begin(self, route: Any) -> None:
         """Make this socket one end of a connection."""
-        iss, offset = self.tcp.numbers(self.flow)
-        config = self.tcp.config(route.path_mtu, self.nodelay, self.congestion)
+        iss, offset = self.tcp.numbers(self.family, self.flow)
+        config = self.tcp.config(self.family, route.path_mtu, self.nodelay, self.congestion)
         mss = min(config.mss, self.maxseg or config.mss)
         self.conn = Connection(replace(config, mss=mss, rcvbuf=self.buffer, sndbuf=self.buffer), iss, offset)
-        self.tcp.connections[self.flow] = self
+        self.family.flows[self.flow] = self
 
-    def opened(self, flow: Flow, segment: Segment, found: Packet) -> None:
+    def opened(self, flow: Flow, segment: Segment, found: Any) -> None:
         """A SYN came to this listening socket: a child answers (tcp_conn_request)."""
-        child = TcpSocket(self.stack, self.tcp)
+        child = TcpSocket(self.stack, self.tcp, self.stack.family_of(found.family), self.v6only)
+        child.mapped = self.mapped or child.family is not self.family
         child.src, child.port, child.peer = flow[0], flow[1], (flow[2], flow[3])
-        child.bind_dev, child.nodelay, child.congestion = self.bind_dev, self.nodelay, self.congestion
+        child.bind_dev = self.bind_dev or child.family.link_of(found)
+        child.nodelay, child.congestion = self.nodelay, self.congestion
         child.maxseg, child.buffer = self.maxseg, self.buffer
         route = child._route(flow[2])
         if isinstance(route, int):
@@ -327,8 +352,8 @@ class TcpSocket:
 
     def _gone(self) -> None:
         """The connection is over: its name is free."""
-        if self.tcp.connections.get(self.flow) is self:
-            del self.tcp.connections[self.flow]
+        if self.family.flows.get(self.flow) is self:
+            del self.family.flows[self.flow]
         if self._parent is not None and self in self._parent._children:
             self._parent._children.remove(self)
         if self.closed:
@@ -347,23 +372,14 @@ class TcpSocket:
 
     # -- packets ----------------------------------------------------------------------------------------------------
 
-    def _route(self, address: int) -> RouteResult | int:
-        return self.stack.output.find(address, self.src, self.bind_dev, self.tos & 0x1E, 0, TCP)
+    def _route(self, address: int) -> Any:
+        return self.family.find(address, self.src, self.bind_dev, self.tos, 0, TCP)
 
     def _transmit(self, segments: list[Segment]) -> None:
-        """Wrap segments in packets as __ip_queue_xmit does: DF set, identification counted."""
-        stack, flow = self.stack, self.flow
-        route = self._route(flow[2])
+        """Send segments by the route of the moment."""
+        route = self._route(self.flow[2])
         if isinstance(route, int) or self.conn is None:
             return
-        if route.path_mtu - 40 < self.conn.path_mss:
-            self.conn.path_mtu(route.path_mtu, stack.kernel.now)
-        partial_sum = not {"tx", "tx-checksum-ip-generic"} & set(route.dev.features_off)
-        ttl = self.ttl or stack.settings["ip_default_ttl"]
-        frag = 0 if route.mtu_locked else DF
-        for segment in segments:
-            ident = 0 if is_syn_ack(segment) else stack.next_id(flow[0], flow[2], TCP)
-            octets = packed(segment, flow, partial_sum)
-            if frag and 20 + len(octets) > route.path_mtu:
-                continue  # cut meanwhile, and queued again
-            stack.output.send(route, build(flow[0], flow[2], TCP, octets, ttl, self.tos, ident, frag), partial_sum)
+        if route.path_mtu - self.conn.config.headers < self.conn.path_mss:
+            self.conn.path_mtu(route.path_mtu, self.stack.kernel.now)
+        self.family.transmit(self, route, segments)
