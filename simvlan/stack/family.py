@@ -139,6 +139,24 @@ class Family(Protocol):
         """Send a RST that no connection stands behind; *found*: the packet it answers."""
 
 
+class Ends:
+    """A socket as far as its family goes: one of IPv6 becomes one of IPv4 where its ends are mapped addresses."""
+
+    family: Family
+    mapped = False
+
+    def map(self, address: int) -> int:
+        """Become a socket of the family that carries packets to an address; what that family calls it."""
+        family, address = self.family.of(address)
+        if family is not self.family:
+            self.family, self.mapped = family, True
+        return address
+
+    def text(self, address: int) -> str:
+        """Write an address of one of its ends."""
+        return ("::ffff:" if self.mapped else "") + self.family.text(address)
+
+
 class Family4:
     """IPv4."""
 

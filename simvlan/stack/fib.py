@@ -34,8 +34,26 @@ ERRORS = {
 PROTO_REDIRECT, PROTO_KERNEL, PROTO_BOOT, PROTO_STATIC = 1, 2, 3, 4
 
 
+class AnyRoute:
+    """What routes of both families tell of themselves."""
+
+    __slots__ = ()
+    type: str
+    dev: Device | None
+
+    @property
+    def error(self) -> int:
+        """The errno a lookup answers when it ends here; 0 for a route that leads somewhere."""
+        return ERRORS.get(self.type, 0)
+
+    @property
+    def linkdown(self) -> bool:
+        """Whether `ip route` shows the route as linkdown (RTNH_F_LINKDOWN): its device has no carrier."""
+        return self.dev is not None and not self.dev.carrier
+
+
 @dataclass(slots=True, eq=False)
-class Route:
+class Route(AnyRoute):
     """One route (fib_alias with its fib_info). `via`: the gateway, None when on-link; `src`: the preferred source."""
 
     dst: int
@@ -54,16 +72,6 @@ class Route:
     """RTAX_*: mtu, window, advmss, hoplimit ... as given."""
     locked: bool = False
     """`mtu lock`."""
-
-    @property
-    def error(self) -> int:
-        """The errno a lookup answers when it ends here; 0 for a route that leads somewhere."""
-        return ERRORS.get(self.type, 0)
-
-    @property
-    def linkdown(self) -> bool:
-        """Whether `ip route` shows the route as linkdown (RTNH_F_LINKDOWN)."""
-        return self.dev is not None and not self.dev.carrier
 
     def __str__(self) -> str:
         via = f" via {ip_text(self.via)}" if self.via is not None else ""

@@ -16,7 +16,7 @@ from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simvlan.stack import fib
-from simvlan.stack.family import MAPPED, WANT, Family
+from simvlan.stack.family import MAPPED, WANT, Ends, Family
 from simvlan.stack.packet import UDP, checksum, reheader
 from simvlan.verdict import Drop
 
@@ -59,7 +59,7 @@ class SockError(NamedTuple):
     """The error itself, IP header included."""
 
 
-class Socket:
+class Socket(Ends):
     """What all sockets share. `bind_dev` is SO_BINDTODEVICE, or the device an address was given with (`%dev`)."""
 
     proto = 0
@@ -86,20 +86,7 @@ class Socket:
         self.pmtudisc = WANT
         self.broadcast = False
         self.closed = False
-        self.mapped = False
-        """A socket of IPv6 that has become one of IPv4, its ends being mapped."""
         self.groups: list[tuple[Device, int]] = []
-
-    def map(self, address: int) -> int:
-        """Become a socket of the family that carries packets to an address; what that family calls it."""
-        family, address = self.family.of(address)
-        if family is not self.family:
-            self.family, self.mapped = family, True
-        return address
-
-    def text(self, address: int) -> str:
-        """Write an address of one of its ends."""
-        return ("::ffff:" if self.mapped else "") + self.family.text(address)
 
     def bind(self, address: int, port: int = 0) -> None:
         """Take a source address (EADDRNOTAVAIL unless it is ours, a broadcast or a group)."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from simvlan.stack.fib import ERRORS, LOCAL, LOCAL_TABLE, MAIN_TABLE, PROTO_BOOT, UNICAST
+from simvlan.stack.fib import LOCAL, LOCAL_TABLE, MAIN_TABLE, PROTO_BOOT, UNICAST, AnyRoute
 from simvlan.stack.ipv6.addr import ip6_text, is_link_local, is_multicast, mask
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PREFERENCES = {LOW: "low", MEDIUM: "medium", HIGH: "high"}
 
 
 @dataclass(slots=True, eq=False)
-class Route6:
+class Route6(AnyRoute):
     """One route (fib6_info). `via`: the gateway, None when on-link; `src`: the preferred source."""
 
     dst: int
@@ -45,16 +45,6 @@ class Route6:
     """Made for a prefix or an address by the kernel (RTF_ADDRCONF, RTF_PREFIX_RT)."""
     default_router: bool = False
     """Learnt from a router advertisement (RTF_ADDRCONF | RTF_DEFAULT)."""
-
-    @property
-    def error(self) -> int:
-        """The errno a lookup answers when it ends here; 0 for a route that leads somewhere."""
-        return ERRORS.get(self.type, 0)
-
-    @property
-    def linkdown(self) -> bool:
-        """Whether its device has no carrier (RTNH_F_LINKDOWN)."""
-        return self.dev is not None and not self.dev.carrier
 
     def copy(self, **changes: object) -> Route6:
         """A copy with some fields changed."""

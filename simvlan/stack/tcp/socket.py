@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simvlan.stack import fib
+from simvlan.stack.family import Ends
 from simvlan.stack.packet import TCP
 from simvlan.stack.tcp.connection import Connection
 from simvlan.stack.tcp.listen import Listener
@@ -35,7 +36,7 @@ def refusal(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-class TcpSocket:
+class TcpSocket(Ends):
     """A socket: unconnected, listening, or one end of a connection.
 
     One of IPv6 that is bound to :: takes IPv4 too, unless it is `v6only`: it, or what it accepts, is then `mapped`.
@@ -48,7 +49,6 @@ class TcpSocket:
         self.tcp = tcp
         self.family = family
         self.v6only = v6only
-        self.mapped = False
         self.on_receive: Callable[[TcpSocket], None] | None = None
         self.bind_dev: Device | None = None
         self.src = 0
@@ -91,17 +91,6 @@ class TcpSocket:
             raise refusal(number or errno.EADDRNOTAVAIL)
         self.src = address
         self.tcp.take_port(self, port)
-
-    def map(self, address: int) -> int:
-        """Become a socket of the family that carries packets to an address; what that family calls it."""
-        family, address = self.family.of(address)
-        if family is not self.family:
-            self.family, self.mapped = family, True
-        return address
-
-    def text(self, address: int) -> str:
-        """Write an address of one of its ends."""
-        return ("::ffff:" if self.mapped else "") + self.family.text(address)
 
     def hears(self, found: Any) -> bool:
         """Whether a packet's device, family and destination fit the socket's bindings."""
