@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simvlan.plot import save
-from simvlan.sweep import OtherSweep, Params, Results, Scenario, add_arguments, sweep
+from simvlan.sweep import Busy, OtherSweep, Params, Results, Scenario, add_arguments, sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,6 +90,8 @@ def points(
     except OtherSweep as why:
         print(f"{made.name}: begun anew: {why}", file=sys.stderr)
         found = sweep(scenario, grid, fresh=True, **chosen)
+    except Busy as why:
+        raise SystemExit(f"{made.name}: {why}") from None
     found.manifest["command"] = command(made)
     found.write(made.folder, part)
     made.parts[part] = found.manifest

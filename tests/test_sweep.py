@@ -107,10 +107,42 @@ def test_a_dask_cluster_of_two_workers_agrees(tmp_path):
     assert [failure.params for failure in failing.failures] == [{"a": 2, "b": "x"}]
 
 
-def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+@pytest.mark.parametrize("address", ["tcp://nowhere.invalid:1", "tcp://127.0.0.1:1", "127.0.0.1:1", "nowhere", "tcp://nowhere"])
+def test_a_scheduler_that_is_not_there_is_named(address, monkeypatch):
     monkeypatch.setattr(work, "CONNECT_S", 1)
-    with pytest.raises(ConnectionError, match="nowhere"):
-        sweep(simple, grid(a=[0], b=["x"]), scheduler="tcp://nowhere.invalid:1", quiet=True)
+    with pytest.raises(ConnectionError, match=f"scheduler '{address}'.*is `dask scheduler` running there"):
+        sweep(simple, grid(a=[0], b=["x"]), scheduler=address, quiet=True)
+
+
+CLUSTER = """
+import distributed, sys
+if __name__ == "__main__":
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+    print(cluster.scheduler_address, flush=True)
+    sys.stdin.read()
+"""
+
+
+def takes_all_with_it(a, seed):
+    """A worker whose parent, the process of the scheduler, ends with it."""
+    if a:
+        os.kill(os.getppid(), signal.SIGKILL)
+        os._exit(1)
+    return {"value": a}
+
+
+def test_a_scheduler_that_goes_away_is_told_and_what_is_done_is_kept(tmp_path):
+    program = tmp_path / "cluster.py"
+    program.write_text(CLUSTER)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    there = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    cluster = subprocess.Popen([sys.executable, program], env=there, **pipes)
+    address = cluster.stdout.readline().strip()
+    assert len(sweep(takes_all_with_it, grid(a=[0]), scheduler=address, out=tmp_path, quiet=True)) == 1
+    with pytest.raises(ConnectionError, match="went away: what is done is recorded, the same call goes on"):
+        sweep(takes_all_with_it, grid(a=[0, 1]), scheduler=address, out=tmp_path, quiet=True)
+    cluster.communicate()
+    assert len((tmp_path / NAME).read_text().splitlines()) == 2
 
 
 # -- failures -------------------------------------------------------------------------------------------------------
@@ -124,6 +156,23 @@ def test_a_failing_point_is_told_and_does_not_end_the_sweep(capsys, tmp_path):
     assert failure.error == "ValueError: a = 2 and b = x do not go together"
     assert "in simple" in failure.traceback
     assert f"failed: a=2, b='x', seed={failure.seed}: ValueError" in capsys.readouterr().err
+
+
+def leaves(a, seed):
+    """Ends the program, as a command line's parser does."""
+    if a == 1:
+        raise SystemExit("no such option")
+    return {"value": a}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_scenario_that_exits_does_not_end_the_sweep(workers, tmp_path):
+    found = sweep(leaves, grid(a=[0, 1, 2]), workers=workers, out=tmp_path, quiet=True)
+    assert [row["value"] for row in found] == [0, 2]
+    [failure] = found.failures
+    assert str(failure) == f"a=1, seed={failure.seed}: SystemExit: no such option"
+    [told] = json.loads((tmp_path / "manifest.json").read_text())["failed"]
+    assert told == {"params": {"a": 1}, "seed": failure.seed, "error": "SystemExit: no such option"}
 
 
 def test_a_failed_point_is_tried_again(tmp_path):
@@ -145,7 +194,13 @@ def test_a_worker_that_dies_takes_one_point_with_it():
 
 @pytest.mark.parametrize(
     ("result", "text"),
-    [(None, "a dictionary is expected"), ({"x": [1]}, r"result x=\[1\]"), ([1], "returned 1")],
+    [
+        (None, "a dictionary is expected"),
+        ({"x": [1]}, r"result x=\[1\]"),
+        ([1], "returned 1"),
+        ({"x": 1 << 64}, "result x=18446744073709551616: tables hold whole numbers of 64 bits"),
+        ({"seed": 5}, "returned seed=5, and seed is a parameter"),
+    ],
 )
 def test_what_is_no_row_is_a_failure(result, text):
     def scenario(seed):
@@ -171,11 +226,55 @@ def test_numpy_values_are_plain_in_the_results():
         ([{"a": 1}, {"a": 1}], ValueError, "occurs twice"),
         ([{"seed": 1}], ValueError, "parameter seed"),
         ([{"a": object()}], TypeError, "parameter a="),
+        ([{"a": 2**64}], ValueError, "parameter a=.*64 bits"),
+        ([{"a": float("nan")}], ValueError, "parameter a=nan"),
+        ([{"a": 1}], TypeError, r"simple\(a, b, seed\) is called with a, seed: missing a required argument: 'b'"),
+        ([{"a": 1, "b": 2, "c": 3}], TypeError, "unexpected keyword argument 'c'"),
+        ({"a": [1, 2]}, TypeError, r"points=.*dictionaries of parameters are expected, such as grid\(a=\[1, 2\]\)"),
+        ([(1, 2)], TypeError, "points="),
     ],
 )
 def test_points_that_cannot_be(points, error, text):
     with pytest.raises(error, match=text):
         sweep(simple, points, workers=1, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("axis", "error", "text"), [([], ValueError, "no value"), ({"x": 1}, TypeError, "a list of values is expected")]
+)
+def test_axes_that_cannot_be(axis, error, text):
+    with pytest.raises(error, match=f"axis a=.*{text}"):
+        grid(a=axis, b=[1])
+
+
+@pytest.mark.parametrize("scenario", ["simple", None])
+def test_a_scenario_that_is_no_function_is_refused(scenario):
+    with pytest.raises(TypeError, match=r"scenario=.*a function"):
+        sweep(scenario, grid(a=[1]), workers=1, quiet=True)
+
+
+UNGUARDED = """
+from simvlan.sweep import grid, sweep
+
+def scenario(a, seed):
+    return {"a": a}
+
+%s
+    print(len(sweep(scenario, grid(a=[1, 2]), workers=2, quiet=True)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("guard", "status"), [("if True:", 1), ("if __name__ == '__main__':", 0), ("if '__main__' in (__name__,):", 0)]
+)
+def test_a_program_that_workers_would_run_again_is_told_where(tmp_path, guard, status):
+    program = tmp_path / "program.py"
+    program.write_text(UNGUARDED % guard)
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
+    assert done.returncode == status, done.stderr
+    told = f'{program}, line 8: worker processes read this file again: put the line under `if __name__ == "__main__":`'
+    assert (told in done.stderr) == bool(status)
+    assert done.stdout == ("" if status else "2\n")
 
 
 def test_a_scenario_that_no_process_can_import_is_refused():
@@ -293,6 +392,36 @@ def test_another_sweep_does_not_mix_with_it(tmp_path):
 def test_two_at_once_in_one_folder_are_refused(tmp_path):
     with Record(tmp_path, {"a": 1}), pytest.raises(Busy, match="another process works on this sweep"):
         Record(tmp_path, {"a": 1})
+
+
+def test_two_programs_in_one_folder_the_second_is_refused(tmp_path):
+    process = started(tmp_path, 1)
+    with pytest.raises(Busy, match="another process works on this sweep: wait for it"):
+        sweep(simple, grid(a=[0], b=["x"]), out=tmp_path / "out", quiet=True)
+    process.kill()
+    process.communicate()
+
+
+def test_what_is_no_record_is_left_alone(tmp_path):
+    (tmp_path / NAME).write_text("mine\n")
+    with pytest.raises(OtherSweep, match="is no record of a sweep: use another folder"):
+        sweep(simple, grid(a=[0], b=["x"]), out=tmp_path, workers=1, quiet=True)
+    assert (tmp_path / NAME).read_text() == "mine\n"
+    with pytest.raises(NotADirectoryError, match="this is a file: give a folder"):
+        sweep(simple, grid(a=[0], b=["x"]), out=tmp_path / NAME, workers=1, quiet=True)
+
+
+def test_a_column_of_numbers_and_texts_leaves_no_parquet_and_says_so(tmp_path):
+    def scenario(a, seed):
+        return {"value": a if a < 2 else "many"}
+
+    sweep(scenario, grid(a=[0, 1]), workers=1, out=tmp_path, quiet=True)
+    assert (tmp_path / "results.parquet").exists()
+    assert len(sweep(scenario, grid(a=[0, 1, 2]), workers=1, out=tmp_path, quiet=True)) == 3
+    assert (tmp_path / "results.csv").read_text().splitlines()[-1].endswith(",many")
+    assert not (tmp_path / "results.parquet").exists(), "not the one of before"
+    about = json.loads((tmp_path / "manifest.json").read_text())
+    assert "column value" in about["parquet"]
 
 
 def test_results_and_manifest_are_files(tmp_path):

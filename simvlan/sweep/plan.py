@@ -48,8 +48,17 @@ class Point:
 
 
 def grid(**axes: Any) -> list[Params]:
-    """Return every combination of the axes' values, the last axis fastest; a single value stands for itself."""
+    """Return every combination of the axes' values, the last axis fastest; a single value stands for itself.
+
+    Raises:
+        TypeError, ValueError: an axis without values, or one that names them.
+    """
     several = {name: list(values) if _is_axis(values) else [values] for name, values in axes.items()}
+    for name, values in axes.items():
+        if isinstance(values, Mapping):
+            raise TypeError(f"axis {name}={values!r}: a list of values is expected")
+        if not several[name]:
+            raise ValueError(f"axis {name}={values!r}: there is no value in it, so that there would be no point")
     return [dict(zip(several, chosen, strict=True)) for chosen in itertools.product(*several.values())]
 
 
@@ -75,13 +84,37 @@ def plan(points: Iterable[Mapping[str, Any]], seed: int, repeats: int) -> list[P
         TypeError, ValueError: a parameter that cannot be recorded, or a point that occurs twice.
     """
     made: list[Point] = []
-    for params in points:
+    for params in [points] if isinstance(points, Mapping) else points:
+        if not isinstance(params, Mapping) or params is points:
+            raise TypeError(f"points={params!r}: dictionaries of parameters are expected, such as grid(a=[1, 2]) gives")
         checked = {name: plain(value, f"parameter {name}") for name, value in params.items()}
+        if undefined := [name for name, value in params.items() if value is not None and checked[name] is None]:
+            raise ValueError(f"parameter {undefined[0]}=nan: it is equal to no value; use None")
         if taken := [name for name in RESERVED if name in checked]:
             raise ValueError(f"parameter {taken[0]}: the sweep gives it; use seed= and repeats= of sweep()")
         made += [Point(len(made) + n, checked, n, point_seed(seed, checked, n)) for n in range(repeats)]
     _refuse_twins(made)
     return made
+
+
+def refuse_other_names(scenario: Scenario, points: Iterable[Point]) -> None:
+    """Refuse a scenario that the points' parameters and `seed` are not what it takes.
+
+    Raises:
+        TypeError: what it lacks, or does not know.
+    """
+    if not callable(scenario):
+        raise TypeError(f"scenario={scenario!r}: a function of the points' parameters and seed is expected")
+    try:
+        takes = inspect.signature(scenario)
+    except (TypeError, ValueError):
+        return
+    for names in dict.fromkeys((*point.params, "seed") for point in points):
+        try:
+            takes.bind(**dict.fromkeys(names))
+        except TypeError as error:
+            name = getattr(scenario, "__name__", repr(scenario))
+            raise TypeError(f"{name}{takes} is called with {', '.join(names)}: {error}") from None
 
 
 def _refuse_twins(points: Sequence[Point]) -> None:
@@ -97,10 +130,13 @@ def plain(value: Any, what: str) -> Any:
 
     Raises:
         TypeError: it is no number, text, boolean or None.
+        ValueError: a whole number that tables do not hold.
     """
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:
         value = item()
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"{what}={value}: tables hold whole numbers of 64 bits: give it as a text")
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -31,7 +31,10 @@ class Record:
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any], fresh: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(f"out={folder}: this is a file: give a folder") from None
         self.path = folder / NAME
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
@@ -62,13 +65,17 @@ class Record:
             raise Busy(f"{self.path}: another process works on this sweep: {remedy}") from None
 
     def _read(self, identity: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        lines, good = whole_lines(self.path.read_bytes())
+        octets = self.path.read_bytes()
+        lines, good = whole_lines(octets)
+        if b"\n" in octets and not (lines and "sweep" in lines[0]):
+            remedy = "use another folder, or fresh=True (--fresh) to overwrite it"
+            raise OtherSweep(f"{self.path} is no record of a sweep: {remedy}")
         os.ftruncate(self._file, good)
         if not lines:
             self._write({"sweep": identity})
             return {}
-        if lines[0].get("sweep") != identity:
-            raise OtherSweep(_difference(self.path, lines[0].get("sweep") or {}, identity))
+        if lines[0]["sweep"] != identity:
+            raise OtherSweep(_difference(self.path, lines[0]["sweep"], identity))
         return {line["key"]: line for line in lines[1:]}
 
     def _write(self, line: dict[str, Any]) -> None:

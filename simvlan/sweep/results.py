@@ -48,20 +48,37 @@ class Results(Table):
             rows += [{**head, **row} for row in line.get("rows", ())]
             if "error" in line:
                 self.failures.append(Failure(point.params, point.seed, line["error"], line.get("traceback", "")))
+        if self.failures:
+            manifest["failed"] = [{"params": f.params, "seed": f.seed, "error": f.error} for f in self.failures]
         super().__init__(rows)
 
     def write(self, folder: str | os.PathLike[str], name: str = "results") -> None:
-        """Write NAME.csv, NAME.parquet (where pyarrow is installed) and manifest.json; each complete or not at all."""
+        """Write NAME.csv, NAME.parquet and manifest.json; each complete or not at all.
+
+        No Parquet is left without pyarrow, or where a column holds numbers and texts: the manifest says so.
+        """
         where = Path(folder)
         where.mkdir(parents=True, exist_ok=True)
         _replace(where / f"{name}.csv", self._write_csv)
+        self.manifest.pop("parquet", None)
+        if why := self._write_parquet(where / f"{name}.parquet"):
+            self.manifest["parquet"] = why
         _replace(where / "manifest.json", lambda path: path.write_text(json.dumps(self.manifest, indent=1) + "\n"))
+
+    def _write_parquet(self, file: Path) -> str | None:
+        """Write it, or take away what an earlier call left and return why there is none."""
         try:
             frame = self.to_dataframe()
-            _replace(where / f"{name}.parquet", lambda path: frame.to_parquet(path, index=False))
+            _replace(file, lambda path: frame.to_parquet(path, index=False))
         except (Unsupported, ImportError):
-            self.manifest["parquet"] = "left out: pip install 'simvlan[sweep]'"
-            _replace(where / "manifest.json", lambda path: path.write_text(json.dumps(self.manifest, indent=1) + "\n"))
+            why = "left out: pip install 'simvlan[sweep]'"
+        except (TypeError, ValueError) as error:  # pyarrow's ArrowInvalid and ArrowTypeError are such
+            why = f"left out: {error}"
+        else:
+            return None
+        file.unlink(missing_ok=True)
+        file.with_name(f".{file.name}.new").unlink(missing_ok=True)
+        return why
 
     def _write_csv(self, path: Path) -> None:
         with open(path, "w", newline="") as file:

@@ -14,7 +14,7 @@ from typing import Any
 from simvlan import expect
 from simvlan.manifest import manifest
 from simvlan.sweep import work
-from simvlan.sweep.plan import Point, Scenario, identity, plan
+from simvlan.sweep.plan import Point, Scenario, identity, plan, refuse_other_names
 from simvlan.sweep.progress import Progress
 from simvlan.sweep.record import Record
 from simvlan.sweep.results import Results
@@ -41,18 +41,21 @@ def sweep(
         repeats: how often each point is computed, with different seeds.
         out: folder of the record and the results (CSV, Parquet, manifest). The same call goes on with what is there;
             points that failed are tried again. Without it nothing is kept.
-        workers: processes (default: all cores); 1 computes in this process.
+        workers: processes (default: all cores); 1 computes in this process. Not used with a scheduler.
         scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786"; its workers must be able to import what
             the scenario's file imports.
         fresh: forget what is in the folder.
         quiet: no progress on standard error.
 
     Raises:
+        TypeError, ValueError: points that cannot be, or that the scenario does not take; nothing has been computed.
+        Busy: another process works in the folder.
         OtherSweep: the folder holds points of another scenario, seed or version.
         KeyboardInterrupt: Ctrl-C; what is done is recorded, and it is said how to go on.
     """
     expect.whole("repeats", repeats, 1)
     all_points = plan(points, expect.whole("seed", seed), repeats)
+    refuse_other_names(scenario, all_points)
     named = identity(scenario, seed)
     told = None if quiet else sys.stderr
     with tempfile.TemporaryDirectory() as nowhere, Record(Path(out or nowhere), named, fresh) as record:

@@ -12,17 +12,20 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
 import traceback
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.context import BaseContext
 from typing import Any
+from urllib.parse import urlsplit
 
 from simvlan.errors import Unsupported
+from simvlan.sweep.guard import refuse_unguarded
 from simvlan.sweep.plan import Point, Scenario, plain
 
 Line = dict[str, Any]
@@ -37,20 +40,25 @@ def compute(scenario: Scenario, point: Point) -> Line:
     begin = time.perf_counter()
     line: Line = {"key": point.key, "params": point.params, "repeat": point.repeat, "seed": point.seed}
     try:
-        line["rows"] = _rows(scenario(**point.params, seed=point.seed))
-    except Exception as error:  # whatever a scenario does wrong is told with its parameters
+        line["rows"] = _rows(scenario(**point.params, seed=point.seed), point)
+    except (Exception, SystemExit) as error:  # whatever a scenario does wrong is told with its parameters
         line["error"] = f"{type(error).__name__}: {error}"
         line["traceback"] = traceback.format_exc()
     line["seconds"] = round(time.perf_counter() - begin, 3)
     return line
 
 
-def _rows(result: Any) -> list[Line]:
+def _rows(result: Any, point: Point) -> list[Line]:
     rows = result if isinstance(result, list) else [result]
     for row in rows:
         if not isinstance(row, dict):
             raise TypeError(f"the scenario returned {row!r}: a dictionary is expected, or a list of them")
-    return [{name: plain(value, f"result {name}") for name, value in row.items()} for row in rows]
+    made = [{name: plain(value, f"result {name}") for name, value in row.items()} for row in rows]
+    given = {**point.params, "seed": point.seed, "repeat": point.repeat}
+    for name, value in ((name, value) for row in made for name, value in row.items() if name in given):
+        if value != given[name]:
+            raise ValueError(f"the scenario returned {name}={value!r}, and {name} is a parameter: give it another name")
+    return made
 
 
 def died(point: Point, what: str) -> Line:
@@ -75,6 +83,7 @@ def processes(scenario: Scenario, points: Sequence[Point], workers: int) -> Line
         TypeError: the scenario cannot be handed to another process.
     """
     _portable(scenario)
+    refuse_unguarded()
     suspects: list[Point] = []
     rest = iter(points)
     while left := list(rest):
@@ -162,7 +171,7 @@ def dask(scenario: Scenario, points: Sequence[Point], scheduler: str) -> Lines:
 
     Raises:
         Unsupported: Dask is not installed.
-        ConnectionError: no scheduler answers there.
+        ConnectionError: no scheduler answers there, or no longer.
     """
     try:
         import distributed
@@ -171,6 +180,7 @@ def dask(scenario: Scenario, points: Sequence[Point], scheduler: str) -> Lines:
         raise Unsupported("scheduler= needs Dask: pip install 'simvlan[dask]'") from None
     cluster: Any = distributed
     try:
+        _somebody_listens(scheduler)
         client = cluster.Client(scheduler, set_as_default=False, timeout=CONNECT_S)
     except (OSError, ValueError) as error:
         raise ConnectionError(f"scheduler {scheduler!r}: {error}: is `dask scheduler` running there?") from None
@@ -186,5 +196,17 @@ def dask(scenario: Scenario, points: Sequence[Point], scheduler: str) -> Lines:
                     yield died(point, "a worker of the cluster ended")
                 else:
                     yield {**died(point, ""), "error": f"{type(flaw).__name__}: {flaw}"}
+        except CancelledError:
+            remedy = "what is done is recorded, the same call goes on when it is back"
+            raise ConnectionError(f"scheduler {scheduler!r} went away: {remedy}") from None
         finally:
             client.cancel(list(futures), force=True)
+
+
+def _somebody_listens(scheduler: str) -> None:
+    """Knock first: a Dask client that reaches nobody goes on trying, and complaining, when the program ends."""
+    address = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
+    if address.scheme in ("tcp", "tls"):
+        if not (address.hostname and address.port):
+            raise ValueError("an address such as tcp://10.0.0.1:8786 is expected")
+        socket.create_connection((address.hostname, address.port), CONNECT_S).close()
