@@ -284,3 +284,35 @@ def test_groups_of_ipv6_in_a_forwarding_table_count_where_ipv6_is_on() -> None:
     more = {("n", "route6"): []}
     found = compare(Observation(listings={**ours, **more}), Observation(listings={**theirs, **more}))
     assert [d.what for d in found] == ["listing"]
+
+
+def test_the_order_of_devices_routes_to_link_local_addresses_is_chance() -> None:
+    """As listings and as a script prints them; no other order is, and which devices have one counts."""
+    rows = [route6("2001:db8::/64", "eth1"), route6("fe80::/64", "eth0"), route6("fe80::/64", "eth1")]
+    moved = [rows[0], rows[2], rows[1]]
+    others = {
+        "order of others": [rows[1], rows[0], rows[2]],
+        "another device": [*rows[:2], route6("fe80::/64", "eth2")],
+        "twice": [*rows[:2], rows[1]],
+        "metric": [rows[0], rows[2], {**rows[1], "metric": 100}],
+        "whose": [rows[0], rows[2], {**rows[1], "protocol": "static"}],
+    }
+    assert unlike_routes(rows, moved) == []
+    for what, changed in others.items():
+        assert set(unlike_routes(rows, changed)) == {"listing", "output"}, what
+
+
+def route6(dst: str, dev: str) -> dict[str, object]:
+    return {"type": "unicast", "dst": dst, "dev": dev, "protocol": "kernel", "metric": 256, "pref": "medium"}
+
+
+def unlike_routes(ours: list[dict[str, object]], theirs: list[dict[str, object]]) -> list[str]:
+    """What differs, listed and printed."""
+    sides = (
+        Observation(
+            listings={("n", "route6"): rows},
+            stdout="".join("{dst} dev {dev} proto {protocol} metric {metric} pref {pref}\n".format(**r) for r in rows),
+        )
+        for rows in (ours, theirs)
+    )
+    return [each.what for each in compare(*sides)]

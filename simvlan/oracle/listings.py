@@ -2,7 +2,9 @@
 
 Left out is what a clock, chance or the hardware decides: timers, the state of a neighbour that is known (reachable time
 is drawn at random), the order of hash tables (FDB, neighbours), multicast FDB entries of IPv6, the number of queues (as
-many as CPUs). Intervals are compared to a tick of the kernel's HZ. Interfaces are matched by name.
+many as CPUs), and which of several devices got its route to fe80::/64 first: each gets it when linkwatch has looked at
+its carrier, at once or up to a second later (addrconf_notify). Intervals are compared to a tick of the kernel's HZ.
+Interfaces are matched by name.
 """
 
 from __future__ import annotations
@@ -75,11 +77,15 @@ _NEIGHBOUR_LINE = re.compile(r"(\d+(?:\.\d+){3} (?:dev \S+ )?(?:lladdr \S+ )?(?:
 _FDB_LINE = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2} (?:dev|vlan|self|master)\b.*")
 
 
+_LINK_LOCAL = "fe80::/64"
+_LINK_LOCAL_LINE = re.compile(rf"(?:unicast )?{_LINK_LOCAL} dev \S+ .*\bproto kernel\b.*")
+
+
 def printed(lines: Sequence[str]) -> list[str]:
     """Lines that a script printed, with tables of neighbours and FDBs among them as listings have them.
 
     Lines of one kind that follow each other are one table, in the order of a hash; of a neighbour counts whether it is
-    known.
+    known. Routes to link-local addresses are such a table.
     """
     shown: list[str] = []
     for kind, group in groupby(lines, _table):
@@ -92,6 +98,8 @@ def _table(line: str) -> str:
     found = _NEIGHBOUR_LINE.fullmatch(line)
     if found and found[2] in KNOWN_STATES | UNKNOWN_STATES | {"PERMANENT", "NOARP"}:
         return "neigh"
+    if _LINK_LOCAL_LINE.fullmatch(line):
+        return "link-local"
     return "fdb" if _FDB_LINE.fullmatch(line) else ""
 
 
@@ -112,11 +120,27 @@ def _groups(row: Any) -> Any:
     return {**row, "mdb": sorted(row["mdb"], key=_text)} if isinstance(row, dict) and "mdb" in row else row
 
 
+def _link_local_in_order(rows: list[Any]) -> list[Any]:
+    """Routes to link-local addresses that follow each other, equal but for the device, by its name."""
+    found: list[Any] = []
+    for metric, group in groupby(rows, _link_local_metric):
+        alike = list(group)
+        found += alike if metric is None else sorted(alike, key=lambda row: str(row.get("dev")))
+    return found
+
+
+def _link_local_metric(row: Any) -> int | None:
+    if not isinstance(row, dict) or (row.get("dst"), row.get("protocol")) != (_LINK_LOCAL, "kernel"):
+        return None
+    return int(row.get("metric", 0))
+
+
 _TIDY: dict[str, Callable[[list[Any]], list[Any]]] = {
     "addr": lambda rows: [_addresses(row) for row in rows if row],
     "neigh": lambda rows: sorted(map(_neighbour, rows), key=_text),
     "fdb": lambda rows: sorted(rows, key=_text),
     "mdb": lambda rows: [_groups(row) for row in rows],
+    "route6": _link_local_in_order,
 }
 
 
