@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from shell_stage import DRIVER, PYTHON, needs_namespaces
 
+from simvlan import Lab
+
 pytestmark = needs_namespaces
 
 
@@ -43,6 +45,36 @@ def test_the_script_has_a_network_of_its_own(stage):
 def test_sysfs_and_run_do_not_show_the_machine(stage):
     script = "ls /sys/class/net; ls /run/netns; ls /run/docker.sock /run/dbus 2>&1 | grep -c 'No such'"
     assert stage.out(script) == "2\n"
+
+
+ETC = """
+echo "10.9.9.9 simvlan-test" >> /etc/hosts && tail -n 1 /etc/hosts
+rm /etc/passwd; ls /etc/passwd 2>&1 | wc -l; echo x > /etc/simvlan-test; cat /etc/simvlan-test
+mkdir -p /etc/netns/simvlan-n1; ip netns add simvlan-n1
+echo "10.0.0.1 joe" > /etc/netns/simvlan-n1/hosts; echo "nameserver 10.0.0.53" > /etc/netns/simvlan-n1/resolv.conf
+echo x > /etc/netns/simvlan-n1/simvlan-nowhere
+ip netns exec simvlan-n1 cat /etc/hosts /etc/resolv.conf
+rm /etc/netns/simvlan-n1/simvlan-nowhere
+ip -n simvlan-n1 link set lo up; ip -n simvlan-n1 addr add 10.0.0.1/24 dev lo
+ip netns exec simvlan-n1 ping -c 1 joe | grep received
+tail -n 1 /etc/hosts
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root could write them outside")
+def test_what_a_script_writes_to_etc_is_its_own_and_goes_with_it():
+    """As on a kernel (seen on 6.1 and 6.18): `ip netns exec` shows a namespace's files, which are the run's."""
+    machine = sorted(path.name for path in Path("/etc").iterdir()), Path("/etc/hosts").read_bytes()
+    done = Lab().sh(ETC)
+    assert done.stdout.splitlines() == [
+        "10.9.9.9 simvlan-test", "1", "x", "10.0.0.1 joe", "nameserver 10.0.0.53",
+        "1 packets transmitted, 1 received, 0% packet loss, time 0ms", "10.9.9.9 simvlan-test",
+    ]  # fmt: skip
+    nowhere = "/etc/netns/simvlan-n1/simvlan-nowhere -> /etc/simvlan-nowhere"
+    assert done.stderr.splitlines() == [f"Bind {nowhere} failed: No such file or directory"]
+    assert (sorted(path.name for path in Path("/etc").iterdir()), Path("/etc/hosts").read_bytes()) == machine
+    assert Path("/etc/passwd").exists()
+    assert not Path("/etc/netns/simvlan-n1").exists()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root could write them outside")

@@ -29,6 +29,12 @@ class ClientProcess(Process):
         """Whoever serves the script (`server.Server`)."""
         self.stdout_isatty = request.stdout_isatty
 
+    def path(self, name: str) -> str:
+        """A file name as the client means it: relative to its directory, and in the script's own /etc."""
+        full = os.path.normpath(super().path(name))
+        own: int = self.server.sandbox.etc
+        return f"/proc/self/fd/{own}/{full[5:]}" if full.startswith("/etc/") else super().path(name)
+
     def _send_out(self, data: bytes) -> None:
         self.client.send("1", data)
 

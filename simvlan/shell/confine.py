@@ -128,8 +128,41 @@ def build_view(spec: dict[str, Any], own_proc: bool) -> None:
     if os.path.isdir("/sys/class/net"):
         mount("tmpfs", "/sys/class/net", "tmpfs", MS_RDONLY)
     rebuild_run(directory)
+    own_etc(directory)
     for source, target in (*spec["kept"], *spec["covers"]):
         bind(source, target, deep=False)
+
+
+def own_etc(directory: str) -> None:
+    """An /etc whose changes go with the script, as on a kernel; where no overlay is to be had it is read-only."""
+    layers, within = f"{directory}/etc", _mounts_in("/etc")
+    mount("tmpfs", layers, "tmpfs", 2 | 4, "mode=755")
+    for name in ("upper", "work"):
+        os.mkdir(f"{layers}/{name}")
+    os.chmod(f"{layers}/upper", os.stat("/etc").st_mode & 0o7777)
+    hidden = {path: _contents(path) for path in within if os.path.isfile(path)}
+    try:
+        mount("overlay", "/etc", "overlay", 0, f"lowerdir=/etc,upperdir={layers}/upper,workdir={layers}/work")
+    except Refused:
+        for path in ("/etc", *within):
+            bind(path, path, readonly=True)
+    else:
+        for path, octets in hidden.items():
+            with contextlib.suppress(OSError), open(path, "wb") as file:
+                file.write(octets)
+    check("umount", libc.umount2(os.fsencode(layers), MNT_DETACH))
+
+
+def _mounts_in(folder: str) -> list[str]:
+    """What is mounted within a folder, such as a container's /etc/hosts."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+        points = [line.split()[1] for line in file]
+    return [point for point in points if point.startswith(f"{folder}/") and os.path.exists(point)]
+
+
+def _contents(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def rebuild_run(directory: str) -> None:
@@ -286,10 +319,11 @@ def _init(spec: dict[str, Any], control: socket.socket, inherited: dict[int, Any
     except Refused as refusal:
         control.send(json.dumps({"refused": str(refusal)}).encode())
         os._exit(1)
-    processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    processes, etc = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in ("/proc", "/etc"))
     news = json.dumps({"ready": own_pids, "init": os.getpid()}).encode()
-    socket.send_fds(control, [news], [processes])
-    os.close(processes)
+    socket.send_fds(control, [news], [processes, etc])
+    for fd in (processes, etc):
+        os.close(fd)
     control.recv(64)  # the simulator is ready too
     Init(control, start_script(spec, inherited), own_pids).run()
 

@@ -59,6 +59,8 @@ class Sandbox:
         self.has_terminal = False
         self.real: dict[str, str] = {}
         """Where the script's processes find real programs that are covered: by name."""
+        self.etc = -1
+        """A descriptor of the script's /etc."""
         self._stand_ins()
 
     def __enter__(self) -> Sandbox:
@@ -77,7 +79,7 @@ class Sandbox:
     def _stand_ins(self) -> None:
         """Write the shim once, and a link to it for every command, found on this machine or not."""
         base = self.directory
-        for name in ("bin", "run", "netns", "names", "sysctl/@root"):
+        for name in ("bin", "run", "etc", "netns", "names", "sysctl/@root"):
             (base / name).mkdir(parents=True)
         (base / "netns-self").touch()
         (base / "names/@root").touch()
@@ -168,7 +170,7 @@ class Sandbox:
     def _await_ready(self) -> None:
         self.control.settimeout(START_PATIENCE_S)
         try:
-            data, fds, _, _ = socket.recv_fds(self.control, 4096, 1)
+            data, fds, _, _ = socket.recv_fds(self.control, 4096, 2)
         except TimeoutError:
             data, fds = b"", []
         news = json.loads(data or b'{"refused": "its set-up did not come to an end"}')
@@ -177,6 +179,7 @@ class Sandbox:
             raise Forbidden(str(news["refused"]))
         self.own_pids = bool(news["ready"])
         self.tree = Tree(fds[0], None if self.own_pids else int(news["init"]))
+        self.etc = fds[1]
         self.control.setblocking(False)
         self._order("go")
 
@@ -234,6 +237,7 @@ class Sandbox:
             self.signal_all(signal.SIGKILL)
             self.take_terminal()
             os.close(self.tree.proc)
+            os.close(self.etc)
             del self.tree
         if hasattr(self, "control"):
             self.control.close()

@@ -74,6 +74,18 @@ def enter(netns: str) -> None:
     name = netns or "@root"
     for source, target in ((f"names/{name}", DIRECTORY + "/netns-self"), (f"sysctl/{name}", "/proc/sys/net")):
         libc.mount(os.fsencode(f"{DIRECTORY}/{source}"), os.fsencode(target), None, MS_BIND, None)
+    if netns:
+        show_files(f"/etc/netns/{netns}", libc)
+
+
+def show_files(folder: str, libc: object) -> None:
+    """Show a namespace's own files in /etc (bind_etc of iproute2's lib/namespace.c)."""
+    import ctypes
+
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        source, target = f"{folder}/{name}", f"/etc/{name}"
+        if libc.mount(os.fsencode(source), os.fsencode(target), b"none", MS_BIND, None) != 0:  # type: ignore[attr-defined]
+            os.write(2, encode(f"Bind {source} -> {target} failed: {os.strerror(ctypes.get_errno())}\n"))
 
 
 CHILD: list[int] = []

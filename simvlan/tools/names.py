@@ -60,7 +60,7 @@ def _file(proc: Process, name: str) -> str | None:
     own = proc.etc(name)
     if own is not None:
         return own
-    path = os.path.join(NETNS_ETC, proc.netns, name)
+    path = proc.path(os.path.join(NETNS_ETC, proc.netns, name))
     if not proc.netns or not os.path.isfile(path):
         return None
     with open(path, encoding="utf-8", errors="replace") as file:
