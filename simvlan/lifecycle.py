@@ -122,6 +122,7 @@ class Lifecycle:
         link = dev.link
         if link is not None and link.netns is not dev.netns:
             dev.netns.id_of(link.netns)
+        dev.netns.tell(dev, "link")
 
     def state_change(self, dev: Device) -> None:
         """Tell of a change of a device that is up (netdev_state_change)."""

@@ -59,10 +59,17 @@ class Netns:
         """What a DHCP client was told of name servers here."""
         self.kept: dict[str, object] = {}
         """What programs keep here in files of their own, by the path they have on a machine."""
+        self.listeners: list[Callable[[Device, str], None]] = []
+        """Programs that listen to rtnetlink: told of (device, "link" | "address") when either has changed."""
         self.stack = Stack(self, network)
 
     def __repr__(self) -> str:
         return f"<netns {self.name or 'root'}: {', '.join(self.devices)}>"
+
+    def tell(self, dev: Device, what: str) -> None:
+        """Let programs know that a link or its addresses changed (rtnl_notify)."""
+        for listener in tuple(self.listeners):
+            listener(dev, what)
 
     def by_index(self, ifindex: int) -> Device | None:
         """Return the device with an index."""

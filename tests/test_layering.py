@@ -19,7 +19,7 @@ LAYERS = [
     {"lifecycle"},
     {"transmission"},
     {"network"},
-    {"rtnl", "trace", "capture", "capture_ng", "table", "dhcp", "dns", "manifest"},
+    {"rtnl", "trace", "capture", "capture_ng", "table", "dhcp", "dns", "manifest", "radv"},
     {"engines"},
     {"tools"},
     {"shell"},

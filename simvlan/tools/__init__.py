@@ -42,6 +42,7 @@ TOOLS: dict[str, str] = {
     "nslookup": "simvlan.tools.dig:nslookup",
     "ping": "simvlan.tools.ping:main",
     "ping6": "simvlan.tools.ping:main",
+    "radvd": "simvlan.tools.radvd:main",
     "simvlan": "simvlan.shell.commands:simvlan",
     "sleep": "simvlan.shell.commands:sleep",
     "sudo": "simvlan.shell.commands:sudo",
@@ -58,7 +59,7 @@ TOOLS: dict[str, str] = {
 PYTHONS = ("python", "python3")
 """Interpreters whose `-m http.server` is the simulated command `http.server`; all else they are asked is theirs."""
 
-CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "ping6", "tcpdump", "udhcpc"})
+CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "ping6", "radvd", "tcpdump", "udhcpc"})
 """Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""
 
 _NFT = "packet filters are modelled for IPv4 through `iptables` only; no rule of it would take effect"

@@ -151,6 +151,7 @@ class Addrconf:
         told = getattr(idev.dev, "address_added", None)
         if told is not None:
             told(ifa.address, 6)
+        self.ip6.stack.netns.tell(idev.dev, "address")
 
     def add(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """Give a device an address: its prefix is routed at once, it itself after detection."""
@@ -174,6 +175,7 @@ class Addrconf:
         idev.addresses.remove(ifa)
         self._forget_work(ifa)
         self._withdraw(idev, ifa)
+        self.ip6.stack.netns.tell(idev.dev, "address")
         if ifa.permanent and not ifa.noprefixroute:
             self._drop_prefix(idev, ifa)
         for route in [r for r in self.ip6.fib.routes() if r.src == ifa.address and r.dev is idev.dev]:
