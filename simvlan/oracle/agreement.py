@@ -230,6 +230,7 @@ TEXT_MASKS = (
     (re.compile(r"\bid [0-9]+, "), "id N, "),
     (re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.MULTILINE), "T "),
     (re.compile(r"\bexpires \d+sec"), "expires N"),
+    (re.compile(r"\b(valid_lft|preferred_lft) \d+sec"), r"\1 N"),
     (re.compile(r'("?\w*(?:_timer|_interval)"?:?) *[\d.]+'), r"\1 N"),
 )
 """What else differs between any two runs of one kernel."""

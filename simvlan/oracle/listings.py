@@ -3,8 +3,8 @@
 Left out is what a clock, chance or the hardware decides: timers, the state of a neighbour that is known (reachable time
 is drawn at random), the order of hash tables (FDB, neighbours), multicast FDB entries of IPv6, the number of queues (as
 many as CPUs), and which of several devices got its route to fe80::/64 first: each gets it when linkwatch has looked at
-its carrier, at once or up to a second later (addrconf_notify). Intervals are compared to a tick of the kernel's HZ.
-Interfaces are matched by name.
+its carrier, at once or up to a second later (addrconf_notify). Intervals are compared to a tick of the kernel's HZ,
+lifetimes that count down to as long as a script's commands may take there. Interfaces are matched by name.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ IGNORED_KEYS = frozenset({"used", "updated", "inet6_addr_gen_mode", "num_tx_queu
 KNOWN_STATES = {"REACHABLE", "STALE", "DELAY", "PROBE"}
 UNKNOWN_STATES = {"INCOMPLETE", "FAILED"}
 COUNTERS = "stats64"
+LIFETIMES = ("valid_life_time", "preferred_life_time", "expires")
+PASSED_S = 30
+"""How far lifetimes may be apart: commands take time on a kernel, ours none."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,18 @@ def walk(path: str, left: Any, right: Any) -> Iterator[Unlike]:
             yield from walk(f"{path}.{key}", left.get(key), right.get(key))
     elif isinstance(left, list) and isinstance(right, list):
         yield from _rows(path, left, right)
-    elif left != right and not _within_a_tick(path, left, right):
+    elif left != right and not _within_a_tick(path, left, right) and not _counted_down(path, left, right):
         yield Unlike(path.lstrip("."), left, right)
 
 
 def _within_a_tick(path: str, left: Any, right: Any) -> bool:
     """Bridges tell intervals in hundredths of a second, whatever HZ they keep them in."""
     return path.endswith(("_intvl", "_interval")) and None not in (left, right) and abs(left - right) <= 1
+
+
+def _counted_down(path: str, left: Any, right: Any) -> bool:
+    """Lifetimes of one beginning; one without an end is far from all others."""
+    return path.endswith(LIFETIMES) and None not in (left, right) and abs(left - right) <= PASSED_S
 
 
 def _rows(path: str, left: list[Any], right: list[Any]) -> Iterator[Unlike]:

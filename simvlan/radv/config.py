@@ -1,4 +1,4 @@
-"""radvd.conf of radvd 2.19: text -> interfaces. Mirrors gram.y and scanner.l; words of it that are not modelled are refused.
+"""radvd.conf of radvd 2.19: text -> interfaces. Mirrors gram.y and scanner.l; refused by name is what is not modelled.
 
 An address is a 128-bit integer; lifetimes are in seconds, intervals too (they may be fractions).
 """
@@ -19,7 +19,7 @@ class ConfigError(ValueError):
     """A configuration that radvd refuses; the text is what it says."""
 
 
-class NotModelled(ConfigError):
+class NotModelledError(ConfigError):
     """A word that radvd knows and simvlan does not; the text names it, the file and the line."""
 
 
@@ -205,7 +205,7 @@ class Reader:
         """Complain of a word that cannot stand there (yyerror); a known one that is not modelled is named."""
         token = token or self.next
         if token.text in REFUSED:
-            return NotModelled(f"{self.filename}:{token.line}: {token.text}: {REFUSED[token.text]}")
+            return NotModelledError(f"{self.filename}:{token.line}: {token.text}: {REFUSED[token.text]}")
         return ConfigError(f"{self.filename}:{token.line} error: syntax error")
 
     def expect(self, *texts: str) -> None:
@@ -238,6 +238,8 @@ class Reader:
             return INFINITY
         if kind == "preference" and token.text in PREFERENCES:
             return PREFERENCES[self.take().text]
+        if kind == "preference" and token.kind == "number" and token.text[0] == "-":
+            return int(self.take().text)
         if kind == "name" and token.kind == "word":
             return self.take().text
         raise self.wrong()

@@ -18,7 +18,7 @@ from typing import Any
 import simpy
 
 from simvlan.radv import advert
-from simvlan.radv.config import ConfigError, Interface, NotModelled, Reader, settle
+from simvlan.radv.config import ConfigError, Interface, NotModelledError, Reader, settle
 from simvlan.stack.ipv6 import icmp6, ndp
 from simvlan.stack.ipv6.addr import ALL_NODES, ALL_ROUTERS, ip6_text, is_link_local
 from simvlan.tools.common import SECOND, Refused, permute
@@ -354,13 +354,15 @@ def read(words: list[str]) -> Asked:
             case _:
                 raise Refused(f"simvlan: radvd: -{letter} {value} is not modelled\n".replace("  ", " "), 95)
     if asked.pidfile and not asked.foreground:
-        raise Refused("simvlan: radvd: -p without -n is not modelled: no process would have that pid; use -n and &\n", 95)
+        raise Refused("simvlan: radvd: -p without -n is not modelled, no process has that pid: use -n and &\n", 95)
     return asked
 
 
 def voice_of(proc: Process, asked: Asked) -> Voice:
     """Where what is said goes: lines on standard error with -n or -m stderr, a file, or nobody reads it."""
-    method = asked.method or ("stderr" if asked.foreground or asked.test else "stderr_syslog")
+    method = asked.method or ("stderr" if asked.foreground else "stderr_syslog")
+    if asked.test and method != "stderr_clean":
+        method = "stderr"
     if method == "stderr_clean":
         return Voice(proc.write_err)
     if method == "stderr" or (method == "logfile" and asked.logfile):
@@ -387,32 +389,39 @@ def configured(proc: Process, asked: Asked, voice: Voice) -> list[Interface]:
     Raises:
         Refused: it cannot be read, or is wrong.
     """
+    text, problem = "", ""
     try:
         text = proc.read_file(asked.config).decode(errors="replace")
     except OSError as error:
-        voice.say("version 2.19 started")
-        voice.say(f"can't open {asked.config}: {error.strerror}")
-        voice.say("exiting, permissions on conf_file invalid")
-        raise Refused("") from None
-    reader = Reader(text, asked.config)
-    try:
-        found = reader.file()
-    except NotModelled as error:
-        raise Refused(f"simvlan: radvd: {error}\n", 95) from None
-    except ConfigError as error:
-        voice.say("version 2.19 started")
-        (proc.write_err if str(error).endswith("syntax error") else voice.say)(_line(str(error)))
-        voice.say("exiting, failed to read config file")
-        raise Refused("") from None
+        problem = error.strerror or ""
     if not asked.test:
         voice.say("version 2.19 started")
+    if problem:
+        voice.say(f"can't open {asked.config}: {problem}")
+        voice.say("exiting, permissions on conf_file invalid")
+        raise Refused("")
+    return parsed(proc, Reader(text, asked.config), asked, voice)
+
+
+def parsed(proc: Process, reader: Reader, asked: Asked, voice: Voice) -> list[Interface]:
+    """What the configuration says; a syntax error is told whatever the log method is."""
+    try:
+        found = reader.file()
+    except NotModelledError as error:
+        raise Refused(f"simvlan: radvd: {error}\n", 95) from None
+    except ConfigError as error:
+        text = str(error)
+        if text.endswith("syntax error"):
+            proc.write_err(text + "\n")
+        else:
+            voice.say(text)
+        voice.say("exiting, failed to read config file")
+        raise Refused("") from None
     for said in reader.said:
         voice.say(said)
+    if asked.test:
+        voice.say(f"config file, {asked.config}, syntax ok")
     return found
-
-
-def _line(text: str) -> str:
-    return text + "\n" if text.endswith("syntax error") else text
 
 
 def main(proc: Process) -> Generator[Any, Any, int]:
