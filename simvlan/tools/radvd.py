@@ -389,11 +389,7 @@ def configured(proc: Process, asked: Asked, voice: Voice) -> list[Interface]:
     Raises:
         Refused: it cannot be read, or is wrong.
     """
-    text, problem = "", ""
-    try:
-        text = proc.read_file(asked.config).decode(errors="replace")
-    except OSError as error:
-        problem = error.strerror or ""
+    text, problem = _text(proc, asked.config)
     if not asked.test:
         voice.say("version 2.19 started")
     if problem:
@@ -401,6 +397,16 @@ def configured(proc: Process, asked: Asked, voice: Voice) -> list[Interface]:
         voice.say("exiting, permissions on conf_file invalid")
         raise Refused("")
     return parsed(proc, Reader(text, asked.config), asked, voice)
+
+
+def _text(proc: Process, name: str) -> tuple[str, str]:
+    """A file's text, or why there is none."""
+    if not name.startswith("/dev/") and not proc.exists(name):
+        return "", os.strerror(errno.ENOENT)
+    try:
+        return proc.read_file(name).decode(errors="replace"), ""
+    except OSError as error:
+        return "", error.strerror or ""
 
 
 def parsed(proc: Process, reader: Reader, asked: Asked, voice: Voice) -> list[Interface]:
