@@ -7,6 +7,7 @@ end that they are routers no more.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -21,6 +22,7 @@ from simvlan.radv import advert
 from simvlan.radv.config import ConfigError, Interface, NotModelledError, Reader, settle
 from simvlan.stack.ipv6 import icmp6, ndp
 from simvlan.stack.ipv6.addr import ALL_NODES, ALL_ROUTERS, ip6_text, is_link_local
+from simvlan.stack.ipv6.packet import ICMPV6
 from simvlan.tools.common import SECOND, Refused, permute
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.program import Process
@@ -65,7 +67,6 @@ class Radvd:
         self.links = [Link(each) for each in interfaces]
         self.ceasing = False
         self.sock: Any = None
-        self.joined: list[Any] = []
 
     # -- beginning and end ------------------------------------------------------------------------------------------
 
@@ -75,8 +76,8 @@ class Radvd:
         Raises:
             Refused: an interface that may not be missing is.
         """
-        self.sock = self.ip6.sockets.open_raw(58)
-        self.sock.hops = self.sock.mc_hops = HOPS
+        self.sock = self.ns.stack.open_raw(ICMPV6, 6)
+        self.sock.ttl = self.sock.mc_ttl = HOPS
         self.sock.on_receive = self._hear
         self.ns.listeners.append(self._told)
         for link in self.links:
@@ -103,9 +104,6 @@ class Radvd:
         for link in self.links:
             if link.timer is not None:
                 link.timer.cancel()
-        for idev in self.joined:
-            self.ip6.groups.leave(idev, ALL_ROUTERS)
-        self.joined.clear()
         if self._told in self.ns.listeners:
             self.ns.listeners.remove(self._told)
         if self.sock is not None:
@@ -153,10 +151,8 @@ class Radvd:
         if link.conf.sources and not wanted:
             return False
         link.source = wanted[0] if wanted else local
-        idev = self.ip6.idev(link.dev)
-        if idev not in self.joined:
-            self.joined.append(idev)
-            self.ip6.groups.join(idev, ALL_ROUTERS)
+        with contextlib.suppress(OSError):  # it has joined before
+            self.sock.join(ALL_ROUTERS, link.dev)
         link.ready = True
         return True
 
