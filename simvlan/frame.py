@@ -22,6 +22,9 @@ MAX_SIZE = 65_535 + ETH_HLEN + 8 * VLAN_HLEN
 IPV4, ARP, IPV6, QINQ, DOT1Q = 0x0800, 0x0806, 0x86DD, 0x88A8, 0x8100
 VLAN_ETHERTYPES = frozenset((DOT1Q, QINQ))
 
+CONTROL = 7
+"""The priority of reports about multicast groups, IGMPv3 and MLDv2 (TC_PRIO_CONTROL)."""
+
 
 class FrameError(ValueError):
     """Octets that cannot be an Ethernet frame; the text says which rule they break."""

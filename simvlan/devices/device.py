@@ -313,6 +313,15 @@ class Device:
             return Drop.PKT_TOO_BIG
         return None
 
+    def head(self, frame: Frame) -> Frame:
+        """Write the header of a packet of the stack (dev_hard_header); a macvlan or ipvlan leaves it to what is below."""
+        return self.lower.head(frame) if self.lower is not None else frame
+
+    @property
+    def keeps_headers(self) -> bool:
+        """Whether neighbours keep a header of its (header_ops->cache); VLANs that write tags have none to keep."""
+        return self.kind != "vlan"
+
     # -- rules (decide only) ----------------------------------------------------------------------------------------
 
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:

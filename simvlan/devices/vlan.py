@@ -153,6 +153,15 @@ class Vlan(Device):
             accel |= self.egress.get(frame.prio, 0) << 13
         return ((Way.TX, lower, frame.with_accel(accel)),)
 
+    def head(self, frame: Frame) -> Frame:
+        """With reorder_hdr off the stack's packets carry the tag in their octets (vlan_dev_hard_header).
+
+        Unless the lower device takes tags aside: then they are none of the header's (vlan_passthru_hard_header).
+        """
+        if not self.reorder_hdr and not self.lower.vlan_offload:
+            frame = frame.with_accel(self.tag | self.egress.get(frame.prio, 0) << 13).push_inband()
+        return self.lower.head(frame)
+
     def declare(self, protocol: str, here: bool) -> None:
         """Declare the VID by GVRP or MVRP, or withdraw it; 802.1ad has neither (vlan_gvrp_request_join, _leave)."""
         if self.proto == DOT1Q and self.lower.vlans is not None:

@@ -27,16 +27,17 @@ Token = tuple[str, bytes]
 
 
 def tokens(way: str, octets: bytes, reports_only: bool = False) -> list[Token]:
-    """What an ambient frame says, one item per membership; none for a frame that is not ambient."""
+    """What an ambient frame says below which addresses and tags, one item per membership; none for other frames."""
     ip = ipv6_offset(octets)
     if ip is None or octets[ip + 24] != 0xFF or not (found := upper(octets, ip)) or found[0] != _ICMPV6:
         return []
     at = found[1]
     kind = octets[at]
+    head = octets[:ip]
     if kind == _REPORT2:
-        return [(way, b"report" + record) for record in _records(octets, at)]
+        return [(way, head + b"report" + record) for record in _records(octets, at)]
     if kind in _REPORTS:
-        return [(way, octets[at : at + 1] + octets[at + 8 : at + 24])]
+        return [(way, head + octets[at : at + 1] + octets[at + 8 : at + 24])]
     detection = kind == _NS and not any(octets[ip + 8 : ip + 24])
     answer = kind == _NA and octets[ip + 24 : ip + 40] == _ALL_NODES
     if reports_only:

@@ -185,12 +185,12 @@ class Arp:
 
     def _reply(self, dev: Device, arp: Message, target_ip: int) -> None:
         answer = body(REPLY, dev.mac, arp.tip, arp.sha, target_ip)
-        self.stack.kernel.originate(dev, Frame(arp.sha, dev.mac, ARP, answer))
+        self.stack.emit(dev, Frame(arp.sha, dev.mac, ARP, answer))
 
     def announce(self, dev: Device, address: int) -> None:
         """Send a gratuitous request (inetdev_send_gratuitous_arp)."""
         if not dev.noarp and dev.kind:
-            self.stack.kernel.originate(
+            self.stack.emit(
                 dev, Frame(BROADCAST, dev.mac, ARP, body(REQUEST, dev.mac, address, 0, address))
             )
 
@@ -201,7 +201,7 @@ class Arp:
         if source is None:
             return
         request = body(REQUEST, dev.mac, source, 0, entry.ip)
-        self.stack.kernel.originate(dev, Frame(BROADCAST if mac is None else mac, dev.mac, ARP, request))
+        self.stack.emit(dev, Frame(BROADCAST if mac is None else mac, dev.mac, ARP, request))
 
     def _source(self, dev: Device, target: int, packet_src: int) -> int | None:
         """The sender address of a request, as arp_announce says; None only for a device without IPv4."""

@@ -155,7 +155,7 @@ class NeighbourTable:
     def _emit(self, entry: Neighbour, octets: bytes, partial_csum: bool) -> int | Drop:
         dev = entry.dev
         frame = Frame(entry.mac, dev.mac, self.ethertype, octets, csum=partial_csum)
-        return self.stack.kernel.originate(dev, frame) or 0
+        return self.stack.emit(dev, frame) or 0
 
     def event_send(self, entry: Neighbour, waiting: Waiting | None) -> bool:
         """Note a use; True when the packet had to wait (__neigh_event_send)."""
@@ -361,6 +361,7 @@ class NeighbourTable:
 
     def forget_device(self, dev: Device, keep_permanent: bool = False) -> None:
         """Remove a device's entries (neigh_ifdown, neigh_carrier_down)."""
+        self.stack.kept_headers -= {each for each in self.stack.kept_headers if each[:2] == (dev, self.ethertype)}
         for entry in self.of(dev):
             if not (keep_permanent and entry.state == PERMANENT):
                 self.forget(entry)

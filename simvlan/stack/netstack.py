@@ -24,7 +24,7 @@ from simvlan.stack.forward import Forward
 from simvlan.stack.frag import Reassembly
 from simvlan.stack.icmp import Icmp
 from simvlan.stack.igmp import Igmp
-from simvlan.stack.inetdev import CONF_DEFAULT_ONLY, CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice
+from simvlan.stack.inetdev import CONF_DEFAULT_ONLY, CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice, count_lost
 from simvlan.stack.input import Input
 from simvlan.stack.ipaddr import ALL_HOSTS, LIMITED_BROADCAST, LINK, Ifaddr, first_address, is_multicast
 from simvlan.stack.ipv6.host import Ip6
@@ -87,6 +87,8 @@ class Stack:
         """The hooks, while there is a rule that could matter."""
         self.custom_local = False
         """Somebody added a local route by hand: sources are then always looked up (fib_has_custom_local_routes)."""
+        self.kept_headers: set[tuple[Device, int, int]] = set()
+        """Neighbours (ethertype, MAC) whose header is kept, where it is not what the device writes."""
         self._owners: dict[int, list[Device]] = {}
         self._packet_sockets: dict[int, list[PacketSocket]] = {}
         self._ids: dict[tuple[int, int, int], int] = {}
@@ -102,6 +104,21 @@ class Stack:
             self.conf_default.values.update(first.stack.conf_default.values)
 
     # -- frames -----------------------------------------------------------------------------------------------------
+
+    def emit(self, dev: Device, frame: Frame) -> Drop | None:
+        """Transmit a packet of our own under the header that the device writes (dev_hard_header, dev_queue_xmit)."""
+        drop: Drop | None = self.kernel.originate(dev, self._headed(dev, frame))
+        return drop
+
+    def _headed(self, dev: Device, frame: Frame) -> Frame:
+        """Under the header a neighbour keeps from its first packet on (neigh_hh_init): a VLAN's tag is not in that."""
+        headed, neighbour = dev.head(frame), (dev, frame.proto, frame.dst)
+        if headed is frame or frame.proto == ARP or not dev.keeps_headers:
+            return headed
+        if neighbour in self.kept_headers:
+            return frame
+        self.kept_headers.add(neighbour)
+        return headed
 
     def receive(self, dev: Device, frame: Frame, why: Why) -> Drop | None:
         """Deliver a frame to the protocols; the drop when nobody took it, None when somebody did."""
@@ -374,10 +391,10 @@ class Stack:
         packet, partial = Packet(reheader(frame.payload)), frame.csum
         route = self.output.find(packet.dst, packet.src, dev, packet.tos & 0x1E, any_source=True)
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
-            _count_lost(dev)
+            count_lost(dev)
             return Drop.IP_OUTNOROUTES
         if packet.frag & DF and len(packet.data) > route.path_mtu:
-            _count_lost(dev)
+            count_lost(dev)
             self.icmp.error(packet, 3, 4, route.path_mtu)
             return Drop.FRAG_NEEDED
         refused = self.output.send(route, packet.data, partial)
@@ -431,9 +448,3 @@ class Stack:
             self.fib.remove(route)
         if routes:
             self.pmtu.flush()
-
-
-def _count_lost(dev: Device) -> None:
-    """Count in dev->stats; of the drivers here only a bridge shows those (br_get_stats64)."""
-    if dev.kind == "bridge":
-        dev.tx_errors += 1

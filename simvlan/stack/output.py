@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.frame import BCAST as BCAST_FRAME
 from simvlan.frame import BROADCAST as BROADCAST_MAC
-from simvlan.frame import IPV4, MCAST, Frame
+from simvlan.frame import CONTROL, IPV4, MCAST, Frame
 from simvlan.stack import fib, packet
 from simvlan.stack.fib import Flow, Route
 from simvlan.stack.frag import fragments
@@ -246,4 +246,5 @@ class Output:
         return self.stack.neigh.send(dev, route.nexthop, octets, partial, waiting)
 
     def _emit(self, dev: Device, mac: int, octets: bytes, partial: bool) -> int | Drop:
-        return self.stack.kernel.originate(dev, Frame(mac, dev.mac, IPV4, octets, csum=partial)) or 0
+        prio = CONTROL if octets[9] == IGMP else 0
+        return self.stack.emit(dev, Frame(mac, dev.mac, IPV4, octets, prio=prio, csum=partial)) or 0

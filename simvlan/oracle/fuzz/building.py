@@ -46,8 +46,8 @@ def veth(sketch: Sketch) -> None:
     near, far = sketch.rng.choice(sketch.spaces), sketch.rng.choice(sketch.spaces)
     name, peer = sketch.name("v"), sketch.name("w")
     sketch.do(
-        f"ip -n {near} link add {name} address {sketch.mac(1)} type veth"
-        f" peer name {peer} address {sketch.mac(2)} netns {far}"
+        f"ip -n {near} link add {name} {sketch.number(name)}address {sketch.mac(1)} type veth"
+        f" peer name {peer} {sketch.number(peer)}address {sketch.mac(2)} netns {far}"
     )
 
 
@@ -56,7 +56,8 @@ def dummy(sketch: Sketch) -> None:
     if sketch.host:
         return
     name = sketch.name("d")
-    sketch.do(f"ip -n {sketch.rng.choice(sketch.spaces)} link add {name} address {sketch.mac()} type dummy")
+    space = sketch.rng.choice(sketch.spaces)
+    sketch.do(f"ip -n {space} link add {name} {sketch.number(name)}address {sketch.mac()} type dummy")
 
 
 def bridge(sketch: Sketch) -> None:
@@ -72,7 +73,7 @@ def bridge(sketch: Sketch) -> None:
     lonely = [dev for dev in sketch.devices if dev.kind == "veth" and dev.master is None]
     space = sketch.rng.choice(lonely).netns.name if lonely else sketch.rng.choice(sketch.spaces)
     name = sketch.name("br")
-    sketch.do(f"ip -n {space} link add {name} address {sketch.mac(3)} type bridge {options}")
+    sketch.do(f"ip -n {space} link add {name} {sketch.number(name)}address {sketch.mac(3)} type bridge {options}")
     for dev in lonely:
         if dev.netns.name == space and sketch.chance(0.5):
             sketch.do(f"ip -n {space} link set {dev.name} master {name}")
@@ -97,7 +98,8 @@ def upper(sketch: Sketch) -> None:
     mac = "" if kind == "ipvlan" or (kind == "vlan" and sketch.chance(0.5)) else f"address {sketch.mac()} "
     there = f"netns {sketch.rng.choice(sketch.spaces)} " if sketch.chance(0.3) else ""
     words = {"vlan": _vlan, "macvlan": _macvlan, "ipvlan": _ipvlan}[kind](sketch)
-    sketch.do(f"ip {at(lower)} link add link {lower.name} name {name} {mac}{there}type {kind} {words}")
+    mine = f"{name} {sketch.number(name)}{mac}{there}"
+    sketch.do(f"ip {at(lower)} link add link {lower.name} name {mine}type {kind} {words}")
 
 
 def _lower(sketch: Sketch) -> Device:

@@ -90,10 +90,14 @@ class Guest:
             time.sleep(0.02)
         return path.read_text()
 
-    def give(self, number: int, lines: Sequence[str], *, programs: bool = False) -> None:
-        """Queue a scenario. `programs`: iproute2 does its lines; else the guest sends itself what iproute2 would."""
+    def give(self, number: int, lines: Sequence[str], *, programs: bool = False, shift: int = 0) -> None:
+        """Queue a scenario.
+
+        `programs`: iproute2 does its lines; else the guest sends itself what iproute2 would. `shift`: so many pairs of
+        devices stand beside it, so that its own lie elsewhere in memory (guest/luck.py).
+        """
         partial = self._folder / f"{number}.part"
-        partial.write_text(json.dumps({"lines": list(lines), "programs": programs}))
+        partial.write_text(json.dumps({"lines": list(lines), "programs": programs, "shift": shift}))
         partial.rename(self._folder / "todo" / str(number))
         self.pending[number] = time.monotonic()
 

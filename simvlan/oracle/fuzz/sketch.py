@@ -32,6 +32,9 @@ NEIGHBOUR = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "locktime=3
 """Questions are repeated, entries probed and replaced after these times; a scenario is over long before."""
 
 
+_FIRST_INDEX = 100
+"""Beyond those that namespaces give by themselves."""
+
 CALM_S = 8
 """So many seconds before the end of a true sleep nothing changes any more."""
 
@@ -190,6 +193,14 @@ class Sketch:
         """A name not used before."""
         self._names += 1
         return f"{prefix}{self._names}"
+
+    def number(self, name: str) -> str:
+        """With IPv6 an index that no other device has anywhere.
+
+        Else a device whose link has the same one in another namespace is none that linkwatch hurries for
+        (linkwatch_urgent_event), and what its neighbour reports meanwhile comes before or after by chance.
+        """
+        return f"index {_FIRST_INDEX + int(''.join(filter(str.isdigit, name)))} " if self.ipv6 else ""
 
     def mac(self, last: int = 0) -> str:
         """Mostly an address of its own, now and then somebody's."""

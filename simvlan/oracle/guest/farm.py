@@ -107,7 +107,9 @@ def _work(folder: Path, number: int, plain: bool, requests: int, answers: int) -
     with os.fdopen(requests) as lines:
         for line in lines:
             name = line.strip()
-            result = _attempt(json.loads((folder / "taken" / name).read_text()), marker, linkwatch, plain)
+            job = json.loads((folder / "taken" / name).read_text())
+            with luck.elsewhere(job["shift"], environment({})):
+                result = _attempt(job, marker, linkwatch, plain)
             partial = folder / "taken" / f"{name}.part"
             partial.write_text(json.dumps(result))
             partial.rename(folder / "done" / name)

@@ -120,6 +120,7 @@ class _Link:
     def __init__(self, words: Words, net: Rtnetlink, spaces: Mapping[str, int], *, bare: bool = True) -> None:
         """`bare`: one word may stand alone, the name."""
         self.name = self.lower = ""
+        self.index = 0
         self._bare = bare
         self.flags = self.change = 0
         self.body = b""
@@ -158,10 +159,13 @@ class _Link:
             raise NotKnown
         peer = _Link(words, self._net, self._spaces)
         body = peer.body + (rt.text(rt.IFLA_IFNAME, peer.name) if peer.name else b"")
-        return rt.attribute(1, rt.link_head(0, 0, peer.flags, peer.change) + body) if peer.name else b""
+        return rt.attribute(1, rt.link_head(0, peer.index, peer.flags, peer.change) + body) if peer.name else b""
 
     def named(self, words: Words) -> None:
         self.name = _name(_next(words))
+
+    def numbered(self, words: Words) -> None:
+        self.index = int(_next(words))
 
     def below(self, words: Words) -> None:
         self.lower = _next(words)
@@ -187,7 +191,7 @@ class _Link:
 
 _LINK_WORDS: dict[str, Callable[[_Link, Words], None]] = {
     "name": _Link.named, "link": _Link.below, "address": _Link.address, "mtu": _Link.mtu, "master": _Link.master,
-    "nomaster": _Link.nomaster, "netns": _Link.netns,
+    "nomaster": _Link.nomaster, "netns": _Link.netns, "index": _Link.numbered,
 }  # fmt: skip
 
 
@@ -197,13 +201,14 @@ def _add_link(words: Words, net: Rtnetlink, spaces: Mapping[str, int]) -> Said:
         raise NotKnown
     lower = rt.u32(_LINK, _device(net, link.lower)) if link.lower else b""
     body = link.body + lower + rt.text(rt.IFLA_IFNAME, link.name) + link.info
-    return net.request(rt.NEWLINK, rt.CREATE | rt.EXCL, rt.link_head(0, 0, link.flags, link.change) + body)
+    head = rt.link_head(0, link.index, link.flags, link.change)
+    return net.request(rt.NEWLINK, rt.CREATE | rt.EXCL, head + body)
 
 
 def _set_link(words: Words, net: Rtnetlink, spaces: Mapping[str, int]) -> Said:
     name = _name(_next(words))
     link = _Link(words, net, spaces, bare=False)
-    if link.lower:
+    if link.lower or link.index:
         raise NotKnown
     body = link.body + (rt.text(rt.IFLA_IFNAME, link.name) if link.name not in ("", name) else b"") + link.info
     return net.request(rt.NEWLINK, 0, rt.link_head(0, _device(net, name), link.flags, link.change) + body)

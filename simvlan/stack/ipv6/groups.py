@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from simvlan.frame import IPV6, Frame
+from simvlan.frame import CONTROL, IPV6, Frame
 from simvlan.stack.ipv6 import addr, icmp6, mld
 from simvlan.stack.ipv6.inet6dev import Group, Inet6Dev
 from simvlan.verdict import Drop
@@ -201,7 +201,7 @@ class Groups:
         src = idev.link_local() or addr.ANY
         for at in range(0, len(records), fit):
             body = mld.build_report(src, addr.ALL_MLDV2, tuple(records[at : at + fit]))
-            self._emit(idev, addr.ALL_MLDV2, mld.envelope(src, addr.ALL_MLDV2, body))
+            self._emit(idev, addr.ALL_MLDV2, mld.envelope(src, addr.ALL_MLDV2, body), CONTROL)
 
     def _send_v1(self, idev: Inet6Dev, kind: int, group: int) -> None:
         """Report or leave one group the old way (igmp6_send)."""
@@ -209,9 +209,9 @@ class Groups:
         dst = addr.ALL_ROUTERS if kind == mld.MLD_DONE else group
         self._emit(idev, dst, mld.envelope(src, dst, mld.build_v1(src, dst, kind, group)))
 
-    def _emit(self, idev: Inet6Dev, dst: int, octets: bytes) -> None:
+    def _emit(self, idev: Inet6Dev, dst: int, octets: bytes, prio: int = 0) -> None:
         dev = idev.dev
-        self.ip6.stack.kernel.originate(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets))
+        self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio))
 
     # -- queries ----------------------------------------------------------------------------------------------------
 

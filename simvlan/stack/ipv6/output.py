@@ -143,15 +143,15 @@ class Output6:
         self, made: RouteResult6, octets: bytes, partial: bool, source: Packet6 | None, loop: bool
     ) -> int | Drop:  # fmt: skip
         """Find the link-layer address and transmit (ip6_finish_output2)."""
-        dev, kernel = made.dev, self.ip6.stack.kernel
+        dev, emit = made.dev, self.ip6.stack.emit
         if is_multicast(made.dst) and dev.kind:
             if loop and self.ip6.groups.hears(dev, made.dst):
                 self.ip6.input.loop_back(dev, octets, partial)
             if addr.multicast_scope(made.dst) <= 1 or not octets[7]:
                 return 0
-            return kernel.originate(dev, Frame(addr.multicast_mac(made.dst), dev.mac, IPV6, octets, csum=partial)) or 0
+            return emit(dev, Frame(addr.multicast_mac(made.dst), dev.mac, IPV6, octets, csum=partial)) or 0
         if dev.noarp or not dev.kind:
-            return kernel.originate(dev, Frame(dev.mac, dev.mac, IPV6, octets, csum=partial)) or 0
+            return emit(dev, Frame(dev.mac, dev.mac, IPV6, octets, csum=partial)) or 0
         waiting = source if source is not None else self.ip6.own_packet(octets, dev)
         return self.ip6.neigh.send(dev, made.nexthop, octets, partial, waiting)
 
