@@ -319,7 +319,7 @@ class Stubborn:
         self.alive = True
         self._lines: dict[int, list[str]] = {}
 
-    def give(self, number: int, lines: list[str], *, programs: bool, shift: int) -> None:
+    def give(self, number: int, lines: list[str], *, programs: bool, shift: int = 0) -> None:
         self.pending[number] = 0.0 if "hang" in lines[0] else 1e12
         self._lines[number] = lines
 

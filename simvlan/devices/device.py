@@ -314,7 +314,7 @@ class Device:
         return None
 
     def head(self, frame: Frame) -> Frame:
-        """Write the header of a packet of the stack (dev_hard_header); a macvlan or ipvlan leaves it to what is below."""
+        """Write the header of a packet of the stack (dev_hard_header); who stands on another leaves it to that."""
         return self.lower.head(frame) if self.lower is not None else frame
 
     @property

@@ -155,7 +155,7 @@ class NeighbourTable:
     def _emit(self, entry: Neighbour, octets: bytes, partial_csum: bool) -> int | Drop:
         dev = entry.dev
         frame = Frame(entry.mac, dev.mac, self.ethertype, octets, csum=partial_csum)
-        return self.stack.emit(dev, frame) or 0
+        return self.stack.emit(dev, frame, entry.ip) or 0
 
     def event_send(self, entry: Neighbour, waiting: Waiting | None) -> bool:
         """Note a use; True when the packet had to wait (__neigh_event_send)."""

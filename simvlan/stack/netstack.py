@@ -87,8 +87,8 @@ class Stack:
         """The hooks, while there is a rule that could matter."""
         self.custom_local = False
         """Somebody added a local route by hand: sources are then always looked up (fib_has_custom_local_routes)."""
-        self.kept_headers: set[tuple[Device, int, int]] = set()
-        """Neighbours (ethertype, MAC) whose header is kept, where it is not what the device writes."""
+        self.kept_headers: set[tuple[Device, int, object]] = set()
+        """Neighbours (ethertype, address) whose header is kept, where it is not what the device writes."""
         self._owners: dict[int, list[Device]] = {}
         self._packet_sockets: dict[int, list[PacketSocket]] = {}
         self._ids: dict[tuple[int, int, int], int] = {}
@@ -105,16 +105,20 @@ class Stack:
 
     # -- frames -----------------------------------------------------------------------------------------------------
 
-    def emit(self, dev: Device, frame: Frame) -> Drop | None:
-        """Transmit a packet of our own under the header that the device writes (dev_hard_header, dev_queue_xmit)."""
-        drop: Drop | None = self.kernel.originate(dev, self._headed(dev, frame))
+    def emit(self, dev: Device, frame: Frame, hop: object = None) -> Drop | None:
+        """Transmit a packet of our own under the header that the device writes (dev_hard_header, dev_queue_xmit).
+
+        `hop`: the neighbour; none for ARP. Groups are neighbours too.
+        """
+        drop: Drop | None = self.kernel.originate(dev, self._headed(dev, frame, hop))
         return drop
 
-    def _headed(self, dev: Device, frame: Frame) -> Frame:
+    def _headed(self, dev: Device, frame: Frame, hop: object) -> Frame:
         """Under the header a neighbour keeps from its first packet on (neigh_hh_init): a VLAN's tag is not in that."""
-        headed, neighbour = dev.head(frame), (dev, frame.proto, frame.dst)
-        if headed is frame or frame.proto == ARP or not dev.keeps_headers:
+        headed = dev.head(frame)
+        if headed is frame or hop is None or not dev.keeps_headers:
             return headed
+        neighbour = dev, frame.proto, hop
         if neighbour in self.kept_headers:
             return frame
         self.kept_headers.add(neighbour)

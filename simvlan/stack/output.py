@@ -247,4 +247,4 @@ class Output:
 
     def _emit(self, dev: Device, mac: int, octets: bytes, partial: bool) -> int | Drop:
         prio = CONTROL if octets[9] == IGMP else 0
-        return self.stack.emit(dev, Frame(mac, dev.mac, IPV4, octets, prio=prio, csum=partial)) or 0
+        return self.stack.emit(dev, Frame(mac, dev.mac, IPV4, octets, prio=prio, csum=partial), octets[16:20]) or 0

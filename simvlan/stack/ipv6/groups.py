@@ -211,7 +211,7 @@ class Groups:
 
     def _emit(self, idev: Inet6Dev, dst: int, octets: bytes, prio: int = 0) -> None:
         dev = idev.dev
-        self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio))
+        self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio), dst)
 
     # -- queries ----------------------------------------------------------------------------------------------------
 

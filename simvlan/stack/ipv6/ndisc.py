@@ -71,7 +71,7 @@ class Ndisc:
         """Send a message by its device whatever the routes say (ndisc_send_skb)."""
         octets = packet.build(src, dst, packet.ICMPV6, message, hops=HOPS)
         if is_multicast(dst):
-            self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets))
+            self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets), dst)
         else:
             self.ip6.neigh.send(dev, dst, octets, False, None)
 

@@ -149,9 +149,9 @@ class Output6:
                 self.ip6.input.loop_back(dev, octets, partial)
             if addr.multicast_scope(made.dst) <= 1 or not octets[7]:
                 return 0
-            return emit(dev, Frame(addr.multicast_mac(made.dst), dev.mac, IPV6, octets, csum=partial)) or 0
+            return emit(dev, Frame(addr.multicast_mac(made.dst), dev.mac, IPV6, octets, csum=partial), made.dst) or 0
         if dev.noarp or not dev.kind:
-            return emit(dev, Frame(dev.mac, dev.mac, IPV6, octets, csum=partial)) or 0
+            return emit(dev, Frame(dev.mac, dev.mac, IPV6, octets, csum=partial), made.nexthop) or 0
         waiting = source if source is not None else self.ip6.own_packet(octets, dev)
         return self.ip6.neigh.send(dev, made.nexthop, octets, partial, waiting)
 
