@@ -15,7 +15,7 @@ from simvlan.lab import Lab
 from simvlan.rtnl import link_set
 from simvlan.rtnl.address6 import address6_add
 from simvlan.rtnl.sysctl import sysctl_get, sysctl_set
-from simvlan.stack.ipv6 import icmp6, ndp, packet, select
+from simvlan.stack.ipv6 import icmp6, mld, ndp, packet, select
 from simvlan.stack.ipv6.frag import fragments
 from simvlan.stack.ipv6.inet6dev import Ifaddr6
 from simvlan.stack.neigh import FAILED, REACHABLE, STALE
@@ -495,3 +495,25 @@ def test_a_device_that_is_down_has_no_route() -> None:
     assert router.send(FAR) == [Drop.IP_INNOROUTES]
     ((_, _, message),) = router.messages()
     assert (message.type, message.code) == (icmp6.UNREACH, icmp6.NO_ROUTE)
+
+
+# -- groups -----------------------------------------------------------------------------------------------------------
+
+
+def told(pair: Pair, script: str) -> list[tuple[int, int]]:
+    """Kind and group of every record that a's device sends while a script is run."""
+    with pair.lab.capture("a/va") as packets:
+        pair.sh(script)
+    reports = [bytes(each)[62:] for each in packets if each.src == "02:00:00:00:00:0a" and bytes(each)[54:55] == b":"]
+    return [(each.kind, each.group) for octets in reports for each in mld.parse_report(octets) or ()]
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_group_left_while_nothing_passes_is_told_nobody_later(ready: bool) -> None:
+    """Its reports are over before there is a carrier; where there was one they stop with the device (ipv6_mc_down)."""
+    pair = Pair()
+    pair.sh(f"ip -n b link set vb {'up' if ready else 'down'}; ip -n a link set va down; ip -n a link set va up; sleep 2")
+    pair.sh("ip -n a addr add 2001:db8::77/64 dev va; sleep 3; ip -n a link set va down; ip -n a link set va up")
+    said = told(pair, "sleep 2; ip -n b link set vb up; sleep 4")
+    assert (mld.TO_EX, ip6("ff02::1:ff00:a")) in said
+    assert ((mld.TO_IN, ip6("ff02::1:ff00:77")) in said) == ready

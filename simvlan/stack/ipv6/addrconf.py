@@ -132,9 +132,9 @@ class Addrconf:
                 self._withdraw(idev, ifa)
         if gone:
             ip6.groups.destroy(idev)
-        elif was_ready:
+            idev.timers.stop()
+        elif was_ready:  # else reports go on, though nothing passes
             ip6.groups.down(idev)
-        idev.timers.stop()
         idev.ra_mtu = 0
 
     def _keeps(self, idev: Inet6Dev) -> bool:
