@@ -299,6 +299,9 @@ def _ipv6(made: argparse.ArgumentParser) -> None:
 
 def _world(made: argparse.ArgumentParser) -> None:
     _ipv6(made)
+    made.add_argument(
+        "--gso", action="store_true", help="TCP's super-packets cross virtual devices whole, as on Linux (default: cut)"
+    )
     made.add_argument("--seed", type=int, metavar="N", help="seed of every random choice (default: 0)")
     made.add_argument(
         "--unconfined", action="store_true", help="do without private namespaces: only PATH protects the machine"

@@ -254,6 +254,7 @@ def run_on_kernel(options: argparse.Namespace) -> int:
 
 
 SIM_ONLY = {
+    "gso": "a real kernel sends super-packets unless ethtool -K switches them off",
     "pcapng": "a real kernel does not say why",
     "trace": "a real kernel does not say why",
     "seed": "a real kernel draws its own numbers",
@@ -320,7 +321,7 @@ def new_lab(options: argparse.Namespace) -> Any:
     """An empty lab."""
     from simvlan.lab import Lab
 
-    return Lab(seed=options.seed or 0, ipv6=options.ipv6)
+    return Lab(seed=options.seed or 0, ipv6=options.ipv6, gso=options.gso)
 
 
 @contextlib.contextmanager

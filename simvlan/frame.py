@@ -54,7 +54,8 @@ class Frame:
         payload: octets after that ethertype, inner tags included.
         ptype: who the frame is for, as the receiving device saw it.
         prio: `skb->priority`, never on the wire by itself.
-        csum: True when the transport checksum is still partial (CHECKSUM_PARTIAL): valid although it does not add up.
+        csum: what of a transport's work is left to a device: 0 nothing; 1 its checksum (CHECKSUM_PARTIAL), valid
+            although it does not add up; more: the cutting into segments of so many octets as well (see `gso_size`).
     """
 
     __slots__ = ("accel", "csum", "dst", "payload", "prio", "proto", "ptype", "src")
@@ -68,7 +69,7 @@ class Frame:
         accel: int = 0,
         ptype: PType = HOST,
         prio: int = 0,
-        csum: bool = False,
+        csum: int = 0,
     ) -> None:
         self.dst = dst
         self.src = src
@@ -115,6 +116,11 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"<Frame {self.summary()}>"
+
+    @property
+    def gso_size(self) -> int:
+        """Octets of payload in each segment of a super-packet (skb_shinfo(skb)->gso_size); 0: it is none."""
+        return self.csum if self.csum > 1 else 0
 
     @property
     def vid(self) -> int:

@@ -92,9 +92,12 @@ class Lab:
         network: namespaces and devices.
     """
 
-    def __init__(self, seed: int = 0, script: str | None = None, *, ipv6: bool = False) -> None:
-        """Make an empty world, or the one a script makes; with *ipv6* its namespaces start with IPv6 on."""
-        self.network = Network(EventClock(), expect.whole("seed", seed), ipv6=ipv6)
+    def __init__(self, seed: int = 0, script: str | None = None, *, ipv6: bool = False, gso: bool = False) -> None:
+        """Make an empty world, or the one a script makes.
+
+        With *ipv6* its namespaces start with IPv6 on; with *gso* TCP sends super-packets where devices take them.
+        """
+        self.network = Network(EventClock(), expect.whole("seed", seed), ipv6=ipv6, gso=gso)
         if script is not None:
             done = self.sh(expect.text("script", script, "ip netns add c1"))
             if done.exit:

@@ -94,13 +94,16 @@ class Network(Transmission):
     """All namespaces and devices of one simulated world, and the frames in flight.
 
     Time comes from *clock*; every random choice from *seed*. *ipv6*: booted without ipv6.disable_ipv6=1.
+    *gso*: with super-packets.
     """
 
-    def __init__(self, clock: Clock | None = None, seed: int = 0, *, ipv6: bool = False) -> None:
+    def __init__(self, clock: Clock | None = None, seed: int = 0, *, ipv6: bool = False, gso: bool = False) -> None:
         self.clock: Clock = clock if clock is not None else HeapClock()
         self.seed = seed
         self.ipv6 = ipv6
         """Whether namespaces start with IPv6 on, as on a machine booted without ipv6.disable_ipv6=1."""
+        self.gso = gso
+        """Whether TCP and real endpoints hand down super-packets (segmentation.py); else frames of the MTU only."""
         self.rng = Random(f"{seed}/kernel")
         self.netns: dict[str, Netns] = {}
         self._why: Why = None

@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from simvlan.frame import Frame
+from simvlan.segmentation import gso_segs, wire_size
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Link(Protocol):
 
     def admit(self, frame: Frame, now: int) -> Drop | Departures:
         """Say when the frame leaves, once per copy, or why it never does."""
+
+    def cuts(self, frame: Frame) -> bool:
+        """Whether a super-packet is cut before it is admitted."""
 
     def reset(self, now: int) -> None:
         """Give up what waits (qdisc_reset)."""
@@ -89,14 +93,19 @@ class Queue:
         self.dropped = self.overlimits = self.requeues = 0
         self.backlog = 0
         """Octets waiting."""
-        self.waiting: list[tuple[int, int]] = []
-        """A heap of (departure, size)."""
+        self.waiting: list[tuple[int, int, int]] = []
+        """A heap of (departure, size, packets)."""
+
+    def cuts(self, frame: Frame) -> bool:
+        """Whether a super-packet is cut before it is queued."""
+        return False
 
     def settle(self, now: int) -> None:
         """Let go of what has left by now."""
         waiting = self.waiting
         while waiting and waiting[0][0] <= now:
-            self._left(heappop(waiting)[1], True)
+            _, size, packets = heappop(waiting)
+            self._left(size, packets, True)
 
     def reset(self, now: int) -> None:
         """Give up what waits; the counters of what left stay."""
@@ -105,19 +114,20 @@ class Queue:
         self.backlog = 0
         self.epoch += 1
 
-    def _left(self, size: int, waited: bool) -> None:
-        self.sent_packets += 1
+    def _left(self, size: int, packets: int, waited: bool) -> None:
+        self.sent_packets += packets
         self.sent_bytes += size
         if waited:
             self.backlog -= size
 
-    def _leave_at(self, depart_ns: int, size: int, now: int) -> None:
-        """Enter a frame that leaves at a time."""
+    def _leave_at(self, depart_ns: int, frame: Frame, size: int, now: int) -> None:
+        """Enter a frame that leaves at a time; a super-packet counts as what it stands for (bstats_update)."""
+        packets = 1 if frame.csum <= 1 else gso_segs(frame)
         if depart_ns <= now:
-            self._left(size, False)
+            self._left(size, packets, False)
             return
         self.backlog += size
-        heappush(self.waiting, (depart_ns, size))
+        heappush(self.waiting, (depart_ns, size, packets))
 
     def stats(self, now: int) -> Stats:
         """Return the counters as of now."""
@@ -256,6 +266,10 @@ class Netem(Queue):
         self.settle(now)
         return self._enqueue(frame, now, self._duplicate.happens(self.options.duplicate))
 
+    def cuts(self, frame: Frame) -> bool:
+        """What may be damaged is cut first (netem_segment; the kernel cuts only what it will damage)."""
+        return bool(self.options.corrupt)
+
     def _enqueue(self, frame: Frame, now: int, twice: bool) -> Drop | Departures:
         copies = 1 + twice - self._loss.happens(self.options.loss)
         if copies == 0:
@@ -274,15 +288,15 @@ class Netem(Queue):
 
     def _queue(self, frame: Frame, now: int) -> tuple[int, Frame]:
         """Give a frame its time to send."""
-        gap = self._gap
+        gap, size = self._gap, len(frame) if frame.csum <= 1 else wire_size(frame)
         if gap == 0 or self._counter < gap - 1 or self._jumps < self._reorder.draw():
             self._counter += 1
-            depart = self._time_to_send(len(frame), now)
+            depart = self._time_to_send(size, now)
         else:
             self._counter = 0
             self.requeues += 1
             depart = now
-        self._leave_at(depart, len(frame), now)
+        self._leave_at(depart, frame, size, now)
         return depart, frame
 
     def _time_to_send(self, size: int, now: int) -> int:
@@ -411,18 +425,22 @@ class Tbf(Queue):
     def admit(self, frame: Frame, now: int) -> Drop | Departures:
         """Decide about a frame (tbf_enqueue, and tbf_dequeue foreseen)."""
         self.settle(now)
-        size = len(frame)
+        size = len(frame) if frame.csum <= 1 else wire_size(frame)
         if size > self.max_size or self.backlog + size > self.options.limit:
             self.overlimits += bool(self.waiting)
             return Drop.QDISC_DROP
         depart = self._pay(size, max(now, self._free_at))
         self.overlimits += depart > now
-        self._leave_at(depart, size, now)
+        self._leave_at(depart, frame, size, now)
         return ((depart, frame),)
 
-    def _left(self, size: int, waited: bool) -> None:
+    def cuts(self, frame: Frame) -> bool:
+        """A super-packet longer than the bucket is cut (tbf_segment)."""
+        return wire_size(frame) > self.max_size
+
+    def _left(self, size: int, packets: int, waited: bool) -> None:
         """Count a departure; a frame left behind finds no tokens."""
-        super()._left(size, waited)
+        super()._left(size, packets, waited)
         if waited and self.waiting:
             self.overlimits += 1
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from simvlan import segmentation
 from simvlan.clock import Clock
 from simvlan.devices.device import Device
 from simvlan.frame import Frame
@@ -121,7 +122,12 @@ class Transmission(Lifecycle):
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Send through a device (__dev_queue_xmit); the drop when the frame was refused, None when it went."""
         wire = dev.wire
-        if wire is not None and dev.up and dev.active and not (frame.accel or dev.qdisc or dev.taps or wire.ideal):
+        if (
+            wire is not None
+            and dev.up
+            and dev.active
+            and not (frame.accel or dev.qdisc or dev.taps or wire.ideal or frame.csum > 1)
+        ):
             # What the rest of this method comes to, sooner; below, what that comes to for a cable that only delays.
             if not wire.constant_ns or self._tracer is not None:
                 return self._onto_cable(dev, frame)
@@ -147,6 +153,9 @@ class Transmission(Lifecycle):
 
     def _enqueue(self, dev: Device, link: Any, frame: Frame) -> Drop | None:
         """Let a queueing discipline say when the frame leaves, how often, or never; then its child, if it has one."""
+        if frame.csum > 1 and link.cuts(frame):
+            self._each(segmentation.segments(frame), lambda one: self._enqueue(dev, link, one))
+            return None
         answer = link.admit(frame, self.clock.now)
         if isinstance(answer, Drop):
             link.dropped += 1
@@ -164,6 +173,15 @@ class Transmission(Lifecycle):
                 self._xmit(dev, sent)
         self._fid = mine
         return None
+
+    def _each(self, frames: list[Frame], send: Callable[[Frame], object]) -> None:
+        """Send what one frame was cut into; each is a frame of its own for the tracer."""
+        mine = self._fid
+        for frame in frames:
+            if self._tracer is not None:
+                self._fid = self._new_fid(mine)
+            send(frame)
+        self._fid = mine
 
     def _copied(self, dev: Device, frame: Frame, copies: int) -> int:
         """Return the frame's id; when it leaves more than once, tell the tracer that it ends here in copies."""
@@ -212,7 +230,13 @@ class Transmission(Lifecycle):
         self._dropped(dev, way, frame, Drop.STORM)
 
     def _onto_cable(self, dev: Device, frame: Frame) -> Drop | None:
-        """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never."""
+        """Count the frame as sent; it arrives when the cable says, perhaps twice, perhaps never.
+
+        A modelled cable carries no super-packet: the device cuts it, as one with tx-tcp-segmentation does.
+        """
+        if frame.csum > 1 and not dev.wire.outside:
+            self._each(segmentation.segments(frame), lambda one: self._onto_cable(dev, one))
+            return None
         dev.tx_packets += 1
         dev.tx_bytes += 14 + len(frame.payload)
         answer = dev.wire.admit(frame, self.clock.now, self._why)
@@ -264,7 +288,13 @@ class Transmission(Lifecycle):
             self._dropped(dev, "tx", frame, Drop.NO_CARRIER)
 
     def _xmit(self, dev: Device, frame: Frame) -> Drop | None:
-        """Show the frame to packet sockets, let the driver decide, count (dev_hard_start_xmit)."""
+        """Show the frame to packet sockets, let the driver decide, count (dev_hard_start_xmit).
+
+        Before that a super-packet is cut for a driver that takes none (validate_xmit_skb).
+        """
+        if frame.csum > 1 and not segmentation.taken_whole(frame, dev.features_off):
+            self._each(segmentation.segments(frame), lambda one: self._xmit(dev, one))
+            return None
         if dev.taps:
             for tap in dev.taps:
                 tap(self.clock.now, dev, frame, True)

@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "clock", "expect"},
     {"frame"},
     {"verdict"},
-    {"devices", "stack", "netfilter", "links", "qdisc", "underlay"},
+    {"devices", "stack", "netfilter", "links", "qdisc", "segmentation", "underlay"},
     {"linkwatch"},
     {"lifecycle"},
     {"transmission"},

@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 
 from simvlan.engines.live import LiveEngine
-from simvlan.frame import BROADCAST, IPV4, IPV6, Frame
+from simvlan.frame import BROADCAST, Frame
 from simvlan.lab import Lab
-from simvlan.live import gso, vnet
 from simvlan.live.endpoint import Gone, Refused
 from simvlan.live.overload import Overload
 from simvlan.live.places import Unattachable
 from simvlan.live.port import BATCH, QUEUE, Port
-from simvlan.stack.packet import checksum, pseudo_sum
 from simvlan.verdict import Drop
 
 SCRIPT = """ip netns add n
@@ -221,52 +219,3 @@ def test_overload_is_told_in_numbers_and_only_when_there_is_any() -> None:
     look()
     counts = [int(number) for text in told for number in re.findall(r"lost (\d+) frames in 6 s", text)]
     assert (counts, told[-1]) == ([40, 1], "overload: events were up to 80 ms late in the last 6 s")
-
-
-# -- super-packets --------------------------------------------------------------------------------------------------
-
-
-def tcp4(size: int, flags: int = 0x99) -> Frame:
-    """A super-packet as TSO gives it: ids from 7, sequence numbers from 1000, the sum partial."""
-    src, dst, inner = 0x0A000001, 0x0A000002, 20 + size
-    head = bytearray(bytes.fromhex("45000000000740004006") + bytes(2) + src.to_bytes(4, "big") + dst.to_bytes(4, "big"))
-    head[2:4] = (20 + inner).to_bytes(2, "big")
-    tcp = bytearray(bytes.fromhex("00500051") + (1000).to_bytes(4, "big") + bytes(4) + bytes((0x50, flags)) + bytes(6))
-    tcp[16:18] = pseudo_sum(src, dst, 6, inner).to_bytes(2, "big")
-    return Frame(1, 2, IPV4, bytes(head) + bytes(tcp) + bytes(n % 251 for n in range(size)), csum=True)
-
-
-def test_a_super_packet_becomes_the_segments_that_it_stands_for() -> None:
-    """Lengths, ids, checksums, numbers; CWR on the first only, PSH and FIN on the last only (RFC 793, RFC 3168)."""
-    whole = tcp4(2500)
-    pieces = gso.segments(whole, 0, 20, 6, 1000)
-    seen = []
-    for piece in pieces:
-        data = piece.payload
-        assert checksum(data[:20]) == 0
-        assert int.from_bytes(data[2:4], "big") == len(data)
-        assert int.from_bytes(data[36:38], "big") == pseudo_sum(0x0A000001, 0x0A000002, 6, len(data) - 20)
-        seen.append((int.from_bytes(data[4:6], "big"), int.from_bytes(data[24:28], "big"), data[33], len(data) - 40))
-    assert seen == [(7, 1000, 0x90, 1000), (8, 2000, 0x10, 1000), (9, 3000, 0x19, 500)]
-    assert b"".join(piece.payload[40:] for piece in pieces) == whole.payload[40:]
-    assert all(piece.csum for piece in pieces)
-
-
-def test_a_super_datagram_becomes_datagrams() -> None:
-    head = bytearray(bytes.fromhex("6000000000001140") + bytes(15) + b"\1" + bytes(15) + b"\2")
-    head[4:6] = (8 + 250).to_bytes(2, "big")
-    whole = Frame(
-        1, 2, IPV6, bytes(head) + bytes.fromhex("00350036") + (258).to_bytes(2, "big") + bytes(2 + 250), csum=True
-    )
-    lengths = []
-    for piece in gso.segments(whole, 0, 40, 17, 100):
-        data = piece.payload
-        lengths.append((int.from_bytes(data[4:6], "big"), int.from_bytes(data[44:46], "big"), len(data) - 40))
-    assert lengths == [(108, 108, 108), (108, 108, 108), (58, 58, 58)]
-
-
-def test_only_what_is_marked_is_cut() -> None:
-    frame = tcp4(2500)
-    marked = vnet.HEADER.pack(1, 0x81, 40, 1000, 34, 16) + vnet.octets_of(frame)[10:]
-    assert len(gso.frames_of(memoryview(marked))) == 3
-    assert len(gso.frames_of(memoryview(vnet.octets_of(frame)))) == 1

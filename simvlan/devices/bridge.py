@@ -305,7 +305,7 @@ class Bridge(Device):
         else:
             frames = [frame]
         for each in frames:
-            drop = port.dev.forwardable(14 + len(each.payload))
+            drop = port.dev.forwardable(each)
             transit.emits.append((drop or Way.TX, port.dev, each))
 
     def _refuses(self, port: BridgePort, transit: Transit) -> Drop | None:

@@ -113,7 +113,7 @@ class BridgePort:
         if out is None or out is self or not out.open or (self.isolated and out.isolated):
             return self.bridge.handle(self, frame, now, why)
         dev = out.dev
-        if len(frame.payload) > dev.mtu + 4 or not dev.up:
+        if (len(frame.payload) > dev.mtu + 4 and frame.csum <= 1) or not dev.up:
             return self.bridge.handle(self, frame, now, why)
         source.updated = target.used = now
         return ((_TX, dev, frame),)
@@ -132,7 +132,7 @@ class BridgePort:
             return self.bridge.handle(self, frame, now, None)
         dev = out.dev
         untagged = out.vlans.vids.get(vid)
-        if untagged is None or len(frame.payload) > dev.mtu + 4 or not dev.up:
+        if untagged is None or (len(frame.payload) > dev.mtu + 4 and frame.csum <= 1) or not dev.up:
             return self.bridge.handle(self, frame, now, None)
         source.updated = target.used = now
         accel = 0 if untagged else accel

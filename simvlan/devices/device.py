@@ -305,10 +305,11 @@ class Device:
         """Whether anything made the device promiscuous."""
         return self.promiscuity > 0
 
-    def forwardable(self, size: int) -> Drop | None:
-        """Judge a frame of *size* octets moving to this device inside the host (is_skb_forwardable)."""
+    def forwardable(self, frame: Frame) -> Drop | None:
+        """Judge a frame moving to this device inside the host (is_skb_forwardable): of super-packets no length."""
         if not self.up:
             return Drop.DEV_READY
+        size = 0 if frame.csum > 1 else 14 + len(frame.payload)
         if size > self.mtu + self.hard_header_len + 4:
             return Drop.PKT_TOO_BIG
         return None

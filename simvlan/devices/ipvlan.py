@@ -116,7 +116,7 @@ class Ipvlan(Device):
     def _to_host(self, frame: Frame) -> Verdict:
         """Let the parent receive the frame; the sender is told it went, whatever becomes of it."""
         host = self.lower
-        refused = host.forwardable(len(frame))
+        refused = host.forwardable(frame)
         if refused is not None:
             host.rx_dropped += 1
             return ((refused, host, frame),)
@@ -130,7 +130,7 @@ class Ipvlan(Device):
 
     def forwarded(self, frame: Frame, group: bool) -> Emit:
         """Receive a frame that a sibling sent (dev_forward_skb); the statistics count its header twice."""
-        refused = self.forwardable(len(frame))
+        refused = self.forwardable(frame)
         if refused is not None:
             self.rx_errors += 1
             self.rx_dropped += 2  # once by the forwarding itself, once as an error

@@ -68,7 +68,7 @@ class Macvlan(Device):
     @staticmethod
     def _forward(target: Device, frame: Frame) -> Emit:
         """Let another device receive the frame (dev_forward_skb)."""
-        drop = target.forwardable(14 + len(frame.payload))
+        drop = target.forwardable(frame)
         if drop is not None:
             target.rx_dropped += 1
             return (drop, target, frame)

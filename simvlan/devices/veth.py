@@ -41,8 +41,10 @@ class Veth(Device):
             return Drop.NO_CARRIER
         size = 14 + len(frame.payload)
         if not peer.up or size > peer.mtu + 18:
-            peer.rx_dropped += 1
-            return peer.forwardable(size) or Drop.DEV_READY
+            refused = peer.forwardable(frame)
+            if refused is not None:
+                peer.rx_dropped += 1
+                return refused
         peer.rx_packets += 1
         peer.rx_bytes += size
         return ((_BACKLOG, peer, frame.received_by(peer.mac)),)

@@ -75,13 +75,13 @@ def parse_all(texts: Sequence[str]) -> list[Attachment]:
     return found
 
 
-def endpoint(wanted: Attachment, mtu: int) -> Endpoint:
-    """Open the real side; what is made has an MTU of *mtu*. Raises Unattachable."""
+def endpoint(wanted: Attachment, mtu: int, gso: bool = False) -> Endpoint:
+    """Open the real side; what is made has an MTU of *mtu*, and sends super-packets with *gso*. Raises Unattachable."""
     if wanted.kind == "tap":
-        return Tap(wanted.name, wanted.netns, wanted.label, mtu)
+        return Tap(wanted.name, wanted.netns, wanted.label, mtu, gso)
     if wanted.kind == "dev":
         return on_device(wanted.name, wanted.netns, wanted.label, wanted.words)
-    return leg(wanted.name, wanted.netns, wanted.label, mtu)
+    return leg(wanted.name, wanted.netns, wanted.label, mtu, gso)
 
 
 def attach(lab: Any, engine: LiveEngine, wanted: Sequence[Attachment]) -> list[Port]:
@@ -101,7 +101,7 @@ def attach(lab: Any, engine: LiveEngine, wanted: Sequence[Attachment]) -> list[P
 
 
 def _port(lab: Any, engine: LiveEngine, dev: Any, wanted: Attachment) -> Port:
-    real = endpoint(wanted, dev.mtu)
+    real = endpoint(wanted, dev.mtu, lab.network.gso)
     try:
         return Port(lab.network, dev, real, engine)
     except BaseException:

@@ -13,10 +13,9 @@ import fcntl
 import os
 import socket
 import struct
-from collections import deque
 
 from simvlan.frame import Frame
-from simvlan.live import gso, vnet
+from simvlan.live import vnet
 from simvlan.live.endpoint import Gone, LinkState, Refused
 from simvlan.live.places import (
     IFF_UP,
@@ -61,7 +60,6 @@ class PacketSocket:
     def __init__(self, name: str, label: str, state: LinkState, *, promisc: bool = False) -> None:
         self.label, self.state = label, state
         self._lost = 0
-        self._frames: deque[Frame] = deque()
         self._buffer = bytearray(SIZE)
         self._view = memoryview(self._buffer)
         self._sock = _packet_socket(name, promisc)
@@ -72,8 +70,6 @@ class PacketSocket:
 
     def receive(self) -> Frame | None:
         """The next frame that came by on the device."""
-        if self._frames:
-            return self._frames.popleft()
         try:
             size, told, _flags, _address = self._sock.recvmsg_into((self._buffer,), 64)
         except BlockingIOError:
@@ -82,11 +78,7 @@ class PacketSocket:
             if error.errno == errno.ENETDOWN:
                 return None  # rtnetlink says more
             raise
-        if size < 24:
-            return None
-        first, *more = gso.frames_of(self._view[:size], _tag(told))
-        self._frames.extend(more)
-        return first
+        return vnet.frame_of(self._view[:size], _tag(told)) if size >= 24 else None
 
     def transmit(self, frame: Frame) -> bool:
         """Send a frame on the device."""
@@ -143,8 +135,8 @@ def on_device(name: str, netns: str, label: str, words: frozenset[str]) -> Packe
         return PacketSocket(name, label, LinkState(name), promisc="promisc" in words)
 
 
-def leg(name: str, netns: str, label: str, mtu: int) -> Leg:
-    """Make a veth with one end in a real namespace, up, without offloads that a wire has not. Raises Unattachable."""
+def leg(name: str, netns: str, label: str, mtu: int, gso: bool = False) -> Leg:
+    """Make a veth with one end in a real namespace, up; it sends super-packets only with *gso*. Raises Unattachable."""
     with inside(netns):
         if index_of(name):
             raise Unattachable(f"{label}: there is a device of that name already")
@@ -156,15 +148,16 @@ def leg(name: str, netns: str, label: str, mtu: int) -> Leg:
             except OSError as error:
                 raise Unattachable(f"{label}: {error.strerror}: a veth needs CAP_NET_ADMIN in both places") from None
             set_up(LEG)
-            made = Leg(LEG, label, _state(name, netns))
+            made = Leg(LEG, label, _state(name, netns, gso))
     finally:
         os.close(there)
     return made
 
 
-def _state(name: str, netns: str) -> LinkState:
+def _state(name: str, netns: str, gso: bool) -> LinkState:
     with inside(netns):
-        quiet_offloads(name)
+        if not gso:
+            quiet_offloads(name)
         set_up(name)
         return LinkState(name)
 

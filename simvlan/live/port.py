@@ -15,6 +15,7 @@ from simvlan.frame import Frame
 from simvlan.links import Arrivals, CableOptions
 from simvlan.live.endpoint import Endpoint, Gone, Refused
 from simvlan.live.places import Unattachable
+from simvlan.segmentation import segments
 from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
@@ -110,17 +111,24 @@ class Port:
             self.leave(f"{self.endpoint.label} was deleted")
 
     def _take(self) -> None:
-        """Let the device receive what has come, at most a batch."""
-        receive, network, dev, engine = self.endpoint.receive, self.network, self.dev, self.engine
+        """Let the device receive what has come, at most a batch; super-packets whole only where the model has them."""
+        receive, network, engine = self.endpoint.receive, self.network, self.engine
         for number in range(BATCH):
             frame = receive()
             if frame is None:
                 return
-            self.received += 1
-            self.received_octets += 14 + len(frame.payload)
             if number % CLOCKED == 0:
                 engine.catch_up()
-            network.arrive(dev, frame)
+            if frame.csum <= 1 or network.gso:
+                self._let_in(frame)
+            else:
+                for each in segments(frame):
+                    self._let_in(each)
+
+    def _let_in(self, frame: Frame) -> None:
+        self.received += 1
+        self.received_octets += 14 + len(frame.payload)
+        self.network.arrive(self.dev, frame)
 
     def send(self, frame: Frame) -> Drop | None:
         """Send what the device transmits; a drop when it cannot."""

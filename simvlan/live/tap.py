@@ -22,7 +22,7 @@ TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETCARRIER, TUNGETIFF, TUNGETDEVNE
     0x54E3,
 )
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x1000, 0x4000
-TUN_F_CSUM = 1
+TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6, TUN_F_TSO_ECN = 1, 2, 4, 8
 SIZE = 66_000
 """More than any frame with its header."""
 _DROPS = {
@@ -42,9 +42,10 @@ class Tap:
         netns: the real namespace it is in, "" for this process's own.
         label: what to call it.
         mtu: of a device that is made.
+        gso: whether super-packets of TCP may come.
     """
 
-    def __init__(self, name: str, netns: str, label: str, mtu: int) -> None:
+    def __init__(self, name: str, netns: str, label: str, mtu: int, gso: bool = False) -> None:
         self.label = label
         self._lost = 0
         self._buffer = bytearray(SIZE)
@@ -52,7 +53,7 @@ class Tap:
         check_name(name)
         with inside(netns):
             existed = index_of(name) != 0
-            self._fd = _open(name, existed)
+            self._fd = _open(name, existed, gso)
             try:
                 if not existed:
                     set_mtu(name, mtu)
@@ -128,7 +129,7 @@ class Tap:
         self.state.close()
 
 
-def _open(name: str, existed: bool) -> int:
+def _open(name: str, existed: bool, gso: bool) -> int:
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -137,7 +138,7 @@ def _open(name: str, existed: bool) -> int:
     try:
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
         fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", vnet.HEADER.size))
-        fcntl.ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM)
+        fcntl.ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | (TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN if gso else 0))
     except OSError as error:
         os.close(fd)
         raise Unattachable(f"{name}: {error.strerror}: {_remedy(error, name, existed)}") from None

@@ -1,35 +1,35 @@
 """Frames as TAPs and packet sockets hand them over: octets behind a virtio_net_hdr (include/uapi/linux/virtio_net.h).
 
 The header says that a transport checksum is still partial, so that it need not be computed on the way in and out: a
-`Frame` with `csum` is one (CHECKSUM_PARTIAL). Super-packets, which it tells of too, are cut in `gso.py`.
+`Frame` with `csum` is one (CHECKSUM_PARTIAL). It tells of super-packets too (`Frame.gso_size`).
 """
 
 from __future__ import annotations
 
 import struct
 
-from simvlan.frame import DOT1Q, HOST, IPV4, IPV6, QINQ, Frame
+from simvlan.frame import HOST, Frame
+from simvlan.segmentation import CSUM_OFFSET, TCP, folded, transport
 
 HEADER = struct.Struct("<BBHHHH")
 """flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
 NONE = bytes(HEADER.size)
 NEEDS_CSUM = 1
-TCP, UDP = 6, 17
-_CSUM_OFFSET = {TCP: 16, UDP: 6}
+GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, GSO_ECN = 1, 4, 5, 0x80
 
 
 def frame_of(data: memoryview, accel: int = 0) -> Frame:
-    """Read one frame, virtio_net_hdr in front; its partial checksum stays partial where the simulation knows of such.
+    """Read one frame, virtio_net_hdr in front; what was left to a device stays so where the simulation knows of such.
 
     *accel*: a tag that lies beside the octets, as `tpid << 16 | tci`.
     """
     head = int.from_bytes(data[10:24], "big")
     frame = Frame(head >> 64, head >> 16 & 0xFFFF_FFFF_FFFF, head & 0xFFFF, bytes(data[24:]), accel, HOST)
     if data[0] & NEEDS_CSUM:
-        if transport(frame) is not None:
-            frame.csum = True
-        else:
+        if transport(frame) is None:
             _complete(frame, data)
+        else:
+            frame.csum = max(1, data[4] | data[5] << 8) if data[1] & ~GSO_ECN else 1
     return frame
 
 
@@ -43,24 +43,17 @@ def octets_of(frame: Frame) -> bytes:
     found = transport(frame)
     if found is None:
         return NONE + head + frame.payload
-    _, start, protocol = found
-    return HEADER.pack(NEEDS_CSUM, 0, 0, 0, len(head) + start, _CSUM_OFFSET[protocol]) + head + frame.payload
+    ip, start, protocol = found
+    kind = _gso_type(frame.payload[ip] >> 4, protocol) if frame.csum > 1 else 0
+    hint = len(head) + start + CSUM_OFFSET[protocol] + 2  # tun and af_packet look at no more than where it ends
+    vnet = HEADER.pack(NEEDS_CSUM, kind, hint if kind else 0, frame.gso_size, len(head) + start, CSUM_OFFSET[protocol])
+    return vnet + head + frame.payload
 
 
-def transport(frame: Frame) -> tuple[int, int, int] | None:
-    """Where IP begins in the payload (behind in-band tags), where TCP or UDP, and which; None when there is neither."""
-    data, at, proto = frame.payload, 0, frame.proto
-    while proto in (DOT1Q, QINQ) and len(data) >= at + 4:
-        proto, at = data[at + 2] << 8 | data[at + 3], at + 4
-    if proto == IPV4 and len(data) >= at + 20:
-        protocol, start = data[at + 9], at + (data[at] & 15) * 4
-    elif proto == IPV6 and len(data) >= at + 40:
-        protocol, start = data[at + 6], at + 40
-    else:
-        return None
-    if protocol not in _CSUM_OFFSET or len(data) < start + _CSUM_OFFSET[protocol] + 2:
-        return None
-    return at, start, protocol
+def _gso_type(version: int, protocol: int) -> int:
+    if protocol != TCP:
+        return GSO_UDP_L4
+    return GSO_TCPV4 if version == 4 else GSO_TCPV6
 
 
 def _complete(frame: Frame, data: memoryview) -> None:
@@ -72,14 +65,3 @@ def _complete(frame: Frame, data: memoryview) -> None:
         return
     payload[at + offset : at + offset + 2] = folded(bytes(payload[at:])).to_bytes(2, "big")
     frame.payload = bytes(payload)
-
-
-def folded(data: bytes) -> int:
-    """The Internet checksum (RFC 1071) of octets, never 0 where 0 would mean that there is none."""
-    return 0xFFFF - _sum(data) or 0xFFFF
-
-
-def _sum(data: bytes) -> int:
-    """The one's complement sum of 16-bit words: the number that the octets are, modulo 2^16 - 1."""
-    total = int.from_bytes(data + b"\0" * (len(data) % 2), "big")
-    return total % 0xFFFF or (0xFFFF if total else 0)

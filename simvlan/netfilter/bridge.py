@@ -42,7 +42,7 @@ def received(bridge: Bridge, port: BridgePort, frame: Frame, now: int, why: Why)
     return bridge.accept(port, frame, now, why, heard)
 
 
-def with_payload(frame: Frame, payload: bytes, partial: bool) -> Frame:
+def with_payload(frame: Frame, payload: bytes, partial: int) -> Frame:
     """The same frame with other octets in it."""
     return Frame(frame.dst, frame.src, IPV4, payload, frame.accel, frame.ptype, frame.prio, partial)
 

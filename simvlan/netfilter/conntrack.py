@@ -191,11 +191,11 @@ def _sound(found: Packet) -> bool:
         size = octets[4] << 8 | octets[5] if len(octets) >= 8 else 0
         if not 8 <= size <= len(octets):
             return False
-        return found.partial or octets[6:8] == b"\0\0" or _sums_up(found, octets[:size])
+        return bool(found.partial) or octets[6:8] == b"\0\0" or _sums_up(found, octets[:size])
     if found.proto == TCP:
         if len(octets) < 20 or not 20 <= (octets[12] >> 4) * 4 <= len(octets):
             return False
-        return found.partial or _sums_up(found, octets)
+        return bool(found.partial) or _sums_up(found, octets)
     return True
 
 

@@ -120,7 +120,7 @@ def rewrite(found: Packet, target: Tuple, manip: str) -> None:
         found.dst = target.dst
 
 
-def rewritten(data: bytes, partial: bool, target: Tuple, manip: str) -> bytes:
+def rewritten(data: bytes, partial: int, target: Tuple, manip: str) -> bytes:
     """The same on octets: a header and as much of what follows as there is."""
     size = (data[0] & 15) * 4
     field = 12 if manip is SRC else 16
@@ -135,7 +135,7 @@ def rewritten(data: bytes, partial: bool, target: Tuple, manip: str) -> bytes:
 
 
 def _transport(
-    made: bytearray, size: int, partial: bool, addresses: tuple[bytes, bytes], target: Tuple, manip: str
+    made: bytearray, size: int, partial: int, addresses: tuple[bytes, bytes], target: Tuple, manip: str
 ) -> None:
     proto = made[9]
     if proto == ICMP:

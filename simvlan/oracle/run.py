@@ -32,6 +32,7 @@ def job_of(
     capture: bool,
     listings: bool = False,
     ipv6: bool = False,
+    gso: bool = False,
 ) -> Job:
     """The job of a script file as the command line names it (`-`: standard input), in the caller's surroundings.
 
@@ -39,7 +40,7 @@ def job_of(
         UnreadableScriptError: in the words a shell would use.
     """
     job = Job(args=args, cwd=os.getcwd(), env=dict(os.environ), timeout_s=timeout_s, capture=capture)
-    fields = job.__dict__ | {"listings": listings, "ipv6": ipv6} | _source(script)
+    fields = job.__dict__ | {"listings": listings, "ipv6": ipv6, "gso": gso} | _source(script)
     return Job(**fields)
 
 

@@ -39,6 +39,7 @@ class Job:
         capture: record frames.
         listings: ask for the state of every namespace (observation.LISTINGS) at the end.
         ipv6: its namespaces start with IPv6 on.
+        gso: the simulator sends super-packets, as kernels do.
     """
 
     script: str = ""
@@ -50,6 +51,7 @@ class Job:
     path: str | None = None
     listings: bool = False
     ipv6: bool = False
+    gso: bool = False
 
 
 @dataclass(frozen=True)

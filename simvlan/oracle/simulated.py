@@ -104,7 +104,7 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
 
     Raises what simvlan.shell.run.run_script does.
     """
-    lab = _PatientLab(seed, ipv6=job.ipv6)
+    lab = _PatientLab(seed, ipv6=job.ipv6, gso=job.gso)
     drawing, recorder = _Addresses(lab, addresses), _Recorder(lab)
     steps: list[Step] = []
     listen(lab.network, steps.append)

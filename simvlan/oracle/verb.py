@@ -20,7 +20,15 @@ def run(options: argparse.Namespace) -> int:
     """Compare and report; `options` as simvlan.cli reads them."""
     limit = options.timeout or TIMEOUT_S
     try:
-        job = job_of(options.script, options.args, timeout_s=limit, capture=True, listings=True, ipv6=options.ipv6)
+        job = job_of(
+            options.script,
+            options.args,
+            timeout_s=limit,
+            capture=True,
+            listings=True,
+            ipv6=options.ipv6,
+            gso=options.gso,
+        )
         with noting_signals() as stop, Guest(options.kernel, stop) as guest:
             made = diff(guest, job, seed=options.seed or 0, tries=options.tries, confined=not options.unconfined)
     except (UnreadableScriptError, ScriptMissing) as error:

@@ -84,7 +84,7 @@ class Family(Protocol):
     def wrap(self, sock: Any, route: Any, payload: bytes, options: bytes) -> bytes | int:
         """The packet of a datagram socket, or the errno."""
 
-    def send(self, route: Any, octets: bytes, partial: bool, loop: bool) -> int | Drop:
+    def send(self, route: Any, octets: bytes, partial: int, loop: bool) -> int | Drop:
         """Send a packet of our own."""
 
     def pseudo(self, src: int, dst: int, proto: int, size: int) -> int:
@@ -227,7 +227,7 @@ class Family4:
         ttl = sock.mc_ttl if route.kind == fib.MULTICAST else sock.ttl or default
         return build(route.src, route.dst, sock.proto, payload, ttl, sock.tos, ident, frag, options)
 
-    def send(self, route: RouteResult, octets: bytes, partial: bool, loop: bool) -> int | Drop:
+    def send(self, route: RouteResult, octets: bytes, partial: int, loop: bool) -> int | Drop:
         """Send a packet of our own."""
         return self.stack.output.send(route, octets, partial, loop)
 

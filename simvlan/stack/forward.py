@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simvlan.frame import HOST
+from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.ipaddr import ip_text
 from simvlan.stack.output import RouteResult
@@ -39,7 +40,7 @@ class Forward:
         if found.ttl <= 1:
             stack.icmp.time_exceeded(found, code=0)
             return Drop.IP_TTL_EXPIRED
-        if found.frag & DF and max(len(found.data), found.frag_max) > made.path_mtu:
+        if found.frag & DF and max(longest(found.data, found.partial), found.frag_max) > made.path_mtu:
             stack.icmp.error(found, 3, 4, made.path_mtu)
             return Drop.FRAG_NEEDED
         found.data = with_ttl(found.data, found.ttl - 1)

@@ -35,8 +35,8 @@ SECOND, MILLISECOND = 1_000_000_000, 1_000_000
 GC_THRESH1, GC_THRESH2, GC_THRESH3 = 128, 512, 1024
 
 
-Waiting = tuple[bytes, bool, Any]
-"""A packet that waits: octets, whether the checksum is partial, and what it is for error reports (or None)."""
+Waiting = tuple[bytes, int, Any]
+"""A packet that waits: octets, what is left to the device (Frame.csum), and what it is for error reports (or None)."""
 
 
 class Neighbour:
@@ -143,7 +143,7 @@ class NeighbourTable:
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
-    def send(self, dev: Device, ip: int, octets: bytes, partial_csum: bool, packet: Any) -> int | Drop:
+    def send(self, dev: Device, ip: int, octets: bytes, partial_csum: int, packet: Any) -> int | Drop:
         """Send a packet to a neighbour, or queue it until we know one (neigh_output); 0 or why it was refused."""
         entry = self.entries.get((dev, ip)) or self.ensure(dev, ip)
         if entry is None:
@@ -152,7 +152,7 @@ class NeighbourTable:
             return self._emit(entry, octets, partial_csum)
         return 0
 
-    def _emit(self, entry: Neighbour, octets: bytes, partial_csum: bool) -> int | Drop:
+    def _emit(self, entry: Neighbour, octets: bytes, partial_csum: int) -> int | Drop:
         dev = entry.dev
         frame = Frame(entry.mac, dev.mac, self.ethertype, octets, csum=partial_csum)
         return self.stack.emit(dev, frame, entry.ip) or 0

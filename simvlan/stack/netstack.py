@@ -15,6 +15,7 @@ from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
 from simvlan.netfilter.calls import CALLS, IPTABLES
 from simvlan.netfilter.conntrack import Conntrack
 from simvlan.netfilter.tables import Tables
+from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.addresses import LEAST_MTU, Addresses
 from simvlan.stack.arp import Arp
@@ -397,7 +398,7 @@ class Stack:
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
             count_lost(dev)
             return Drop.IP_OUTNOROUTES
-        if packet.frag & DF and len(packet.data) > route.path_mtu:
+        if packet.frag & DF and longest(packet.data, partial) > route.path_mtu:
             count_lost(dev)
             self.icmp.error(packet, 3, 4, route.path_mtu)
             return Drop.FRAG_NEEDED

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from simvlan.frame import BCAST as BCAST_FRAME
 from simvlan.frame import BROADCAST as BROADCAST_MAC
 from simvlan.frame import CONTROL, IPV4, MCAST, Frame
+from simvlan.segmentation import longest, segments
 from simvlan.stack import fib, packet
 from simvlan.stack.fib import Flow, Route
 from simvlan.stack.frag import fragments
@@ -167,7 +168,7 @@ class Output:
     # -- packets ----------------------------------------------------------------------------------------------------
 
     def send(
-        self, route: RouteResult, octets: bytes, partial: bool = False, mc_loop: bool = True,
+        self, route: RouteResult, octets: bytes, partial: int = 0, mc_loop: bool = True,
         about: Packet | None = None,
     ) -> int | Drop:  # fmt: skip
         """Send a finished packet of our own (ip_local_out, ip_output, ip_mc_output); 0 or why it was refused.
@@ -211,18 +212,23 @@ class Output:
             hooks.remember(made)
         return self.finish(route, made.data, made.partial, None)
 
-    def _loop_back(self, route: RouteResult, octets: bytes, partial: bool) -> None:
+    def _loop_back(self, route: RouteResult, octets: bytes, partial: int) -> None:
         """Hand a copy to our own receivers, unseen by packet sockets (ip_mc_finish_output, dev_loopback_xmit)."""
         ptype = MCAST if route.kind == fib.MULTICAST else BCAST_FRAME
         heard = packet.parse(octets, route.dev, partial, ptype, looped=True)
         if isinstance(heard, Packet):
             self.stack.input.deliver_looped(heard)
 
-    def finish(self, route: RouteResult, octets: bytes, partial: bool, source: Packet | None) -> int | Drop:
+    def finish(self, route: RouteResult, octets: bytes, partial: int, source: Packet | None) -> int | Drop:
         """Fragment if need be, then find the neighbour (ip_finish_output). *source*: a forwarded packet, for errors."""
         limit = route.path_mtu if source is None else min(route.dev.mtu, 65_535)
-        if len(octets) <= limit and (source is None or not 0 < source.frag_max < len(octets)):
+        if longest(octets, partial) <= limit and (source is None or not 0 < source.frag_max < len(octets)):
             return self._out(route, octets, partial, source)
+        if partial > 1:  # ip_finish_output_gso: each segment, as long as it is
+            for each in segments(Frame(0, 0, IPV4, octets, csum=partial)):
+                if answer := self.finish(route, each.payload, each.csum, source):
+                    return answer
+            return 0
         if partial:
             octets = packet.finish_checksum(octets)
         if source is not None and source.frag_max:
@@ -233,7 +239,7 @@ class Output:
             self.stack.kernel.softirq()
         return 0
 
-    def _out(self, route: RouteResult, octets: bytes, partial: bool, source: Packet | None) -> int | Drop:
+    def _out(self, route: RouteResult, octets: bytes, partial: int, source: Packet | None) -> int | Drop:
         """Find the link-layer address and transmit (ip_finish_output2)."""
         dev = route.dev
         if route.kind == fib.BROADCAST and dev.kind and not dev.noarp:
@@ -245,6 +251,6 @@ class Output:
         waiting = source if source is not None else Packet(octets)
         return self.stack.neigh.send(dev, route.nexthop, octets, partial, waiting)
 
-    def _emit(self, dev: Device, mac: int, octets: bytes, partial: bool) -> int | Drop:
+    def _emit(self, dev: Device, mac: int, octets: bytes, partial: int) -> int | Drop:
         prio = CONTROL if octets[9] == IGMP else 0
         return self.stack.emit(dev, Frame(mac, dev.mac, IPV4, octets, prio=prio, csum=partial), octets[16:20]) or 0

@@ -40,8 +40,8 @@ def pseudo_sum(src: int, dst: int, proto: int, size: int) -> int:
 class Packet:
     """One IPv4 packet on its way through a stack.
 
-    `data` holds header and payload without link-layer padding; `partial` means the transport checksum is still to be
-    finished; `dev` is where it came in, None for one made here; `ptype` who its frame was for.
+    `data` holds header and payload without link-layer padding; `partial` is what is left to a device (Frame.csum);
+    `dev` is where it came in, None for one made here; `ptype` who its frame was for.
     """
 
     family = 4
@@ -51,7 +51,7 @@ class Packet:
     )  # fmt: skip
 
     def __init__(
-        self, data: bytes, dev: Device | None = None, partial: bool = False, ptype: PType = HOST, looped: bool = False
+        self, data: bytes, dev: Device | None = None, partial: int = 0, ptype: PType = HOST, looped: bool = False
     ) -> None:
         head = _HEADER.unpack_from(data)
         self.data = data
@@ -85,7 +85,7 @@ class Packet:
 
 
 def parse(
-    octets: bytes, dev: Device | None, partial: bool = False, ptype: PType = HOST, looped: bool = False
+    octets: bytes, dev: Device | None, partial: int = 0, ptype: PType = HOST, looped: bool = False
 ) -> Packet | Drop:
     """Check octets as ip_rcv_core does and cut off the padding."""
     if len(octets) < 20:

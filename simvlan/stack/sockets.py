@@ -161,7 +161,7 @@ class Socket(Ends):
         return found
 
     def transmit(
-        self, route: Any, payload: bytes, partial: bool = False, options: bytes = b"", family: Family | None = None
+        self, route: Any, payload: bytes, partial: int = 0, options: bytes = b"", family: Family | None = None
     ) -> int:
         """Wrap a payload in a header, send it, and let it be received; *family*: that of a mapped address."""
         family = family or self.family
@@ -170,7 +170,7 @@ class Socket(Ends):
             raise refusal(data)
         return self._push(route, data, partial, family)
 
-    def _push(self, route: Any, data: bytes, partial: bool, family: Family) -> int:
+    def _push(self, route: Any, data: bytes, partial: int, family: Family) -> int:
         answer = family.send(route, data, partial, self.mc_loop)
         self.stack.kernel.drain()
         if answer in (Drop.NETFILTER_DROP, Drop.NETFILTER_NO_ADDRESS):
@@ -293,7 +293,7 @@ class UdpSocket(Socket):
         partial = self.checksums and family.header + size <= route.path_mtu and not _software_checksum(route.dev)
         return self.transmit(route, self._datagram(route, port, data, partial, family), partial, family=family)
 
-    def _datagram(self, route: Any, port: int, data: bytes, partial: bool, family: Family) -> bytes:
+    def _datagram(self, route: Any, port: int, data: bytes, partial: int, family: Family) -> bytes:
         size = 8 + len(data)
         head = pack("!HHH", self.port, port, size)
         if not self.checksums:

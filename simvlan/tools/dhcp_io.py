@@ -82,4 +82,4 @@ def _to_client(found: Packet) -> bool:
     if len(data) < 8 or int.from_bytes(data[2:4], "big") != CLIENT_PORT:
         return False
     pseudo = pseudo_sum(found.src, found.dst, UDP, len(data)).to_bytes(2, "big")
-    return found.partial or data[6:8] == b"\0\0" or checksum(pseudo + data) == 0
+    return bool(found.partial) or data[6:8] == b"\0\0" or checksum(pseudo + data) == 0

@@ -107,7 +107,7 @@ class Family6:
         flow = output.flow_label(made.src, made.dst, sock.proto, sock.port) if flow is None else flow
         return packet.build(made.src, made.dst, sock.proto, payload, hops, sock.tos, flow)
 
-    def send(self, made: RouteResult6, octets: bytes, partial: bool, loop: bool) -> int | Drop:
+    def send(self, made: RouteResult6, octets: bytes, partial: int, loop: bool) -> int | Drop:
         """Send a packet of our own."""
         return self.ip6.output.send(made, octets, partial, loop)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simvlan.frame import HOST
+from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addr import ip6_text, is_link_local, is_multicast
@@ -46,10 +47,11 @@ class Forward6:
         if refused is not None:
             return refused
         limit = max(made.path_mtu if route.locked else ip6.mtu_of(route.dev), packet.MIN_MTU)
-        if len(found.data) <= limit:
+        size = longest(found.data, found.partial)
+        if size <= limit:
             found.data = packet.with_hops(found.data, found.hops - 1)
             limit = made.path_mtu  # what is known of the route counts on the way out (ip6_fragment)
-        if len(found.data) > limit:
+        if size > limit:
             ip6.icmp.error(found, icmp6.TOO_BIG, 0, limit)
             return Drop.IPV6_TOO_BIG
         sent = ip6.output.finish(made, found.data, found.partial, found)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simvlan.devices.device import Event
+from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.inetdev import Conf, count_lost
 from simvlan.stack.ipv6 import icmp6, packet
@@ -286,14 +287,14 @@ class Ip6:
         entry = self.neigh.get(route.dev, route.via)
         return entry is None or entry.state != FAILED
 
-    def route_out(self, octets: bytes, dev: Device, partial: bool = False) -> Drop | None:
+    def route_out(self, octets: bytes, dev: Device, partial: int = 0) -> Drop | None:
         """Send a packet by a device as if routed here (ipvlan_process_v6_outbound); the length is made anew."""
         found = self.own_packet(packet.resize(octets), dev)
         route = self.output.find(found.dst, found.src, dev)
         if isinstance(route, int):
             count_lost(dev)
             return Drop.IPVLAN_NO_IPV6
-        if len(found.data) > route.path_mtu:
+        if longest(found.data, partial) > route.path_mtu:
             count_lost(dev)
             self.icmp.error(found, icmp6.TOO_BIG, 0, route.path_mtu)
             return Drop.FRAG_NEEDED

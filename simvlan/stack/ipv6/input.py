@@ -33,7 +33,7 @@ class Packet6:
                  "router_alert", "spot", "src", "tclass", "waited")  # fmt: skip
 
     def __init__(
-        self, octets: bytes, dev: Device | None, partial: bool = False, ptype: PType = HOST, looped: bool = False
+        self, octets: bytes, dev: Device | None, partial: int = 0, ptype: PType = HOST, looped: bool = False
     ) -> None:
         self.data = octets
         self.dev = self.input_if = dev
@@ -154,7 +154,7 @@ class Input6:
             found.data = octets[: size + packet.HEADER]
         return found
 
-    def loop_back(self, dev: Device, octets: bytes, partial: bool) -> None:
+    def loop_back(self, dev: Device, octets: bytes, partial: int) -> None:
         """Hand a copy of our own multicast to our own receivers (ip6_finish_output2, dev_loopback_xmit)."""
         found = Packet6(octets, dev, partial, MCAST, looped=True)
         if found.proto != packet.HOPOPTS or self._options(found) is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from simvlan.frame import IPV6, Frame
+from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.ipv6 import addr, packet
 from simvlan.stack.ipv6.addr import is_multicast
@@ -121,15 +122,15 @@ class Output6:
 
     # -- packets ----------------------------------------------------------------------------------------------------
 
-    def send(self, made: RouteResult6, octets: bytes, partial: bool = False, loop: bool = True) -> int | Drop:
+    def send(self, made: RouteResult6, octets: bytes, partial: int = 0, loop: bool = True) -> int | Drop:
         """Send a finished packet of our own (ip6_output, ip6_finish_output); 0 or why it was refused."""
         return self.finish(made, octets, partial, None, loop)
 
     def finish(
-        self, made: RouteResult6, octets: bytes, partial: bool, source: Packet6 | None, loop: bool = False
+        self, made: RouteResult6, octets: bytes, partial: int, source: Packet6 | None, loop: bool = False
     ) -> int | Drop:  # fmt: skip
         """Fragment what is our own and too long, then find the neighbour. *source*: a forwarded packet."""
-        if source is not None or len(octets) <= made.path_mtu:
+        if source is not None or longest(octets, partial) <= made.path_mtu:
             return self._out(made, octets, partial, source, loop)
         if partial:
             octets = packet_with_checksum(octets)
@@ -140,7 +141,7 @@ class Output6:
         return 0
 
     def _out(
-        self, made: RouteResult6, octets: bytes, partial: bool, source: Packet6 | None, loop: bool
+        self, made: RouteResult6, octets: bytes, partial: int, source: Packet6 | None, loop: bool
     ) -> int | Drop:  # fmt: skip
         """Find the link-layer address and transmit (ip6_finish_output2)."""
         dev, emit = made.dev, self.ip6.stack.emit

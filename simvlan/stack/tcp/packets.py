@@ -15,14 +15,14 @@ Pseudo = Callable[[int, int, int, int], int]
 """The folded sum of a pseudo header: that of IPv4, or of IPv6."""
 
 
-def with_checksum(octets: bytes, src: int, dst: int, partial: bool = False, summed: Pseudo = pseudo_sum) -> bytes:
+def with_checksum(octets: bytes, src: int, dst: int, partial: int = 0, summed: Pseudo = pseudo_sum) -> bytes:
     """Fill in the checksum; a partial one is the pseudo header's sum, for the device to finish."""
     pseudo = summed(src, dst, TCP, len(octets))
     value = pseudo if partial else internet_checksum(pseudo.to_bytes(2, "big") + octets)
     return octets[:16] + value.to_bytes(2, "big") + octets[18:]
 
 
-def packed(segment: Segment, flow: Flow, partial: bool, summed: Pseudo = pseudo_sum) -> bytes:
+def packed(segment: Segment, flow: Flow, partial: int, summed: Pseudo = pseudo_sum) -> bytes:
     """Write a segment of a connection, checksum included."""
     return with_checksum(wire.encode(segment, flow[1], flow[3]), flow[0], flow[2], partial, summed)
 
