@@ -137,24 +137,38 @@ ip -n n addr add 10.0.1.2/24 dev eth0"""
     assert "dev:nic0 was deleted" in live.said.read_text()
 
 
+@pytest.mark.parametrize("kind", ["tap", "netns"])
+def test_taps_and_legs_send_super_packets_when_asked(rig: Bench, kind: str) -> None:
+    """With --gso the devices that are made keep their offloads, and both ends understand what comes whole."""
+    home, a, b = rig.netns("home"), rig.netns("a"), rig.netns("b")
+    ends = [word for n, space in ((1, a), (2, b)) for word in ("--attach", f"sw/p{n}={kind}:{space}/eth0")]
+    live = rig.live(home, TRUNK, "--gso", *ends)
+    for n, space in ((1, a), (2, b)):
+        rig.sh(space, f"ip addr add 10.0.1.{n}/24 dev eth0")
+    assert transfer(rig, a, b, "10.0.1.2") == 3_000_000
+    crossed = json.loads(live.exec("ip", "-j", "-s", "-n", "sw", "link", "show", "p2"))[0]["stats64"]["tx"]
+    assert crossed["packets"] < 3_000_000 / 1448
+
+
 def received(live: Live) -> int:
     shown = json.loads(live.exec("ip", "-j", "-s", "-n", "n", "link", "show", "eth0"))
     return int(shown[0]["stats64"]["rx"]["packets"])
 
 
-def test_super_packets_are_cut_on_entry(rig: Bench) -> None:
-    """Devices that are there keep their offloads: TCP hands over 64 KiB at a time, which cross as frames, IPv6 too."""
+@pytest.mark.parametrize("gso", [False, True], ids=["cut", "whole"])
+def test_super_packets_are_cut_on_entry_or_carried_whole(rig: Bench, gso: bool) -> None:
+    """Devices that are there keep their offloads: TCP hands over 64 KiB at a time, IPv6 too; with --gso they stay so."""
     home, a, b = rig.netns("home"), rig.netns("a"), rig.netns("b")
     for n, space in ((1, a), (2, b)):
         rig.sh(home, f"ip link add nic{n} type veth peer name eth0 netns {space} && ip link set nic{n} up")
         six = "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0 net.ipv6.conf.eth0.accept_dad=0"
         rig.sh(space, f"{six}; ip link set eth0 up; ip addr add 10.0.1.{n}/24 dev eth0")
         rig.sh(space, f"ip addr add fd00::{n}/64 dev eth0 nodad")
-    live = rig.live(home, TRUNK, "--attach", "sw/p1=dev:nic1", "--attach", "sw/p2=dev:nic2")
+    live = rig.live(home, TRUNK, "--attach", "sw/p1=dev:nic1", "--attach", "sw/p2=dev:nic2", *["--gso"][: int(gso)])
     assert transfer(rig, a, b, "10.0.1.2") == 3_000_000
     assert transfer(rig, a, b, "fd00::2") == 3_000_000
     crossed = json.loads(live.exec("ip", "-j", "-s", "-n", "sw", "link", "show", "p2"))[0]["stats64"]["tx"]
-    assert crossed["packets"] > 2 * 3_000_000 / 1448
+    assert (crossed["packets"] > 2 * 3_000_000 / 1448) is not gso
     assert crossed["dropped"] == 0
 
 
