@@ -10,6 +10,7 @@ import errno
 from struct import pack
 from typing import TYPE_CHECKING, Any, Protocol
 
+from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.ipaddr import LOOPBACK_ADDRESS, ip_text, is_multicast
 from simvlan.stack.output import RouteResult
@@ -300,11 +301,12 @@ class Family4:
         ttl = sock.ttl or stack.settings["ip_default_ttl"]
         frag = 0 if route.mtu_locked else DF
         for segment in segments:
-            ident = 0 if is_syn_ack(segment) else stack.next_id(flow[0], flow[2], TCP)
-            octets = packed(segment, flow, partial_sum)
-            if frag and 20 + len(octets) > route.path_mtu:
+            ident = 0 if is_syn_ack(segment) else stack.next_id(flow[0], flow[2], TCP, segment.packets)
+            left = segment.gso_size or int(partial_sum)
+            data = build(flow[0], flow[2], TCP, packed(segment, flow, left), ttl, sock.tos, ident, frag)
+            if frag and longest(data, left) > route.path_mtu:
                 continue  # cut meanwhile, and queued again
-            stack.output.send(route, build(flow[0], flow[2], TCP, octets, ttl, sock.tos, ident, frag), partial_sum)
+            stack.output.send(route, data, left)
 
     def reset(self, answer: Segment, flow: Flow, found: Packet, tos: int, about: Packet | None = None) -> None:
         """Send a RST that no connection stands behind: identification 0, the TOS copied (tcp_v4_send_reset).

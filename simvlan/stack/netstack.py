@@ -378,10 +378,11 @@ class Stack:
         out = answer.route.dev if forwarded and answer.route is not None else self.lo
         return RouteResult(answer.kind, dst, src, out or self.lo, answer.route)
 
-    def next_id(self, src: int, dst: int, proto: int) -> int:
-        """The next identification for a flow: counted from 1, never 0."""
+    def next_id(self, src: int, dst: int, proto: int, packets: int = 1) -> int:
+        """The next identification for a flow: counted from 1, never 0; a super-packet takes one for each segment."""
         key = (src, dst, proto)
-        self._ids[key] = value = self._ids.get(key, 0) % 0xFFFF + 1
+        value = self._ids.get(key, 0) % 0xFFFF + 1
+        self._ids[key] = value + packets - 1
         return value
 
     # -- what others call -------------------------------------------------------------------------------------------

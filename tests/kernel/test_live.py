@@ -157,7 +157,7 @@ def received(live: Live) -> int:
 
 @pytest.mark.parametrize("gso", [False, True], ids=["cut", "whole"])
 def test_super_packets_are_cut_on_entry_or_carried_whole(rig: Bench, gso: bool) -> None:
-    """Devices that are there keep their offloads: TCP hands over 64 KiB at a time, IPv6 too; with --gso they stay so."""
+    """Devices that are there keep their offloads: TCP hands over 64 KiB at a time, IPv6 too; --gso leaves it so."""
     home, a, b = rig.netns("home"), rig.netns("a"), rig.netns("b")
     for n, space in ((1, a), (2, b)):
         rig.sh(home, f"ip link add nic{n} type veth peer name eth0 netns {space} && ip link set nic{n} up")

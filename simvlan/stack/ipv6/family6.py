@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
+from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.family import DO, MAPPED, PROBE_PMTU, Family
 from simvlan.stack.ipv6 import icmp6, packet
@@ -147,7 +148,7 @@ class Family6:
         """Whether the checksum of a datagram is right; there must be one (RFC 8200, 8.1)."""
         if octets[6:8] == b"\0\0":
             return False
-        return found.partial or not packet.transport_checksum(found.src, found.dst, packet.UDP, octets)
+        return bool(found.partial) or not packet.transport_checksum(found.src, found.dst, packet.UDP, octets)
 
     def port_closed(self, found: Packet6) -> None:
         """Port unreachable."""
@@ -187,11 +188,12 @@ class Family6:
         hops = sock.ttl or output.hop_limit(made)
         label = output.flow_label(flow[0], flow[2], packet.TCP, flow[1])
         for segment in segments:
-            octets = packed(segment, flow, partial_sum, packet.pseudo_sum)
-            if packet.HEADER + len(octets) > made.path_mtu:
-                continue  # cut meanwhile, and queued again
+            left = segment.gso_size or int(partial_sum)
+            octets = packed(segment, flow, left, packet.pseudo_sum)
             data = packet.build(flow[0], flow[2], packet.TCP, octets, hops, sock.tos, label)
-            output.send(made, data, partial_sum)
+            if longest(data, left) > made.path_mtu:
+                continue  # cut meanwhile, and queued again
+            output.send(made, data, left)
 
     def reset(self, answer: Segment, flow: Flow, found: Packet6, tos: int, about: Any = None) -> None:
         """Send a RST that no connection stands behind, by the device its cause came by (tcp_v6_send_response)."""

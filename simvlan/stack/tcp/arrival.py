@@ -214,15 +214,15 @@ def _take_data(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
     if segment.flags & FIN:
         conn.recv.fin_at = seq + len(segment.payload)
     if segment.payload:
-        _queue(conn, segment.payload, seq, now)
+        _queue(conn, segment, seq, now)
     if conn.recv.fin_at == conn.recv.nxt:
         _finished(conn, now)
     return True
 
 
-def _queue(conn: Connection, data: bytes, seq: int, now: int) -> None:
+def _queue(conn: Connection, segment: Segment, seq: int, now: int) -> None:
     """Keep data that has room, in order or not."""
-    recv, window = conn.recv, conn.window
+    recv, window, data = conn.recv, conn.window, segment.payload
     if recv.kept > window.rcvbuf or (seq == recv.nxt and not window.right(recv.nxt)):
         conn.acks.enter_quick(window.offered, 16)
         recv.fin_at = None
@@ -233,7 +233,7 @@ def _queue(conn: Connection, data: bytes, seq: int, now: int) -> None:
     if recv.duplicate is not None:
         conn.acks.enter_quick(window.offered, 16)
     if came:
-        conn.acks.received(len(data), window.offered, conn.rto_ns, conn.config.mss, now)
+        conn.acks.received(segment.gso_size or len(data), window.offered, conn.rto_ns, conn.config.mss, now)
         if not conn.stamping:
             window.measure_window(recv.nxt, now)
         window.grow(len(data), recv.kept)

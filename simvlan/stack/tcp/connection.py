@@ -48,6 +48,8 @@ class Connection:
         self.rto_ns = RTO_INIT_NS
         self.path_mss = config.mss
         """What the path's MTU leaves for a segment without options."""
+        self.gso_max = 0
+        """Octets of a super-packet; 0: the device takes none."""
         self.peer_mss = config.mss
         self.peer_window = 0
         self.peer_scale = 0
@@ -63,6 +65,8 @@ class Connection:
         self.cwnd_blocked = False
         """It stopped the sending just now."""
         self.sent_ns = 0
+        self.pushed = iss
+        """Where the application's octets were last pushed before it had written all (pushed_seq)."""
 
         self.recv = ReceiveQueue(0)
         self.window = ReceiveWindow(config, config.mss, window_scale(config))
@@ -112,8 +116,7 @@ class Connection:
             raise OSError(errno.EPIPE, "closed for sending")
         taken = data[: self.room]
         if taken:
-            self.queue.write(taken)
-            transmit.push(self, now)
+            transmit.write(self, taken, now)
         return len(taken)
 
     @property

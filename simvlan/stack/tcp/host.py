@@ -71,6 +71,7 @@ class Tcp:
             return Drop.TCP_CSUM
         sport, dport = unpack_from("!HH", octets)
         segment = wire.decode(octets)
+        segment.gso_size = found.partial if found.partial > 1 else 0
         socket: TcpSocket | None = family.flows.get((found.dst, dport, found.src, sport))
         if socket is not None and not self._gives_way(socket, segment):
             return socket.arrive(segment)

@@ -16,7 +16,7 @@ _HEADER = Struct("!HHIIBBHHH")
 class Segment:
     """A segment without its ports; `seq`, `ack` and `window` as on the wire."""
 
-    __slots__ = ("ack", "flags", "options", "payload", "seq", "window")
+    __slots__ = ("ack", "flags", "gso_size", "options", "payload", "seq", "window")
 
     def __init__(
         self,
@@ -26,6 +26,7 @@ class Segment:
         window: int = 0,
         options: Options = tcp_options.NONE,
         payload: bytes = b"",
+        gso_size: int = 0,
     ) -> None:
         self.seq = seq & 0xFFFF_FFFF
         self.ack = ack & 0xFFFF_FFFF
@@ -33,11 +34,18 @@ class Segment:
         self.window = window
         self.options = options
         self.payload = payload
+        self.gso_size = gso_size
+        """Octets in each segment that it stands for; 0: it is one."""
 
     @property
     def size(self) -> int:
         """Sequence numbers it takes: octets, SYN and FIN (SEG.LEN)."""
         return len(self.payload) + (self.flags & FIN) + (self.flags >> 1 & 1)
+
+    @property
+    def packets(self) -> int:
+        """Segments that it stands for."""
+        return -(-len(self.payload) // self.gso_size) if self.gso_size else 1
 
     def __repr__(self) -> str:
         letters = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (ACK, "."))

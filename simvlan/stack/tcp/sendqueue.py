@@ -66,6 +66,8 @@ class SendQueue:
         self.fin_sent = False
         self.pushes: list[int] = []
         """Where writes ended."""
+        self._ends: list[int] = []
+        """Where the buffers end that the octets were put into, once super-packets are made of them."""
         self._flight: list[Sent] = []
         self._head = 0
         self.sacked_out = self.lost_out = self.retrans_out = 0
@@ -85,6 +87,27 @@ class SendQueue:
         self.buffer += data
         self.pushes.append(self.end)
 
+    def fill(self, data: bytes, goal: int) -> int:
+        """Take as many octets as the last buffer has room for, one of *goal* octets; how many (tcp_sendmsg)."""
+        start = self._ends[-2] if len(self._ends) > 1 else self.nxt
+        if not self._ends or self.end - start >= goal:
+            start = self.end
+            self._ends.append(start)
+        taken = data[: goal - (self.end - start)]
+        self.buffer += taken
+        self._ends[-1] = self.end
+        return len(taken)
+
+    @property
+    def head(self) -> int:
+        """Octets in the first buffer that was not sent; 0 while none are kept apart."""
+        return self._ends[0] - self.nxt if self._ends else 0
+
+    @property
+    def head_is_tail(self) -> bool:
+        """It is the only one."""
+        return len(self._ends) < 2
+
     @property
     def end(self) -> int:
         """Behind the last octet written."""
@@ -101,6 +124,8 @@ class SendQueue:
         del self.buffer[:size]
         sent = Sent(self.nxt, data, flags, now)
         self.nxt = sent.end
+        while self._ends and self._ends[0] <= self.nxt:
+            del self._ends[0]
         self.fin_sent = self.fin_sent or bool(flags & FIN)
         self._flight.append(sent)
         return sent

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from simvlan.segmentation import GSO_MAX_SIZE, made_for
 from simvlan.stack import fib
 from simvlan.stack.family import Ends
 from simvlan.stack.packet import TCP
@@ -153,7 +154,13 @@ class TcpSocket(Ends):
         config = self.tcp.config(self.family, route.path_mtu, self.nodelay, self.congestion)
         mss = min(config.mss, self.maxseg or config.mss)
         self.conn = Connection(replace(config, mss=mss, rcvbuf=self.buffer, sndbuf=self.buffer), iss, offset)
+        self.conn.gso_max = self._gso_max(route)
         self.family.flows[self.flow] = self
+
+    def _gso_max(self, route: Any) -> int:
+        """Octets of a super-packet that the way out takes; 0 where the model or the device has none (sk_setup_caps)."""
+        dev: Device = route.dev
+        return GSO_MAX_SIZE if self.stack.kernel.gso and dev.kind and made_for(dev.features_off) else 0
 
     def opened(self, flow: Flow, segment: Segment, found: Any) -> None:
         """A SYN came to this listening socket: a child answers (tcp_conn_request)."""
@@ -369,6 +376,7 @@ class TcpSocket(Ends):
         route = self._route(self.flow[2])
         if isinstance(route, int) or self.conn is None:
             return
+        self.conn.gso_max = self._gso_max(route)
         if route.path_mtu - self.conn.config.headers < self.conn.path_mss:
             self.conn.path_mtu(route.path_mtu, self.stack.kernel.now)
         self.family.transmit(self, route, segments)

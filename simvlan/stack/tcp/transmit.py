@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.stack.tcp import autosize
 from simvlan.stack.tcp.config import INVALID_LIMIT_NS
 from simvlan.stack.tcp.options import Options
 from simvlan.stack.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment
@@ -38,9 +39,9 @@ def _window(conn: Connection) -> int:
     return conn.window.field(conn.recv.nxt, conn.recv.kept, conn.acks.rcv_mss)
 
 
-def _emit(conn: Connection, seq: int, flags: int, now: int, data: bytes = b"") -> None:
+def _emit(conn: Connection, seq: int, flags: int, now: int, data: bytes = b"", gso_size: int = 0) -> None:
     """Send a segment that acknowledges as well, as all do but the first SYN."""
-    segment = Segment(seq, conn.recv.nxt, flags | ACK, _window(conn), _options(conn, now), data)
+    segment = Segment(seq, conn.recv.nxt, flags | ACK, _window(conn), _options(conn, now), data, gso_size)
     conn.acks.sent()
     conn.out.append(segment)
 
@@ -91,6 +92,28 @@ def reset(conn: Connection, now: int) -> Segment:
 # -- data -------------------------------------------------------------------------------------------------------------
 
 
+def write(conn: Connection, data: bytes, now: int) -> None:
+    """Queue what the application wrote, and send what may go (tcp_sendmsg)."""
+    at, queue = 0, conn.queue
+    while conn.gso_max and at < len(data):
+        at += queue.fill(data[at:], autosize.goal(conn))
+        if at < len(data) and conn.state in MAY_TRANSMIT:  # a buffer is full
+            _push_full(conn, now)
+    queue.write(data[at:])
+    push(conn, now)
+
+
+def _push_full(conn: Connection, now: int) -> None:
+    """Let a full buffer go while others are filled: all, where half a window waits; else the only one."""
+    queue = conn.queue
+    if queue.end - conn.pushed > conn.max_window >> 1:
+        conn.pushed = queue.end
+        queue.pushes.append(queue.end)
+        push(conn, now, last=True)
+    elif queue.head_is_tail and not queue.lost_out:
+        _send_next(conn, now, last=True, only=True)
+
+
 def push(conn: Connection, now: int, last: bool = False) -> None:
     """Send all that may go: what is lost first, then new (tcp_xmit_recovery, tcp_write_xmit).
 
@@ -120,13 +143,16 @@ def unsent_fin(conn: Connection) -> bool:
     return conn.queue.finishing and not conn.queue.fin_sent
 
 
-def _send_next(conn: Connection, now: int, last: bool) -> bool:
+def _send_next(conn: Connection, now: int, last: bool, only: bool = False) -> bool:
+    """Send one more; *only*: what follows is still being written."""
     queue = conn.queue
     waiting = len(queue.buffer)
     if not waiting and not unsent_fin(conn):
         return False
     mss = conn.mss - _sack_size(conn)
-    size = min(waiting, mss)
+    if conn.gso_max and queue.head > mss:
+        return _send_super(conn, mss, now, last, only)
+    size = min(waiting, mss, queue.head or mss)
     fin = waiting == size and unsent_fin(conn)
     if queue.in_flight >= conn.cc.cwnd and not fin:
         conn.cwnd_blocked = True
@@ -137,6 +163,21 @@ def _send_next(conn: Connection, now: int, last: bool) -> bool:
         return False
     _send(conn, size, fin, now)
     if size < mss:
+        conn.small_end = queue.nxt
+    return True
+
+
+def _send_super(conn: Connection, mss: int, now: int, last: bool, only: bool) -> bool:
+    """Send as much of the first buffer as one super-packet takes (tcp_write_xmit)."""
+    queue, segments, most = conn.queue, autosize.quota(conn), autosize.most_segments(conn, mss)
+    if segments <= 0:
+        conn.cwnd_blocked = True
+        return False
+    if mss > queue.una + conn.peer_window - queue.nxt or (not only and autosize.waits(conn, mss, most, now)):
+        return False
+    size = autosize.size(conn, mss, min(segments, most), last or not _nagle(conn))
+    _send(conn, size, size == len(queue.buffer) and unsent_fin(conn), now, mss)
+    if size % mss:
         conn.small_end = queue.nxt
     return True
 
@@ -154,17 +195,23 @@ def _nagle(conn: Connection) -> bool:
     return not conn.config.nodelay and queue.packets_out > 0 and conn.small_end > queue.una
 
 
-def _send(conn: Connection, size: int, fin: bool, now: int) -> None:
+def _send(conn: Connection, size: int, fin: bool, now: int, mss: int = 0) -> None:
+    """Move octets under way: one segment, or one super-packet of *mss* octets each, which says PSH always."""
     queue, seq = conn.queue, conn.queue.nxt
     flags = (FIN if fin else 0) | (PSH if size and queue.pushed(seq, seq + size) else 0)
     if not queue.packets_out or conn.rto_at is None:
         conn.rto_at = now + conn.rto_ns
-    sent = queue.send(size, flags, now)
+    data = bytes(queue.buffer[:size])
+    cuts = range(0, size, mss) if mss else (0,)
+    for at in cuts:
+        queue.send(min(size - at, mss or size), flags if at == cuts[-1] else 0, now)
+        conn.recovery.transmitted()
     conn.sent_ns = now
-    conn.recovery.transmitted()
     if size:
         conn.acks.sent_data(now)
-    _emit(conn, sent.seq, flags, now, sent.data)
+    if len(cuts) > 1:
+        flags |= PSH  # so that GRO hands it on at once
+    _emit(conn, seq, flags, now, data, mss if len(cuts) > 1 else 0)
 
 
 def _after_idle(conn: Connection, now: int) -> None:
