@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from simvlan.oracle import DEFAULT, Observation, compare, disagreements
-from simvlan.oracle.agreement import tidy_text
+from simvlan.oracle.agreement import plain, tidy_text
 from simvlan.oracle.order import OVERTAKE_NS
+from simvlan.stack.ipv6 import ndp, packet
+from simvlan.stack.ipv6.addr import parse_ip6
 
 A, B = "020000000001", "020000000002"
 UNI = bytes.fromhex(B + A + "88b50001")
@@ -316,3 +318,21 @@ def unlike_routes(ours: list[dict[str, object]], theirs: list[dict[str, object]]
         for rows in (ours, theirs)
     )
     return [each.what for each in compare(*sides)]
+
+
+# -- what a redirect quotes -------------------------------------------------------------------------------------------
+
+
+def redirect(label: int, data: bytes = bytes(8), target: str = "fe80::1") -> bytes:
+    """A redirect about a packet with this flow label, behind an option with a MAC."""
+    src, dst = parse_ip6("fe80::2"), parse_ip6("fe80::3")
+    about = packet.build(dst, src, packet.UDP, data, flow=label)
+    options = (ndp.link_layer(ndp.TLLA, 0x02_00_00_00_00_01), ndp.redirected(about))
+    said = ndp.build_redirect(src, dst, ndp.Redirect(parse_ip6(target), src, options))
+    return bytes(12) + b"\x86\xdd" + packet.build(src, dst, packet.ICMPV6, said, 255)
+
+
+def test_the_label_of_what_a_redirect_quotes_is_drawn_and_nothing_else():
+    assert plain(redirect(0x12345)) == plain(redirect(0x54321))
+    for other in (redirect(0), redirect(0x12345, b"\1" + bytes(7)), redirect(0x12345, target="fe80::9")):
+        assert plain(redirect(0x12345)) != plain(other)

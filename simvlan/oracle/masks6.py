@@ -2,7 +2,7 @@
 
 Flow labels are hashes with a secret of the boot (skb_get_hash_flowi6): that there is one is kept, not which. Fragments'
 identifications are drawn (ipv6_select_ident), so are the nonces of duplicate address detection (ndisc_send_ns). An
-ICMPv6 error's quotation is treated as the packet it quotes.
+ICMPv6 error's quotation, and a redirect's, is treated as the packet it quotes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _TCP, _UDP, _FRAGMENT, _ICMPV6 = 6, 17, 44, 58
 _OPTIONS = (0, 43, 60)
 _CHECKSUM_AT = {_TCP: 16, _UDP: 6}
 _SOLICITATION, _NONCE = 135, 14
+_REDIRECT, _REDIRECTED = 137, 4
 _PROBE_PORTS = range(33434, 33534)
 
 
@@ -90,12 +91,25 @@ def quoting(*masks: Mask) -> Mask:
 
     def mask(frame: bytearray, ip: int) -> None:
         found = upper(frame, ip)
-        if found and found[0] == _ICMPV6 and 0 < frame[found[1]] < 128 and len(frame) >= found[1] + 48:
+        quoted = _quotation(frame, found[1]) if found and found[0] == _ICMPV6 else None
+        if found and quoted:
             frame[found[1] + 2 : found[1] + 4] = bytes(2)
             for each in masks:
-                each(frame, found[1] + 8)
+                each(frame, quoted)
 
     return mask
+
+
+def _quotation(frame: bytearray, at: int) -> int | None:
+    """Where the packet begins that an ICMPv6 error at this offset quotes, or a redirect in its option for that."""
+    if 0 < frame[at] < 128:
+        return at + 8 if len(frame) >= at + 48 else None
+    option = at + 40
+    while frame[at] == _REDIRECT and len(frame) >= option + 48 and frame[option + 1]:
+        if frame[option] == _REDIRECTED:
+            return option + 8
+        option += frame[option + 1] * 8
+    return None
 
 
 DRAWN: tuple[Mask, ...] = (mask_labels, mask_identification, mask_nonce)

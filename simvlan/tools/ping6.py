@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from simvlan.stack.ipv6 import icmp6, packet
-from simvlan.stack.ipv6.addr import ip6_text, is_link_local, is_multicast, multicast_scope, parse_ip6
+from simvlan.stack.ipv6.addr import LOOPBACK, ip6_text, is_link_local, is_multicast, multicast_scope, parse_ip6
 from simvlan.tools.ping import Ping
 from simvlan.tools.ping_options import Refused
 
@@ -93,7 +93,7 @@ class Ping6(Ping):
         """The source, as a connected UDP socket finds it; of an address of one link ping does not ask."""
         local = is_link_local(self.address) or (is_multicast(self.address) and multicast_scope(self.address) <= 2)
         dev = self.zone or self.sock.bind_dev
-        found = self.ip6.output.find(self.address, self.sock.src, dev, bound=dev is not None)
+        found = self.ip6.output.find(self.address or LOOPBACK, self.sock.src, dev, bound=dev is not None)
         if isinstance(found, int):
             raise Refused(f"ping: connect: {os.strerror(found)}\n")
         if local and dev is None:

@@ -91,7 +91,7 @@ class Family6:
         """A route, or the errno; an address of one link needs its device."""
         if dev is None and is_link_local(dst):
             return errno.EINVAL
-        return self.ip6.output.find(dst, src, dev, bound=dev is not None)
+        return self.ip6.output.find(dst or LOOPBACK, src, dev, bound=dev is not None)
 
     def mtu_locked(self, route: RouteResult6) -> bool:
         """Routers of IPv6 never fragment."""

@@ -72,8 +72,6 @@ class Output6:
     def find(self, dst: int, src: int = 0, oif: Device | None = None, bound: bool = False) -> RouteResult6 | int:
         """The route of a packet made here, its source chosen, or the errno (ip6_dst_lookup_tail)."""
         ip6 = self.ip6
-        if not dst:
-            dst = addr.LOOPBACK
         strict = bound or needs_device(dst) or (oif is not None and not src)
         route = ip6.fib.lookup(Flow6(dst, src, oif, strict, ip6.is_host), ip6.reach, ip6.now)
         if route is None:
@@ -146,9 +144,10 @@ class Output6:
         """Find the link-layer address and transmit (ip6_finish_output2)."""
         dev, emit = made.dev, self.ip6.stack.emit
         if is_multicast(made.dst) and dev.kind:
-            if loop and self.ip6.groups.hears(dev, made.dst):
+            heard = loop and self.ip6.groups.hears(dev, made.dst)
+            if heard:
                 self.ip6.input.loop_back(dev, octets, partial)
-            if addr.multicast_scope(made.dst) <= 1 or not octets[7]:
+            if addr.multicast_scope(made.dst) <= 1 or (heard and not octets[7]):
                 return 0
             return emit(dev, Frame(addr.multicast_mac(made.dst), dev.mac, IPV6, octets, csum=partial), made.dst) or 0
         if dev.noarp or not dev.kind:
