@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from simvlan.dns.message import (
     NOERROR,
@@ -21,26 +21,39 @@ class Zone:
 
     Attributes:
         hosts: addresses by name, in the order in which they were given.
+        hosts6: the same of IPv6.
         domains: (domain, address) pairs: the domain and all below it; "#" is every name, address 0 none (NXDOMAIN).
     """
 
     hosts: dict[str, list[int]] = field(default_factory=dict)
     domains: list[tuple[str, int]] = field(default_factory=list)
+    hosts6: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, name: str, address: int) -> None:
-        """Enter a name."""
+        """Enter a name with an address of IPv4."""
         self.hosts.setdefault(name.lower().rstrip("."), []).append(address)
 
+    def enter(self, name: str, address: IPv4Address | IPv6Address) -> None:
+        """Enter a name with an address of either family."""
+        table = self.hosts if address.version == 4 else self.hosts6
+        table.setdefault(name.lower().rstrip("."), []).append(int(address))
+
     def read_hosts(self, text: str) -> None:
-        """Enter what a hosts file says; lines that are none are passed over, IPv6 addresses too."""
+        """Enter what a hosts file says; lines that are none are passed over."""
         for line in text.splitlines():
             words = line.partition("#")[0].split()
             try:
-                address = int(IPv4Address(words[0])) if words else 0
+                address = ip_address(words[0]) if words else IPv4Address(0)
             except ValueError:
                 continue
             for name in words[1:]:
-                self.add(name, address)
+                self.enter(name, address)
+
+    def named(self, name: str) -> list[str]:
+        """The addresses of a name in the files, written: of IPv4, then of IPv6."""
+        name = name.lower().rstrip(".")
+        fours, sixes = self.hosts.get(name, ()), self.hosts6.get(name, ())
+        return [str(IPv4Address(each)) for each in fours] + [str(IPv6Address(each)) for each in sixes]
 
     def addresses(self, name: str) -> list[int] | None:
         """The addresses of a name: hosts first, then the longest domain; [] where it is said to have none."""

@@ -67,6 +67,9 @@ class Family(Protocol):
     def is_own(self, address: int, dev: Device | None) -> bool:
         """Whether an address is configured here."""
 
+    def near(self, address: int) -> bool:
+        """Whether an address means something on one link only."""
+
     def of(self, address: int) -> tuple[Family, int]:
         """The family that carries packets to an address, and what it calls it (IPv4-mapped ones)."""
 
@@ -192,6 +195,10 @@ class Family4:
     def is_own(self, address: int, dev: Device | None) -> bool:
         """Whether an address is configured here."""
         return self.stack.addr_type(address) == fib.LOCAL
+
+    def near(self, address: int) -> bool:
+        """Every address means something everywhere."""
+        return False
 
     def of(self, address: int) -> tuple[Family, int]:
         """IPv4 carries it."""

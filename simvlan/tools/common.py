@@ -36,13 +36,17 @@ def resolve(name: str) -> int | None:
 
 
 def find(proc: Process, name: str) -> int | str:
-    """The address of a name, asking the process's resolver where it has one; else what getaddrinfo complains of."""
+    """The IPv4 address of a name, asking the process's resolver where it has one; else what getaddrinfo complains of.
+
+    `hosts.find_all` knows both families.
+    """
     number = resolve(name)
     if number is not None:
         return number
     found = proc.lookup(name)
-    if found:
-        return int(ipaddress.IPv4Address(found[0]))
+    ours = [text for text in found or () if ":" not in text]
+    if ours:
+        return int(ipaddress.IPv4Address(ours[0]))
     return "Temporary failure in name resolution" if found is None else "Name or service not known"
 
 

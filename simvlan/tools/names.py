@@ -16,6 +16,7 @@ from typing import Any
 from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, A, Message, MessageError, parse
 from simvlan.dns.zone import Zone
 from simvlan.tools.common import SECOND, Waiter, dotted, resolve
+from simvlan.tools.hosts import literal
 from simvlan.tools.program import Process
 
 NETNS_ETC = "/etc/netns"
@@ -67,13 +68,18 @@ def _file(proc: Process, name: str) -> str | None:
         return file.read()
 
 
-def look_up(proc: Process, name: str) -> Generator[Any, Any, None]:
-    """Resolve a name as getaddrinfo(3) does, and keep the answer where `Process.lookup` finds it."""
-    if resolve(name) is not None or proc.lookup(name) is not None or ":" in name:
+def look_up(proc: Process, name: str, family: int = 0) -> Generator[Any, Any, None]:
+    """Resolve a name as getaddrinfo(3) does, and keep the answer where `Process.lookup` finds it.
+
+    Args:
+        family: 4 or 6 where only addresses of one are wanted.
+    """
+    if literal(name) is not None or proc.lookup(name) is not None:
         return
     found = at_hand(proc, name)
-    if found is not None:
-        proc.names[name] = found
+    fits = [text for text in found or () if family in (0, 6 if ":" in text else 4)]
+    if fits or found == []:
+        proc.names[name] = fits
         return
     config = config_of(proc)
     servers = [each for each in config.servers if each not in proc.inner_servers]
@@ -92,9 +98,9 @@ def at_hand(proc: Process, name: str) -> list[str] | None:
     """
     zone = Zone()
     zone.read_hosts(_file(proc, "hosts") or "")
-    found = zone.hosts.get(name.lower().rstrip("."))
+    found = zone.named(name)
     if found:
-        return [dotted(each) for each in found]
+        return found
     config, known = config_of(proc), None
     for ask_inside in (proc.inner_servers[each] for each in config.servers if each in proc.inner_servers):
         for full in candidates(name, config):

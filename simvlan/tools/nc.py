@@ -11,12 +11,14 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import SECOND, Refused, dotted, find, permute, resolve
+from simvlan.tools.common import SECOND, Refused, permute
+from simvlan.tools.hosts import Host, find_all, literal
+from simvlan.tools.names import look_up
 from simvlan.tools.program import Process
 from simvlan.tools.talk import Talk, reason
 
 SPEC = "46CDdFhI:i:klM:m:NnO:P:p:q:rSs:T:tUuvV:W:w:X:x:Zz"
-BUILT = frozenset("4CdklNnp:q:s:uvw:z".replace(":", ""))
+BUILT = frozenset("46CdklNnp:q:s:uvw:z".replace(":", ""))
 USAGE = """usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]
 \t  [-m minttl] [-O length] [-P proxy_username] [-p source_port]
 \t  [-q seconds] [-s sourceaddr] [-T keyword] [-V rtable] [-W recvlimit]
@@ -46,6 +48,7 @@ class Nc:
                 raise Refused(f"simvlan: nc -{flag} is not built\n")
         self.listening, self.verbose = "l" in self.given, "v" in self.given
         self.udp, self.scan = "u" in self.given, "z" in self.given
+        self.family = next((int(flag) for flag, _ in reversed(flags) if flag in "46"), 0)
         self.wait_ns = self._seconds("w")
         self.quit_ns = self._seconds("q")
         self._operands(rest)
@@ -65,11 +68,11 @@ class Nc:
 
     def _operands(self, rest: list[str]) -> None:
         """Destination and ports; when listening, both may be an option or missing."""
-        words = list(rest)
+        words, everywhere = list(rest), "::" if self.family == 6 else "0.0.0.0"
         if self.listening and len(words) == 1 and "p" not in self.given:
-            words.insert(0, "0.0.0.0")
+            words.insert(0, everywhere)
         elif self.listening and "p" in self.given:
-            words = [*(words or ["0.0.0.0"]), self.given["p"]]
+            words = [*(words or [everywhere]), self.given["p"]]
         if not words:
             raise Refused(USAGE)
         if len(words) < 2:
@@ -80,33 +83,39 @@ class Nc:
         """Listen, or try each port in turn."""
         if self.listening:
             return (yield from self._listen())
-        address = find(self.proc, self.host)
-        if isinstance(address, str):
-            raise Refused(f'nc: getaddrinfo for host "{self.host}" port {self.ports[0]}: {address}\n')
+        yield from look_up(self.proc, self.host)
+        hosts = find_all(self.proc, self.host, self.family)
+        if isinstance(hosts, str):
+            raise Refused(f'nc: getaddrinfo for host "{self.host}" port {self.ports[0]}: {hosts}\n')
         status = 1
         for port in self.ports:
-            status &= yield from self._visit(address, port)
+            for host in hosts:
+                failed = yield from self._visit(host, port)
+                status &= failed
+                if not failed:
+                    break
         return status
 
     # -- calling ----------------------------------------------------------------------------------------------------
 
-    def _visit(self, address: int, port: int) -> Running:
-        """One port: 0 when something was there."""
-        sock: Any = self.talk.udp() if self.udp else self.talk.tcp()
+    def _visit(self, host: Host, port: int) -> Running:
+        """One port at one address: 0 when something was there."""
+        sock: Any = self.talk.udp(host.family) if self.udp else self.talk.tcp(host.family)
         try:
             if "s" in self.given or "p" in self.given:
-                sock.reuse = True
-                sock.bind(resolve(self.given.get("s", "")) or 0, int(self.given.get("p", "0")))
+                own = literal(self.given.get("s", "")) or Host(host.family, 0)
+                sock.reuse, sock.bind_dev = True, own.device(self.talk.stack)
+                sock.bind(own.address, int(self.given.get("p", "0")))
         except OSError as error:
             raise Refused(f"nc: bind failed: {reason(error.errno or 0)}\n") from None
-        number = yield from self._connect(sock, address, port)
+        number = yield from self._connect(sock, host, port)
+        shown = "" if self.host.partition("%")[0] == host.text else f" ({host.text})"
         if number:
-            self._failed(port, number)
+            self._failed(f"{self.host}{shown}", port, number)
             self.talk.drop(sock)
             return 1
         if self.verbose:
             named = "*" if "n" in self.given else SERVICES.get(port, "*")
-            shown = "" if self.host == dotted(address) else f" ({dotted(address)})"
             kind = "udp" if self.udp else "tcp"
             self.proc.write_err(f"Connection to {self.host}{shown} {port} port [{kind}/{named}] succeeded!\n")
         if not self.scan:
@@ -114,12 +123,12 @@ class Nc:
         self.talk.drop(sock)
         return 0
 
-    def _connect(self, sock: Any, address: int, port: int) -> Generator[Any, Any, int]:
+    def _connect(self, sock: Any, host: Host, port: int) -> Generator[Any, Any, int]:
         if not self.udp:
             by = None if self.wait_ns is None else self.talk.now + self.wait_ns
-            return (yield from self.talk.connect(sock, address, port, by))
+            return (yield from self.talk.connect(sock, host, port, by))
         try:
-            sock.connect(address, port)
+            sock.connect(host.address, port, host.device(self.talk.stack))
         except OSError as error:
             return error.errno or errno.EIO
         return (yield from self._udp_answers(sock)) if self.scan and self.verbose else 0
@@ -132,14 +141,14 @@ class Nc:
                 return int(sock.errors[0].errno)
         return 0
 
-    def _failed(self, port: int, number: int) -> None:
+    def _failed(self, shown: str, port: int, number: int) -> None:
         if not self.verbose:
             return
         text = f"failed: {reason(number)}"
         if number == errno.EINPROGRESS:
             text = "timed out: Operation now in progress"
         if not (self.udp and self.scan):
-            self.proc.write_err(f"nc: connect to {self.host} port {port} ({'udp' if self.udp else 'tcp'}) {text}\n")
+            self.proc.write_err(f"nc: connect to {shown} port {port} ({'udp' if self.udp else 'tcp'}) {text}\n")
 
     # -- conversation -----------------------------------------------------------------------------------------------
 
@@ -195,11 +204,14 @@ class Nc:
     # -- listening --------------------------------------------------------------------------------------------------
 
     def _listen(self) -> Running:
-        sock: Any = self.talk.udp() if self.udp else self.talk.tcp()
-        sock.reuse, port = True, self.ports[0]
-        address = find(self.proc, self.host)
+        found, port = find_all(self.proc, self.host, self.family), self.ports[0]
+        if isinstance(found, str):
+            raise Refused(f"nc: getaddrinfo: {found}\n")
+        host = found[0]
+        sock: Any = self.talk.udp(host.family) if self.udp else self.talk.tcp(host.family)
+        sock.reuse, sock.bind_dev = True, host.device(self.talk.stack)
         try:
-            sock.bind(0 if isinstance(address, str) else address, port)
+            sock.bind(host.address, port)
         except OSError as error:
             raise Refused(f"nc: {reason(error.errno or 0)}\n") from None
         if self.verbose:
@@ -210,7 +222,7 @@ class Nc:
         while True:
             child = yield from self.talk.accept(sock)
             if self.verbose:
-                self.proc.write_err(f"Connection received on {dotted(child.peer[0])} {child.peer[1]}\n")
+                self.proc.write_err(f"Connection received on {child.text(child.peer[0])} {child.peer[1]}\n")
             yield from self._converse(child)
             self.talk.drop(child)
             if "k" not in self.given:
@@ -221,9 +233,9 @@ class Nc:
         yield from self.talk.until(lambda: sock.queue)
         first = sock.queue[0]
         if self.verbose:
-            self.proc.write_err(f"Connection received on {dotted(first.src)} {first.sport}\n")
+            self.proc.write_err(f"Connection received on {sock.text(first.src)} {first.sport}\n")
         if "k" not in self.given:
-            sock.connect(first.src, first.sport)
+            sock.connect(first.src, first.sport, first.dev if sock.family.near(first.src) else None)
         yield from self._datagrams(sock)
         return 0
 

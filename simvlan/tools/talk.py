@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from simvlan.tools.common import Waiter
+from simvlan.tools.hosts import Host
 from simvlan.tools.program import Process
 
 Waiting = Generator[Any, Any, bool]
@@ -31,13 +32,13 @@ class Talk:
         """The current time in ns."""
         return int(self.proc.lab.env.now)
 
-    def tcp(self) -> Any:
+    def tcp(self, family: int = 4) -> Any:
         """Open a TCP socket that wakes the program."""
-        return self.own(self.stack.open_tcp())
+        return self.own(self.stack.open_tcp(family))
 
-    def udp(self) -> Any:
+    def udp(self, family: int = 4) -> Any:
         """Open a UDP socket that wakes the program."""
-        return self.own(self.stack.open_udp())
+        return self.own(self.stack.open_udp(family))
 
     def own(self, sock: Any) -> Any:
         """Have a socket (an accepted one) wake the program, and be closed with it."""
@@ -65,10 +66,10 @@ class Talk:
             yield self.waiter.until(by_ns)
         return True
 
-    def connect(self, sock: Any, address: int, port: int, by_ns: int | None = None) -> Generator[Any, Any, int]:
+    def connect(self, sock: Any, host: Host, port: int, by_ns: int | None = None) -> Generator[Any, Any, int]:
         """Connect; 0 or an errno, ETIMEDOUT (from the kernel) and EINPROGRESS (the time given was over) among them."""
         try:
-            sock.connect(address, port)
+            sock.connect(host.address, port, host.device(self.stack))
         except OSError as error:
             return error.errno or errno.EIO
         done = yield from self.until(lambda: sock.connected or sock.error, by_ns)

@@ -206,7 +206,7 @@ def serve(make: Callable[[Proc, tuple[int, int]], Site], port: int, proc: Proc) 
     try:
         listener.bind(0, port)
         listener.listen(511)
-        yield from Service(talk, listener, lambda peer: HttpVisit(make(proc, peer))).run()
+        yield from Service(talk, listener, lambda sock: HttpVisit(make(proc, sock.peer))).run()
     except OSError as error:
         proc.write_err(f"{proc.name}: bind() to 0.0.0.0:{port} failed ({error.errno}: {error.strerror})\n")
         return 1

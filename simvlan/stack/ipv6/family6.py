@@ -62,14 +62,17 @@ class Family6:
 
     def may_bind(self, address: int, dev: Device | None) -> int:
         """The errno of binding to an address (__inet6_bind): one of a link needs its device."""
-        near = is_link_local(address) or (is_multicast(address) and multicast_scope(address) <= 2)
-        if near and dev is None:
+        if self.near(address) and dev is None:
             return errno.EINVAL
         return 0 if is_multicast(address) or self.is_own(address, dev) else errno.EADDRNOTAVAIL
 
     def is_own(self, address: int, dev: Device | None) -> bool:
         """Whether an address is configured and usable here."""
         return self.ip6.owner(address, dev if is_link_local(address) else None) is not None
+
+    def near(self, address: int) -> bool:
+        """Whether an address means something on one link only."""
+        return is_link_local(address) or (is_multicast(address) and multicast_scope(address) <= 2)
 
     def of(self, address: int) -> tuple[Family, int]:
         """IPv4 carries what is mapped."""

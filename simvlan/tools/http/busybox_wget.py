@@ -6,10 +6,10 @@ import posixpath
 from collections.abc import Generator
 from typing import Any
 
-import simpy
-
-from simvlan.tools.common import SECOND, Refused, dotted, find
+from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.hosts import find_all
 from simvlan.tools.http.exchange import EMPTY, LATE, Connection, Failure, Head
+from simvlan.tools.http.running import run
 from simvlan.tools.http.url import BadUrl, Url, parse
 from simvlan.tools.names import look_up
 from simvlan.tools.program import Process
@@ -131,17 +131,19 @@ class BusyboxWget:
         return posixpath.join(self.given["P"], name) if "P" in self.given else name
 
     def _connect(self, url: Url) -> Generator[Any, Any, Connection]:
-        yield from look_up(self.proc, url.host)
-        address = find(self.proc, url.host)
-        if isinstance(address, str):
+        yield from look_up(self.proc, url.place)
+        found = find_all(self.proc, url.place)
+        if isinstance(found, str):
             raise Refused(f"wget: bad address '{url.host}'\n")
-        self.say(f"Connecting to {url.authority} ({dotted(address)}:{url.port})\n")
-        sock = self.talk.tcp()
-        number = yield from self.talk.connect(sock, address, url.port, self.talk.now + self.patience)
+        host = found[0]
+        self.say(f"Connecting to {url.authority} ({host.bracketed}:{url.port})\n")
+        sock = self.talk.tcp(host.family)
+        number = yield from self.talk.connect(sock, host, url.port, self.talk.now + self.patience)
         if number == 115:
             raise Refused("wget: download timed out\n")
         if number:
-            raise Refused(f"wget: can't connect to remote host ({dotted(address)}): {reason(number)}\n")
+            shown = f" ({host.text})" if host.family == 4 else ""
+            raise Refused(f"wget: can't connect to remote host{shown}: {reason(number)}\n")
         return Connection(self.talk, sock)
 
     def _asked(self, connection: Connection, url: Url) -> Generator[Any, Any, Head]:
@@ -206,15 +208,4 @@ def _bar(name: str, count: int, whole: int | None) -> str:
 
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Run wget."""
-    wget: BusyboxWget | None = None
-    try:
-        wget = BusyboxWget(proc)
-        return (yield from wget.run())
-    except Refused as refused:
-        proc.write_err(str(refused))
-        return refused.status
-    except simpy.Interrupt as signal:
-        return {"SIGINT": 130, "SIGTERM": 143}.get(str(signal.cause), 137)
-    finally:
-        if wget is not None:
-            wget.talk.close()
+    return (yield from run(proc, BusyboxWget))

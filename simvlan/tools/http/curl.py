@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-import simpy
-
-from simvlan.tools.common import SECOND, Refused, dotted
+from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.http import curl_options
 from simvlan.tools.http.curl_text import Meter, speed, write_out
 from simvlan.tools.http.curl_transfer import Ended, Session, Transfer
+from simvlan.tools.http.running import run
 from simvlan.tools.http.url import BadUrl, Url, parse
 from simvlan.tools.program import Process
+from simvlan.tools.talk import Talk
 
 Running = Generator[Any, Any, int]
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -58,6 +58,11 @@ class Curl:
     def __init__(self, proc: Process) -> None:
         self.proc, self.options = proc, curl_options.read(proc)
         self.session = Session(proc, self.options)
+
+    @property
+    def talk(self) -> Talk:
+        """Its sockets."""
+        return self.session.talk
 
     def run(self) -> Running:
         """Every URL in turn; the last one's status."""
@@ -181,8 +186,8 @@ class Curl:
             "url_effective": str(transfer.url), "url": str(transfer.url), "urlnum": "0",
             "content_type": head.get("content-type") if head else "", "scheme": "HTTP", "method": transfer.method,
             "http_version": ("1" if head.version == "1.0" else head.version) if head else "0",
-            "remote_ip": dotted(sock.flow[2]) if sock else "", "remote_port": str(sock.flow[3] if sock else 0),
-            "local_ip": dotted(sock.flow[0]) if sock else "", "local_port": str(sock.flow[1] if sock else 0),
+            "remote_ip": sock.text(sock.flow[2]) if sock else "", "remote_port": str(sock.flow[3] if sock else 0),
+            "local_ip": sock.text(sock.flow[0]) if sock else "", "local_port": str(sock.flow[1] if sock else 0),
             "exitcode": str(failed.code if failed else 0), "errormsg": failed.text if failed else "",
             "filename_effective": sink.name or "", "time_total": f"{elapsed / SECOND:.6f}",
             "time_appconnect": "0.000000", "ssl_verify_result": "0", "proxy_ssl_verify_result": "0",
@@ -197,15 +202,4 @@ def _target(transfer: Transfer, location: str) -> str:
 
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Run curl."""
-    curl: Curl | None = None
-    try:
-        curl = Curl(proc)
-        return (yield from curl.run())
-    except Refused as refused:
-        proc.write_err(str(refused))
-        return refused.status
-    except simpy.Interrupt as signal:
-        return {"SIGINT": 130, "SIGTERM": 143}.get(str(signal.cause), 137)
-    finally:
-        if curl is not None:
-            curl.session.talk.close()
+    return (yield from run(proc, Curl))

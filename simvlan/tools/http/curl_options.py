@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simvlan.tools.common import SECOND, Refused, resolve
+from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.hosts import literal
 from simvlan.tools.program import Process
 
 TRY = "curl: try 'curl --help' or 'curl --manual' for more information\n"
 FLAGS = {
     "silent": "s", "show-error": "S", "include": "i", "head": "I", "verbose": "v", "fail": "f", "location": "L",
-    "remote-name": "O", "ipv4": "4", "get": "G", "insecure": "k", "no-buffer": "N", "globoff": "g",
+    "remote-name": "O", "ipv4": "4", "ipv6": "6", "get": "G", "insecure": "k", "no-buffer": "N", "globoff": "g",
     "fail-with-body": "", "retry-connrefused": "", "no-progress-meter": "", "http1.1": "", "no-keepalive": "",
     "tcp-nodelay": "", "http1.0": "0", "disable": "q",
 }  # fmt: skip
@@ -22,7 +23,7 @@ VALUES = {
 }  # fmt: skip
 """The same with a value."""
 _NOT_BUILT = """
-ipv6 user proxy cookie cookie-jar form upload-file range continue-at compressed http2 http3 cacert cert key
+user proxy cookie cookie-jar form upload-file range continue-at compressed http2 http3 cacert cert key
 config parallel limit-rate json netrc unix-socket socks5 tlsv1.2 tlsv1.3 next output-dir create-dirs trace
 trace-ascii connect-to dns-servers doh-url digest ntlm anyauth oauth2-bearer proxytunnel time-cond remote-time
 progress-bar raw ftp-port quote mail-from speed-limit speed-time remote-header-name remote-name-all
@@ -31,7 +32,7 @@ version help manual
 """
 NOT_BUILT = frozenset(_NOT_BUILT.split())
 LETTERS = {letter: name for name, letter in (FLAGS | VALUES).items() if letter} | {
-    "6": "ipv6", "u": "user", "x": "proxy", "b": "cookie", "c": "cookie-jar", "F": "form", "T": "upload-file",
+    "u": "user", "x": "proxy", "b": "cookie", "c": "cookie-jar", "F": "form", "T": "upload-file",
     "r": "range", "C": "continue-at", "Z": "parallel", "n": "netrc", "E": "cert", "K": "config", "#": "progress-bar",
     "J": "remote-header-name", "R": "remote-time", "z": "time-cond", "Y": "speed-limit", "y": "speed-time",
     "V": "version", "h": "help", "M": "manual", "p": "proxytunnel", ":": "next",
@@ -54,6 +55,11 @@ class Options:
     def has(self, name: str) -> bool:
         """Whether a flag was given."""
         return name in self.flags
+
+    @property
+    def family(self) -> int:
+        """-4 or -6; 0: both."""
+        return 4 if self.has("ipv4") else 6 if self.has("ipv6") else 0
 
     @property
     def method(self) -> str:
@@ -116,6 +122,7 @@ def _take(proc: Process, made: Options, name: str, shown: str, glued: str | None
     if name == "remote-name":
         made.outputs.append(None)
     if name in FLAGS:
+        made.flags.discard({"ipv4": "ipv6", "ipv6": "ipv4"}.get(name, ""))  # the last one counts
         made.flags.add(name)
         return False
     if glued is None and not words:
@@ -160,7 +167,7 @@ def _data(proc: Process, name: str, value: str) -> bytes:
 
 def _resolve(made: Options, value: str) -> None:
     """HOST:PORT:ADDRESS."""
-    host, port, address = [*value.split(":"), "", ""][:3]
-    if not port.isdigit() or resolve(address) is None:
+    host, port, address = [*value.split(":", 2), "", ""][:3]
+    if not port.isdigit() or literal(address.strip("[]")) is None:
         raise Refused(f"curl: (49) Couldn't parse CURLOPT_RESOLVE entry '{value}'\n", 49)
     made.resolved[host, int(port)] = address

@@ -9,20 +9,19 @@ import os
 from collections.abc import Callable, Generator
 from typing import Any
 
-from simvlan.tools.common import dotted, find, resolve
+from simvlan.tools.hosts import WRONG_FAMILY, Host, find_all, literal
 from simvlan.tools.http.curl_options import Options
+from simvlan.tools.http.curl_race import MS, Race
 from simvlan.tools.http.curl_text import Meter
 from simvlan.tools.http.exchange import EMPTY, GARBAGE, LATE, RESET, Connection, Failure, Head
 from simvlan.tools.http.url import BadUrl, Url
 from simvlan.tools.names import look_up
 from simvlan.tools.program import Process
-from simvlan.tools.talk import Talk, reason
+from simvlan.tools.talk import Talk
 
-MS = 1_000_000
-EINPROGRESS = 115
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = "curl/7.88.1"
-HAPPY_EYEBALLS_NS, TIMEOUT_NS = 200 * MS, 300_000 * MS
+TIMEOUT_NS = 300_000 * MS
 
 
 class Ended(Exception):  # noqa: N818 - what happened
@@ -231,34 +230,33 @@ class Transfer:
     def _connect(self) -> Generator[Any, Any, None]:
         self.number = self.session.count
         self.session.count += 1
-        address = yield from self._address()
+        hosts = yield from self._addresses()
         self.times["namelookup"] = self.talk.now - self.began
-        self.session.say(f"  Trying {dotted(address)}:{self.url.port}...")
-        sock = self.talk.tcp()
-        sock.nodelay = True
-        self._bind(sock)
         started = self.talk.now
         patience = self.options.seconds("connect-timeout") or TIMEOUT_NS
         by = min(started + patience, self.limit or started + patience)
-        number = yield from self.talk.connect(sock, address, self.url.port, by)
-        if number:
-            self.talk.drop(sock)
-            self._refused(number, address, by, started)
+        won = yield from Race(self.session, self.url.port, hosts, self._bind).run(by)
+        if won is None:
+            raise self._refused(by, started)
+        host, sock = won
         self.connects += 1
         self.times["connect"] = self.talk.now - self.began
-        self.session.say(f"Connected to {self.url.host} ({dotted(address)}) port {self.url.port} (#{self.number})")
+        self.session.say(f"Connected to {self.url.host} ({host.text}) port {self.url.port} (#{self.number})")
         self.connection = Connection(self.talk, sock)
 
-    def _address(self) -> Generator[Any, Any, int]:
-        """The address of the host."""
+    def _addresses(self) -> Generator[Any, Any, list[Host]]:
+        """The addresses of the host."""
         host, port = self.url.host, self.url.port
         if (host, port) in self.session.known:
             self.session.say(f"Hostname {host} was found in DNS cache")
         given = self.options.resolved.get((host, port))
         if given is not None:
-            return int(resolve(given) or 0)
-        yield from look_up(self.session.proc, host)
-        found = find(self.session.proc, host)
+            return [each for each in (literal(given.strip("[]")),) if each is not None]
+        family = self.options.family
+        yield from look_up(self.session.proc, self.url.place, family)
+        found = find_all(self.session.proc, self.url.place, family)
+        if found == WRONG_FAMILY:
+            raise self._failed(Ended(7, "Couldn't connect to server"), silent=True)
         if isinstance(found, str):
             raise self._failed(Ended(6, f"Could not resolve host: {host}"))
         self.session.known.add((host, port))
@@ -274,42 +272,37 @@ class Transfer:
         if device is not None:
             sock.bind_dev = device
             return
-        address = resolve(name.removeprefix("host!"))
+        own = literal(name.removeprefix("host!"))
         try:
-            if address is None:
+            if own is None or own.family != sock.family.number:
                 self.session.say(f"Could not resolve host: {name}")
                 raise OSError
-            sock.bind(address, 0)
+            sock.bind(own.address, 0)
         except OSError:
             self.session.say(f"Couldn't bind to '{name}'")
             raise self._failed(Ended(45, f"Failed to connect to {self._there} after 0 ms:"
                                          " Failed binding local connection end")) from None  # fmt: skip
-        self.session.say(f"Name '{name}' family 2 resolved to '{name}' family 2")
+        number = {4: 2, 6: 10}[own.family]
+        self.session.say(f"Name '{name}' family {number} resolved to '{name}' family {number}")
         self.session.say("Local port: 0")
 
     @property
     def _there(self) -> str:
         return f"{self.url.host} port {self.url.port}"
 
-    def _refused(self, number: int, address: int, by: int, started: int) -> None:
+    def _refused(self, by: int, started: int) -> Ended:
         """No connection came about."""
-        waited = (self.talk.now - started) // MS
-        if number == EINPROGRESS and self.limit is not None and by >= self.limit:
+        waited, late = (self.talk.now - started) // MS, self.talk.now >= by
+        if late and self.limit is not None and by >= self.limit:
             total = (self.talk.now - self.began) // MS
-            raise self._failed(Ended(28, f"Connection timed out after {total} milliseconds"))
-        code, why = 7, "Couldn't connect to server"
-        if number == EINPROGRESS:
-            self.session.say(f"ipv4 connect timeout after {waited}ms, move on!")
-            code, why = 28, "Timeout was reached"
-        elif self.talk.now == started and number in (101, 113, 22, 13):
-            self.session.say(f"Immediate connect fail for {dotted(address)}: {reason(number)}")
-        else:
-            self.session.say(f"connect to {dotted(address)} port {self.url.port} failed: {reason(number)}")
-        raise self._failed(Ended(code, f"Failed to connect to {self._there} after {waited} ms: {why}"))
+            return self._failed(Ended(28, f"Connection timed out after {total} milliseconds"))
+        code, why = (28, "Timeout was reached") if late else (7, "Couldn't connect to server")
+        return self._failed(Ended(code, f"Failed to connect to {self._there} after {waited} ms: {why}"))
 
-    def _failed(self, ended: Ended) -> Ended:
+    def _failed(self, ended: Ended, silent: bool = False) -> Ended:
         """A transfer ends before there is a connection."""
-        self.session.say(ended.text)
+        if not silent:
+            self.session.say(ended.text)
         if ended.code == 6:
             self.meter.headed = False  # the transfer proper had not begun: its line is not ended
         self.meter.end()

@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 import simpy
 
-from simvlan.tools.common import SECOND, Refused, dotted, resolve
+from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.hosts import Host, literal
 from simvlan.tools.http.service import Service
 from simvlan.tools.program import Process
 from simvlan.tools.talk import Talk
@@ -114,8 +115,8 @@ class ContainerHandler(Handler):
 class PythonVisit:
     """One connection: one request, then the end (HTTP/1.0)."""
 
-    def __init__(self, proc: Process, folder: str, peer: tuple[int, int]) -> None:
-        self.proc, self.folder, self.peer = proc, folder, dotted(peer[0])
+    def __init__(self, proc: Process, folder: str, sock: Any) -> None:
+        self.proc, self.folder, self.peer = proc, folder, sock.text(sock.peer[0])
         self.closing = False
         self._came = b""
 
@@ -180,8 +181,9 @@ def main(proc: Process) -> Generator[Any, Any, int]:
     try:
         options = Options(words)
         listener = _listen(talk, options)
-        shown = options.address or "0.0.0.0"
-        said = f"Serving HTTP on {shown} port {options.port} (http://{shown}:{options.port}/) ...\n"
+        shown = listener.text(listener.src)
+        place = f"[{shown}]" if ":" in shown else shown
+        said = f"Serving HTTP on {shown} port {options.port} (http://{place}:{options.port}/) ...\n"
         if proc.stdout_isatty or "-u" in proc.argv:
             proc.write(said)
             said = ""
@@ -202,13 +204,13 @@ def main(proc: Process) -> Generator[Any, Any, int]:
 
 def _listen(talk: Talk, options: Options) -> Any:
     """Bind and listen, or end as Python does when that fails."""
-    sock = talk.tcp()
-    sock.reuse = True
-    address = resolve(options.address) if options.address else 0
-    if address is None:
+    host = literal(options.address) if options.address else Host(4, 0)
+    if host is None or (host.zone and host.device(talk.stack) is None):
         raise Refused(_trace("socket.gaierror: [Errno -2] Name or service not known"))
+    sock = talk.tcp(host.family)
+    sock.reuse, sock.v6only, sock.bind_dev = True, False, host.device(talk.stack)
     try:
-        sock.bind(address, options.port)
+        sock.bind(host.address, options.port)
         sock.listen(BACKLOG)
     except OSError as error:
         raise Refused(_trace(f"OSError: [Errno {error.errno}] {error.strerror}")) from None

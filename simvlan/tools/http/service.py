@@ -34,10 +34,10 @@ class Service:
     """Accepts on a listening socket and serves.
 
     Args:
-        meet: makes the visit of a (address, port) that has connected.
+        meet: makes the visit of a socket that has connected.
     """
 
-    def __init__(self, talk: Talk, listener: Any, meet: Callable[[tuple[int, int]], Visit]) -> None:
+    def __init__(self, talk: Talk, listener: Any, meet: Callable[[Any], Visit]) -> None:
         self.talk, self.listener, self.meet = talk, listener, meet
         self.open: list[_Open] = []
 
@@ -46,7 +46,7 @@ class Service:
         while True:
             while self.listener.listener.waiting:
                 sock = self.talk.own(self.listener.accept())
-                self.open.append(_Open(sock, self.meet(sock.peer)))
+                self.open.append(_Open(sock, self.meet(sock)))
             over = [each for each in list(self.open) if not self._serve(each)]
             if over:
                 yield self.talk.proc.lab.env.timeout(1)  # who was woken by the last octets runs before the end is told

@@ -7,11 +7,11 @@ from contextlib import suppress
 from time import gmtime, strftime
 from typing import Any
 
-import simpy
-
-from simvlan.tools.common import SECOND, Refused, dotted, find, resolve
+from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.hosts import Host, find_all, literal
 from simvlan.tools.http import wget_options
 from simvlan.tools.http.exchange import EMPTY, LATE, RESET, Connection, Failure, Head
+from simvlan.tools.http.running import run
 from simvlan.tools.http.url import BadUrl, Url, parse
 from simvlan.tools.http.wget_text import Dots, decimal, human, rate
 from simvlan.tools.names import look_up
@@ -156,31 +156,34 @@ class Wget:
         return (yield from self._connect(url)), False
 
     def _connect(self, url: Url) -> Generator[Any, Any, Connection]:
-        address = yield from self._address(url.host)
-        shown = url.host if resolve(url.host) is not None else f"{url.host} ({url.host})|{dotted(address)}|"
-        self.say(f"Connecting to {shown}:{url.port}... ")
-        sock = self.talk.tcp()
-        by = None if self.options.timeout is None else self.talk.now + self.options.timeout
-        number = yield from self.talk.connect(sock, address, url.port, by)
-        if number:
+        """A connection to the first of the host's addresses that answers."""
+        number = 0
+        for host in (yield from self._addresses(url)):
+            named = literal(url.place) is None
+            shown = f"{url.host} ({url.host})|{host.text}|" if named else host.bracketed
+            self.say(f"Connecting to {shown}:{url.port}... ")
+            sock = self.talk.tcp(host.family)
+            by = None if self.options.timeout is None else self.talk.now + self.options.timeout
+            number = yield from self.talk.connect(sock, host, url.port, by)
+            if not number:
+                self.say("connected.\n")
+                return Connection(self.talk, sock)
             self.talk.drop(sock)
             self.say(f"failed: {'Connection timed out' if number == TIMED_OUT else reason(number)}.\n")
-            raise GaveUp(NETWORK, number not in FINAL or self.options.retry_refused)
-        self.say("connected.\n")
-        return Connection(self.talk, sock)
+        raise GaveUp(NETWORK, number not in FINAL or self.options.retry_refused)
 
-    def _address(self, host: str) -> Generator[Any, Any, int]:
-        number = resolve(host)
-        if number is not None:
-            return number
-        self.say(f"Resolving {host} ({host})... ")
-        yield from look_up(self.proc, host)
-        found = find(self.proc, host)
+    def _addresses(self, url: Url) -> Generator[Any, Any, list[Host]]:
+        named, host, family = literal(url.place) is None, url.place, self.options.family
+        if named:
+            self.say(f"Resolving {host} ({host})... ")
+            yield from look_up(self.proc, host, family)
+        found = find_all(self.proc, host, family)
         if isinstance(found, str):
             self.say(f"failed: {found}.\n")
             self.note(f"wget: unable to resolve host address {self.quoted(host)}\n")
             raise GaveUp(NETWORK)
-        self.say(f"{', '.join(self.proc.lookup(host) or [dotted(found)])}\n")
+        if named:
+            self.say(f"{', '.join([each.text for each in found[:3]] + ['...'] * (len(found) > 3))}\n")
         return found
 
     def _asked(self, connection: Connection, url: Url, reused: bool) -> Generator[Any, Any, Head]:
@@ -322,15 +325,4 @@ class Wget:
 
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Run wget."""
-    wget: Wget | None = None
-    try:
-        wget = Wget(proc)
-        return (yield from wget.run())
-    except Refused as refused:
-        proc.write_err(str(refused))
-        return refused.status
-    except simpy.Interrupt as signal:
-        return {"SIGINT": 130, "SIGTERM": 143}.get(str(signal.cause), 137)
-    finally:
-        if wget is not None:
-            wget.talk.close()
+    return (yield from run(proc, Wget))

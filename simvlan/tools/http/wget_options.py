@@ -10,10 +10,11 @@ from simvlan.tools.program import Process
 USAGE = "Usage: wget [OPTION]... [URL]...\n\nTry `wget --help' for more options.\n"
 FLAGS = {
     "-q": "quiet", "-nv": "no-verbose", "-v": "verbose", "-S": "server-response", "-4": "inet4-only",
+    "-6": "inet6-only",
     "-nd": "no-directories", "-nH": "no-host-directories",
 }  # fmt: skip
 _PLAIN = """
-quiet no-verbose verbose server-response inet4-only spider no-check-certificate retry-connrefused no-proxy
+quiet no-verbose verbose server-response inet4-only inet6-only spider no-check-certificate retry-connrefused no-proxy
 no-cache no-dns-cache no-directories no-host-directories no-hsts
 """
 PLAIN = frozenset(_PLAIN.split())
@@ -25,7 +26,7 @@ read-timeout dns-timeout waitretry max-redirect progress
 VALUED = frozenset(_VALUED.split())
 _NOT_BUILT = """
 recursive continue background input-file output-file append-output mirror no-clobber timestamping
-page-requisites limit-rate bind-address inet6-only user password http-user http-password load-cookies
+page-requisites limit-rate bind-address user password http-user http-password load-cookies
 save-cookies method body-data content-disposition wait random-wait quota accept reject level convert-links
 no-parent show-progress help version content-on-error force-directories adjust-extension
 """
@@ -33,7 +34,7 @@ NOT_BUILT = frozenset(_NOT_BUILT.split())
 SHORT_NOT_BUILT = {
     "-r": "recursive", "-c": "continue", "-b": "background", "-i": "input-file", "-o": "output-file",
     "-a": "append-output", "-m": "mirror", "-nc": "no-clobber", "-N": "timestamping", "-p": "page-requisites",
-    "-6": "inet6-only", "-w": "wait", "-k": "convert-links", "-np": "no-parent", "-h": "help", "-V": "version",
+    "-w": "wait", "-k": "convert-links", "-np": "no-parent", "-h": "help", "-V": "version",
     "-E": "adjust-extension", "-x": "force-directories", "-A": "accept", "-R": "reject", "-l": "level", "-Q": "quota",
 }  # fmt: skip
 
@@ -64,6 +65,11 @@ class Options:
     def verbose(self) -> bool:
         """Neither -q nor -nv."""
         return not self.flags & {"quiet", "no-verbose"}
+
+    @property
+    def family(self) -> int:
+        """-4 or -6; 0: both."""
+        return 4 if "inet4-only" in self.flags else 6 if "inet6-only" in self.flags else 0
 
     @property
     def spider(self) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 from simvlan.stack.tcp.cubic import CONTROLS
-from simvlan.tools.common import SECOND, Refused, dotted, find
+from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.hosts import Host, find_all
 from simvlan.tools.iperf import json as written
 from simvlan.tools.iperf.options import MOST_BUFFER, Options
 from simvlan.tools.iperf.text import RULE, Interval, summed
@@ -25,7 +26,7 @@ class Client(Trial):
 
     def __init__(self, proc: Process, options: Options) -> None:
         super().__init__(proc, options)
-        self.address = 0
+        self.host = Host(4, 0)
         self.told: dict[str, Any] = {}
         """The server's results."""
         self.cookie = f"{'simvlan':x<36}".encode() + b"\0"
@@ -50,11 +51,12 @@ class Client(Trial):
         return 0
 
     def _find(self) -> Generator[Any, Any, None]:
-        yield from look_up(self.proc, self.options.host)
-        address = find(self.proc, self.options.host)
-        if isinstance(address, str):
-            raise Refused(f"iperf3: error - unable to connect to server: {address}\n")
-        self.address = address
+        o = self.options
+        yield from look_up(self.proc, o.host, o.family)
+        found = find_all(self.proc, o.host, o.family)
+        if isinstance(found, str):
+            raise Refused(f"iperf3: error - unable to connect to server: {found}\n")
+        self.host = found[0]
 
     def _check(self) -> None:
         """What the kernel refuses of a stream's socket."""
@@ -68,10 +70,10 @@ class Client(Trial):
             raise Refused("iperf3: error - socket buffer size not set correctly\n")
 
     def _connect(self, plain: bool = False) -> Generator[Any, Any, Any]:
-        sock, o = self.talk.tcp(), self.options
+        sock, o = self.talk.tcp(self.host.family), self.options
         if not plain:
             sock.congestion, sock.maxseg, sock.nodelay, sock.buffer = o.congestion, o.mss, o.nodelay, 2 * o.window
-        number = yield from self.talk.connect(sock, self.address, o.port)
+        number = yield from self.talk.connect(sock, self.host, o.port)
         if number:
             raise Refused(f"iperf3: error - unable to connect to server: {reason(number)}\n")
         return sock
@@ -94,11 +96,12 @@ class Client(Trial):
                 sock.send(self.cookie)
             self.add(5 + 2 * at, sock)
         for each in self.streams:
-            self.connected(each.sock.src, each.sock.port, self.address, self.options.port, each.number)
+            here = each.sock.text(each.sock.src)
+            self.connected(here, each.sock.port, self.host.text, self.options.port, each.number)
 
     def _datagrams(self) -> Generator[Any, Any, Any]:
-        sock = self.talk.udp()
-        sock.connect(self.address, self.options.port)
+        sock = self.talk.udp(self.host.family)
+        sock.connect(self.host.address, self.options.port, self.host.device(self.talk.stack))
         sock.send(b"9876")
         yield from self.talk.until(lambda: sock.queue)
         sock.queue.clear()
@@ -155,4 +158,4 @@ class Client(Trial):
     @property
     def there(self) -> str:
         """The server's address."""
-        return dotted(self.address)
+        return self.host.text

@@ -6,8 +6,9 @@ import json
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
-from simvlan.tools.common import SECOND, dotted
+from simvlan.tools.common import SECOND
 from simvlan.tools.iperf.text import Interval, summed
+from simvlan.tools.iperf.trial import plain
 
 if TYPE_CHECKING:
     from simvlan.tools.iperf.client import Client
@@ -142,8 +143,8 @@ def of_client(trial: Client) -> str:
     """A client's test."""
     o = trial.options
     connected = [
-        {"socket": s.number, "local_host": dotted(s.sock.src), "local_port": s.sock.port, "remote_host": trial.there,
-         "remote_port": o.port} for s in trial.streams
+        {"socket": s.number, "local_host": s.sock.text(s.sock.src), "local_port": s.sock.port,
+         "remote_host": trial.there, "remote_port": o.port} for s in trial.streams
     ]  # fmt: skip
     meeting = {"connecting_to": {"host": o.host, "port": o.port}, "cookie": trial.cookie[:-1].decode()}
     end = _end(trial, trial.pairs())
@@ -165,11 +166,11 @@ def of_server(trial: Server) -> str:
     """A server's test: of the other side it knows nothing."""
     o = trial.options
     connected = [
-        {"socket": s.number, "local_host": dotted(s.names[0]), "local_port": o.port, "remote_host": dotted(s.names[1]),
+        {"socket": s.number, "local_host": s.names[0], "local_port": o.port, "remote_host": s.names[1],
          "remote_port": s.names[2]} for s in trial.streams
     ]  # fmt: skip
-    host, port = trial.control.peer
-    meeting = {"accepted_connection": {"host": dotted(host), "port": port}, "cookie": trial.cookie[:-1].decode()}
+    host, port = plain(trial.control, trial.control.peer[0]), trial.control.peer[1]
+    meeting = {"accepted_connection": {"host": host, "port": port}, "cookie": trial.cookie[:-1].decode()}
     pairs = []
     for each in trial.streams:
         own, none = each.whole(), Interval(0, each.ended, 0, UNKNOWN, sending=not each.sending)

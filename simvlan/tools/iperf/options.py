@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from simvlan.tools.common import Refused, permute
 
 SPEC = "46sc:p:t:i:ub:l:JD1C:n:P:Rw:M:NVf:B:k:hvS:O:A:T:ZL:I:F:d"
-BUILT = frozenset("4scptiublJ1CnPRwMNfkxgE")
+BUILT = frozenset("46scptiublJ1CnPRwMNfkxgE")
 CLIENT_ONLY = frozenset("tbuPRlnkCwMNxgO")
 LONG = {
     "json": "-J", "udp": "-u", "server": "-s", "one-off": "-1", "client": "-c", "port": "-p", "time": "-t",
@@ -71,6 +71,8 @@ class Options:
     unit: str = "a"
     """-f."""
     server_output: bool = False
+    family: int = 0
+    """-4 or -6; 0: both."""
 
 
 def read(words: list[str]) -> Options:
@@ -139,6 +141,7 @@ def _made(given: dict[str, str]) -> Options:
         length=quantity(given.get("l", "0")), size=quantity(given.get("n", "0")), blocks=quantity(given.get("k", "0")),
         parallel=int(_number(given, "P", "1")), reverse="R" in given, bidir="x" in given,
         window=quantity(given.get("w", "0")), mss=int(_number(given, "M", "0")), nodelay="N" in given,
+        family=4 if "4" in given else 6 if "6" in given else 0,
         congestion=given.get("C", ""), unit=given.get("f", "a"), server_output="g" in given,
     )  # fmt: skip
     if made.parallel > MOST_STREAMS:

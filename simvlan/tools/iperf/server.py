@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
-from simvlan.tools.common import Refused, dotted
+from simvlan.tools.common import Refused
 from simvlan.tools.iperf import json as written
 from simvlan.tools.iperf.text import RULE, summed
 from simvlan.tools.iperf.trial import (
@@ -23,6 +23,8 @@ from simvlan.tools.iperf.trial import (
     START,
     Closed,
     Trial,
+    names_of,
+    plain,
 )
 
 
@@ -33,8 +35,7 @@ class Server(Trial):
 
     def run(self) -> Generator[Any, Any, int]:
         """Test after test; with -1 only one."""
-        self.listener = self.talk.tcp()
-        self.listener.reuse = True
+        self.listener = self._open_socket(self.talk.tcp)
         try:
             self.listener.bind(0, self.options.port)
         except OSError as error:
@@ -66,7 +67,7 @@ class Server(Trial):
 
     def _test(self) -> Generator[Any, Any, None]:
         self.control = yield from self.talk.accept(self.listener)
-        self.say(f"Accepted connection from {dotted(self.control.peer[0])}, port {self.control.peer[1]}\n")
+        self.say(f"Accepted connection from {plain(self.control, self.control.peer[0])}, port {self.control.peer[1]}\n")
         self.cookie = yield from self.receive(self.control, COOKIE)
         self.tell(PARAM)
         self._agree((yield from self.get()))
@@ -103,9 +104,15 @@ class Server(Trial):
         self.wants_output = bool(wanted.get("get_server_output"))
 
     def _bound(self) -> Any:
-        sock = self.talk.udp()
-        sock.reuse = True
+        sock = self._open_socket(self.talk.udp)
         sock.bind(0, self.options.port)
+        return sock
+
+    def _open_socket(self, make: Callable[[int], Any]) -> Any:
+        """A socket of both families, unless -4 or -6 was given or IPv6 is nowhere."""
+        wanted = self.options.family
+        sock = make(wanted or (4 if self.talk.stack.ip6 is None else 6))
+        sock.reuse, sock.v6only = True, wanted == 6
         return sock
 
     def _open(self, first: Any) -> Generator[Any, Any, None]:
@@ -127,7 +134,7 @@ class Server(Trial):
             if (yield from self.receive(sock, COOKIE)) == self.cookie:
                 break
             self._deny(sock)
-        self.add(5 if not at else 6 + 2 * at, sock).names = (sock.src, *sock.peer)
+        self.add(5 if not at else 6 + 2 * at, sock).names = names_of(sock)
 
     def _next(self) -> Generator[Any, Any, Any]:
         """The next connection, while the client is there."""
@@ -142,10 +149,10 @@ class Server(Trial):
         if not sock.queue:
             raise Closed("")
         got = sock.queue.popleft()
-        sock.connect(got.src, got.sport)
+        sock.connect(got.src, got.sport, got.dev if sock.family.near(got.src) else None)
         again = self._bound()
         sock.send(b"6789")
-        self.add((5, 6)[at] if at < 2 else 5 + 2 * at, sock).names = (got.dst, got.src, got.sport)
+        self.add((5, 6)[at] if at < 2 else 5 + 2 * at, sock).names = names_of(sock)
         return again
 
     def _told_to_end(self) -> bool:

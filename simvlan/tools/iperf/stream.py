@@ -24,7 +24,7 @@ class Stream:
         self.size = self.packets = self.lost = 0
         self.jitter = 0.0
         self.intervals: list[Interval] = []
-        self.names = (0, 0, 0)
+        self.names = ("", "", 0)
         """A server's stream: our address, the other side's and its port."""
         self.ended = 0.0
         """Seconds of the test when it was over."""

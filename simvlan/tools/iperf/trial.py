@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
-from simvlan.tools.common import SECOND, Refused, dotted
+from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.iperf.options import Options
 from simvlan.tools.iperf.stream import Stream
 from simvlan.tools.iperf.text import RULE, Interval, heading, summed
@@ -120,9 +120,9 @@ class Trial:
         self.streams.append(made)
         return made
 
-    def connected(self, here: int, port: int, there: int, peer: int, number: int) -> None:
+    def connected(self, here: str, port: int, there: str, peer: int, number: int) -> None:
         """The line of a new stream."""
-        self.say(f"[{number:3}] local {dotted(here)} port {port} connected to {dotted(there)} port {peer}\n")
+        self.say(f"[{number:3}] local {here} port {port} connected to {there} port {peer}\n")
 
     def flow(self, end_ns: int | None, over: Callable[[], bool]) -> Generator[Any, Any, None]:
         """Send and count until it is over, reporting as time passes."""
@@ -214,3 +214,14 @@ class Trial:
         """The congestion control of the streams."""
         conn = None if self.options.udp or not self.streams else self.streams[0].sock.conn
         return "" if conn is None else str(conn.cc.name)
+
+
+def plain(sock: Any, address: int) -> str:
+    """An address of a socket's, without ::ffff: (mapped_v4_to_regular_v4)."""
+    return str(sock.family.text(address))
+
+
+def names_of(sock: Any) -> tuple[str, str, int]:
+    """Both ends of a stream: our address, theirs, their port."""
+    address, port = sock.peer
+    return plain(sock, sock.src), plain(sock, address), port
