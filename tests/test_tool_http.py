@@ -107,14 +107,14 @@ def test_the_real_python_is_still_there() -> None:
 def test_a_request_in_pieces_is_answered_when_it_is_whole(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("hello")
     proc = Process(["http.server"], Lab())
-    visit = PythonVisit(proc, str(tmp_path), (0x0A00_0001, 40_000))
+    visit = PythonVisit(proc, str(tmp_path), "10.0.0.1")
     assert visit.hear(b"GET /f HT") == visit.hear(b"TP/1.0\r\nHost: x\r\n") == []
     assert not visit.closing
     head, body = visit.hear(b"\r\n")
     assert head.startswith(b"HTTP/1.0 200 OK\r\n")
     assert (body, visit.closing) == (b"hello", True)
     assert proc.err == ['10.0.0.1 - - [01/Jan/1970 00:00:00] "GET /f HTTP/1.0" 200 -\n']
-    nonsense = PythonVisit(proc, str(tmp_path), (0x0A00_0001, 40_000))
+    nonsense = PythonVisit(proc, str(tmp_path), "10.0.0.1")
     assert nonsense.hear(b"a b c d\r\n")[0].startswith(b"<!DOCTYPE HTML>")  # HTTP/0.9: no head
 
 

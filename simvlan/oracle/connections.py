@@ -12,9 +12,10 @@ import re
 import struct
 
 from simvlan.oracle.masks import ipv4_offset
+from simvlan.oracle.masks6 import ipv6_offset
 
 _EPHEMERAL = range(32_768, 61_000)
-_TCP = 6
+_TCP, _ICMPV6 = 6, 58
 _SYN, _RST, _ACK = 2, 4, 16
 DATE = re.compile(rb"(?<=: )[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d(?= GMT\r\n)")
 """A date in a header line."""
@@ -32,19 +33,19 @@ class Connections:
 
     def plain(self, octets: bytes) -> bytes:
         """Rewrite one frame; what is not a whole TCP segment stays as it is."""
-        ip = ipv4_offset(octets)
-        if ip is None or octets[ip + 9] != _TCP or octets[ip + 6] & 0x3F or octets[ip + 7]:
+        found = _segment(octets, _quotation(octets))
+        if found is None or len(octets) < found[2] + 20:
             return octets
-        at = ip + (octets[ip] & 15) * 4
-        if len(octets) < at + 20:
-            return octets
+        ends, size, at = found
         frame = bytearray(octets)
-        self._numbers(frame, ip, at)
+        if quoted := _quotation(octets):
+            frame[quoted - 6 : quoted - 4] = bytes(2)  # the error's checksum covers the quotation
+        self._numbers(frame, (octets[ends : ends + size], octets[ends + size : ends + 2 * size]), at)
         self._stamps(frame, at)
         return DATE.sub(lambda found: bytes(len(found[0])), bytes(frame))
 
-    def _numbers(self, frame: bytearray, ip: int, at: int) -> None:
-        src, dst = bytes(frame[ip + 12 : ip + 16]), bytes(frame[ip + 16 : ip + 20])
+    def _numbers(self, frame: bytearray, ends: tuple[bytes, bytes], at: int) -> None:
+        src, dst = ends
         sport, dport, seq, ack = struct.unpack_from("!HHII", frame, at)
         way, back = (src, dst, sport, dport), (dst, src, dport, sport)
         flags = frame[at + 13]
@@ -76,6 +77,23 @@ class Connections:
         for kind, start, size in _options(frame, at):
             if kind == 8:
                 frame[start : start + size] = bytes(size)
+
+
+def _segment(octets: bytes, quotation: int | None) -> tuple[int, int, int] | None:
+    """Where a frame's addresses are, how long each is, and where its TCP header begins; None if it carries none."""
+    ip = ipv4_offset(octets)
+    if ip is not None:
+        whole = octets[ip + 9] == _TCP and not (octets[ip + 6] & 0x3F or octets[ip + 7])
+        return (ip + 12, 4, ip + (octets[ip] & 15) * 4) if whole else None
+    ip = quotation or ipv6_offset(octets)
+    return (ip + 8, 16, ip + 40) if ip is not None and octets[ip + 6] == _TCP else None
+
+
+def _quotation(octets: bytes) -> int | None:
+    """Where an ICMPv6 error quotes a packet."""
+    ip = ipv6_offset(octets)
+    error = ip is not None and octets[ip + 6] == _ICMPV6 and len(octets) > ip + 88 and octets[ip + 40] < 128
+    return ip + 48 if ip is not None and error else None
 
 
 def _options(frame: bytearray, at: int) -> list[tuple[int, int, int]]:

@@ -10,7 +10,6 @@ import io
 import posixpath
 import re
 from collections.abc import Generator
-from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler
 from time import gmtime, strftime
@@ -115,8 +114,8 @@ class ContainerHandler(Handler):
 class PythonVisit:
     """One connection: one request, then the end (HTTP/1.0)."""
 
-    def __init__(self, proc: Process, folder: str, sock: Any) -> None:
-        self.proc, self.folder, self.peer = proc, folder, sock.text(sock.peer[0])
+    def __init__(self, proc: Process, folder: str, peer: str) -> None:
+        self.proc, self.folder, self.peer = proc, folder, peer
         self.closing = False
         self._came = b""
 
@@ -188,7 +187,7 @@ def main(proc: Process) -> Generator[Any, Any, int]:
             proc.write(said)
             said = ""
         folder = proc.path(options.folder)
-        yield from Service(talk, listener, partial(PythonVisit, proc, folder)).run()
+        yield from Service(talk, listener, lambda sock: PythonVisit(proc, folder, sock.text(sock.peer[0]))).run()
     except Refused as refused:
         (proc.write if refused.status == 0 else proc.write_err)(str(refused))
         return refused.status
