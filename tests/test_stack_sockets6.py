@@ -11,7 +11,9 @@ from simvlan.lab import Lab
 from simvlan.stack.ipv6.addr import parse_ip6
 
 TWO = """
-for n in a b; do ip netns add $n; ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip -n $n link set lo up; done
+for n in a b; do
+    ip netns add $n; ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip -n $n link set lo up
+done
 ip link add va netns a type veth peer name vb netns b
 for n in a b; do ip -n $n link set v$n up; done
 ip -n a addr add 2001:db8::a/64 dev va nodad; ip -n b addr add 2001:db8::b/64 dev vb nodad
@@ -55,7 +57,7 @@ def test_a_socket_of_both_families_takes_ipv4_as_mapped_addresses(pair: tuple[La
     _, a, b = pair
     server = listening(b, 6)
     four, six, mapped = connected(a, 4, B4), connected(a, 6, B), connected(a, 6, MAPPED_B)
-    assert four.connected and six.connected and mapped.connected
+    assert (four.connected, six.connected, mapped.connected) == (True, True, True)
     names = [sock.text(sock.peer[0]) for sock in (server.accept(), server.accept(), server.accept())]
     assert names == ["::ffff:10.0.0.1", "2001:db8::a", "::ffff:10.0.0.1"]
     assert mapped.text(mapped.peer[0]) == "::ffff:10.0.0.2"
