@@ -1,0 +1,178 @@
+"""Rules of IPv6 one by one, each with its twin: what is answered, forwarded, believed, and what is not.
+
+What is expected is what the RFC named says and Linux does.
+"""
+
+from __future__ import annotations
+
+import pytest
+from router6 import FAR, HERE, LINK, NEAR, NEIGHBOUR, W0, Router6, ip6
+from test_ipv6 import Pair, of, prefix
+
+from simvlan.stack.ipv6 import addr, groups, icmp6, mld, ndp, packet
+from simvlan.stack.ipv6.fib6 import Route6, Table6
+from simvlan.stack.ipv6.inet6dev import Ifaddr6
+from simvlan.verdict import Drop
+
+ALL = ip6("ff02::1")
+
+
+@pytest.mark.parametrize(("lifetime", "left"), [("", False), (" valid_lft 100 preferred_lft 100", True)])
+def test_an_address_that_has_an_end_leaves_its_prefix_to_its_own_end(lifetime: str, left: bool) -> None:
+    """ipv6_del_addr: only a permanent address cleans its prefix up."""
+    pair = Pair()
+    pair.sh(f"ip -n a addr add 2001:db8:2::a/64 dev va nodad{lifetime}; ip -n a addr del 2001:db8:2::a/64 dev va")
+    assert ("2001:db8:2::/64 dev va" in pair.sh("ip -n a -6 route")) is left
+
+
+def test_among_equal_metrics_the_first_route_counts() -> None:
+    """fib6_add_rt2node puts a route behind those of its metric."""
+    table = Table6(254)
+    routes = [Route6(0, 0, metric=metric, via=via) for via, metric in enumerate((1024, 512, 1024, 512))]
+    for route in routes:
+        table.insert(route)
+    assert [route.via for route in table.node(0, 0)] == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize(("deprecated", "chosen"), [(False, "2001:db8:1::1"), (True, "2001:db8:3::1")])
+def test_a_deprecated_source_gives_way_to_one_that_is_not(deprecated: bool, chosen: str) -> None:
+    """RFC 6724 rule 3 comes before the longest prefix, rule 8."""
+    pair = Pair()
+    idev = pair.a.idev(pair.dev("a"))
+    idev.addresses.clear()
+    for text in ("2001:db8:1::1", "2001:db8:3::1"):
+        pair.a.addrconf.link(idev, Ifaddr6(ip6(text), 64, nodad=True))
+    of(idev, ip6("2001:db8:1::1")).deprecated = deprecated
+    assert pair.a.select.source(pair.dev("a"), ip6("2001:db8:1::9")) == ip6(chosen)
+
+
+# -- forwarding -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mac", "drop"), [(None, None), ((1 << 48) - 1, Drop.FORWARD_NOT_HOST)])
+def test_what_came_to_everybody_is_not_forwarded(mac: int | None, drop: Drop | None) -> None:
+    router = Router6()
+    assert router.send(FAR, mac=mac) == [drop]
+    assert [end for end, _, _ in router.messages()] == ([] if drop else ["w1"])
+
+
+def test_a_link_local_sender_is_not_forwarded_and_is_told_so() -> None:
+    """RFC 4443 3.1, code 2: beyond the scope of the source address."""
+    router = Router6()
+    assert router.send(FAR, src=NEIGHBOUR) == [Drop.IP_INVALID_SOURCE]
+    ((end, header, message),) = router.messages()
+    assert (end, header.dst, message.type, message.code) == ("w0", NEIGHBOUR, icmp6.UNREACH, 2)
+
+
+@pytest.mark.parametrize(("kind", "told"), [(icmp6.ECHO, True), (icmp6.ECHO_REPLY, True), (icmp6.UNREACH, False)])
+def test_an_error_is_no_answer_to_an_error(kind: int, told: bool) -> None:
+    """RFC 4443 2.4 (e.1)."""
+    router = Router6()
+    body = icmp6.build(NEAR, FAR, kind, 0, 0, packet.build(FAR, NEAR, 17, bytes(8)))
+    assert router.send(FAR, body=body, hops=1) == [Drop.IP_TTL_EXPIRED]
+    assert [message.type for _, _, message in router.messages()] == ([icmp6.TIME_EXCEEDED] if told else [])
+
+
+@pytest.mark.parametrize(("size", "drop"), [(16, None), (20, Drop.FRAG_INVALID), (24, None)])
+def test_a_piece_that_is_not_the_last_has_a_multiple_of_eight_octets(size: int, drop: Drop | None) -> None:
+    """RFC 8200 4.5: else a parameter problem that points at the payload length."""
+    router = Router6()
+    whole = packet.build(NEAR, HERE, packet.FRAGMENT, b"", 64)
+    piece = packet.resize(whole + packet.fragment(58, 0, True, 3) + b"\x80" + bytes(size - 1))
+    assert router.octets(piece) == [drop]
+    told = [(message.type, message.code, message.word) for _, _, message in router.messages()]
+    assert told == ([(icmp6.PARAMETER, icmp6.HEADER_FIELD, 4)] if drop else [])
+
+
+@pytest.mark.parametrize(("mtu", "path"), [(1279, 1500), (1280, 1280)])
+def test_no_path_has_an_mtu_under_1280(mtu: int, path: int) -> None:
+    """RFC 8201 4: such a message is discarded."""
+    pair = Pair()
+    pair.sh("ip -n a addr add 2001:db8::a/64 dev va nodad; ip -n b addr add 2001:db8::b/64 dev vb nodad")
+    here, there = ip6("2001:db8::a"), ip6("2001:db8::b")
+    about = packet.build(here, there, 58, bytes((128, 0, 0, 0, 0, 9, 0, 1)) + bytes(1400))
+    error = icmp6.build(there, here, icmp6.TOO_BIG, 0, mtu, about[:1200])
+    pair.b.output.send(pair.b.output.find(here), packet.build(there, here, 58, error))
+    pair.lab.network.drain()
+    assert pair.a.output.find(there).path_mtu == path
+
+
+# -- neighbours and routers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hops", "drop"), [(255, None), (254, Drop.IPV6_NDISC_HOP_LIMIT)])
+def test_a_solicitation_that_was_forwarded_is_none(hops: int, drop: Drop | None) -> None:
+    """RFC 4861 7.1.1."""
+    router = Router6()
+    dst = addr.solicited_node(HERE)
+    assert router.send(dst, body=ndp.build_ns(NEAR, dst, HERE), hops=hops) == [drop]
+    assert [message.type for _, _, message in router.messages()] == ([] if drop else [icmp6.NA])
+
+
+@pytest.mark.parametrize("router", [True, False])
+def test_a_router_that_says_it_is_none_is_no_default_router(router: bool) -> None:
+    """RFC 4861 7.2.5."""
+    host = Router6(forwarding=0)
+    source, slla = ip6("fe80::66"), ndp.link_layer(ndp.SLLA, W0)  # whose entry is no permanent one
+    said = ndp.build_ra(source, ALL, ndp.RouterAdvertisement(lifetime=60, options=(slla,)))
+    assert host.send(ALL, source, body=said, hops=255) == [None]
+    assert host.ip6.output.find(ip6("2600::1")).gateway == source
+    answer = ndp.Advertisement(source, router, solicited=True, override=True)
+    assert host.send(LINK, source, body=ndp.build_na(source, LINK, answer), hops=255) == [None]
+    assert isinstance(host.ip6.output.find(ip6("2600::1")), int) is not router
+
+
+@pytest.mark.parametrize(("valid", "left"), [(10_000, 10_000), (60, 7200), (0, 7200)])
+def test_no_router_shortens_a_lifetime_below_two_hours(valid: int, left: int) -> None:
+    """RFC 4862 5.5.3 (e)."""
+    host = Router6(forwarding=0)
+    host.announce(options=(prefix("2001:db8:5::"),))
+    host.announce(options=(prefix("2001:db8:5::", valid=valid, preferred=valid),))
+    assert of(host.ip6.idev(host.eth0), ip6("2001:db8:5::ff:fe00:a0")).valid_lft == left
+
+
+@pytest.mark.parametrize(("length", "made"), [(64, True), (48, False)])
+def test_an_address_is_made_of_a_prefix_of_64_bits_only(length: int, made: bool) -> None:
+    """RFC 4862 5.5.3 (d): prefix and identifier make 128; the route is there either way."""
+    host = Router6(forwarding=0)
+    host.announce(options=(ndp.prefix(ndp.Prefix(ip6("2001:db8:5::"), length)),))
+    assert (of(host.ip6.idev(host.eth0), ip6("2001:db8:5::ff:fe00:a0")) is not None) is made
+    assert host.ip6.fib.table(254).node(ip6("2001:db8:5::"), length)
+
+
+@pytest.mark.parametrize(("source", "drop"), [(NEIGHBOUR, None), (NEAR, Drop.IPV6_NDISC_INVALID)])
+def test_only_a_link_local_address_is_a_router_s(source: int, drop: Drop | None) -> None:
+    """RFC 4861 6.1.2."""
+    host = Router6(forwarding=0)
+    said = ndp.build_ra(source, ALL, ndp.RouterAdvertisement(lifetime=60))
+    assert host.send(ALL, source, body=said, hops=255) == [drop]
+    assert isinstance(host.ip6.output.find(ip6("2600::1")), int) is bool(drop)
+
+
+# -- groups -----------------------------------------------------------------------------------------------------------
+
+
+def test_all_nodes_and_groups_of_the_host_itself_are_never_reported() -> None:
+    """RFC 3810 6."""
+    told = {"ff02::1": False, "ff01::1": False, "ff01::fb": False, "ff02::2": True, "ff02::fb": True, "ff05::2": True}
+    assert {text: groups.reported(ip6(text)) for text in told} == told
+
+
+@pytest.mark.parametrize(("old", "kind"), [(False, icmp6.MLD2_REPORT), (True, icmp6.MLD_REPORT)])
+def test_after_an_old_querier_groups_are_reported_the_old_way(old: bool, kind: int) -> None:
+    """RFC 3810 8.2.1."""
+    router = Router6()
+    if old:
+        query = mld.envelope(NEIGHBOUR, ALL, mld.build_v1(NEIGHBOUR, ALL, mld.MLD_QUERY, 0))
+        assert router.octets(query, mac=addr.multicast_mac(ALL)) == [None]
+        router.wait(1)
+        router.messages()
+    router.ip6.groups.join(router.ip6.idev(router.eth0), ip6("ff02::fb"))
+    router.net.drain()
+    router.wait(0.1)
+    assert {message.type for end, _, message in router.messages() if end == "w0"} == {kind}
+    router.wait(300 if old else 10)  # an old querier is remembered for the robustness times its interval
+    router.messages()
+    router.ip6.groups.join(router.ip6.idev(router.eth0), ip6("ff02::fc"))
+    router.wait(0.1)
+    assert {message.type for end, _, message in router.messages() if end == "w0"} == {icmp6.MLD2_REPORT}
