@@ -17,8 +17,9 @@ from simvlan.errors import RtnlError, Unsupported
 from simvlan.netfilter.hooks import refresh
 from simvlan.netfilter.tables import BUILT_IN, LISTED, Table
 from simvlan.rtnl import filters
-from simvlan.tools.iptables_parse import VERSION, Mistake, NotBuilt, Order, Parser
+from simvlan.tools.iptables_parse import VERSION, Order, Parser
 from simvlan.tools.iptables_text import chains_of, listed, rules_text, saved
+from simvlan.tools.iptables_values import Mistake, NotBuilt
 from simvlan.tools.program import REFUSED_STATUS, Process
 
 VARIANT = " (nf_tables)"

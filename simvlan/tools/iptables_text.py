@@ -21,7 +21,7 @@ from simvlan.netfilter.rules import (
     range_text,
 )
 from simvlan.netfilter.tables import Chain, Table
-from simvlan.tools.iptables_parse import SERVICES
+from simvlan.tools.iptables_values import SERVICES
 
 _SERVICE_NAMES = {number: name for name, number in SERVICES.items()}
 _ICMP = {pair: name for name, pair in reversed(ICMP_NAMES.items())}
