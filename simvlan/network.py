@@ -27,22 +27,16 @@ _BACKLOG, _TX, _UP, _RX, _WORK = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way.WORK
 """Bound here because looking a member up in its enum costs more than comparing it."""
 
 
+Told = tuple[int, int, int, Device, str, Frame, list[str], Drop | None, Sequence[Emit]]
+"""A step: when, the frame's number, that of which it is a copy (0: of none), at which device and on which way (tx, rx,
+work, up), the frame, what rules noted, why it ended, where it goes on."""
+
+
 class Tracer(Protocol):
     """Somebody who reads every step; None while nobody does."""
 
-    def step(
-        self,
-        now: int,
-        fid: int,
-        parent: int,
-        dev: Device,
-        way: str,
-        frame: Frame,
-        notes: list[str],
-        drop: Drop | None,
-        emits: Sequence[Emit] = (),
-    ) -> None:
-        """Take note of one step of frame *fid*, a copy of *parent* (0: nobody's), and where the rule sent it."""
+    def step(self, *told: *Told) -> None:
+        """Take note of one."""
 
 
 class Netns:

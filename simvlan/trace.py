@@ -10,13 +10,16 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from simvlan.capture import OutsideSnapshots
 from simvlan.devices.device import Device
 from simvlan.errors import Unsupported
 from simvlan.frame import Frame
 from simvlan.verdict import UNDERLAY_DROPS, Drop, Emit, Way
+
+if TYPE_CHECKING:
+    from simvlan.network import Told
 
 _BEFORE_THE_RULE = {
     Drop.DEV_DOWN: "device",
@@ -136,22 +139,11 @@ class Listener(OutsideSnapshots):
     def __init__(self) -> None:
         self.ears: list[Callable[[Step], None]] = []
 
-    def step(
-        self,
-        now: int,
-        fid: int,
-        parent: int,
-        dev: Device,
-        way: str,
-        frame: Frame,
-        notes: list[str],
-        drop: Drop | None,
-        emits: Sequence[Emit] = (),
-    ) -> None:
+    def step(self, *told: *Told) -> None:
         """Tell everybody."""
-        told = make_step(now, fid, parent, dev, way, frame, notes, drop, emits)
+        made = make_step(*told)
         for ear in self.ears:
-            ear(told)
+            ear(made)
 
 
 def listen(network: Any, ear: Callable[[Step], None]) -> None:

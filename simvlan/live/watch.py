@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device
-from simvlan.frame import Frame
 from simvlan.table import Table
 from simvlan.trace import Listener
-from simvlan.verdict import Drop, Emit
+from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
     from simvlan.live.world import LiveWorld
-    from simvlan.network import Network
+    from simvlan.network import Network, Told
 
 PERIOD_NS = 1_000_000_000
 DROPS_SHOWN = 8
@@ -29,23 +28,13 @@ class DropCounter(Listener):
         super().__init__()
         self.drops: Counter[tuple[Drop, str]] = Counter()
 
-    def step(
-        self,
-        now: int,
-        fid: int,
-        parent: int,
-        dev: Device,
-        way: str,
-        frame: Frame,
-        notes: list[str],
-        drop: Drop | None,
-        emits: Sequence[Emit] = (),
-    ) -> None:
+    def step(self, *told: *Told) -> None:
         """Count a drop."""
+        _, _, _, dev, _, _, _, drop, _ = told
         if drop is not None:
             self.drops[drop, dev.path] += 1
         if self.ears:
-            super().step(now, fid, parent, dev, way, frame, notes, drop, emits)
+            super().step(*told)
 
 
 def count_drops(network: Network) -> DropCounter:

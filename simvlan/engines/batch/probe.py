@@ -9,7 +9,7 @@ bridge, fragments, packets for the host to route) is refused by name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -24,12 +24,12 @@ from simvlan.engines.batch.known import NEVER, VID_BITS, Known, Place, Places
 from simvlan.errors import Unsupported
 from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
 from simvlan.transmission import NOBODY
-from simvlan.verdict import Drop, Emit, Why
+from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
     from simvlan.devices.bridge_fdb import FdbEntry
     from simvlan.engines.batch.anatomy import Anatomy
-    from simvlan.network import Network
+    from simvlan.network import Network, Told
 
 COUNTERS = (
     "rx_packets", "rx_bytes", "rx_dropped", "rx_errors", "multicast", "tx_packets", "tx_bytes", "tx_dropped",
@@ -208,11 +208,9 @@ class Prober:
 
     # -- what the network tells -------------------------------------------------------------------------------------
 
-    def step(
-        self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, notes: list[str],
-        drop: Drop | None, emits: Sequence[Emit] = (),
-    ) -> None:  # fmt: skip
+    def step(self, *told: *Told) -> None:
         """Take note of one step (the network's tracer)."""
+        _, fid, _, dev, way, frame, _, drop, emits = told
         if drop is Drop.STORM:
             raise Unsupported(f"{dev.path}: a forwarding loop: break it, or use the event engine")
         if (frame.dst, frame.src) != self._sent_as:
