@@ -5,6 +5,7 @@ What is expected is what RFC 4861, 4862, 6724 and 8200 say and Linux 6.1 was see
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from typing import Any
 
@@ -518,3 +519,21 @@ def test_a_group_left_while_nothing_passes_is_told_nobody_later(ready: bool) -> 
     said = told(pair, "sleep 2; ip -n b link set vb up; sleep 4")
     assert (mld.TO_EX, ip6("ff02::1:ff00:a")) in said
     assert ((mld.TO_IN, ip6("ff02::1:ff00:77")) in said) == ready
+
+
+@pytest.mark.parametrize(
+    ("octets", "lost"), [("86dd" + "60" * 20, 1), ("86dd" + "60" + "00" * 39, 1), ("88b5" + "00" * 46, 0)]
+)
+def test_what_an_ipvlan_cannot_send_on_is_an_error_of_the_bridge_below(octets: str, lost: int) -> None:
+    """A header cut short, and nowhere to go (ipvlan_process_v6_outbound); other protocols are nobody's error."""
+    pair = Pair()
+    pair.sh(
+        "ip -n b link add br0 type bridge; ip -n b link set vb master br0; ip -n b link set br0 up;"
+        "ip -n b link add link br0 name i0 type ipvlan mode l3; ip -n b link set i0 up; sleep 3;"
+        "ip -n b -6 route flush dev br0"
+    )
+    lab, devices = pair.lab, pair.lab.network.netns["b"].devices
+    bridge, slave = devices["br0"], devices["i0"]
+    with contextlib.suppress(OSError):
+        lab.send("b/i0", bytes.fromhex("020000000009" + f"{slave.mac:012x}" + octets))
+    assert bridge.tx_errors == lost

@@ -305,6 +305,11 @@ class Device:
         """Whether anything made the device promiscuous."""
         return self.promiscuity > 0
 
+    def count_lost(self) -> None:
+        """Count an error of sending in dev->stats; of the drivers here only a bridge shows those (br_get_stats64)."""
+        if self.kind == "bridge":
+            self.tx_errors += 1
+
     def forwardable(self, frame: Frame) -> Drop | None:
         """Judge a frame moving to this device inside the host (is_skb_forwardable): of super-packets no length."""
         if not self.up:

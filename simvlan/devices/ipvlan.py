@@ -99,6 +99,7 @@ class Ipvlan(Device):
             return Drop.IPVLAN_L3_GROUP
         if frame.proto in (IPV4, IPV6):
             if len(frame.payload) < _header(frame):
+                self.lower.count_lost()
                 return Drop.IPVLAN_BAD_IP
             if why:
                 why(f"no slave's address: routed in {self.lower.netns.name or 'root'}, out of {self.lower.name}")

@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 
-
-def count_lost(dev: Device) -> None:
-    """Count in dev->stats; of the drivers here only a bridge shows those (br_get_stats64)."""
-    if dev.kind == "bridge":
-        dev.tx_errors += 1
-
-
 CONF_DEFAULTS: dict[str, int] = {
     "accept_local": 0,
     "accept_redirects": 1,

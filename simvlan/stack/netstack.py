@@ -25,7 +25,7 @@ from simvlan.stack.forward import Forward
 from simvlan.stack.frag import Reassembly
 from simvlan.stack.icmp import Icmp
 from simvlan.stack.igmp import Igmp
-from simvlan.stack.inetdev import CONF_DEFAULT_ONLY, CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice, count_lost
+from simvlan.stack.inetdev import CONF_DEFAULT_ONLY, CONF_DEFAULTS, NEIGH_DEFAULTS, Conf, InDevice
 from simvlan.stack.input import Input
 from simvlan.stack.ipaddr import ALL_HOSTS, LIMITED_BROADCAST, LINK, Ifaddr, first_address, is_multicast
 from simvlan.stack.ipv6.host import Ip6
@@ -397,10 +397,10 @@ class Stack:
         packet, partial = Packet(reheader(frame.payload)), frame.csum
         route = self.output.find(packet.dst, packet.src, dev, packet.tos & 0x1E, any_source=True)
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
-            count_lost(dev)
+            dev.count_lost()
             return Drop.IP_OUTNOROUTES
         if packet.frag & DF and longest(packet.data, partial) > route.path_mtu:
-            count_lost(dev)
+            dev.count_lost()
             self.icmp.error(packet, 3, 4, route.path_mtu)
             return Drop.FRAG_NEEDED
         refused = self.output.send(route, packet.data, partial)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from simvlan.devices.device import Event
 from simvlan.segmentation import longest
 from simvlan.stack import fib
-from simvlan.stack.inetdev import Conf, count_lost
+from simvlan.stack.inetdev import Conf
 from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addrconf import Addrconf
 from simvlan.stack.ipv6.anycast import Anycast
@@ -292,10 +292,10 @@ class Ip6:
         found = self.own_packet(packet.resize(octets), dev)
         route = self.output.find(found.dst, found.src, dev)
         if isinstance(route, int):
-            count_lost(dev)
+            dev.count_lost()
             return Drop.IPVLAN_NO_IPV6
         if longest(found.data, partial) > route.path_mtu:
-            count_lost(dev)
+            dev.count_lost()
             self.icmp.error(found, icmp6.TOO_BIG, 0, route.path_mtu)
             return Drop.FRAG_NEEDED
         refused = self.output.send(route, found.data, partial)
