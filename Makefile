@@ -76,11 +76,13 @@ notebooks: $(READY)
 
 # Random networks against real kernels, by device and class of frame: results/conformance. For hours, in pieces: what was
 # interrupted goes on. For instance: make conformance KERNELS=host SCENARIOS=500 SEEDS="1 2"
+# Networks with IPv6: make conformance IPV6=--ipv6 SCENARIOS=1000, to results/conformance/ipv6
 KERNELS ?= uml host
 SCENARIOS ?= 2000
 SEEDS ?= 1
+IPV6 ?=
 conformance: $(READY) packages
-	$(BIN)/python experiments/conformance/run.py --kernel $(KERNELS) --scenarios $(SCENARIOS) --seed $(SEEDS)
+	$(BIN)/python experiments/conformance/run.py --kernel $(KERNELS) --scenarios $(SCENARIOS) --seed $(SEEDS) $(IPV6)
 
 # How many such networks a second, boot apart: results/conformance/rate.json. On a machine that does nothing else.
 conformance-rate: $(READY) packages

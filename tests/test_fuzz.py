@@ -25,6 +25,8 @@ from simvlan.oracle.fuzz.scenario import Scenario, follow, generate
 from simvlan.oracle.fuzz.sketch import SETTLE, Sketch
 from simvlan.oracle.fuzz.tally import classes
 from simvlan.oracle.observation import Observation
+from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
+from simvlan.stack.ipv6.addr import parse_ip6
 
 RECORDING = Path(__file__).parent / "golden" / "fuzz-uml.jsonl.gz"
 
@@ -400,3 +402,20 @@ def test_a_recording_comes_back_as_it_was(tmp_path):
     file = tmp_path / "r.gz"
     assert recording.write(file, [recording.Record(3, "6.1", scenario.lines, answer)]) == 1
     assert list(recording.read(file)) == [recording.Record(3, "6.1", scenario.lines, answer)]
+
+
+def test_ipv6_has_classes_of_its_own():
+    src, dst = (parse_ip6(text) for text in ("fe80::1", "ff02::1"))
+
+    def of(following: int, body: bytes) -> set[str]:
+        whole = packet.build(src, dst, following, body)
+        return set(classes(b"\x33\x33\0\0\0\1" + bytes(6) + b"\x81\0\0\5" + b"\x86\xdd" + whole)) - {"short"}
+
+    common = {"multicast", "802.1Q tag", "IPv6"}
+    assert of(packet.UDP, bytes(8)) == common
+    assert of(packet.ICMPV6, icmp6.build_echo(src, dst, icmp6.ECHO, 1, 1, b"")) == common | {"echo"}
+    assert of(packet.ICMPV6, ndp.build_ns(src, dst, dst, ())) == common | {"discovery"}
+    assert of(packet.ICMPV6, icmp6.build(src, dst, icmp6.TOO_BIG, 0, 1280, bytes(48))) == common | {"ICMPv6 error"}
+    report = mld.build_report(src, dst, (mld.Record(mld.TO_EX, dst),))
+    assert of(packet.HOPOPTS, packet.options(packet.ICMPV6, packet.ROUTER_ALERT_MLD) + report) == common | {"listeners"}
+    assert of(packet.FRAGMENT, packet.fragment(packet.UDP, 0, True, 1) + bytes(8)) == common | {"fragment"}

@@ -3,6 +3,7 @@
     python experiments/conformance/run.py [--kernel uml host] [--scenarios N] [--frames M] [--seed S ...] [--jobs J]
     python experiments/conformance/run.py --report      (from the campaigns there are, without running any)
     python experiments/conformance/run.py --picture     (the report's tables drawn again)
+    python experiments/conformance/run.py --ipv6 ...    (the same of networks with IPv6: results/conformance/ipv6)
 
 Each kernel and seed is one `simvlan fuzz` campaign in out/conformance/KERNEL-SEED, which an interrupted run goes on
 with. The report has the cases run and agreeing, what newer kernels do by rules of their own, and what disagrees.
@@ -28,6 +29,7 @@ from simvlan.plot import Mark, grid, save  # noqa: E402
 
 OUT = ROOT / "out" / "conformance"
 RESULTS = ROOT / "results" / "conformance"
+RESULTS6 = RESULTS / "ipv6"
 KERNELS = ("uml", "host")
 ORDER = ("veth", "dummy", "bridge", "vlan", "macvlan", "ipvlan")
 
@@ -45,9 +47,10 @@ def campaign(kernel: str, seed: int, options: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def states() -> list[dict[str, Any]]:
-    """Every campaign there is, by kernel and seed."""
-    found = [json.loads(path.read_text()) for path in sorted(OUT.glob("*/state.json"))]
+def states(ipv6: bool = False) -> list[dict[str, Any]]:
+    """Every campaign there is, by kernel and seed; those with IPv6 or those without."""
+    every = [json.loads(path.read_text()) for path in sorted(OUT.glob("*/state.json"))]
+    found = [state for state in every if bool(state["plan"].get("ipv6")) == ipv6]
     return sorted(found, key=lambda state: (KERNELS.index(state["plan"]["kernel"]), state["plan"]["seed"]))
 
 
@@ -99,11 +102,11 @@ def _place(plan: dict[str, Any]) -> str:
 def manifest(found: list[dict[str, Any]]) -> dict[str, Any]:
     """What one needs to run it again."""
     return {
-        "command": "python experiments/conformance/run.py",
+        "command": f"python experiments/conformance/run.py{_more(found[0]['plan']) if found else ''}",
         "commit": _said("git", "rev-parse", "HEAD"),
         "python": platform.python_version(),
         "iproute2": _said("ip", "-V"),
-        "rate": json.loads((RESULTS / "rate.json").read_text()) if (RESULTS / "rate.json").exists() else None,
+        "rate": _rate() if not any(state["plan"].get("ipv6") for state in found) else None,
         "campaigns": [summary(state) for state in found],
     }
 
@@ -114,10 +117,11 @@ def _said(*argv: str) -> str:
 
 def markdown(found: list[dict[str, Any]]) -> str:
     """The report for a person."""
+    ipv6 = any(state["plan"].get("ipv6") for state in found)
     lines = [
-        "# Conformance: the simulator against real kernels",
+        f"# Conformance: the simulator against real kernels{', with IPv6' if ipv6 else ''}",
         "",
-        "Made by `python experiments/conformance/run.py`; seeds, versions and counts are in `manifest.json`.",
+        f"Made by `python experiments/conformance/run.py{' --ipv6' if ipv6 else ''}`; seeds, versions and counts are in `manifest.json`.",
         "A scenario agrees when every frame at every capture point, every answer and error text, and every listing",
         "with its counters are the same. A case is one device in one scenario and one class of frame seen there.",
         "Campaigns with `--timed` have spanning trees and entries that age, and sleep for true: their rate is no measure.",
@@ -133,20 +137,24 @@ def markdown(found: list[dict[str, Any]]) -> str:
             f" {tally['agreeing']} | {tally['commands']} ({tally['refused']}) | {tally['sent']} | {tally['captured']} |"
             f" {state['scenarios_a_second']} |"
         )
-    lines += _rates()
+    lines += _rates() + with_ipv6() if not ipv6 else []
     for kernel in KERNELS:
         mine = [state for state in found if state["plan"]["kernel"] == kernel]
         if mine:
-            lines += _section(kernel, mine)
+            lines += _section(kernel, mine, columns(found))
     return "\n".join([*lines, ""])
+
+
+def _rate() -> Any:
+    file = RESULTS / "rate.json"
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def _rates() -> list[str]:
     """What rate.py measured, if it has been run."""
-    file = RESULTS / "rate.json"
-    if not file.exists():
+    rate = _rate()
+    if rate is None:
         return []
-    rate = json.loads(file.read_text())
     lines = [
         "",
         f"Throughput (`{rate['command']}`: {rate['rounds']} rounds of {rate['scenarios']} scenarios of {rate['frames']}"
@@ -164,12 +172,45 @@ def _rates() -> list[str]:
     return lines
 
 
-def _section(kernel: str, found: list[dict[str, Any]]) -> list[str]:
+def with_ipv6() -> list[str]:
+    """What the report of the networks with IPv6 comes to, in a line, if there is one."""
+    file = RESULTS6 / "manifest.json"
+    if not file.exists():
+        return []
+    sums: dict[str, list[int]] = {}
+    for each in json.loads(file.read_text())["campaigns"]:
+        words = each["command"].split()
+        total = sums.setdefault(f"{words[words.index('--kernel') + 1]} {each['kernel_release']}", [0, 0])
+        total[0] += each["scenarios"]
+        total[1] += each["agreeing"]
+    said = "; ".join(f"{kernel} {agreeing} of {scenarios}" for kernel, (scenarios, agreeing) in sums.items())
+    return ["", f"{WITH_IPV6} ([ipv6](ipv6/README.md)) agree: {said}."]
+
+
+WITH_IPV6 = "Of networks with IPv6"
+
+
+def tell_of_ipv6() -> None:
+    """Have the report of the others say it, which may be older."""
+    file = RESULTS / "README.md"
+    head, *sections = file.read_text().split("\n## ") if file.exists() else [""]
+    lines = [line for line in head.rstrip().split("\n") if not line.startswith(WITH_IPV6)]
+    head = "\n".join(["\n".join(lines).rstrip(), *with_ipv6(), ""])
+    file.write_text("\n## ".join([head, *sections]))
+
+
+def columns(found: list[dict[str, Any]]) -> list[str]:
+    """The classes of frames that any of these campaigns has seen."""
+    seen = {name for _, name in cells(found)}
+    return [name for name in CLASSES if name in seen]
+
+
+def _section(kernel: str, found: list[dict[str, Any]], names: list[str]) -> list[str]:
     total = cells(found)
-    lines = ["", f"## {kernel} {found[0]['kernel_release']}", "", f"| device | {' | '.join(CLASSES)} |"]
-    lines.append("| --- " * (len(CLASSES) + 1) + "|")
+    lines = ["", f"## {kernel} {found[0]['kernel_release']}", "", f"| device | {' | '.join(names)} |"]
+    lines.append("| --- " * (len(names) + 1) + "|")
     for device in devices(total):
-        lines.append(f"| {device} | {' | '.join(_cell(total.get((device, name))) for name in CLASSES)} |")
+        lines.append(f"| {device} | {' | '.join(_cell(total.get((device, name))) for name in names)} |")
     known = {why: count for state in found for why, count in state["tally"]["known"].items()}
     if known:
         lines += ["", "Known differences, by a rule newer than 6.1:", ""]
@@ -207,33 +248,34 @@ def picture(report: str) -> Any:
             marks |= {(len(rows), x): _mark(word) for x, word in enumerate(words) if word}
             rows.append(device)
     key = {"yes": "all cases agree (how many there were)", "no": "not all of them (how many did, of how many)"}
-    columns = [name.replace(" ", "\n") for name in CLASSES]
-    return grid(rows, columns, marks, title="Cases that agree, by device and class of frame", key=key)
+    header = next(row for row in report.split("\n") if row.startswith("| device"))
+    names = [name.strip().replace(" ", "\n") for name in header.strip("| ").split(" | ")[1:]]
+    return grid(rows, names, marks, title="Cases that agree, by device and class of frame", key=key)
 
 
 def _mark(word: str) -> Mark:
     return Mark("no", word.strip("*").replace(" of ", "\nof ")) if word.startswith("*") else Mark("yes", word)
 
 
-def write(found: list[dict[str, Any]]) -> None:
-    """Everything in results/conformance."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    for old in RESULTS.glob("*.sh"):
+def write(found: list[dict[str, Any]], folder: Path) -> None:
+    """Everything in results/conformance, or in its folder for IPv6."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.sh"):
         old.unlink()
     for state in found:
         plan = state["plan"]
         for each in state["found"]:
             if each["shrunk"]:
                 script = OUT / f"{plan['kernel']}-{plan['seed']}{_place(plan)}" / each["script"]
-                (RESULTS / each["script"]).write_text(script.read_text())
-    (RESULTS / "README.md").write_text(markdown(found))
-    (RESULTS / "manifest.json").write_text(json.dumps(manifest(found), indent=1) + "\n")
-    draw()
+                (folder / each["script"]).write_text(script.read_text())
+    (folder / "README.md").write_text(markdown(found))
+    (folder / "manifest.json").write_text(json.dumps(manifest(found), indent=1) + "\n")
+    draw(folder)
 
 
-def draw() -> None:
+def draw(folder: Path) -> None:
     """The picture of the report as it stands."""
-    save(picture((RESULTS / "README.md").read_text()), RESULTS / "conformance.png")
+    save(picture((folder / "README.md").read_text()), folder / "conformance.png")
 
 
 def main() -> int:
@@ -244,14 +286,15 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--seed", type=int, nargs="+", default=[1])
     parser.add_argument("--timed", action="store_true", help="campaigns of scenarios for which the clock matters")
-    parser.add_argument("--ipv6", action="store_true", help="campaigns of networks with IPv6")
+    parser.add_argument("--ipv6", action="store_true", help="campaigns of networks with IPv6, and their report")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--shrink-time", type=float, default=60.0)
     parser.add_argument("--report", action="store_true", help="only write the report")
     parser.add_argument("--picture", action="store_true", help="only draw the report as it stands")
     options = parser.parse_args()
+    folder = RESULTS6 if options.ipv6 else RESULTS
     if options.picture:
-        draw()
+        draw(folder)
         return 0
     for kernel in () if options.report else options.kernel:
         if why := available(kernel):
@@ -260,8 +303,13 @@ def main() -> int:
         for seed in options.seed:
             if campaign(kernel, seed, options) not in (0, 1):
                 return 1
-    found = states()
-    write(found)
+    found = states(options.ipv6)
+    if not found:
+        print("no campaign: nothing to report", file=sys.stderr)
+        return 1
+    write(found, folder)
+    if options.ipv6:
+        tell_of_ipv6()
     print(markdown(found))
     return 1 if any(state["found"] for state in found) else 0
 

@@ -12,12 +12,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from simvlan.oracle.fuzz.judge import Verdict
+from simvlan.oracle.masks6 import upper
 
 CLASSES = (
     "unicast", "broadcast", "multicast", "reserved group", "802.1Q tag", "802.1ad tag", "nested tags", "ARP", "IPv4",
-    "fragment", "other protocol", "short", "long",
+    "fragment", "IPv6", "discovery", "listeners", "echo", "ICMPv6 error", "other protocol", "short", "long",
 )  # fmt: skip
+"""Of IPv6: neighbours, routers and redirects; MLD's; pings and their answers."""
 SHORT, LONG = 60, 1300
+_FRAGMENT, _ICMPV6 = 44, 58
+_MESSAGES = (
+    ("ICMPv6 error", range(1, 5)), ("echo", (128, 129)), ("listeners", (130, 131, 132, 143)),
+    ("discovery", range(133, 138)),
+)  # fmt: skip
 _QINQ = {b"\x81\x00": "802.1Q tag", b"\x88\xa8": "802.1ad tag"}
 
 
@@ -29,13 +36,25 @@ def classes(frame: bytes) -> Iterator[str]:
         yield kind if at == 12 else "nested tags"
         at += 4
     proto = frame[at : at + 2]
-    yield {b"\x08\x06": "ARP", b"\x08\x00": "IPv4"}.get(proto, "other protocol")
+    yield {b"\x08\x06": "ARP", b"\x08\x00": "IPv4", b"\x86\xdd": "IPv6"}.get(proto, "other protocol")
+    if proto == b"\x86\xdd" and len(frame) >= at + 42:
+        yield from _of_ipv6(frame, at + 2)
     if proto == b"\x08\x00" and int.from_bytes(frame[at + 8 : at + 10], "big") & 0x3FFF:
         yield "fragment"
     if len(frame) < SHORT:
         yield "short"
     if len(frame) > LONG:
         yield "long"
+
+
+def _of_ipv6(frame: bytes, at: int) -> Iterator[str]:
+    """What an IPv6 packet at this offset is about."""
+    found = upper(frame, at)
+    if found is None or frame[at + 6] == _FRAGMENT:
+        yield "fragment"
+    elif found[0] == _ICMPV6:
+        kind = frame[found[1]]
+        yield from (name for name, kinds in _MESSAGES if kind in kinds)
 
 
 def _addressee(frame: bytes) -> str:
