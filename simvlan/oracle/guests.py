@@ -247,11 +247,25 @@ def link_modules(folder: Path) -> str:
 
 
 _LEASH = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
-os.getppid() == int(sys.argv[1]) and os.execvp(sys.argv[2], sys.argv[2:])
+import os, select, sys
+above, guest = int(sys.argv[1]), os.getpid()
+watched = [os.pidfd_open(above), os.pidfd_open(guest)]
+if os.getppid() != above:
+    sys.exit()
+if child := os.fork():
+    os.waitpid(child, 0)
+    os.execvp(sys.argv[2], sys.argv[2:])
+if os.fork():
+    os._exit(0)
+poll = select.poll()
+for fd in watched:
+    poll.register(fd, select.POLLIN)
+poll.poll()
+os.killpg(0, 9)
 """
-"""Be killed when whoever started us ends, however it ends (PR_SET_PDEATHSIG); then become the guest."""
+"""Leave a process in the group that kills all of it once the guest ends, or who started it, however that is; then
+become the guest. User Mode Linux keeps host processes that would stay, and none may be its child that it does not know.
+"""
 
 
 def start(argv: list[str], folder: Path) -> subprocess.Popen[bytes]:

@@ -99,6 +99,7 @@ def write_job(out: Path, job: Job, module_base: str | None) -> None:
     out.mkdir()
     if job.path is None:
         (out / "script").write_text(job.script)
+    text = _text(job)
     form = {
         "bash": [job.path if job.path is not None else str(out / "script"), *job.args],
         "script_folder": str(Path(job.cwd, job.path).resolve().parent) if job.path is not None else None,
@@ -111,16 +112,20 @@ def write_job(out: Path, job: Job, module_base: str | None) -> None:
         "output_limit": OUTPUT_LIMIT,
         "frames_limit": FRAMES_LIMIT,
         "module_base": module_base,
-        "scapy": _names_layers(job),
+        # what a guest makes ready; a script that sends unseen waits longer, and paces its frames by the clock alone
+        "sends": bool(_SENDS.search(text)),
+        "scapy": bool(_SENDS_LAYERS.search(text)),
     }
     (out / "job.part").write_text(json.dumps(form))
     (out / "job.part").rename(out / "job.json")
 
 
-def _names_layers(job: Job) -> bool:
-    """Whether a script seems to send scapy expressions; if it does unseen, it only waits longer."""
-    text = job.script if job.path is None else Path(job.cwd, job.path).read_text(errors="replace")
-    return re.search(r"simvlan\s+send\b.*\b(Ether|Dot3|Raw)\(", text) is not None
+_SENDS = re.compile(r"simvlan\s+send\b")
+_SENDS_LAYERS = re.compile(_SENDS.pattern + r".*\b(Ether|Dot3|Raw)\(")
+
+
+def _text(job: Job) -> str:
+    return job.script if job.path is None else Path(job.cwd, job.path).read_text(errors="replace")
 
 
 def read_result(out: Path, release: str) -> KernelRun:

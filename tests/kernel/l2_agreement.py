@@ -128,9 +128,9 @@ class Twin:
     # -- frames -----------------------------------------------------------------------------------------------------
 
     def send(self, shots: list[tuple[Device, bytes]]) -> None:
-        """Send frames, one after the other, 20 ms apart on the kernel."""
+        """Send frames, each when the kernel is through with the one before."""
         batch = "".join(f"{dev.netns.name or '-'} {dev.name} {octets.hex()}\n" for dev, octets in shots)
-        self.lines.append(f"cat >/run/shots <<'EOF'\n{batch}EOF\nsimvlan send --batch /run/shots")
+        self.lines.append(f"cat >/run/shots <<'EOF'\n{batch}EOF\nsimvlan send --pause 0 --batch /run/shots")
         self.frames += len(shots)
         for dev, octets in shots:
             drop = self.net.send(dev, Frame.parse(octets))

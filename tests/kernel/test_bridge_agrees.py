@@ -230,7 +230,7 @@ class Twin:
         shots = [shot for shot in (self.shot() for _ in range(SHOTS)) if self.sendable(*shot)]
         self.lines += ["cat > /run/frames <<'END'"]
         self.lines += [f"{ns} {name} {octets.hex()}" for ns, name, octets in shots]
-        self.lines += ["END", "simvlan send --batch /run/frames"]
+        self.lines += ["END", "simvlan send --pause 0 --batch /run/frames"]
         for ns, name, octets in shots:
             self.net.send(self.net.netns[ns].devices[name], Frame.parse(octets))
             self.net.clock.advance(self.net.now + 20 * MS)  # type: ignore[attr-defined]

@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.parametrize("kernel", KERNELS)]
 
 
 def processes(*marks: str) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    """Command lines that hold one of the marks, however long they are."""
+    listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if any(mark in line for mark in marks)]
 
 

@@ -70,7 +70,7 @@ class Scenario:
             lines.append(f"ip -n s-{s.name} link set {s.name} {'up' if s.up else 'down'}")
         lines += ["sleep 0.3", "set +e", "cat > /run/frames <<'END'"]
         lines += [f"{ns} {device} {octets.hex()}" for ns, device, octets in self.frames]
-        lines += ["END", "simvlan send --batch /run/frames"]
+        lines += ["END", "simvlan send --pause 0 --batch /run/frames"]
         lines += [f"ip -n {ns} -s -j link show {device}" for ns, device in self.devices]
         return "\n".join(lines)
 

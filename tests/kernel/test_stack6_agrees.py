@@ -7,17 +7,11 @@ itself (DAD, listener reports) is over before the first packet; each sender is u
 from __future__ import annotations
 
 import ipaddress
-import shlex
 from random import Random
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from wires import Captures, Plan, Router, Shot
 
-from simvlan.engines.events import EventClock
-from simvlan.frame import Frame
-from simvlan.network import Network
-from simvlan.oracle import STACK, compare_captures, run_many
 from simvlan.oracle.kernels import Kernel
 from tests.kernels import require
 
@@ -26,8 +20,6 @@ BROADCAST, FOREIGN = 0xFFFF_FFFF_FFFF, 0x02_00_00_00_00_0F
 FRAMES = 60
 PLANS = {"uml": range(6), "host": range(6, 9)}
 QUIET_S = 4
-Captures = dict[str, list[tuple[int, str, bytes]]]
-Shot = tuple[str, str, bytes]
 
 KNOBS = {
     "conf.all.forwarding": (1, 1, 1, 0),
@@ -207,42 +199,9 @@ def shots(rng: Random) -> list[Shot]:
     return found
 
 
-def plan(seed: int) -> tuple[list[str], list[Shot]]:
+def plan(seed: int) -> Plan:
     rng = Random(seed)
     return setup(rng), shots(rng)
-
-
-def script(commands: list[str], sent: list[Shot]) -> str:
-    batch = [line for line in commands if line.startswith("ip -n r neigh")]
-    lines = ["set -e", *(line for line in commands if line not in batch), "cat > /run/batch <<'END'"]
-    lines += [line.removeprefix("ip -n r ") for line in batch]
-    lines += ["END", "ip -n r -batch /run/batch", f"sleep {QUIET_S}", "set +e", "cat > /run/frames <<'END'"]
-    lines += [f"{ns} {device} {octets.hex()}" for ns, device, octets in sent]
-    return "\n".join([*lines, "END", "simvlan send --batch /run/frames", "sleep 0.1", "ip -n r -6 neigh show"])
-
-
-def simulate(commands: list[str], sent: list[Shot]) -> tuple[Captures, str]:
-    from simvlan.tools.program import call
-
-    clock = EventClock()
-    net = Network(clock)
-    lab: Any = SimpleNamespace(network=net, clock=clock, env=clock.env, step=clock.step)
-    for line in commands:
-        result = call(lab, shlex.split(line))
-        assert result.status == 0, (line, result.err)
-    captures: Captures = {}
-    for dev in net.netns["r"].devices.values():
-        seen = captures.setdefault(f"r.{dev.name}", [])
-
-        def tap(now: int, dev: object, frame: Frame, out: bool, seen=seen) -> None:  # type: ignore[no-untyped-def]
-            seen.append((now, "out" if out else "in", bytes(frame)))
-
-        dev.taps.append(tap)
-    clock.advance(clock.now + QUIET_S * 1_000_000_000)
-    for space, device, octets in sent:
-        net.send(net.netns[space].devices[device], Frame.parse(octets))
-        clock.advance(clock.now + 20_000_000)
-    return captures, call(lab, shlex.split("ip -n r -6 neigh show")).out
 
 
 def comparable(captures: Captures) -> Captures:
@@ -260,30 +219,11 @@ def comparable(captures: Captures) -> Captures:
     return kept
 
 
-def settled(listing: str) -> list[str]:
-    """Neighbours whose state does not depend on the coarse clock."""
-    return sorted(line.strip() for line in listing.splitlines() if "INCOMPLETE" not in line and "FAILED" not in line)
-
-
-def problems_of(plans: list[tuple[list[str], list[Shot]]], kernel: Kernel) -> list[str]:
-    """What the router does otherwise than a kernel's."""
-    runs = run_many(kernel, [script(*p) for p in plans], timeout_s=90)
-    problems = []
-    for seed, (chosen, run) in enumerate(zip(plans, runs, strict=True)):
-        assert run.exit_code == 0, run.stderr
-        ours, table = simulate(*chosen)
-        knobs = " ".join(line.split()[-1].removeprefix("net.ipv6.") for line in chosen[0] if "sysctl" in line)
-        differences = compare_captures(comparable(ours), comparable(run.captures), STACK)
-        problems += [f"plan {seed} ({knobs}): {d}" for d in differences]
-        if settled(table) != settled(run.stdout):
-            problems.append(f"plan {seed} ({knobs}): {sorted(set(settled(table)) ^ set(settled(run.stdout)))}")
-    return problems
-
-
 @pytest.mark.kernel
 @pytest.mark.parametrize("kernel", ["uml", "host"])
 def test_a_router_of_ipv6_answers_forwards_and_learns_as_linux_does(kernel: Kernel) -> None:
     """540 random packets over 9 random configurations; captures of both wires and the neighbour table agree."""
     require(kernel)
-    problems = problems_of([plan(seed) for seed in PLANS[kernel]], kernel)
+    router = Router(QUIET_S, "ip -n r -6 neigh show", comparable)
+    problems = router.problems([plan(seed) for seed in PLANS[kernel]], kernel)
     assert not problems, "\n".join(problems)

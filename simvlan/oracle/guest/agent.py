@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from . import inject, shims
 from .linkwatch import Linkwatch
 from .recorder import Recorder
 from .relay import Relay
+from .settle import Marker
 from .state import listings
 from .syscalls import IN_CREATE, IN_DELETE, read_directory_events, watch_directory
 from .sysctls import make_plain
@@ -36,10 +38,20 @@ _LOOKS = 3  # what it tells may be a change for another, but periodic traffic is
 class Agent:
     """The poll loop: script, requests, namespaces, frames."""
 
-    def __init__(self, recorder: Recorder | None, linkwatch: Linkwatch | None = None, *, ipv6: bool = False) -> None:
-        """`linkwatch`: who tells when a new device has its state, for listings; `ipv6`: namespaces start with it."""
+    def __init__(
+        self,
+        recorder: Recorder | None,
+        linkwatch: Linkwatch | None = None,
+        marker: Marker | None = None,
+        *,
+        ipv6: bool = False,
+    ) -> None:
+        """`linkwatch`, for listings: who tells when a new device has its state; `marker`: when a frame is through.
+
+        `ipv6`: namespaces start with it.
+        """
         self._ipv6 = ipv6
-        self._linkwatch = linkwatch
+        self._linkwatch, self._marker = linkwatch, marker
         self.lost: dict[str, int] = {}
         """By namespace, how many frames the kernel had no room for."""
         self._recorder = recorder
@@ -119,14 +131,21 @@ class Agent:
             self._answer_requests()
         return ready
 
-    def _pause(self, seconds: float) -> None:
-        """Keep watching for a while, except for further requests."""
+    def _pause(self, seconds: float, marker: Marker | None = None) -> None:
+        """Keep watching for a while, and until all work is done that was queued before; further requests wait."""
         end = time.monotonic() + seconds
         with contextlib.suppress(KeyError):
             self._poll.unregister(self._requests)
+        if marker:
+            marker.settle(partial(self._frames, time.monotonic() + _LINGER_S))
         while (left := end - time.monotonic()) > 0:
             self._turn(left)
         self._poll.register(self._requests, select.POLLIN)
+
+    def _frames(self, end: float) -> int:
+        """Take what has come: from how many sockets; none counts once the time is over, for a flood has no end."""
+        watching = {fd for tap in self._taps.values() for fd in tap.filenos()}
+        return len(self._turn(0) & watching) if time.monotonic() < end else 0
 
     # namespaces
 
@@ -187,7 +206,7 @@ class Agent:
             return 2, f"simvlan send: {type(error).__name__}: {error}\n"
         self._await_carriers()
         sender = inject.Sender(lambda name: self._open_ns(name, pid), lambda: self._name_of(pid))
-        complaints = sender.fire(order, lambda: self._pause(order.pause_s))
+        complaints = sender.fire(order, lambda: self._pause(order.pause_s, self._marker))
         return (1 if complaints else 0), "".join(line + "\n" for line in complaints)
 
     def _name_of(self, pid: int) -> str:
@@ -245,17 +264,18 @@ def environment(env: dict[str, str]) -> dict[str, str]:
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def run_job(job: dict[str, Any], out: Path, *, flush: bool) -> dict[str, Any]:
+def run_job(job: dict[str, Any], out: Path, marker: Marker | None, *, flush: bool) -> dict[str, Any]:
     """Run the script of one job in the namespaces this process is in; its streams and frames go to files in `out`.
 
-    `flush`: hand every piece of output on at once, where the folder lies behind another kernel's cache.
+    `marker`: who tells when a frame that was sent is through. `flush`: hand every piece of output on at once, where the
+    folder lies behind another kernel's cache.
     """
     _go_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     shims.install(job["module_base"])
     recorder = Recorder(out / "frames", job["frames_limit"]) if job["capture"] else None
     watch = Linkwatch(environment(job["env"])) if job["listings"] else None
-    agent = Agent(recorder, watch, ipv6=job["ipv6"])
+    agent = Agent(recorder, watch, marker, ipv6=job["ipv6"])
     relays = [Relay(out / name, job["output_limit"], flush=flush) for name in ("stdout", "stderr")]
     streams = [agent.relay(relay) for relay in relays]
     status, limit = agent.run(

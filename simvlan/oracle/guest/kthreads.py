@@ -27,9 +27,12 @@ _LIMIT_S = 1.0  # others use these queues too; where a machine is busy, a worker
 class Kthreads:
     """The threads that may hold frames or carrier changes back."""
 
-    def __init__(self, names: tuple[str, ...], proc: str = "/proc") -> None:
-        """`names`: how theirs begin; `proc`: where the kernel tells of them."""
-        self._names, self._proc = names, Path(proc)
+    def __init__(self, names: tuple[str, ...], proc: str = "/proc", *, yielding: bool = False) -> None:
+        """`names`: how theirs begin; `proc`: where the kernel tells of them.
+
+        `yielding`: to give the processor away is enough: they are on this one, and who asks goes before none of them.
+        """
+        self._names, self._proc, self._yielding = names, Path(proc), yielding
         self._known: dict[str, int | None] = {}
         """Each thread's number, and its `stat` file if it is one of those."""
         threads = self._proc / "2" / "task" / "2" / "children"
@@ -49,7 +52,7 @@ class Kthreads:
         end, looks = time.monotonic() + _LIMIT_S, 0
         while self._busy() and time.monotonic() < end:
             looks += 1
-            if self._names is BOUND or looks < _EAGER:
+            if self._yielding or looks < _EAGER:
                 os.sched_yield()
             else:
                 time.sleep(_PAUSE_S)  # it waits for somebody else: leave them the processor

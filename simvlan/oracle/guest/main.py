@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from . import isolate, shims, syscalls
-from .agent import run_job
+from .agent import environment, run_job
+from .settle import Marker
 from .sysctls import set_sysctl
 
 _MODULES = ("ipv6", "veth", "dummy", "bridge", "8021q", "macvlan", "ipvlan", "sch_netem", "sch_tbf", "overlay")
@@ -37,6 +38,7 @@ def main(folder: str) -> None:
         if module_base:
             boot(module_base)
         (home / "release").write_text(os.uname().release)
+        marker = None
         for number in itertools.count():
             out = home / str(number)
             while not (out / "job.json").exists():
@@ -44,7 +46,9 @@ def main(folder: str) -> None:
             job = json.loads((out / "job.json").read_text())
             if job["scapy"]:
                 _load_scapy()
-            _run_isolated(out, job, virtual_machine=bool(module_base))
+            if job["sends"] and not marker:
+                marker = Marker(environment({}), ordered=bool(module_base), first=True)
+            _run_isolated(out, job, marker, virtual_machine=bool(module_base))
             with contextlib.suppress(FileNotFoundError):  # made, seen and removed before the guest has opened it
                 (out / "ended").touch()
     except BaseException:
@@ -79,12 +83,12 @@ def _load_scapy() -> None:
         layers()
 
 
-def _run_isolated(out: Path, job: dict[str, Any], *, virtual_machine: bool) -> None:
+def _run_isolated(out: Path, job: dict[str, Any], marker: Marker | None, *, virtual_machine: bool) -> None:
     """Fork twice: the first child leaves the namespaces, its child is PID 1 of the new ones."""
 
     def as_init() -> None:
         isolate.arrange(out, job, virtual_machine=virtual_machine)
-        _hand_in(out, run_job(job, out, flush=virtual_machine))
+        _hand_in(out, run_job(job, out, marker, flush=virtual_machine))
 
     def enter() -> None:
         isolate.unshare()

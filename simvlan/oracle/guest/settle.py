@@ -49,9 +49,14 @@ _COMMANDS = (
 class Marker:
     """A frame of our own through the backlog and the work queue, in a namespace of its own."""
 
-    def __init__(self, env: dict[str, str], ordered: bool) -> None:
-        """`ordered`: this kernel does its work on one CPU in the order it was queued (User Mode Linux 6.1)."""
-        self._ordered, self._threads = ordered, Kthreads(BOUND if ordered else UNBOUND)
+    def __init__(self, env: dict[str, str], ordered: bool, *, first: bool = False) -> None:
+        """`ordered`: this kernel does its work on one CPU in the order it was queued (User Mode Linux 6.1).
+
+        `first`: who waits goes before everybody else, and may do so in another PID namespace.
+        """
+        self._ordered = ordered
+        proc = f"/proc/self/fd/{os.open('/proc', os.O_PATH | os.O_CLOEXEC)}" if first else "/proc"
+        self._threads = Kthreads(BOUND if ordered else UNBOUND, proc, yielding=ordered and not first)
         self.restless = 0
         """How often the kernel's threads were given up: what was queued may not have come."""
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
