@@ -7,8 +7,8 @@ qdisc_pkt_len_init and what netdev_fix_features asks for. Checksums stay partial
 
 from __future__ import annotations
 
-from collections.abc import Set
 from copy import copy
+from typing import Any, ClassVar, Protocol
 
 from simvlan.frame import DOT1Q, ETH_HLEN, IPV4, IPV6, QINQ, Frame
 
@@ -21,6 +21,12 @@ FEATURES = {(4, TCP): "tx-tcp-segmentation", (6, TCP): "tx-tcp6-segmentation"}
 """The feature of a device that takes them whole, by version of IP and protocol; others: tx-udp-segmentation."""
 SOFTWARE = "generic-segmentation-offload"
 SCATTER_GATHER, CHECKSUM = "tx-scatter-gather", "tx-checksum-ip-generic"
+FOLLOWS = {
+    "vlan": (CHECKSUM, "tx-checksum-sctp", SCATTER_GATHER, "tx-scatter-gather-fraglist"),
+    "macvlan": (SOFTWARE, "generic-receive-offload"),
+    "ipvlan": (SOFTWARE, "generic-receive-offload"),
+}
+"""What a device has only where the one below has it (vlan_dev_fix_features, macvlan_fix_features)."""
 
 
 # -- what they are ----------------------------------------------------------------------------------------------------
@@ -77,23 +83,37 @@ def longest(packet: bytes, offload: int) -> int:
 # -- who takes them ---------------------------------------------------------------------------------------------------
 
 
-def made_for(off: Set[str]) -> bool:
-    """Whether TCP makes super-packets for a device, by what was switched off there (sk_setup_caps, sk_can_gso)."""
-    return SCATTER_GATHER not in off and (SOFTWARE not in off or _segments(off, FEATURES[4, TCP]))
+class Features(Protocol):
+    """A device as far as its features go."""
+
+    kind: ClassVar[str]
+    features_off: set[str]
+    lower: Any
 
 
-def taken_whole(frame: Frame, off: Set[str]) -> bool:
+def has(dev: Features, feature: str) -> bool:
+    """Whether one of the features named here is on: not switched off, and with what it needs (netdev_fix_features).
+
+    """
+    if feature in dev.features_off or (feature in FOLLOWS.get(dev.kind, ()) and not has(dev.lower, feature)):
+        return False
+    if feature in (CHECKSUM, SCATTER_GATHER):
+        return True
+    return has(dev, SCATTER_GATHER) and (feature == SOFTWARE or has(dev, CHECKSUM))
+
+
+def made_for(dev: Features) -> bool:
+    """Whether TCP makes super-packets for a device (sk_setup_caps, sk_can_gso)."""
+    return has(dev, SOFTWARE) or has(dev, FEATURES[4, TCP])
+
+
+def taken_whole(frame: Frame, dev: Features) -> bool:
     """Whether a device's driver takes this one as it is (netif_needs_gso)."""
     found = transport(frame)
     if found is None:
         return True
     version = frame.payload[found[0]] >> 4
-    return _segments(off, FEATURES.get((version, found[2]), "tx-udp-segmentation"))
-
-
-def _segments(off: Set[str], feature: str) -> bool:
-    """Segmentation needs checksums and scatter-gather (netdev_fix_features)."""
-    return not {feature, CHECKSUM, SCATTER_GATHER} & off
+    return has(dev, FEATURES.get((version, found[2]), "tx-udp-segmentation"))
 
 
 # -- cutting ----------------------------------------------------------------------------------------------------------

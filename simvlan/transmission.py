@@ -292,7 +292,7 @@ class Transmission(Lifecycle):
 
         Before that a super-packet is cut for a driver that takes none (validate_xmit_skb).
         """
-        if frame.csum > 1 and not segmentation.taken_whole(frame, dev.features_off):
+        if frame.csum > 1 and not segmentation.taken_whole(frame, dev):
             self._each(segmentation.segments(frame), lambda one: self._xmit(dev, one))
             return None
         if dev.taps:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from simvlan import Lab
@@ -68,21 +70,6 @@ def test_sizes_are_those_of_the_wire() -> None:
     assert (gso_segs(plain), wire_size(plain), longest(plain.payload, plain.csum)) == (1, 2500 + 54, 2540)
 
 
-@pytest.mark.parametrize(
-    ("off", "answer"),
-    [
-        (set(), True),
-        ({"tx-tcp-segmentation"}, True),
-        ({"generic-segmentation-offload"}, True),
-        ({"tx-tcp-segmentation", "generic-segmentation-offload"}, False),
-        ({"tx-checksum-ip-generic", "generic-segmentation-offload"}, False),
-        ({"tx-scatter-gather"}, False),
-    ],
-)
-def test_tcp_makes_them_where_the_device_or_the_kernel_can_cut(off: set[str], answer: bool) -> None:
-    assert made_for(off) is answer
-
-
 # -- devices ----------------------------------------------------------------------------------------------------------
 
 TWO = """
@@ -95,6 +82,22 @@ ip -n b link set eth0 up
 A, B = 0x0200_0000_000A, 0x0200_0000_000B
 
 
+def world(script: str) -> Lab:
+    """A lab after these commands, run without a shell."""
+    lab = Lab()
+    do(lab, script)
+    return lab
+
+
+def do(lab: Lab, script: str) -> None:
+    """Run commands, one a line; `ip netns exec NS` is taken off."""
+    for words in map(shlex.split, script.strip().splitlines()):
+        if words[:3] == ["ip", "netns", "exec"]:
+            lab.command(*words[4:], netns=words[3])
+        elif words:
+            lab.command(*words)
+
+
 def seen_at(lab: Lab, *paths: str) -> dict[str, list[int]]:
     """From now on: the payload of each frame at these devices."""
     found: dict[str, list[int]] = {path: [] for path in paths}
@@ -102,6 +105,29 @@ def seen_at(lab: Lab, *paths: str) -> dict[str, list[int]]:
         dev = lab.network.device(path)
         dev.taps.append(lambda _now, _dev, frame, _out, path=path: found[path].append(len(frame.payload) - 40))
     return found
+
+
+@pytest.mark.parametrize(
+    ("switched", "answer"),
+    [
+        ("tso on", True),
+        ("tso off", True),
+        ("gso off", True),
+        ("tso off gso off", False),
+        ("tx off gso off", False),
+        ("sg off", False),
+    ],
+)
+@pytest.mark.parametrize("upper", ["", "up0"])
+def test_tcp_makes_them_where_the_device_or_the_kernel_can_cut(switched: str, answer: bool, upper: str) -> None:
+    """sk_setup_caps: GSO is enough; both need scatter-gather, TSO checksums. A VLAN takes those from below."""
+    lab = world(TWO + "ip -n a link add up0 link eth0 type vlan id 5")
+    do(lab, f"ip netns exec a ethtool -K eth0 {switched}")
+    if upper:  # its own switches: only what it takes over comes from below
+        lab.sh(
+            f"ip netns exec a ethtool -K up0 {switched.replace('tx off', '').replace('sg off', '')}"
+        )
+    assert made_for(lab.network.device(f"a/{upper or 'eth0'}")) is answer
 
 
 def sent(lab: Lab, path: str, frame: Frame) -> Drop | None:
@@ -119,14 +145,14 @@ def sent(lab: Lab, path: str, frame: Frame) -> Drop | None:
 )
 def test_a_veth_takes_them_whole_unless_it_is_told_otherwise(ethtool: str, at_b: list[int]) -> None:
     """veth_xmit passes the MTU by (is_skb_forwardable); without tx-tcp-segmentation they are cut before any tap."""
-    lab = Lab(script=TWO + (f"ip netns exec a {ethtool} > /dev/null\n" if ethtool else ""))
+    lab = world(TWO + (f"ip netns exec a {ethtool}\n" if ethtool else ""))
     seen = seen_at(lab, "a/eth0", "b/eth0")
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
     assert seen == {"a/eth0": at_b, "b/eth0": at_b}
 
 
 def test_a_plain_frame_of_that_length_does_not_pass() -> None:
-    lab = Lab(script=TWO)
+    lab = world(TWO)
     seen = seen_at(lab, "b/eth0")
     assert sent(lab, "a/eth0", tcp4(dst=B, src=A, each=1)) is Drop.PKT_TOO_BIG
     assert seen == {"b/eth0": []}
@@ -134,19 +160,19 @@ def test_a_plain_frame_of_that_length_does_not_pass() -> None:
 
 UPPER = {
     "vlan": (
-        "ip -n {n} link add up0 link eth0 type vlan id 5 && ip -n {n} link set up0 up",
+        "ip -n {n} link add up0 link eth0 type vlan id 5\nip -n {n} link set up0 up",
         "a/up0",
         "b/up0",
     ),
     "macvlan": (
         "ip -n {n} link add up0 link eth0 address 02:00:00:00:01:0{n} type macvlan mode bridge"
-        " && ip -n {n} link set up0 up",
+        "\nip -n {n} link set up0 up",
         "a/up0",
         "b/up0",
     ),
     "bridge": (
         "ip -n {n} link add br0 address 02:00:00:00:01:0{n} type bridge mcast_snooping 0"
-        " && ip -n {n} link set br0 up && ip -n {n} link set eth0 master br0",
+        "\nip -n {n} link set br0 up\nip -n {n} link set eth0 master br0",
         "a/br0",
         "b/br0",
     ),
@@ -159,7 +185,7 @@ def test_what_stands_on_a_device_carries_them_and_the_lower_one_cuts(kind: str, 
     """VLANs, macvlans and bridges pass them on; a lower device without TSO cuts them, tags and all."""
     make, above, below = UPPER[kind]
     script = TWO + "\n".join(make.format(n=n) for n in "ab") + "\nsleep 31\n"
-    lab = Lab(script=script + f"ip netns exec a ethtool -K eth0 tso {tso} > /dev/null\n")
+    lab = world(script + f"ip netns exec a ethtool -K eth0 tso {tso}\n")
     seen = seen_at(lab, above, "a/eth0", below)
     sender: Device = lab.network.device(above)
     target = lab.network.device(below).mac
@@ -175,7 +201,7 @@ def test_between_two_macvlans_of_one_device_nothing_is_cut() -> None:
         f"ip -n a link set mv{n} up\n"
         for n in (1, 2)
     )
-    lab = Lab(script=script)
+    lab = world(script)
     seen = seen_at(lab, "a/mv2")
     sent(lab, "a/mv1", tcp4(dst=0x0200_0000_0202, src=0x0200_0000_0201))
     sent(lab, "a/mv1", tcp4(dst=0x0200_0000_0202, src=0x0200_0000_0201, each=1))
@@ -183,7 +209,7 @@ def test_between_two_macvlans_of_one_device_nothing_is_cut() -> None:
 
 
 def test_a_tag_lies_on_each_piece() -> None:
-    lab = Lab(script=TWO + "ip netns exec a ethtool -K eth0 tso off txvlan off > /dev/null\n")
+    lab = world(TWO + "ip netns exec a ethtool -K eth0 tso off txvlan off\n")
     tags: list[tuple[tuple[int, int], ...]] = []
     lab.network.device("b/eth0").taps.append(lambda _now, _dev, frame, _out: tags.append(frame.tags))
     sent(lab, "a/eth0", tcp4(dst=B, src=A).with_accel(DOT1Q << 16 | 5))
@@ -195,7 +221,7 @@ def test_a_tag_lies_on_each_piece() -> None:
 
 def test_a_queue_counts_what_they_stand_for() -> None:
     """bstats_update: three packets, three headers (qdisc_pkt_len_init)."""
-    lab = Lab(script=TWO + "tc -n a qdisc add dev eth0 root netem delay 1ms\n")
+    lab = world(TWO + "tc -n a qdisc add dev eth0 root netem delay 1ms\n")
     seen = seen_at(lab, "b/eth0")
     before = lab.network.device("a/eth0").qdisc.stats(lab.now)
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
@@ -208,7 +234,7 @@ def test_a_queue_counts_what_they_stand_for() -> None:
 @pytest.mark.parametrize(("burst", "at_b"), [(1600, [1000, 1000, 500]), (5000, [2500])])
 def test_a_bucket_cuts_what_is_longer_than_it(burst: int, at_b: list[int]) -> None:
     """tbf_segment."""
-    lab = Lab(script=TWO + f"tc -n a qdisc add dev eth0 root tbf rate 10mbit burst {burst} limit 30000\n")
+    lab = world(TWO + f"tc -n a qdisc add dev eth0 root tbf rate 10mbit burst {burst} limit 30000\n")
     seen = seen_at(lab, "b/eth0")
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
     lab.run(until=lab.now + 1_000_000_000)
@@ -216,7 +242,7 @@ def test_a_bucket_cuts_what_is_longer_than_it(burst: int, at_b: list[int]) -> No
 
 
 def test_what_may_be_damaged_is_cut_first() -> None:
-    lab = Lab(script=TWO + "tc -n a qdisc add dev eth0 root netem corrupt 0.001%\n")
+    lab = world(TWO + "tc -n a qdisc add dev eth0 root netem corrupt 0.001%\n")
     seen = seen_at(lab, "b/eth0")
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
     assert seen == {"b/eth0": [1000, 1000, 500]}
@@ -224,7 +250,7 @@ def test_what_may_be_damaged_is_cut_first() -> None:
 
 def test_a_modelled_cable_carries_frames() -> None:
     """A packet socket at the sender sees the whole, as with TSO in hardware; the other end what was on the wire."""
-    lab = Lab(script=TWO)
+    lab = world(TWO)
     lab.link("a/eth0", delay_ns=1_000_000)
     seen = seen_at(lab, "a/eth0", "b/eth0")
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
@@ -235,13 +261,17 @@ def test_a_modelled_cable_carries_frames() -> None:
 # -- routers ----------------------------------------------------------------------------------------------------------
 
 ROUTER = """
-for n in a r b; do ip netns add $n; ip -n $n link set lo up; done
+ip netns add a
+ip netns add r
+ip netns add b
 ip link add eth0 address 02:00:00:00:00:0a netns a type veth peer name eth0 address 02:00:00:00:00:01 netns r
 ip link add eth1 address 02:00:00:00:00:02 netns r type veth peer name eth0 address 02:00:00:00:00:0b netns b
 ip -n r addr add 10.0.0.254/24 dev eth0
 ip -n r addr add 10.0.1.254/24 dev eth1
 ip netns exec r sysctl -qw net.ipv4.ip_forward=1
-for n in a r b; do ip -n $n link set eth0 up; done
+ip -n a link set eth0 up
+ip -n r link set eth0 up
+ip -n b link set eth0 up
 ip -n r link set eth1 up mtu {mtu}
 ip -n r neigh add 10.0.1.2 lladdr 02:00:00:00:00:0b dev eth1
 ip -n r neigh add 10.0.0.1 lladdr 02:00:00:00:00:0a dev eth0
@@ -251,7 +281,7 @@ ip -n r neigh add 10.0.0.1 lladdr 02:00:00:00:00:0a dev eth0
 @pytest.mark.parametrize(("mtu", "at_b"), [(1040, [2500]), (1039, [])])
 def test_a_router_looks_at_the_longest_segment(mtu: int, at_b: list[int]) -> None:
     """ip_exceeds_mtu with skb_gso_validate_network_len: 1,000 octets of payload make packets of 1,040."""
-    lab = Lab(script=ROUTER.format(mtu=mtu))
+    lab = world(ROUTER.format(mtu=mtu))
     frame = tcp4(dst=0x0200_0000_0001, src=A)
     head = bytearray(frame.payload[:20])
     head[16:20] = bytes((10, 0, 1, 2))

@@ -6,6 +6,7 @@ A feature turned off is kept by name in the device's `features_off`, one turned 
 from __future__ import annotations
 
 from simvlan.devices.device import Device
+from simvlan.segmentation import CHECKSUM, FOLLOWS, SCATTER_GATHER, SOFTWARE
 from simvlan.tools.ethtool_features import features
 from simvlan.tools.program import Process
 
@@ -71,10 +72,16 @@ class State:
         return self.mark[name] in ("+", "+f", "-r") and name not in self.dev.features_off
 
     def active(self, name: str) -> bool:
-        """Whether a feature is on: wanted, possible, and TCP segmentation has its checksum (netdev_fix_features)."""
-        if self.mark[name] in ("-f", "-r"):
+        """Whether a feature is on: wanted, possible, what it needs is there (netdev_fix_features), and below too."""
+        lower = self.dev.lower
+        follows = lower is not None and name in FOLLOWS.get(self.dev.kind, ())
+        if self.mark[name] == "-f" or (self.mark[name] == "-r" and not follows):
             return False
-        if name in LEGACY["tso"] and not self.active("tx-checksum-ip-generic"):
+        if name in LEGACY["tso"] and not self.active(CHECKSUM):
+            return False
+        if name in (*LEGACY["tso"], SOFTWARE) and not self.active(SCATTER_GATHER):
+            return False
+        if follows and lower is not None and not State(lower).active(name):
             return False
         return self.wanted(name)
 
@@ -115,6 +122,11 @@ def change(proc: Process, dev: Device, words: list[str]) -> int:
             proc.write_err(f"ethtool (-K): flag '{value}' for parameter '(null)' is not followed by 'on' or 'off'\n")
             return 1
         names = _names(name, state)
+        if proc.lab.network.gso and names == LEGACY["gro"] and value == "on" and dev.kind == "veth":
+            proc.write_err(
+                "simvlan: receive offload (GRO) is not modelled: with --gso frames arrive as they were sent\n"
+            )
+            return 1
         if not names:
             proc.write_err("netlink error: bit name not found (offset 52)\nnetlink error: Operation not supported\n")
             return 92
@@ -132,7 +144,9 @@ def _names(name: str, state: State) -> tuple[str, ...]:
 
 
 def _outcome(proc: Process, state: State, before: dict[str, bool], asked: dict[str, bool]) -> int:
-    order = sorted(state.mark, key=lambda name: (name in LATE, list(state.mark).index(name)))
+    place = {name: number for number, name in enumerate(state.mark)}
+    place[SOFTWARE] = place[LEGACY["tso"][0]] - 1  # by the numbers of their bits
+    order = sorted(state.mark, key=lambda name: (name in LATE, place[name]))
     lines, surprising, changed = [], False, False
     for name in order:
         now, shown = state.active(name), KERNEL_NAMES.get(name, name)

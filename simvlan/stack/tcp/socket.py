@@ -160,7 +160,7 @@ class TcpSocket(Ends):
     def _gso_max(self, route: Any) -> int:
         """Octets of a super-packet that the way out takes; 0 where the model or the device has none (sk_setup_caps)."""
         dev: Device = route.dev
-        return GSO_MAX_SIZE if self.stack.kernel.gso and dev.kind and made_for(dev.features_off) else 0
+        return GSO_MAX_SIZE if self.stack.kernel.gso and dev.kind and made_for(dev) else 0
 
     def opened(self, flow: Flow, segment: Segment, found: Any) -> None:
         """A SYN came to this listening socket: a child answers (tcp_conn_request)."""
