@@ -21,6 +21,8 @@ PING_SKIP = r"-R|fe80|localhost|nosuch|-v "
         ("config", "sysctl", "^$"),
         ("config", "modprobe", "^$"),
         ("config", "ethtool", "-[Sacgl] "),
+        ("ethtool", "needs", "^$"),
+        ("ethtool", "below", "^$"),
         ("config", "tc", r"pfifo|slot|gemodel|qdisc show dev v0$"),
     ],
 )

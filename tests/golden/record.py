@@ -74,7 +74,7 @@ def record(kernel: Kernel, topics: list[str]) -> None:
                 folder = Path(base, f"{topic}.{name}")
                 folder.mkdir()
                 (folder / "commands").write_text("".join(command + "\n" for command in commands))
-                jobs.append(Job(_RECORDER, [str(folder)], capture=False, timeout_s=240))
+                jobs.append(Job(_RECORDER, [str(folder)], cwd=str(folder), capture=False, timeout_s=240))
         runs = run_jobs(kernel, jobs)
         for topic, scripts in chosen.items():
             _write(topic, scripts, Path(base))
