@@ -225,7 +225,7 @@ def test_a_queue_counts_what_they_stand_for() -> None:
     seen = seen_at(lab, "b/eth0")
     before = lab.network.device("a/eth0").qdisc.stats(lab.now)
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
-    lab.run(until=lab.now + 10_000_000)
+    lab.run(until_ns=lab.now + 10_000_000)
     after = lab.network.device("a/eth0").qdisc.stats(lab.now)
     assert (after.packets - before.packets, after.bytes - before.bytes) == (3, 2500 + 3 * 54)
     assert seen == {"b/eth0": [2500]}
@@ -237,7 +237,7 @@ def test_a_bucket_cuts_what_is_longer_than_it(burst: int, at_b: list[int]) -> No
     lab = world(TWO + f"tc -n a qdisc add dev eth0 root tbf rate 10mbit burst {burst} limit 30000\n")
     seen = seen_at(lab, "b/eth0")
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
-    lab.run(until=lab.now + 1_000_000_000)
+    lab.run(until_ns=lab.now + 1_000_000_000)
     assert seen == {"b/eth0": at_b}
 
 
@@ -254,7 +254,7 @@ def test_a_modelled_cable_carries_frames() -> None:
     lab.link("a/eth0", delay_ns=1_000_000)
     seen = seen_at(lab, "a/eth0", "b/eth0")
     sent(lab, "a/eth0", tcp4(dst=B, src=A))
-    lab.run(until=lab.now + 10_000_000)
+    lab.run(until_ns=lab.now + 10_000_000)
     assert seen == {"a/eth0": [2500], "b/eth0": [1000, 1000, 500]}
 
 
