@@ -42,8 +42,8 @@ def sweep(
         out: folder of the record and the results (CSV, Parquet, manifest). The same call goes on with what is there;
             points that failed are tried again. Without it nothing is kept.
         workers: processes (default: all cores); 1 computes in this process. Not used with a scheduler.
-        scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786"; its workers must be able to import what
-            the scenario's file imports.
+        scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786"; its workers must be able to import the
+            installed packages that the scenario's file imports; modules of the user's own are sent along.
         fresh: forget what is in the folder.
         quiet: no progress on standard error.
 

@@ -19,6 +19,8 @@ import traceback
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from importlib.metadata import packages_distributions
 from itertools import islice
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -179,13 +181,14 @@ def dask(scenario: Scenario, points: Sequence[Point], scheduler: str) -> Lines:
     except ImportError:
         raise Unsupported("scheduler= needs Dask: pip install 'simvlan[dask]'") from None
     cluster: Any = distributed
+    packed = _packed(scenario)
     try:
         _somebody_listens(scheduler)
         client = cluster.Client(scheduler, set_as_default=False, timeout=CONNECT_S)
     except (OSError, ValueError) as error:
         raise ConnectionError(f"scheduler {scheduler!r}: {error}: is `dask scheduler` running there?") from None
     with client:
-        futures = {client.submit(compute, scenario, point, pure=False): point for point in points}
+        futures = {client.submit(compute_packed, packed, point, pure=False): point for point in points}
         try:
             for future in cluster.as_completed(list(futures), loop=client.loop):
                 point = futures.pop(future)
@@ -201,6 +204,44 @@ def dask(scenario: Scenario, points: Sequence[Point], scheduler: str) -> Lines:
             raise ConnectionError(f"scheduler {scheduler!r} went away: {remedy}") from None
         finally:
             client.cancel(list(futures), force=True)
+
+
+def _packed(scenario: Scenario) -> bytes:
+    """Pack a scenario with the modules beside it: workers need the installed packages, not the user's own files.
+
+    Raises:
+        TypeError: something in it cannot be packed.
+    """
+    import cloudpickle  # type: ignore[import-untyped, unused-ignore]
+
+    others = {*packages_distributions(), *sys.stdlib_module_names, "__main__", "simvlan"}
+    own = [
+        module for name, module in list(sys.modules.items())
+        if "." not in name and name not in others and (getattr(module, "__file__", None) or hasattr(module, "__path__"))
+    ]  # fmt: skip
+    for module in own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        packed: bytes = cloudpickle.dumps(scenario)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(f"the scenario {scenario!r} cannot be handed to a cluster: {error}") from None
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
+    return packed
+
+
+@lru_cache(maxsize=4)
+def _unpacked(packed: bytes) -> Scenario:
+    import cloudpickle
+
+    scenario: Scenario = cloudpickle.loads(packed)
+    return scenario
+
+
+def compute_packed(packed: bytes, point: Point) -> Line:
+    """Compute one point on a worker of a cluster."""
+    return compute(_unpacked(packed), point)
 
 
 def _somebody_listens(scheduler: str) -> None:
