@@ -19,6 +19,16 @@ def plain(text: str) -> str:
     return re.sub(r"(?m)^(# \w+ .*on|# Completed on) .*$", r"\1", text)
 
 
+def test_a_reset_is_only_for_tcp() -> None:
+    """As both kernels have it (reject_tg_check); nf_tables tells it so."""
+    shell = Shell()
+    reject = "-j REJECT --reject-with tcp-reset"
+    failed = "iptables v1.8.9 (nf_tables):  RULE_APPEND failed (Invalid argument): rule in chain FORWARD\n"
+    for proto in ("", "-p udp ", "! -p tcp "):
+        assert shell.run(f"iptables -A FORWARD {proto}{reject}") == (4, "", failed)
+    assert shell.run(f"iptables -A FORWARD -p tcp {reject}") == (0, "", "")
+
+
 def differences(theirs: dict[str, Any], status: int, out: str, err: str) -> str:
     """One command's answers, side by side."""
     mine = f"{plain(out)}{err}[{status}]"

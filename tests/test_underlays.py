@@ -147,7 +147,8 @@ def test_an_underlay_keeps_the_cable_it_lies_on(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("word", "place", "said"),
-    [("wlan", "", "there are virtualbox, vmware"), ("virtualbox:all", "", "there are deny, allow-vms, allow-all"),
+    [("dsl", "", "there are virtualbox, vmware.*none$"), ("ESXi", "", "it is called vmware$"),
+     ("wlan", "", "it is called wifi-sta$"), ("virtualbox:all", "", "there are deny, allow-vms, allow-all"),
      ("vmware:all", "", "there are promiscuous, mac-changes"), ("port-security", "", "lacks a number"),
      ("port-security:0", "", "at least 1"), ("port-security:1:off", "", "restrict and shutdown"),
      ("finite-fdb:x", "", "is no number of MACs"), ("cloud:10.0.0.300", "", "no IPv4 address"),

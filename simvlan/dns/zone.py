@@ -60,7 +60,7 @@ class Zone:
         name = name.lower().rstrip(".")
         if name in self.hosts:
             return self.hosts[name]
-        fits = [(domain, found) for domain, found in self.domains if _below(name, domain)]
+        fits = [(domain, found) for domain, found in self.domains if below(name, domain)]
         if not fits:
             return None
         _, found = max(fits, key=lambda pair: 0 if pair[0] == "#" else len(pair[0]))
@@ -84,7 +84,8 @@ class Zone:
         return _reply(question, tuple(found)) if question.type == A else None
 
 
-def _below(name: str, domain: str) -> bool:
+def below(name: str, domain: str) -> bool:
+    """Whether a name is a domain or in it."""
     return domain == "#" or name == domain or name.endswith(f".{domain}")
 
 

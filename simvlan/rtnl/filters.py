@@ -13,6 +13,7 @@ from simvlan.netfilter.calls import CALLS
 from simvlan.netfilter.hooks import refresh
 from simvlan.netfilter.rules import Rule, Target
 from simvlan.netfilter.tables import BUILT_IN, Chain, Table
+from simvlan.stack.packet import TCP
 
 if TYPE_CHECKING:
     from simvlan.network import Netns, Network
@@ -161,6 +162,9 @@ def _check(ns: Netns, table: str, chain: str, rule: Rule) -> None:
         reached = hooks_of(table_of(ns, table), chain)
         if table != "nat" or not reached <= set(NAT_ONLY[target]):
             raise RtnlError(errno.EINVAL, None, chain)
+    resets = rule.target is not None and target == "REJECT" and rule.target.reject == "tcp-reset"
+    if resets and (rule.proto != TCP or rule.proto_negated):
+        raise RtnlError(errno.EINVAL, None, chain)  # reject_tg_check
     if target in FILTER_ONLY and table != "filter":
         raise RtnlError(errno.EINVAL, None, chain)
     if target in BUILT_IN[table]:

@@ -47,6 +47,11 @@ class ClientProcess(Process):
         self.client.send("P", wire.command(by, self.netns, argv, self.env))
         return self.client.child_ended
 
+    def note_pid(self, pidfile: str) -> None:
+        """Write the number of the client's process, as the script sees it."""
+        super().note_pid(pidfile)
+        self.client.send("F", os.fsencode(self.path(pidfile)))
+
     def signal_child(self, number: int) -> None:
         """Signal the child."""
         self.client.send("K", str(int(number)).encode())
@@ -67,6 +72,8 @@ class Client:
         self.process: ClientProcess | None = None
         self.running: Any = None
         """The SimPy process of a command that takes time."""
+        self.left_behind: ClientProcess | None = None
+        """The command that goes on in the background."""
         self.child_ended: Any = None
         self.drained: Any = None
         self.signals: socket.socket | None = None
@@ -164,7 +171,13 @@ class Client:
         return True
 
     def finish(self, status: int) -> None:
-        """Tell the client its exit status (negative: die by that signal)."""
+        """Tell the client its exit status (negative: die by that signal), or to stay in the background."""
+        process = self.process
+        if process is not None and process.detached is not None and status == 0:
+            self.left_behind = process
+            self.request = self.process = self.running = None
+            self.send("B", os.fsencode(process.detached.pidfile))
+            return
         self.request = self.process = self.running = None
         self.send("E", str(status).encode())
 
@@ -175,11 +188,24 @@ class Client:
 
     def interrupt(self, name: str) -> None:
         """Pass a signal on to the command; one that has not begun, or waits for input, ends by it."""
+        if self.left_behind is not None:
+            self._end_behind(name)
+            return
         if self.running is not None:
             if self.running.is_alive:
                 self.running.interrupt(name)
         elif self.wants is not None or self.request is not None:
             self.finish(-signal.Signals[name])
+
+    def _end_behind(self, name: str) -> None:
+        """End what went on in the background; the script's own end leaves it in the network, as it does a real one."""
+        behind = self.left_behind
+        if behind is None or name not in ("SIGTERM", "SIGINT", "SIGKILL"):
+            return
+        self.left_behind = None
+        if behind.detached is not None and behind.server.status is None:
+            behind.detached.stop()
+        self.finish(0)
 
     def close(self) -> None:
         """Let go of both sockets."""

@@ -359,7 +359,7 @@ class Server:
         self._hang_up(client)
         if client in self.waiting:
             self.waiting.remove(client)
-        if client.running is not None:
+        if client.running is not None or client.left_behind is not None:
             client.interrupt("SIGKILL")
         client.close()
 

@@ -34,6 +34,10 @@ def handle(kind: bytes, payload: bytes, sock: socket) -> None:
         signal_child(int(payload))
     elif kind == b"W":
         report_child(sock)
+    elif kind == b"B":
+        stay_behind(os.fsdecode(payload))
+    elif kind == b"F":
+        write_number(os.fsdecode(payload), os.getpid())
     elif kind == b"N":
         hand_over(os.fsdecode(payload), sock)
 
@@ -124,6 +128,25 @@ def report_child(sock: socket) -> None:
         if ended:
             CHILD.remove(pid)
             send(sock, b"C", str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def stay_behind(pidfile: str) -> None:
+    """Leave a process in the background that hears signals, its number in a file; the command itself has ended."""
+    pid = os.fork()
+    if pid:
+        if pidfile:
+            write_number(pidfile, pid)
+        os._exit(0)
+    os.setsid()
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+
+
+def write_number(path: str, pid: int) -> None:
+    """A file with a process number, as the script's `kill $(cat FILE)` wants it."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{pid}\n")
 
 
 def hand_over(path: str, sock: socket) -> None:

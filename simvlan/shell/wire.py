@@ -2,7 +2,7 @@
 
 Client to server: R request, I input (empty: end), C how the child ended. Server to client: 1 and 2 output, E end,
 X become another command, P run a child, K signal the child, W the child may have ended, N send input, H handle SIGINT
-though it was ignored.
+though it was ignored, B go on in the background, F write a file with the own process number.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 from simvlan.dhcp.leases import Leases
 from simvlan.dns.message import NXDOMAIN, PORT, REFUSED, Message, MessageError, parse
-from simvlan.dns.zone import Zone
+from simvlan.dns.zone import Zone, below
 
 
 class DnsService:
@@ -21,6 +21,12 @@ class DnsService:
 
     def __init__(self, network: Any, ns: Any, zone: Zone, servers: list[int], names: list[str]) -> None:
         self.network, self.ns, self.zone, self.servers, self.names = network, ns, zone, servers, names
+        self.excepted: list[str] = []
+        """Devices it does not listen on."""
+        self.listens: list[int] = []
+        """Addresses it listens on besides (--listen-address)."""
+        self.forward: list[tuple[str, int]] = []
+        """Domains of which another server is asked; 0: nobody, what is not known does not exist."""
         self.leases: Leases | None = None
         """Of the DHCP server beside it."""
         self.sock: Any = None
@@ -49,7 +55,7 @@ class DnsService:
     def _collect(self) -> None:
         while self.sock is not None and self.sock.queue:
             got = self.sock.queue.popleft()
-            if self.names and got.dev is not None and got.dev.kind and got.dev.name not in self.names:
+            if not self._wanted(got):
                 continue
             with contextlib.suppress(MessageError, OSError):
                 self._question(parse(got.data), got)
@@ -58,13 +64,30 @@ class DnsService:
             with contextlib.suppress(MessageError, OSError):
                 self._answered(parse(got.data), got.data)
 
+    def _wanted(self, got: Any) -> bool:
+        """Whether a question came where it listens; the loopback device is always one of --interface's."""
+        if got.dev is None or not (self.names or self.listens or self.excepted):
+            return True
+        here = got.dev.name in self.names or got.dst in self.listens or (not got.dev.kind and bool(self.names))
+        return got.dev.name not in self.excepted and (here or not (self.names or self.listens))
+
+    def _server_for(self, name: str) -> int | None:
+        """Who is asked about a name: the longest domain counts; 0 for nobody, None where nothing is said of it."""
+        fits = [(domain, server) for domain, server in self.forward if below(name.lower().rstrip("."), domain)]
+        if fits:
+            return max(fits, key=lambda pair: len(pair[0]))[1]
+        return self.servers[0] if self.servers else None
+
     def _question(self, question: Message, got: Any) -> None:
         if question.reply:
             return
         answer = self.zone.answer(question) or self._leased(question)
-        if answer is None and self.servers:
-            self._pass_on(question, got)
+        server = self._server_for(question.name)
+        if answer is None and server:
+            self._pass_on(question, got, server)
             return
+        if answer is None and server == 0:
+            answer = replace(question, reply=True, code=NXDOMAIN, authoritative=True)
         if answer is None:
             code = NXDOMAIN if question.name.lower().endswith(".in-addr.arpa") else REFUSED
             answer = replace(question, reply=True, code=code)
@@ -86,10 +109,10 @@ class DnsService:
         finally:
             self.sock.src = 0
 
-    def _pass_on(self, question: Message, got: Any) -> None:
+    def _pass_on(self, question: Message, got: Any, server: int) -> None:
         number = self.network.rng.getrandbits(16)
         self.asked[number] = (got.src, got.sport, question.ident)
-        self.up.send(replace(question, ident=number).pack(), self.servers[0], PORT)
+        self.up.send(replace(question, ident=number).pack(), server, PORT)
 
     def _answered(self, answer: Message, data: bytes) -> None:
         client = self.asked.pop(answer.ident, None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections import deque
 from collections.abc import Generator, Sequence
 from ipaddress import IPv4Address
@@ -60,8 +62,11 @@ class DhcpService(Port67):
             self._serve()
 
     def _serves(self, dev: Any) -> bool:
-        wanted = self.asked.interfaces
-        return dev.name not in self.asked.excepted and (not wanted or dev.name in wanted) and bool(dev.kind)
+        asked = self.asked
+        listens = {int(IPv4Address(each)) for each in asked.listen}
+        wanted = dev.name in asked.interfaces or any(ifa.local in listens for ifa in self.ns.stack.addresses(dev))
+        anywhere = not asked.interfaces and not listens
+        return dev.name not in asked.excepted and (anywhere or wanted) and bool(dev.kind)
 
     def _serve(self) -> None:
         """One message after the other; a probe holds up those behind it."""
@@ -173,7 +178,7 @@ def main(proc: Process) -> Generator[Any, Any, int]:
     """Serve until a signal (-d, -k), or go to the background."""
     network, ns = proc.lab.network, proc.lab.network.netns[proc.netns]
     try:
-        asked = read(proc.argv[1:])
+        asked = read(proc.argv[1:], lambda name: proc.read_file(name).decode(errors="replace"))
         _check(asked, ns)
         services = _services(proc, network, ns, asked)
         for service in services:
@@ -185,8 +190,13 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         proc.write_err(f"\ndnsmasq: failed to create listening socket: {error.strerror}\n")
         return 2
     if not asked.foreground:
-        return 0
+        return _leave(proc, asked, services)
+    pidfile = "" if asked.debug else asked.pidfile
+    if pidfile:
+        proc.note_pid(pidfile)
     proc.write_err(greeting(asked))
+    absent = [name for name in asked.interfaces if name not in ns.devices]
+    proc.write_err("".join(f"dnsmasq: warning: interface {name} does not currently exist\n" for name in absent))
     try:
         yield proc.lab.env.event()
     except simpy.Interrupt as signal:
@@ -194,6 +204,23 @@ def main(proc: Process) -> Generator[Any, Any, int]:
             proc.write_err("dnsmasq: exiting on receipt of SIGTERM\n")
     for service in services:
         service.stop()
+    proc.forget_pid(pidfile)
+    return 0
+
+
+def _leave(proc: Process, asked: Asked, services: list[Any]) -> int:
+    """Go on in the background, or not at all where the file for the process number cannot be written."""
+
+    def stop() -> None:
+        for service in services:
+            service.stop()
+
+    try:
+        proc.detach(stop, asked.pidfile)
+    except OSError as error:
+        stop()
+        proc.write_err(f"\ndnsmasq: failed to open pidfile {asked.pidfile}: {error.strerror}\n")
+        return 3
     return 0
 
 
@@ -204,7 +231,10 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
         local = frozenset(each for each, _ in asked.relays)
         made.append(RelayService(network, ns, [server for _, server in asked.relays], local, []))
     if asked.port:
-        dns = DnsService(network, ns, zone_of(proc, asked), [int(IPv4Address(x)) for x in asked.servers], [])
+        servers = [int(IPv4Address(each)) for each in asked.servers]
+        dns = DnsService(network, ns, zone_of(proc, asked), servers, asked.interfaces)
+        dns.excepted, dns.listens = asked.excepted, [int(IPv4Address(each)) for each in asked.listen]
+        dns.forward = [(domain, int(IPv4Address(who)) if who else 0) for domain, who in asked.forward]
         dns.leases = made[0].server.leases if asked.dhcp.ranges else None
         made.append(dns)
     return made
@@ -232,5 +262,10 @@ def _write(proc: Process, name: str, text: str) -> None:
 
 def _check(asked: Asked, ns: Any) -> None:
     unknown = [name for name in asked.interfaces if name not in ns.devices]
-    if unknown:
+    if unknown and asked.bound:
         raise Refused(f"\ndnsmasq: unknown interface {unknown[0]}\n", 2)
+    here = {ifa.local for dev in ns.devices.values() for ifa in ns.stack.addresses(dev)}
+    for address in asked.listen:
+        if asked.bound and int(IPv4Address(address)) not in here:
+            why = os.strerror(errno.EADDRNOTAVAIL)
+            raise Refused(f"\ndnsmasq: failed to create listening socket for {address}: {why}\n", 2)

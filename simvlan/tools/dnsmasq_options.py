@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
@@ -10,12 +12,12 @@ from simvlan.dhcp.leases import FOREVER, Config, Range, Reservation
 from simvlan.tools.common import Refused
 
 _NO_BEARING = """
-conf-file conf-dir user group pid-file no-poll log-dhcp log-queries log-facility cache-size strict-order no-negcache
-domain-needed bogus-priv no-daemon keep-in-foreground quiet-dhcp dhcp-lease-max read-ethers bind-dynamic bind-interfaces
+user group no-poll log-dhcp log-queries cache-size strict-order no-negcache
+domain-needed bogus-priv no-daemon keep-in-foreground quiet-dhcp dhcp-lease-max read-ethers bind-dynamic
 local-ttl clear-on-reload all-servers leasefile-ro
 """
 NO_BEARING = frozenset(_NO_BEARING.split())
-"""Options that change no frame here."""
+"""Options that change no frame here; logs of queries are not kept."""
 SHORT = {"d": "no-daemon", "k": "keep-in-foreground", "i": "interface", "I": "except-interface", "z": "bind-interfaces",
          "F": "dhcp-range", "G": "dhcp-host", "O": "dhcp-option", "K": "dhcp-authoritative", "l": "dhcp-leasefile",
          "p": "port", "C": "conf-file", "7": "conf-dir", "u": "user", "g": "group", "x": "pid-file", "R": "no-resolv",
@@ -31,7 +33,17 @@ FLAGS = frozenset(_FLAGS.split())
 OPTION_NAMES = {"netmask": 1, "router": 3, "dns-server": 6, "domain-name": 15, "mtu": 26, "broadcast": 28,
                 "ntp-server": 42, "T1": 58, "T2": 59, "log-server": 7}  # fmt: skip
 TEXT_OPTIONS = frozenset((12, 15, 17, 66, 67))
+BAD = "bad command line options: "
+SAID = {"dhcp-range": "bad dhcp-range", "port": "try --help", "address": "Bad address in --address",
+        "server": "Cannot resolve server name", "MAC": "bad hex constant",
+        "host-record": "Bad host-record"}  # fmt: skip
+"""What dnsmasq says of a bad value."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+KNOWN = NO_BEARING | FLAGS | set(SHORT.values()) | {
+    "dhcp-option-force", "dhcp-relay", "leasefile", "host-record"}  # fmt: skip
+"""Every option that is understood."""
 
 
 @dataclass
@@ -48,6 +60,11 @@ class Asked:
     excepted: list[str] = field(default_factory=list)
     listen: list[str] = field(default_factory=list)
     foreground: bool = False
+    debug: bool = False
+    """-d: no file for the process number."""
+    pidfile: str = ""
+    bound: bool = False
+    """--bind-interfaces: an interface has to be there."""
     relays: list[tuple[int, int]] = field(default_factory=list)
     """(local address, server) of --dhcp-relay."""
     port: int = 53
@@ -57,21 +74,54 @@ class Asked:
     addresses: list[tuple[str, str]] = field(default_factory=list)
     records: list[tuple[list[str], list[str]]] = field(default_factory=list)
     servers: list[str] = field(default_factory=list)
+    forward: list[tuple[str, str]] = field(default_factory=list)
+    """(domain, server or "") of --server=/DOMAIN/SERVER and --local=/DOMAIN/."""
     resolv_conf: bool = True
     domain: str = ""
 
 
-def read(words: list[str]) -> Asked:
+def read(words: list[str], contents: Callable[[str], str] | None = None) -> Asked:
     """Read a command line.
 
+    Args:
+        contents: what is in a file, for --conf-file; without it no file is read.
+
     Raises:
-        Refused: a bad or unknown option; the text names it.
+        Refused: a bad or unknown option; the text names it, and the line of a file that it stands on.
     """
     asked = Asked()
     for name, value in _options(list(words)):
-        _set(asked, name, value)
+        if name == "conf-file":
+            _read_file(asked, value, contents)
+        else:
+            _set(asked, name, value)
     asked.dhcp.dns = b"yes" if asked.port else b""
     return asked
+
+
+def _read_file(asked: Asked, path: str, contents: Callable[[str], str] | None) -> None:
+    """A configuration file: options without their dashes, one a line (one_file)."""
+    try:
+        text = contents(path) if contents is not None and path else ""
+    except OSError as error:
+        raise Refused(f"\ndnsmasq: cannot read {path}: {error.strerror}\n", 3) from None
+    for number, line in enumerate(text.splitlines(), 1):
+        name, equals, value = (part.strip() for part in re.sub(r"(^|\s)#.*", "", line).partition("="))
+        name = {"local": "server"}.get(name, name)
+        if not name:
+            continue
+        try:
+            if name not in KNOWN:
+                raise Refused("\ndnsmasq: bad command line options: bad option\n")
+            if name == "conf-file":
+                _read_file(asked, value, contents)
+            elif bool(equals) is (name in FLAGS):
+                raise _bad(name, line)
+            else:
+                _set(asked, name, value.strip('"'))
+        except Refused as refused:
+            raise Refused(str(refused).replace(BAD, "").rstrip("\n") + f" at line {number} of {path}\n",
+                          refused.status) from None  # fmt: skip
 
 
 def _options(words: list[str]) -> list[tuple[str, str]]:
@@ -81,10 +131,11 @@ def _options(words: list[str]) -> list[tuple[str, str]]:
         if not word.startswith("-") or word == "-":
             raise Refused("\ndnsmasq: junk found in command line\n")
         name, equals, value = word[2:].partition("=") if word.startswith("--") else ("", "", "")
+        name = {"local": "server"}.get(name, name)
         if not word.startswith("--"):
             name, value = SHORT.get(word[1], ""), word[2:].removeprefix("=")
             if not name:
-                raise Refused(f"\ndnsmasq: bad command line options: simvlan knows no -{word[1]}\n")
+                raise Refused(f"\ndnsmasq: {BAD}simvlan knows no -{word[1]}\n")
         if name not in FLAGS and not equals and not value and words and not words[0].startswith("-"):
             value = words.pop(0)
         found.append((name, value))
@@ -114,6 +165,10 @@ def _set(asked: Asked, name: str, value: str) -> None:
             asked.dhcp.authoritative = True
         case "no-ping":
             asked.dhcp.ping = False
+        case "pid-file":
+            asked.pidfile = value
+        case "bind-interfaces":
+            asked.bound = True
         case "dhcp-leasefile" | "leasefile":
             asked.leasefile = value
         case "port":
@@ -121,6 +176,7 @@ def _set(asked: Asked, name: str, value: str) -> None:
         case _:
             _set_dns(asked, name, value)
     asked.foreground |= name in ("no-daemon", "keep-in-foreground")
+    asked.debug |= name == "no-daemon"
 
 
 def _set_dns(asked: Asked, name: str, value: str) -> None:
@@ -129,6 +185,12 @@ def _set_dns(asked: Asked, name: str, value: str) -> None:
             asked.addresses.append(_domain(value))
         case "host-record":
             asked.records.append(_record(value))
+        case "log-facility" if value != "-":
+            raise Refused(f"\nsimvlan: dnsmasq: --log-facility={value}: logs go to standard error (-d)\n", 95)
+        case "log-facility":
+            pass
+        case "server" if value.startswith("/"):
+            asked.forward += _forward(value)
         case "addn-hosts":
             asked.hosts.append(value)
         case "no-hosts":
@@ -141,7 +203,7 @@ def _set_dns(asked: Asked, name: str, value: str) -> None:
         case "no-resolv":
             asked.resolv_conf = False
         case _ if name not in NO_BEARING:
-            raise Refused(f"\ndnsmasq: bad command line options: simvlan does not model --{name}\n")
+            raise Refused(f"\ndnsmasq: {BAD}simvlan does not model --{name}\n")
 
 
 def _domain(value: str) -> tuple[str, str]:
@@ -154,9 +216,19 @@ def _domain(value: str) -> tuple[str, str]:
     return parts[1].lower().rstrip("."), parts[2]
 
 
+def _forward(value: str) -> list[tuple[str, str]]:
+    """`/DOMAIN/[DOMAIN/...]SERVER`: who is asked about them; without a server nobody is."""
+    _, *domains, server = value.split("/")
+    if server and server != "#":
+        _address(server, "server")
+    return [(domain.lower().rstrip("."), server) for domain in domains if domain]
+
+
 def _record(value: str) -> tuple[list[str], list[str]]:
     words = value.split(",")
     numbers = [word for word in words if word[:1].isdigit() and word.count(".") == 3]
+    if len(words) < 2:
+        raise _bad("host-record", value)
     return [word.lower() for word in words if word not in numbers and not word.isdigit()], numbers
 
 
@@ -177,7 +249,9 @@ def dhcp_range(value: str) -> Range:
         else:
             lease = lease_time(word, "dhcp-range")
     if last < first:
-        raise _bad("dhcp-range", value)
+        first, last = last, first
+    if mask and (int(first) ^ int(last)) & mask:
+        raise Refused(f"\ndnsmasq: {BAD}inconsistent DHCP range\n")
     return Range(int(first), int(last), lease, mask, static)
 
 
@@ -242,7 +316,7 @@ def _mac(word: str) -> bytes:
     try:
         return bytes(int(part, 16) for part in word.split(":"))
     except ValueError:
-        raise _bad("dhcp-host", word) from None
+        raise _bad("MAC", word) from None
 
 
 def _address(text: str, where: str) -> IPv4Address:
@@ -259,4 +333,5 @@ def _number(text: str, where: str) -> int:
 
 
 def _bad(where: str, what: str) -> Refused:
-    return Refused(f"\ndnsmasq: bad --{where}: {what}\n")
+    said = SAID.get(where, f"bad {where}: {what}")
+    return Refused(f"\ndnsmasq: {BAD}{said}\n")

@@ -45,7 +45,7 @@ class Nc:
             raise Refused(f"nc: {fault}\n{USAGE}")
         for flag in self.given:
             if flag not in BUILT:
-                raise Refused(f"simvlan: nc -{flag} is not built\n")
+                raise Refused(f"simvlan: nc -{flag} is not built (docs/hosts.md says what is)\n", 95)
         self.listening, self.verbose = "l" in self.given, "v" in self.given
         self.udp, self.scan = "u" in self.given, "z" in self.given
         self.family = next((int(flag) for flag, _ in reversed(flags) if flag in "46"), 0)
@@ -72,7 +72,7 @@ class Nc:
         if self.listening and len(words) == 1 and "p" not in self.given:
             words.insert(0, everywhere)
         elif self.listening and "p" in self.given:
-            words = [*(words or [everywhere]), self.given["p"]]
+            words = [*(words or [self.given.get("s", everywhere)]), self.given["p"]]
         if not words:
             raise Refused(USAGE)
         if len(words) < 2:
@@ -262,12 +262,12 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         nc = Nc(proc)
     except Refused as refused:
         proc.write_err(str(refused))
-        return 1
+        return refused.status
     try:
         return (yield from nc.run())
     except Refused as refused:
         proc.write_err(str(refused))
-        return 1
+        return refused.status
     except simpy.Interrupt as signal:
         return {"SIGINT": 130, "SIGTERM": 143}.get(str(signal.cause), 137)
     finally:

@@ -22,6 +22,19 @@ class InputNeeded(Exception):  # noqa: N818 - a request, not an error
 
 
 @dataclass
+class Detached:
+    """What a command leaves running in the background when it ends with status 0, like daemon(3).
+
+    Attributes:
+        pidfile: the file that is to hold the number of the process left behind; "" for none.
+        stop: ends it, when it is signalled.
+    """
+
+    pidfile: str
+    stop: Callable[[], None]
+
+
+@dataclass
 class Handover:
     """What is to run in this process's place, like exec(2)."""
 
@@ -57,11 +70,14 @@ class Process:
         self.err: list[str] = []
         self.handover: Handover | None = None
         self.wrote = False
+        self.detached: Detached | None = None
         self.names: dict[str, list[str]] = {}
         """What `names.look_up` found out."""
         self.inner_servers: dict[int, Callable[[str], list[str] | None]] = {}
         """Name servers inside the machine, by address: they answer addresses, [] (no such name) or None (SERVFAIL)."""
         self.inputs: dict[str, bytes] = {} if stdin is None else {"-": stdin}
+        self.alone = stdin is not None
+        """Whether there is no client that could be asked for input."""
 
     @property
     def name(self) -> str:
@@ -100,6 +116,9 @@ class Process:
         return self._input(full)
 
     def _input(self, path: str) -> bytes:
+        if path not in self.inputs and self.alone:
+            with open(path, "rb") as file:
+                return file.read()
         if path not in self.inputs:
             if self.wrote:
                 raise RuntimeError(f"{self.name} asked for {path} after it had begun to write")
@@ -117,6 +136,34 @@ class Process:
     def etc(self, name: str) -> str | None:
         """A file of a machine of its own, such as `hosts` of /etc; None where there is none but the namespace's."""
         return None
+
+    def detach(self, stop: Callable[[], None], pidfile: str = "") -> None:
+        """Go on in the background once the tool returns 0: *stop* is called when SIGTERM or SIGINT comes.
+
+        Raises:
+            OSError: the file for its process number cannot be written.
+        """
+        if pidfile:
+            self.open(pidfile).close()
+
+        def end() -> None:
+            stop()
+            self.forget_pid(pidfile)
+
+        self.detached = Detached(self.path(pidfile) if pidfile else "", end)
+
+    def note_pid(self, pidfile: str) -> None:
+        """Write the number of the process that stands for this command; where there is none, an empty file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.open(pidfile).close()
+
+    def forget_pid(self, pidfile: str) -> None:
+        """Remove that file. Never what is no plain file: `-x /dev/null` is often said."""
+        if pidfile and os.path.isfile(self.path(pidfile)):
+            os.unlink(self.path(pidfile))
 
     def path(self, name: str) -> str:
         """A file name as the client means it: relative to the client's directory."""

@@ -288,9 +288,20 @@ def main(proc: Process) -> Generator[Any, Any, int]:
     it = Interface(proc.lab.network, asked.dev, client, Voice(proc.write_err, end))
     it.background = asked.background
     try:
+        if asked.pidfile and not asked.background:
+            proc.note_pid(asked.pidfile)
         it.start()
         status = int((yield ended))
+        if it.background and status == 0:
+            proc.detach(partial(it.stop, asked.release), asked.pidfile)
+        else:
+            proc.forget_pid(asked.pidfile)
+    except OSError as error:
+        it.stop(False)
+        proc.write_err(f"udhcpc: can't open '{asked.pidfile}': {error.strerror}\n")
+        return 1
     except simpy.Interrupt as signal:
+        proc.forget_pid(asked.pidfile)
         if signal.cause == "SIGKILL":
             it.stop(False)
             return 137

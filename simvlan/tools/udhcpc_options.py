@@ -29,6 +29,7 @@ class Asked:
     options: Options
     background: bool
     release: bool
+    pidfile: str = ""
 
 
 def read(proc: Process) -> Asked:
@@ -51,7 +52,8 @@ def read(proc: Process) -> Asked:
     dev = proc.lab.network.netns[proc.netns].devices.get(given.get("i", "eth0"))
     if dev is None:
         raise Refused("udhcpc: SIOCGIFINDEX: No such device\n")
-    return Asked(dev, _options(flags, given, dev, check), not {"f", "q"} & set(given), "R" in given)
+    return Asked(dev, _options(flags, given, dev, check), not {"f", "q"} & set(given), "R" in given,
+                 given.get("p", ""))  # fmt: skip
 
 
 def _options(flags: list[tuple[str, str]], given: dict[str, str], dev: Device, check: str | None) -> Options:

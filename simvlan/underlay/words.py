@@ -36,6 +36,16 @@ FORMS = {
     "none": "none",
 }
 """The words, as they are written."""
+ALSO_CALLED = {
+    "virtualbox": "vbox oracle",
+    "vmware": "esx esxi vsphere vswitch workstation fusion",
+    "wifi-sta": "wifi wlan wireless 802.11 sta",
+    "cloud": "aws aws-vpc ec2 vpc gcp azure openstack hetzner",
+    "port-security": "portsecurity cisco sticky",
+    "finite-fdb": "fdb mac-table cam",
+    "offload-strips-vlan": "offload rxvlan strips-vlan",
+}
+"""What people say instead: told in the refusal."""
 
 
 def checked(word: str) -> tuple[str, str]:
@@ -46,7 +56,9 @@ def checked(word: str) -> tuple[str, str]:
     """
     name, _, rest = word.partition(":")
     if name not in FORMS:
-        raise ValueError(f"{word!r} is no underlay: there are {', '.join(FORMS)}")
+        meant = next((ours for ours, names in ALSO_CALLED.items() if name.lower() in names.split()), "")
+        hint = f"; it is called {meant}" if meant else ""
+        raise ValueError(f"{word!r} is no underlay: there are {', '.join(FORMS)}{hint}")
     if not rest and name in ("port-security", "finite-fdb"):
         raise ValueError(f"{word!r} lacks a number: {FORMS[name]}")
     if rest and FORMS[name] == name:

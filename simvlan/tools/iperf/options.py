@@ -5,17 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simvlan.tools.common import Refused, permute
+from simvlan.tools.hosts import Host, literal
 
 SPEC = "46sc:p:t:i:ub:l:JD1C:n:P:Rw:M:NVf:B:k:hvS:O:A:T:ZL:I:F:d"
-BUILT = frozenset("46scptiublJ1CnPRwMNfkxgE")
+BUILT = frozenset("46scptiublJ1CnPRwMNfkxgEDIB")
 CLIENT_ONLY = frozenset("tbuPRlnkCwMNxgO")
 LONG = {
     "json": "-J", "udp": "-u", "server": "-s", "one-off": "-1", "client": "-c", "port": "-p", "time": "-t",
     "reverse": "-R", "interval": "-i", "bandwidth": "-b", "bitrate": "-b", "length": "-l", "congestion": "-C",
     "bytes": "-n", "blockcount": "-k", "parallel": "-P", "window": "-w", "set-mss": "-M", "no-delay": "-N",
-    "format": "-f", "bidir": "-x", "forceflush": "-E", "get-server-output": "-g", "version4": "-4", "version6": "-6",
-    "omit": "-O", "verbose": "-V", "daemon": "-D", "bind": "-B", "cport": "--cport", "zerocopy": "-Z", "tos": "-S",
+    "format": "-f", "bidir": "-x", "forceflush": "-E", "version": "-v", "help": "-h",
+    "get-server-output": "-g", "version4": "-4", "version6": "-6",
+    "omit": "-O", "verbose": "-V", "daemon": "-D", "bind": "-B", "zerocopy": "-Z", "tos": "-S",
+    "pidfile": "-I", "title": "-T", "file": "-F", "affinity": "-A", "flowlabel": "-L", "debug": "-d",
 }  # fmt: skip
+_OTHERS = """
+bind-dev logfile timestamps rcv-timeout snd-timeout server-bitrate-limit idle-timeout sctp xbind nstreams
+connect-timeout pacing-timer fq-rate cport dscp extra-data udp-counters-64bit repeating-payload dont-fragment username
+rsa-public-key-path rsa-private-key-path authorized-users-path time-skew-threshold
+"""
+NOT_BUILT = frozenset(_OTHERS.split())
+"""Long options of iperf3 3.12 without a letter."""
 VALUED = frozenset(["-c", "-p", "-t", "-i", "-b", "-l", "-C", "-n", "-k", "-P", "-w", "-M", "-f", "-O", "-B", "-S"])
 USAGE = """
 Usage: iperf3 [-s|-c host] [options]
@@ -24,11 +34,26 @@ Usage: iperf3 [-s|-c host] [options]
 """
 MOST_STREAMS, MOST_BUFFER = 128, 212_992
 """MAX_STREAMS; net.core.wmem_max."""
+MOST_SECONDS, MOST_BLOCK, MOST_MSS, UDP_BLOCKS = 86_400, 1 << 20, 9216, (16, 65_507)
+"""MAX_TIME, MAX_BLOCKSIZE, MAX_MSS, MIN_ and MAX_UDP_BLOCKSIZE."""
 
 
 def wrong(text: str) -> Refused:
     """A parameter error."""
     return Refused(f"iperf3: parameter error - {text}\n{USAGE}")
+
+
+def not_built(flag: str) -> Refused:
+    """An option of iperf3's that is not there."""
+    return Refused(f"simvlan: iperf3 {flag} is not built (docs/hosts.md says what is)\n", 95)
+
+
+def own(text: str, family: int) -> Host:
+    """The address of -B."""
+    found = literal(text, family) if text else Host(family or 4, 0)
+    if found is None or family not in (0, found.family):
+        raise Refused(f"simvlan: iperf3 -B {text}: an address of the same family is needed\n", 95)
+    return found
 
 
 def quantity(text: str, step: int = 1024) -> int:
@@ -73,6 +98,10 @@ class Options:
     server_output: bool = False
     family: int = 0
     """-4 or -6; 0: both."""
+    daemon: bool = False
+    pidfile: str = ""
+    bind: str = ""
+    """-B: the own address."""
 
 
 def read(words: list[str]) -> Options:
@@ -97,10 +126,10 @@ def _short(words: list[str]) -> list[str]:
         if not name:
             made.append(word)
             continue
+        if name in NOT_BUILT:
+            raise not_built(f"--{name}")
         if name not in LONG:
             raise Refused(f"iperf3: unrecognized option '--{name}'{USAGE}")
-        if LONG[name].startswith("--"):
-            raise Refused(f"simvlan: iperf3 --{name} is not built\n")
         made.append(LONG[name])
         if equals:
             made.append(value)
@@ -118,7 +147,7 @@ def _check(given: dict[str, str]) -> None:
         raise wrong("some option you are trying to set is server only")
     for flag in given:
         if flag not in BUILT:
-            raise Refused(f"simvlan: iperf3 -{flag} is not built\n")
+            raise not_built(f"-{flag}")
     if "R" in given and "x" in given:
         raise wrong("cannot be both reverse and bidirectional")
     if len({"t", "n", "k"} & set(given)) > 1:
@@ -143,13 +172,30 @@ def _made(given: dict[str, str]) -> Options:
         window=quantity(given.get("w", "0")), mss=int(_number(given, "M", "0")), nodelay="N" in given,
         family=4 if "4" in given else 6 if "6" in given else 0,
         congestion=given.get("C", ""), unit=given.get("f", "a"), server_output="g" in given,
+        daemon="D" in given, pidfile=given.get("I", ""), bind=given.get("B", ""),
     )  # fmt: skip
+    _limits(made)
+    return made
+
+
+def _limits(made: Options) -> None:
+    """What iperf_parse_arguments has to say of values."""
+    if not 1 <= made.port <= 65_535:
+        raise wrong("port number must be between 1 and 65535 inclusive")
+    if made.seconds > MOST_SECONDS:
+        raise wrong(f"test duration too long (maximum = {MOST_SECONDS} seconds)")
+    if made.mss > MOST_MSS:
+        raise wrong(f"TCP MSS too large (maximum = {MOST_MSS} bytes)")
+    if not made.udp and made.length > MOST_BLOCK:
+        raise wrong(f"block size too large (maximum = {MOST_BLOCK} bytes)")
+    if made.udp and made.length and not UDP_BLOCKS[0] <= made.length <= UDP_BLOCKS[1]:
+        low, high = UDP_BLOCKS
+        raise wrong(f"block size invalid (minimum = {low} bytes, maximum = {high} bytes)")
     if made.parallel > MOST_STREAMS:
         raise wrong(f"number of parallel streams too large (maximum = {MOST_STREAMS})")
     if made.every and not 0.1 <= made.every <= 60:
         raise wrong("report interval must be between 0.1 and 60 seconds")
     if made.unit not in ("a", *"kmgtKMGT"):
         raise wrong("bad format specifier (valid formats are in the set [kmgtKMGT])")
-    if udp and not made.rate:
-        raise Refused("simvlan: iperf3 -u -b 0 is not built: nothing holds a sender of datagrams back here\n")
-    return made
+    if made.udp and not made.rate:
+        raise Refused("simvlan: iperf3 -u -b 0 is not built: nothing holds a sender of datagrams back here\n", 95)

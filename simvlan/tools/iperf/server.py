@@ -8,6 +8,7 @@ from typing import Any
 
 from simvlan.tools.common import Refused
 from simvlan.tools.iperf import json as written
+from simvlan.tools.iperf.options import own
 from simvlan.tools.iperf.text import RULE, summed
 from simvlan.tools.iperf.trial import (
     BLOCK,
@@ -35,9 +36,10 @@ class Server(Trial):
 
     def run(self) -> Generator[Any, Any, int]:
         """Test after test; with -1 only one."""
+        self.own = own(self.options.bind, self.options.family)
         self.listener = self._open_socket(self.talk.tcp)
         try:
-            self.listener.bind(0, self.options.port)
+            self.listener.bind(self.own.address, self.options.port)
         except OSError as error:
             raise Refused(f"iperf3: error - unable to start listener for connections: {error.strerror}\n") from None
         self.listener.listen(5)
@@ -105,12 +107,12 @@ class Server(Trial):
 
     def _bound(self) -> Any:
         sock = self._open_socket(self.talk.udp)
-        sock.bind(0, self.options.port)
+        sock.bind(self.own.address, self.options.port)
         return sock
 
     def _open_socket(self, make: Callable[[int], Any]) -> Any:
         """A socket of both families, unless -4 or -6 was given or IPv6 is nowhere."""
-        wanted = self.options.family
+        wanted = self.own.family if self.options.bind else self.options.family
         sock = make(wanted or (4 if self.talk.stack.ip6 is None else 6))
         sock.reuse, sock.v6only = True, wanted == 6
         return sock
