@@ -45,7 +45,7 @@ SCANS = {
     "-zv 192.0.2.1 80": "nc: connect to 192.0.2.1 port 80 (tcp) failed: Network is unreachable\nrc 1\n",
     "10.9.0.2": "nc: missing port number\nrc 1\n",
     "10.9.0.2 99999": "nc: port number too large: 99999\nrc 1\n",
-    "-X 5 10.9.0.2 80": "simvlan: nc -X is not built\nrc 1\n",
+    "-X 5 10.9.0.2 80": "simvlan: nc -X is not built (docs/hosts.md says what is)\nrc 95\n",
     "-d -w 3 10.9.0.2 8000": "rc 0\n",
 }
 """Texts as Debian's netcat-openbsd 1.219 printed them."""

@@ -9,7 +9,7 @@ from simvlan.stack.tcp.cubic import CONTROLS
 from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.hosts import Host, find_all
 from simvlan.tools.iperf import json as written
-from simvlan.tools.iperf.options import MOST_BUFFER, Options, own
+from simvlan.tools.iperf.options import MOST_BUFFER, Options, bound_to
 from simvlan.tools.iperf.text import RULE, Interval, summed
 from simvlan.tools.iperf.trial import BLOCK, CREATE, DISPLAY, DONE, END, EXCHANGE, PARAM, RUNNING, Trial
 from simvlan.tools.names import look_up
@@ -75,7 +75,7 @@ class Client(Trial):
             sock.congestion, sock.maxseg, sock.nodelay, sock.buffer = o.congestion, o.mss, o.nodelay, 2 * o.window
         try:
             if o.bind:
-                sock.bind(own(o.bind, self.host.family).address, 0)
+                sock.bind(bound_to(o.bind, self.host.family).address, 0)
         except OSError as error:
             raise Refused(f"iperf3: error - unable to connect to server: {error.strerror}\n") from None
         number = yield from self.talk.connect(sock, self.host, o.port)
@@ -107,7 +107,7 @@ class Client(Trial):
     def _datagrams(self) -> Generator[Any, Any, Any]:
         sock = self.talk.udp(self.host.family)
         if self.options.bind:
-            sock.bind(own(self.options.bind, self.host.family).address, 0)
+            sock.bind(bound_to(self.options.bind, self.host.family).address, 0)
         sock.connect(self.host.address, self.options.port, self.host.device(self.talk.stack))
         sock.send(b"9876")
         yield from self.talk.until(lambda: sock.queue)

@@ -48,7 +48,7 @@ def not_built(flag: str) -> Refused:
     return Refused(f"simvlan: iperf3 {flag} is not built (docs/hosts.md says what is)\n", 95)
 
 
-def own(text: str, family: int) -> Host:
+def bound_to(text: str, family: int) -> Host:
     """The address of -B."""
     found = literal(text, family) if text else Host(family or 4, 0)
     if found is None or family not in (0, found.family):

@@ -8,7 +8,7 @@ from typing import Any
 
 from simvlan.tools.common import Refused
 from simvlan.tools.iperf import json as written
-from simvlan.tools.iperf.options import own
+from simvlan.tools.iperf.options import bound_to
 from simvlan.tools.iperf.text import RULE, summed
 from simvlan.tools.iperf.trial import (
     BLOCK,
@@ -36,7 +36,7 @@ class Server(Trial):
 
     def run(self) -> Generator[Any, Any, int]:
         """Test after test; with -1 only one."""
-        self.own = own(self.options.bind, self.options.family)
+        self.own = bound_to(self.options.bind, self.options.family)
         self.listener = self._open_socket(self.talk.tcp)
         try:
             self.listener.bind(self.own.address, self.options.port)
