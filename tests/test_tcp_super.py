@@ -48,10 +48,10 @@ def data_at(lab: Lab, path: str) -> list[tuple[int, int, int]]:
     return seen
 
 
-def transfer(lab: Lab, size: int, chunk: int = 0, reader: bool = True) -> bytes:
+def transfer(lab: Lab, size: int, chunk: int = 0, reader: bool = True, family: int = 4) -> bytes:
     """Send octets from a to b, written at once or in chunks; what came."""
     one, two = lab.network.netns["a"].stack, lab.network.netns["b"].stack
-    listener = two.open_tcp()
+    listener = two.open_tcp(family)
     listener.bind(0, 5000)
     listener.listen(5)
     came = bytearray()
@@ -64,8 +64,8 @@ def transfer(lab: Lab, size: int, chunk: int = 0, reader: bool = True) -> bytes:
             other.on_receive = lambda it: came.extend(it.recv(1 << 20)) if reader and it.readable else None
 
     listener.on_receive = accepted
-    client = one.open_tcp()
-    client.connect(0x0A000002, 5000)
+    client = one.open_tcp(family)
+    client.connect(0x0A000002 if family == 4 else 0xFD00 << 112 | 2, 5000)
     lab.run(until_ns=lab.now + 1_000_000_000)
     data = bytes(n % 251 for n in range(size))
     for at in range(0, size, chunk or size):
@@ -225,6 +225,40 @@ ip netns exec a sysctl -q -w net.ipv4.tcp_wmem="4096 1000000 4194304"
     assert len(transfer(lab, 14_480)) == 14_480
     assert sizes(seen) == [whole(5 * MSS)] * 2
     assert {flow[2] for flow in lab.network.netns["b"].stack.family_of(4).flows} == {0x0A0000FE}
+
+
+def test_ipv6_has_them_too() -> None:
+    """An MSS of 1,428: the header is 20 octets longer."""
+    lab = pair(
+        "ip netns exec a sysctl -q -w net.ipv6.conf.eth0.disable_ipv6=0",
+        "ip netns exec b sysctl -q -w net.ipv6.conf.eth0.disable_ipv6=0",
+        "ip -n a addr add fd00::1/64 dev eth0 nodad",
+        "ip -n b addr add fd00::2/64 dev eth0 nodad",
+        "sleep 3",
+    )
+    seen = data_at(lab, "b/eth0")
+    assert len(transfer(lab, 14_280, family=6)) == 14_280
+    assert sizes(seen) == [(5 * 1428, 1428)] * 2
+
+
+@pytest.mark.parametrize("kind", ["ipvlan mode l2", "ipvlan mode l3", "ipvlan mode l3s", "macvlan mode bridge"])
+def test_children_of_one_device_hand_them_to_each_other(kind: str) -> None:
+    lab = Lab(gso=True)
+    do(lab, "ip netns add a\nip netns add b\nip link add d0 type dummy\nip link set d0 up\n")
+    for number, name in enumerate("ab", 1):
+        do(
+            lab,
+            f"""
+ip link add up{number} link d0 type {kind}
+ip link set up{number} netns {name} name eth0
+ip -n {name} addr add 10.0.0.{number}/24 dev eth0
+ip -n {name} link set eth0 up
+ip netns exec {name} sysctl -q -w net.ipv4.tcp_wmem="4096 1000000 4194304"
+""",
+        )
+    seen = data_at(lab, "a/eth0")
+    assert len(transfer(lab, 14_480)) == 14_480
+    assert sizes(seen) == [whole(5 * MSS)] * 2
 
 
 def test_receive_offload_is_refused_by_name() -> None:
