@@ -2,7 +2,7 @@
 
 What is compared is the order, sizes and flags of what carries data. When an acknowledgement comes between two of them
 depends on timers of the machine, and so do the sizes where nothing delays frames (tcp_tso_autosize goes by the measured
-round trip): neither is compared.
+round trip): neither is compared. The delay gives nc time to write ahead of the acknowledgements.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ container() { # HOST CONTAINER ADDRESS
     ip -n $1 link set mv0 netns $2
     ip -n $2 addr add $3/24 dev mv0
     ip -n $2 link set mv0 up
-    tc -n $1 qdisc add dev eth0 root netem delay 20ms
+    tc -n $1 qdisc add dev eth0 root netem delay 100ms
 }
 container a c1 10.9.0.1
 container b c2 10.9.0.2
 sleep 2
+ip netns exec c1 ping -c 1 -W 5 10.9.0.2 > /dev/null
 
 transfer() { # PORT SIZE
     head -c $2 /dev/zero > /tmp/data
