@@ -304,25 +304,45 @@ class Network(Transmission):
             return verdict
         self._trace(dev, way, frame, None, verdict)
         mine, refused = self._fid, None
-        for how, target, sent in verdict:
+        for emit in verdict:
             self._fid = mine if len(verdict) == 1 else self._new_fid(mine)
-            if isinstance(how, Drop):
-                self._trace(target, way, sent, how)
-            elif how is Way.BACKLOG:
-                self._backlog.append((target, sent, self._fid, self._journey))
-            elif how is Way.WORK:
-                self._work.append((target, sent, self._fid, self._journey))
-            elif how is Way.TX:
-                refused = self.transmit(target, sent)
-            elif how is Way.UP:
-                self.up(target, sent)
-            elif how is Way.IP_OUT:
-                refused = target.netns.stack.route_out(sent, target)
-                self._trace(target, "up", sent, refused)  # the frame ends here; the packet goes on in another
-            else:
-                self.receive(target, sent)
+            refused = self._perform(emit, way, refused)
         self._fid = mine
         return refused
+
+    def _perform(self, emit: Emit, way: str, refused: Drop | None = None) -> Drop | None:
+        """Do one thing that a rule said; returns the drop that a transmit met, else the one before."""
+        how, target, sent = emit
+        if isinstance(how, Drop):
+            self._trace(target, way, sent, how)
+        elif how is Way.BACKLOG:
+            self._backlog.append((target, sent, self._fid, self._journey))
+        elif how is Way.WORK:
+            self._work.append((target, sent, self._fid, self._journey))
+        elif how is Way.TX:
+            return self.transmit(target, sent)
+        elif how is Way.UP:
+            self.up(target, sent)
+        elif how is Way.IP_OUT:
+            refused = target.netns.stack.route_out(sent, target)
+            self._trace(target, "up", sent, refused)  # the frame ends here; the packet goes on in another
+        else:
+            self.receive(target, sent)
+        return refused
+
+    def _carry_work(self, dev: Device, frame: Frame) -> None:
+        """Do what a worker has to: soft interrupts take in each copy before the next is made (netif_rx)."""
+        verdict = dev.deferred(frame, self.clock.now, self._why)
+        if isinstance(verdict, Drop):
+            self._trace(dev, "work", frame, verdict)
+            return
+        self._trace(dev, "work", frame, None, verdict)
+        mine, journey = self._fid, self._journey
+        for emit in verdict:
+            self._fid = mine if len(verdict) == 1 or self._tracer is None else self._new_fid(mine)
+            self._journey = journey
+            self._perform(emit, "work")
+            self._run_backlog()
 
     def softirq(self) -> None:
         """Run the backlog, as soft interrupts do at once when a process has sent a frame; within one, that waits."""
@@ -338,27 +358,39 @@ class Network(Transmission):
 
     def _drain(self, *, work: bool) -> None:
         self._draining = True
-        backlog, later = self._backlog, self._work
         try:
-            while backlog or (work and (later or self._soon or self.linkwatch.due)):
-                queue = backlog or later
-                if not queue:
-                    self._fid, self._journey = 0, NOBODY
-                    (self._soon.popleft() if self._soon else self.linkwatch.run)()
-                    continue
-                dev, frame, self._fid, journey = queue.popleft()
-                self._journey = journey
-                if self._too_far(journey):
-                    self._give_up(dev, "rx", frame)
-                elif queue is later:
-                    self._carry(dev.deferred(frame, self.clock.now, self._why), dev, frame, "work")
-                elif dev.up:
-                    self.receive(dev, frame)
-                else:
-                    self._dropped(dev, "rx", frame, Drop.DEV_READY)
+            self._run_backlog()
+            while work and (self._work or self._soon or self.linkwatch.due):
+                self._run_work()
+                self._run_backlog()
         finally:
             self._draining = False
             self._fid, self._journey = 0, NOBODY  # what comes next is nobody's copy or answer
+
+    def _run_backlog(self) -> None:
+        """Take in what waits for this processor (process_backlog)."""
+        backlog = self._backlog
+        while backlog:
+            dev, frame, self._fid, journey = backlog.popleft()
+            self._journey = journey
+            if self._too_far(journey):
+                self._give_up(dev, "rx", frame)
+            elif dev.up:
+                self.receive(dev, frame)
+            else:
+                self._dropped(dev, "rx", frame, Drop.DEV_READY)
+
+    def _run_work(self) -> None:
+        """Do the next work: frames for groups first (process_one_work)."""
+        if not self._work:
+            self._fid, self._journey = 0, NOBODY
+            (self._soon.popleft() if self._soon else self.linkwatch.run)()
+            return
+        dev, frame, self._fid, self._journey = self._work.popleft()
+        if self._too_far(self._journey):
+            self._give_up(dev, "rx", frame)
+        else:
+            self._carry_work(dev, frame)
 
     # -- tracing ----------------------------------------------------------------------------------------------------
 

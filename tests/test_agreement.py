@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simvlan.oracle import DEFAULT, Observation, compare, disagreements
-from simvlan.oracle.agreement import plain, tidy_text
+from simvlan.oracle.agreement import BESIDE, plain, tidy_text
 from simvlan.oracle.order import OVERTAKE_NS
 from simvlan.stack.ipv6 import ndp, packet
 from simvlan.stack.ipv6.addr import parse_ip6
@@ -133,6 +133,47 @@ def test_a_newer_kernels_own_rule_is_named_not_hidden() -> None:
     assert listed(link(), another, "6.18.44") == [("n link: [e]", False)]  # a device is no attribute
     assert listed(link(), {**link(), ("m", "link"): []}, "6.18.44") == [("m link: ", False)]
     assert disagreements(compare(Observation(listings=ours), Observation(listings=theirs, release="6.18.44"))) == []
+
+
+def test_what_a_newer_kernel_says_of_a_refused_address_hides_nothing_behind_it() -> None:
+    ours = "RTNETLINK answers: Cannot assign requested address\n"
+    theirs = "Error: ipv6: address not found.\n"
+    line, other = "ip -n n1 addr del fe80::1/64 dev d", "ip -n n1 link set d up"
+
+    def known(release: str, *more: tuple[str, int, str], theirs: str = theirs) -> list[tuple[str, bool]]:
+        mine = Observation(answers=[(line, 1, ours), (other, 0, "")])
+        its = Observation(answers=[(line, 1, theirs), *(more or [(other, 0, "")])], release=release)
+        return [(each.where, bool(each.known)) for each in compare(mine, its)]
+
+    assert known("6.18.44") == [(line, True)]
+    assert known("6.1.176") == [(line, False)]
+    assert known("6.18.44", theirs="Error: ipv6: address already assigned.\n") == [(line, False)]
+    assert known("6.18.44", (other, 1, "RTNETLINK answers: File exists\n")) == [(line, True), (other, False)]
+
+
+@pytest.mark.parametrize(("theirs", "found"), [(1770, 0), (1700, 1), (None, 1), (4_294_967_295, 1)])
+def test_what_is_left_of_a_lifetime_may_differ_by_a_script_s_time(theirs: int | None, found: int) -> None:
+    def side(expires: int | None) -> dict[tuple[str, str], Any]:
+        row = {"dst": "default", "dev": "d", "protocol": "ra", "metric": 1024}
+        return {("n", "route6"): [row if expires is None else row | {"expires": expires}]}
+
+    assert len(listed(side(1795), side(theirs), "6.1")) == found
+
+
+FROM_B = bytes.fromhex(A + B + "88b50004")
+
+
+def test_stations_that_speak_at_one_moment_may_speak_in_any_order_where_works_run_beside() -> None:
+    def apart(ours: Seen, theirs: Seen) -> list[str]:
+        sides = [Observation(captures={"n.d": each}) for each in (ours, theirs)]
+        return [each.what for each in compare(*sides, BESIDE)]
+
+    assert apart(seen(UNI, FROM_B, gap_ns=0), seen(FROM_B, UNI)) == []
+    assert apart(seen(UNI, FROM_B), seen(FROM_B, UNI)) == ["frame"]  # two moments of ours
+    assert apart(seen(UNI, UNI2, gap_ns=0), seen(UNI2, UNI)) == ["frame"]  # one station
+    assert apart(seen(UNI, FROM_B, gap_ns=0), seen(UNI, UNI)) == ["frame"]
+    assert apart(seen(UNI, FROM_B, gap_ns=0), seen(FROM_B)) == ["frame"]
+    assert apart(seen(UNI, FROM_B, gap_ns=0), seen(FROM_B, UNI, way="out")) == ["frame"]
 
 
 def test_exit_statuses_and_output() -> None:

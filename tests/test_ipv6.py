@@ -6,15 +6,17 @@ What is expected is what RFC 4861, 4862, 6724 and 8200 say and Linux 6.1 was see
 from __future__ import annotations
 
 import contextlib
+import errno
 import shlex
 from typing import Any
 
 import pytest
 from router6 import FAR, HERE, LINK, NEAR, NEIGHBOUR, W0, Router6, ip6
 
+from simvlan.errors import RtnlError
 from simvlan.lab import Lab
 from simvlan.rtnl import link_set
-from simvlan.rtnl.address6 import address6_add
+from simvlan.rtnl.address6 import address6_add, address6_del
 from simvlan.rtnl.sysctl import sysctl_get, sysctl_set
 from simvlan.stack.ipv6 import icmp6, mld, ndp, packet, select
 from simvlan.stack.ipv6.frag import fragments
@@ -171,6 +173,49 @@ def test_an_mtu_under_1280_ends_ipv6_and_1280_brings_it_back() -> None:
     assert pair.sh("ip -n a -6 addr show dev va") == ""
     pair.sh("ip -n a link set va mtu 1280; ip -n a link set va down; ip -n a link set va up; sleep 3")
     assert "fe80::ff:fe00:a/64 scope link" in pair.sh("ip -n a -6 addr show dev va")
+
+
+def reports(pair: Pair, seconds: float) -> int:
+    """How many listener reports a sends meanwhile."""
+    seen: list[bytes] = []
+
+    def tap(_now: int, _dev: Any, frame: Any, out: bool) -> None:
+        if out and frame.dst == 0x3333_0000_0016:
+            seen.append(frame.payload)
+
+    pair.dev("a").taps.append(tap)
+    pair.wait(seconds)
+    pair.dev("a").taps.remove(tap)
+    return len(seen)
+
+
+def test_an_address_that_is_refused_has_its_device_report_again() -> None:
+    """inet6_rtm_newaddr asks for the device's side first (ipv6_find_idev), which reports; deleting does not."""
+    pair = Pair()
+    assert reports(pair, 3) == 0
+    with pytest.raises(RtnlError) as refused:
+        address6_add(pair.lab.network, pair.dev("a"), "fe80::ff:fe00:a/64")
+    assert (refused.value.errno, reports(pair, 3)) == (errno.EEXIST, 2)
+    with pytest.raises(RtnlError) as refused:
+        address6_del(pair.lab.network, pair.dev("a"), A_LINK, 128)
+    assert (refused.value.errno, reports(pair, 3)) == (errno.EADDRNOTAVAIL, 0)
+
+
+def test_a_device_without_ipv6_has_no_address_to_delete() -> None:
+    pair = Pair()
+    pair.sh("ip -n a link set va mtu 1279")
+    with pytest.raises(RtnlError) as refused:
+        address6_del(pair.lab.network, pair.dev("a"), A_LINK, 64)
+    assert refused.value.errno == errno.ENXIO
+
+
+@pytest.mark.parametrize(("disabled", "told"), [(0, 2), (1, 0)])
+def test_a_device_whose_ipv6_is_off_reports_no_groups(disabled: int, told: int) -> None:
+    """A router hears more groups, but what goes out by such a device is dropped (ip6_output)."""
+    pair = Pair()
+    pair.sh(f"ip netns exec a sysctl -qw net.ipv6.conf.va.disable_ipv6={disabled}; sleep 3")
+    pair.sh("ip netns exec a sysctl -qw net.ipv6.conf.all.forwarding=1")
+    assert reports(pair, 3) == told
 
 
 def test_keep_addr_on_down_keeps_what_was_given_by_hand() -> None:

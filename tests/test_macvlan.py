@@ -268,6 +268,23 @@ def test_later_unicast_overtakes_an_earlier_broadcast() -> None:
     assert lab.got("m1") == ["HOST", "BROADCAST"]
 
 
+def test_one_copy_is_received_before_the_next_is_made() -> None:
+    """A worker calls netif_rx outside of soft interrupts, so these run at once: an answer is there before the copy."""
+    lab = Lab("bridge", "bridge")
+    first, second = (lab.m[number] for number in sorted((1, 2), key=lambda n: bucket_of(M[n])))
+
+    def answer(dev: Any, frame: Frame, _why: Any) -> None:
+        if dev is first and frame.src == W:
+            lab.net.originate(dev, Frame(BROADCAST, dev.mac, ETHERTYPE, b"answer"))
+
+    lab.net.protocols = answer
+    heard: list[bytes] = []
+    second.taps.append(lambda _now, _dev, frame, out: out or heard.append(frame.payload))
+    lab.net.originate(lab.w0, Frame(BROADCAST, W, ETHERTYPE, b"question"))
+    lab.net.drain()
+    assert heard == [b"answer", b"question"]
+
+
 # -- sent -----------------------------------------------------------------------------------------------------------
 
 

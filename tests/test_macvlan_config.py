@@ -332,6 +332,19 @@ def test_refused_source_lists(bench: Bench) -> None:
     bench.set(m, info=add)
 
 
+def test_enslaving_refused_for_a_loop_makes_the_filter_anew(bench: Bench) -> None:
+    """br_add_if sets allmulti before it finds the loop, and takes it back: a group left last is out of the filter."""
+    br = bench.add("bridge", "br")
+    m = bench.add("macvlan", "m", br, mode="vepa")
+    group = 0x3333_0000_0001
+    bench.net.mc_add(m, group)
+    bench.net.mc_del(m, group)
+    assert group in m.filter
+    assert refused(bench.set, m, master=br) == "EBUSY"
+    assert group not in m.filter
+    assert m.allmulti == br.allmulti == 0
+
+
 def test_bad_mode_and_unknown_options(bench: Bench) -> None:
     assert refused(bench.add, "macvlan", "m", bench.p0, mode="nonsense") == "EINVAL"
     with pytest.raises(Unsupported, match="bclim"):

@@ -22,7 +22,28 @@ class Newer:
     why: str
 
 
+def _refusal(text: str, says: str) -> Newer:
+    """A refusal of an IPv6 address that got a text of its own (inet6_addr_add, inet6_addr_del)."""
+    return Newer(
+        (6, 6),
+        re.compile(r"^ip (-\S+ (\w+ )?)*addr(ess)? (add|del) \S*:"),
+        re.compile(f"\\d RTNETLINK answers: {text}\n"),
+        re.compile(rf"\d Error: ipv6: {re.escape(says)}\.\n"),
+        "says in words why it refuses an IPv6 address",
+    )
+
+
 RULES = (
+    _refusal("Cannot assign requested address", "address not found"),
+    _refusal("No such device or address", "IPv6 is disabled on this device"),
+    _refusal("Permission denied", "IPv6 is disabled on this device"),
+    _refusal("Invalid argument", "IPv6 is disabled on this device"),
+    _refusal("Invalid argument", "Invalid prefix length"),
+    _refusal("Invalid argument", "address lifetime invalid"),
+    _refusal("File exists", "address already assigned"),
+    _refusal("Cannot assign requested address", "Invalid address"),
+    _refusal("Cannot assign requested address", "Cannot assign loopback address on this device"),
+    _refusal("Cannot assign requested address", 'Cannot assign multicast address without "IFA_F_MCAUTOJOIN" flag'),
     Newer(
         (6, 2),
         re.compile(r"stats64\.tx\.dropped$"),

@@ -4,6 +4,9 @@ Linux repeats some frames on a clock of its own (ARP questions, BPDUs, IGMP repo
 is still there some seconds later (neigh_timer_handler), and brings received broadcasts to macvlans and ipvlans from a
 work queue, where a later unicast may overtake them (macvlan_process_broadcast, ipvlan_process_multicast). Everything
 else must come in the same order.
+
+Since Linux 6.4 these works, and so the answers of the stacks that hear by them, run on another processor beside the
+rest: what a station says keeps its order, what several say at once does not (`beside`).
 """
 
 from __future__ import annotations
@@ -119,6 +122,32 @@ def first_mismatch(ours: Sequence[Shown], theirs: Sequence[Shown], overtake_ns: 
     if places is None:
         return _class_mismatch(ours, theirs, left, right) or first
     return _unlawful(theirs, right, places, overtake_ns)
+
+
+def beside(ours: Sequence[Shown], theirs: Sequence[Shown]) -> Mismatch | None:
+    """Where the sequences part but for the order in which several stations speak at one moment of our time.
+
+    One command or frame is one moment there, and the kernel was left alone after each: what it brought about is at the
+    same places on both sides.
+    """
+    first = _parting(ours, theirs)
+    if first is None or len(ours) != len(theirs):
+        return first
+    begin = 0
+    for end in range(1, len(ours) + 1):
+        if end == len(ours) or ours[end][0] != ours[begin][0]:
+            if _by_station(ours[begin:end]) != _by_station(theirs[begin:end]):
+                return _parting(ours[:end], theirs[:end])
+            begin = end
+    return None
+
+
+def _by_station(moment: Sequence[Shown]) -> dict[tuple[str, bytes], list[bytes]]:
+    """What each station said, in order: way and source."""
+    said: dict[tuple[str, bytes], list[bytes]] = {}
+    for _, way, octets in moment:
+        said.setdefault((way, octets[6:12]), []).append(octets)
+    return said
 
 
 def _parting(ours: Sequence[Shown], theirs: Sequence[Shown]) -> Mismatch | None:

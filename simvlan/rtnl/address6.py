@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EADDRNOTAVAIL, EEXIST, EINVAL
+from errno import EACCES, EADDRNOTAVAIL, EEXIST, EINVAL, ENXIO
 from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError
@@ -43,6 +43,8 @@ def address6_del(net: Network, dev: Device, address: int, prefixlen: int) -> Non
     """Take an address away (`ip -6 address del`)."""
     stack = dev.netns.stack
     idev = stack.ip6.idev(dev) if stack.ip6 is not None else None
+    if stack.ip6 is not None and idev is None:
+        raise RtnlError(ENXIO, None, dev.path)
     ifa = idev.find(address) if idev is not None else None
     if idev is None or ifa is None or ifa.prefixlen != prefixlen:
         raise RtnlError(EADDRNOTAVAIL, None, dev.path)
@@ -57,14 +59,16 @@ def _read(text: str) -> Ifaddr6:
 
 
 def _checked(dev: Device, ifa: Ifaddr6) -> Inet6Dev:
-    """Refuse what the kernel refuses; the device's IPv6 side."""
+    """Refuse what the kernel refuses; the device's IPv6 side, whose groups are told again in any case."""
+    stack = dev.netns.stack
+    idev: Inet6Dev | None = stack.ip6.idev(dev) if stack.ip6 is not None else None
+    if idev is not None and dev.up:
+        stack.ip6.groups.up(idev)  # ipv6_find_idev
     lasting = ifa.valid_lft != 0 and (ifa.valid_lft or 1 << 40) >= (ifa.preferred_lft or 0)
     if not 0 <= ifa.prefixlen <= 128 or (ifa.mngtmpaddr and ifa.prefixlen != 64) or not lasting:
         raise RtnlError(EINVAL, None, dev.path)
-    stack = dev.netns.stack
     if stack.ip6 is None:
         raise RtnlError(EACCES, None, dev.path)
-    idev: Inet6Dev | None = stack.ip6.idev(dev)
     if idev is None or idev.disabled:
         raise RtnlError(EINVAL if idev is None else EACCES, None, dev.path)
     grouped = addr.is_multicast(ifa.address)

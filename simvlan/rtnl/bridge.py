@@ -82,10 +82,14 @@ def enslave(net: Network, master: Device, dev: Device) -> None:
         raise RtnlError(ELOOP, "Can not enslave a bridge to a bridge.", dev.path)
     if dev.netns is not master.netns:
         raise RtnlError(EINVAL, None, dev.path)
-    if dev.master is not None or dev.rx_handler is not None or stands_on(dev, master):
+    if dev.master is not None:
         raise RtnlError(EBUSY, None, dev.path)
     if bridge_ports.free_number(master) >= bridge_ports.MAX_PORTS:
         raise RtnlError(EXFULL, None, dev.path)
+    if dev.rx_handler is not None or stands_on(dev, master):
+        net.allmulti(dev, 1)  # taken back at once, but a macvlan has made its filter anew by then
+        net.allmulti(dev, -1)
+        raise RtnlError(EBUSY, None, dev.path)
     bridge_ports.add(master, dev)
 
 

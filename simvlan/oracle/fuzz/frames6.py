@@ -22,7 +22,7 @@ def ipv6(sketch: Sketch, src_mac: int) -> tuple[bytes, int | None]:
     src = rng.choice((src, src, src, src, 0, ALL_NODES)) if sketch.chance(0.3) else src
     following, body = _KINDS[rng.choice(tuple(_KINDS))](sketch, src, dst, src_mac)
     for _ in range(rng.choice((0, 0, 0, 0, 1, 2))):
-        following, body = _extended(rng, following, body)
+        following, body = _extended(sketch, following, body)
     hops = 255 if following == packet.ICMPV6 and sketch.chance(0.7) else rng.choice(_HOPS)
     whole = packet.build(src, dst, following, body, hops, rng.choice((0, 0, 0xB8)), rng.choice((0, 0, 0x12345)))
     if sketch.chance(0.05):
@@ -139,14 +139,20 @@ _KINDS = {
 }
 
 
-def _extended(rng: Random, following: int, body: bytes) -> tuple[int, bytes]:
+ROUTING, PLAIN_ROUTING = (0, 2, 4), (0, 0, 4)
+"""Types of routing headers: 2 is known where Mobile IPv6 is built in (CONFIG_IPV6_MIP6), which a host may lack."""
+
+
+def _extended(sketch: Sketch, following: int, body: bytes) -> tuple[int, bytes]:
     """With one more header in front: a fragment's, or options, known ones and such that no host knows."""
+    rng = sketch.rng
     kind = rng.choice((packet.FRAGMENT, packet.HOPOPTS, packet.DSTOPTS, packet.DSTOPTS, packet.ROUTING))
     if kind == packet.FRAGMENT:
         offset, more = rng.choice(((0, False), (0, True), (8, False), (8, True)))
         return kind, packet.fragment(following, offset, more, 0x1234) + body
     if kind == packet.ROUTING:
-        return kind, bytes((following, 0, rng.choice((0, 2, 4)), rng.choice((0, 0, 1)))) + bytes(4) + body
+        types = PLAIN_ROUTING if sketch.host else ROUTING
+        return kind, bytes((following, 0, rng.choice(types), rng.choice((0, 0, 1)))) + bytes(4) + body
     option = rng.choice(
         (b"\1\4\0\0\0\0", b"\x05\2\0\0\1\0", b"\x1e\4\0\0\0\0", b"\x5e\4abcd", b"\x9e\4abcd", b"\xde\4abcd")
     )

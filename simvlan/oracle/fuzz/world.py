@@ -18,7 +18,7 @@ from simvlan.lab import Lab
 from simvlan.oracle.observation import LISTINGS, Answer, Captured, Captures, Observation
 from simvlan.tools.program import call
 
-MS = 1_000_000
+MS, SECOND = 1_000_000, 1_000_000_000
 COMMAND_NS, FRAME_NS = 10 * MS, 20 * MS
 """How long a command takes, and how long a kernel is left alone after a frame."""
 
@@ -67,6 +67,7 @@ class World:
 
     def _command(self, argv: list[str]) -> tuple[int, str]:
         self.lab.clock.advance(self.lab.now + COMMAND_NS)
+        self.net.linkwatch.next_round = self.lab.now + SECOND  # a guest sees to it (linkwatch.keep_rounds)
         done = call(self.lab, argv)
         return done.status, done.out + done.err
 

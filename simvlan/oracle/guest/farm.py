@@ -21,7 +21,7 @@ from typing import Any
 from . import luck, syscalls
 from .agent import environment
 from .lines import Machine
-from .linkwatch import Linkwatch
+from .linkwatch import Linkwatch, keep_rounds
 from .main import boot
 from .settle import Marker
 
@@ -40,6 +40,7 @@ def main(folder: str) -> None:
             if not luck.checked(plan["groups"], environment({})):
                 Path(folder, "unlucky").touch()
                 syscalls.power_off()
+        keep_rounds(environment({}))
         Path(folder, "release").write_text(os.uname().release)
         _serve(Path(folder), plan["workers"], plan["virtual_machine"])
     except BaseException:

@@ -5,11 +5,15 @@ one is waiting. So we add one of our own behind them, a dummy that loses its car
 its operational state follows. (That it gains the carrier before is urgent, as its queue is closed.) Urgent changes it
 looks at right away, but it needs rtnl for that, and others may snatch it: so it is with those, and a veth. Where there
 are no dummies, nothing is known (`available`).
+
+Once its second is over, linkwatch looks at everything as soon as anything is urgent. So that a command always has one
+effect, `keep_rounds` gives it something to look at each second: within the second only what is urgent is looked at.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -26,6 +30,7 @@ link set d0 up carrier off
 link add a0 type veth peer name b0
 link set a0 up
 """
+_INDEX = 1000
 _LIMIT_S = 60.0
 
 
@@ -39,10 +44,7 @@ class Linkwatch:
             done = subprocess.run(["ip", "-batch", "-"], input=_COMMANDS, text=True, env=env, capture_output=True)
             self.available = not done.returncode
             self._dummy, self._end, self._peer = map(socket.if_nametoindex, _NAMES) if self.available else (0, 0, 0)
-            self._asker = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-            self._notices = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-            self._notices.bind((0, _RTMGRP_LINK))
-            self._notices.settimeout(_LIMIT_S)
+            self._asker, self._notices = _asker(), _notices()
         finally:
             syscalls.setns(home)
             os.close(home)
@@ -52,32 +54,71 @@ class Linkwatch:
     def hurry(self) -> None:
         """Return once linkwatch has looked at every urgent change: one end of a veth hears of the other."""
         self._peer_up = not self._peer_up
-        self._ask(self._peer, up=self._peer_up)
-        self._await(self._end, _UP if self._peer_up else _LOWERLAYERDOWN)
+        _ask(self._asker, self._peer, up=self._peer_up)
+        _await(self._notices, self._end, _UP if self._peer_up else _LOWERLAYERDOWN)
 
     def wait(self) -> None:
         """Return once linkwatch has looked at every change there has been."""
         for carrier, state in ((True, _UP), (False, _DOWN)):
-            self._ask(self._dummy, struct.pack("=HHBxxx", 5, _IFLA_CARRIER, carrier))
-            self._await(self._dummy, state)
+            _ask(self._asker, self._dummy, struct.pack("=HHBxxx", 5, _IFLA_CARRIER, carrier))
+            _await(self._notices, self._dummy, state)
 
-    def _await(self, index: int, state: int) -> None:
-        """Until a notice says that a device has this operational state.
 
-        Raises:
-            RuntimeError: none comes.
-        """
-        try:
-            while not _tells(self._notices.recv(1 << 16), index, state):
-                pass
-        except TimeoutError as error:
-            raise RuntimeError("linkwatch does not look") from error
+def keep_rounds(env: dict[str, str]) -> None:
+    """Start a process that has linkwatch look at everything once a second, until the caller ends.
 
-    def _ask(self, index: int, attributes: bytes = b"", up: bool | None = None) -> None:
-        """Change a device of ours; wait for the acknowledgement."""
-        head = struct.pack("=IHHII", 32 + len(attributes), _RTM_SETLINK, _REQUEST_ACK, 0, 0)
-        self._asker.send(head + struct.pack("=BxHiII", 0, 0, index, bool(up), up is not None) + attributes)
-        self._asker.recv(1 << 16)
+    Two veth ends of the same index, in two namespaces: that such an end loses its carrier is not urgent.
+    """
+    if os.fork():
+        return
+    try:
+        syscalls.die_with_parent(signal.SIGKILL)
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        far = os.open("/proc/self/ns/net", os.O_RDONLY)
+        peer = _asker()
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        there = f"/proc/{os.getpid()}/fd/{far}"
+        pair = f"link add e0 index {_INDEX} type veth peer name f0 index {_INDEX} netns {there}\nlink set e0 up\n"
+        subprocess.run(["ip", "-batch", "-"], input=pair, text=True, env=env, check=True)
+        notices = _notices()
+        while True:
+            for up, state in ((True, _UP), (False, _DOWN)):
+                _ask(peer, _INDEX, up=up)
+                _await(notices, _INDEX, state)
+    finally:
+        os._exit(1)
+
+
+def _asker() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+
+
+def _notices() -> socket.socket:
+    """What tells of links of the namespace we are in."""
+    found = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    found.bind((0, _RTMGRP_LINK))
+    found.settimeout(_LIMIT_S)
+    return found
+
+
+def _ask(asker: socket.socket, index: int, attributes: bytes = b"", up: bool | None = None) -> None:
+    """Change a device of ours; wait for the acknowledgement."""
+    head = struct.pack("=IHHII", 32 + len(attributes), _RTM_SETLINK, _REQUEST_ACK, 0, 0)
+    asker.send(head + struct.pack("=BxHiII", 0, 0, index, bool(up), up is not None) + attributes)
+    asker.recv(1 << 16)
+
+
+def _await(notices: socket.socket, index: int, state: int) -> None:
+    """Until a notice says that a device has this operational state.
+
+    Raises:
+        RuntimeError: none comes.
+    """
+    try:
+        while not _tells(notices.recv(1 << 16), index, state):
+            pass
+    except TimeoutError as error:
+        raise RuntimeError("linkwatch does not look") from error
 
 
 def _tells(notice: bytes, index: int, state: int) -> bool:

@@ -210,8 +210,10 @@ class Groups:
         self._emit(idev, dst, mld.envelope(src, dst, mld.build_v1(src, dst, kind, group)))
 
     def _emit(self, idev: Inet6Dev, dst: int, octets: bytes, prio: int = 0) -> None:
+        """Send a message, unless IPv6 is off (ip6_output)."""
         dev = idev.dev
-        self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio), dst)
+        if not idev.disabled:
+            self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio), dst)
 
     # -- queries ----------------------------------------------------------------------------------------------------
 

@@ -68,7 +68,10 @@ class Ndisc:
         self.send(dev, src, dst, ndp.build_rs(src, dst, (ndp.link_layer(ndp.SLLA, dev.mac),)))
 
     def send(self, dev: Device, src: int, dst: int, message: bytes) -> None:
-        """Send a message by its device whatever the routes say (ndisc_send_skb)."""
+        """Send a message whatever the routes say (ndisc_send_skb), unless IPv6 is off on the device (ip6_output)."""
+        idev = self.ip6.idev(dev)
+        if idev is None or idev.disabled:
+            return
         octets = packet.build(src, dst, packet.ICMPV6, message, hops=HOPS)
         if is_multicast(dst):
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets), dst)
@@ -241,5 +244,3 @@ class Ndisc:
         if entry is not None:
             self.ip6.neigh.update(entry, mac, STALE, override=True, weak=True, router=False)
         return None
-
-
