@@ -582,3 +582,18 @@ def test_what_an_ipvlan_cannot_send_on_is_an_error_of_the_bridge_below(octets: s
     with contextlib.suppress(OSError):
         lab.send("b/i0", bytes.fromhex("020000000009" + f"{slave.mac:012x}" + octets))
     assert bridge.tx_errors == lost
+
+
+def test_errors_without_a_limit_leave_nothing_for_redirects() -> None:
+    """They share a bucket, which is cut to six times what an error costs; types outside the mask do not touch it."""
+    pair = Pair()
+    limits, made = pair.a.limits, pair.a.output.find(B_LINK, A_LINK, pair.dev("a"))
+    assert not isinstance(made, int)
+    pair.sh("ip netns exec a sysctl -qw net.ipv6.icmp.ratelimit=0; ip netns exec a sysctl -qw net.ipv6.icmp.ratemask=3")
+    assert limits.allows(icmp6.PARAM, made)
+    assert limits.redirect(B_LINK)
+    assert limits.allows(icmp6.TIME, made)
+    assert not limits.redirect(B_LINK)
+    pair.wait(1.1)
+    assert limits.redirect(B_LINK)
+    assert pair.sh("ip netns exec b sysctl net.ipv6.icmp.ratemask") == "net.ipv6.icmp.ratemask = 0-1,3-127\n"

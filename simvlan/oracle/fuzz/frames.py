@@ -7,6 +7,7 @@ from random import Random
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, DOT1Q, QINQ
 from simvlan.oracle.fuzz.frames6 import ipv6
+from simvlan.oracle.fuzz.ipv6 import within_earshot
 from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED, Sketch
 
 NOBODY = 0x02_DE_AD_00_00_01
@@ -39,8 +40,10 @@ def frame(sketch: Sketch, dev: Device) -> bytes:
     tags = b"".join(tag(rng) for _ in range(rng.choice((0, 0, 0, 1, 1, 2, 3))))
     dst = _destination(sketch, dev)
     if sketch.ipv6 and sketch.chance(0.6):
-        payload, group = ipv6(sketch, src)
-        dst = dst if group is None or not sketch.certain(group) else group
+        near = rng.choice(heard) if (heard := within_earshot(dev)) and sketch.chance(0.6) else None
+        payload, mac = ipv6(sketch, dev, src, near)
+        dst = dst if mac is None or not sketch.certain(mac) else mac
+        tags = b"" if near is not None and sketch.chance(0.9) else tags
         return dst.to_bytes(6, "big") + src.to_bytes(6, "big") + tags + payload
     head = dst.to_bytes(6, "big") + src.to_bytes(6, "big") + tags
     return head + _payload(sketch, dev, len(tags), src)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from random import Random
 
-from simvlan.oracle.fuzz.ipv6 import address, owned
+from simvlan.devices.device import Device
+from simvlan.oracle.fuzz.ipv6 import address, addresses_of, owned, routers_of
 from simvlan.oracle.fuzz.sketch import Sketch
 from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
-from simvlan.stack.ipv6.addr import is_multicast, multicast_mac, parse_ip6, solicited_node
+from simvlan.stack.ipv6.addr import is_link_local, is_multicast, multicast_mac, parse_ip6, solicited_node
 
 ALL_NODES, ALL_ROUTERS, MLD2 = (parse_ip6(f"ff02::{last}") for last in ("1", "2", "16"))
 _HOPS = (255, 255, 255, 64, 64, 2, 1, 0)
 _PADDING = (0, 0, 0, 18)
 
 
-def ipv6(sketch: Sketch, src_mac: int) -> tuple[bytes, int | None]:
-    """Ethertype and packet; and the MAC of the group that it is for, if it is for one."""
+def ipv6(sketch: Sketch, dev: Device, src_mac: int, near: Device | None = None) -> tuple[bytes, int | None]:
+    """Ethertype and packet; and the MAC that it is for, if that follows from it.
+
+    `near`: it is for this device, as one that could well come from *dev*; else anything goes.
+    """
     rng = sketch.rng
-    src, dst = _address(sketch), _address(sketch)
-    dst = rng.choice((dst, dst, dst, ALL_NODES, ALL_ROUTERS, solicited_node(dst)))
-    src = rng.choice((src, src, src, src, 0, ALL_NODES)) if sketch.chance(0.3) else src
-    following, body = _KINDS[rng.choice(tuple(_KINDS))](sketch, src, dst, src_mac)
-    for _ in range(rng.choice((0, 0, 0, 0, 1, 2))):
+    src, dst = _ends(sketch, dev, near)
+    kind = rng.choice(tuple(_KINDS))
+    if near is not None and sketch.chance(0.8):
+        src = _sender(rng, kind, dev, near, src)
+    following, body = _KINDS[kind](sketch, src, dst, src_mac)
+    for _ in range(rng.choice((0, 0, 0, 0, 0, 0, 1, 2) if near is not None else (0, 0, 0, 0, 1, 2))):
         following, body = _extended(sketch, following, body)
     hops = 255 if following == packet.ICMPV6 and sketch.chance(0.7) else rng.choice(_HOPS)
     whole = packet.build(src, dst, following, body, hops, rng.choice((0, 0, 0xB8)), rng.choice((0, 0, 0x12345)))
@@ -29,8 +34,28 @@ def ipv6(sketch: Sketch, src_mac: int) -> tuple[bytes, int | None]:
         whole = whole[: rng.choice((20, 39, 44, len(whole) - 1))]
     if sketch.chance(0.03):
         whole = b"\x50" + whole[1:]
-    group = multicast_mac(dst) if is_multicast(dst) and sketch.chance(0.9) else None
-    return b"\x86\xdd" + whole + bytes(rng.choice(_PADDING)), group
+    mac = multicast_mac(dst) if is_multicast(dst) else near.mac if near is not None else None
+    return b"\x86\xdd" + whole + bytes(rng.choice(_PADDING)), mac if sketch.chance(0.9) else None
+
+
+def _ends(sketch: Sketch, dev: Device, near: Device | None) -> tuple[int, int]:
+    """Source and destination: of these two devices, or anybody's; a router near by gets what is for others, too."""
+    rng = sketch.rng
+    src, dst = _address(sketch), _address(sketch)
+    if near is not None and (own := addresses_of(dev)) and sketch.chance(0.8):
+        src = rng.choice(own)
+    if near is not None and sketch.chance(0.75):
+        dst = rng.choice(addresses_of(near))
+    dst = rng.choice((dst, dst, dst, dst, ALL_NODES, ALL_ROUTERS, solicited_node(dst)))
+    return rng.choice((src, src, src, src, 0, ALL_NODES)) if sketch.chance(0.2) else src, dst
+
+
+def _sender(rng: Random, kind: str, dev: Device, near: Device, src: int) -> int:
+    """Who may say such a thing: routers by their link-local address, redirects those that are asked to pass it on."""
+    if kind == "redirect" and (routers := routers_of(near)):
+        return rng.choice(routers)
+    local = [address for address in addresses_of(dev) if is_link_local(address)]
+    return rng.choice(local) if kind in ("router", "redirect") and local else src
 
 
 def _address(sketch: Sketch) -> int:

@@ -29,7 +29,7 @@ GROUPS6 = (
 ON = (
     "conf.default.disable_ipv6=0", "conf.default.accept_dad=0", "conf.default.router_solicitations=0",
     "conf.default.mldv2_unsolicited_report_interval=1", "conf.default.router_solicitation_delay=0",
-    "icmp.ratelimit=0", "ip6frag_time=600",
+    "icmp.ratemask=255", "ip6frag_time=600",
 )  # fmt: skip
 NEIGHBOUR6 = ("retrans_time_ms=90000", "delay_first_probe_time=3600", "base_reachable_time_ms=3600000")
 QUIET, QUIET_NS = "sleep 0.15", 120_000_000
@@ -67,14 +67,35 @@ def addresses(sketch: Sketch) -> None:
             sketch.do(f"ip -n {dev.netns.name} addr add {address(sketch, number)}/64 dev {dev.name}")
 
 
+def addresses_of(dev: Device) -> list[int]:
+    """The addresses that a device has now."""
+    ip6 = dev.netns.stack.ip6
+    idev = ip6.devices.get(dev) if ip6 is not None else None
+    return [ifa.address for ifa in idev.addresses] if idev is not None else []
+
+
 def owned(sketch: Sketch) -> list[str]:
     """Every address that some device has now."""
-    found = []
-    for dev in sketch.devices:
-        ip6 = dev.netns.stack.ip6
-        idev = ip6.devices.get(dev) if ip6 is not None else None
-        found += [ip6_text(ifa.address) for ifa in idev.addresses] if idev is not None else []
-    return found
+    return [ip6_text(address) for dev in sketch.devices for address in addresses_of(dev)]
+
+
+def within_earshot(dev: Device) -> list[Device]:
+    """Devices with addresses that an untagged frame of this one is likely to reach: far ends, and who is on them."""
+    root = dev
+    while root.lower is not None:
+        root = root.lower
+    ports = [port for port in root.netns.devices.values() if port.master is root] if root.kind == "bridge" else [root]
+    far = [peer for port in ports if isinstance(peer := getattr(port, "peer", None), type(port))]
+    masters = [each.master for each in far if each.master is not None]
+    around = [*far, *masters, *(upper for each in (*far, *masters, root) for upper in each.uppers)]
+    return [each for each in around if each is not dev and each.kind != "vlan" and each.up and addresses_of(each)]
+
+
+def routers_of(dev: Device) -> list[int]:
+    """By whom a device's namespace sends to others: who may redirect it."""
+    ip6 = dev.netns.stack.ip6
+    routes = ip6.fib.routes() if ip6 is not None else ()
+    return [route.via for route in routes if route.via is not None and route.dev is dev]
 
 
 # -- changes ----------------------------------------------------------------------------------------------------------
@@ -112,4 +133,20 @@ def forwarding(sketch: Sketch) -> None:
     sketch.do(f"ip netns exec {space} sysctl -qw net.ipv6.conf.all.forwarding={sketch.rng.randint(0, 1)}")
 
 
-CHANGES6 = (change_address, change_address, switch, route, route, forwarding)
+KNOBS = (
+    "accept_ra=0", "accept_ra=2", "accept_ra_defrtr=0", "accept_ra_pinfo=0", "accept_ra_mtu=0",
+    "accept_ra_min_hop_limit=40",
+    "autoconf=0", "accept_redirects=0", "drop_unsolicited_na=1", "force_tllao=1", "hop_limit=3", "mtu=1300",
+    "ndisc_notify=1", "suppress_frag_ndisc=0", "forwarding=1", "keep_addr_on_down=1",
+)  # fmt: skip
+
+
+def knob(sketch: Sketch) -> None:
+    """One of a device's settings; now and then one of the namespace."""
+    if dev := sketch.pick():
+        which = sketch.rng.choice(KNOBS)
+        setting = f"conf.{dev.name}.{which}" if sketch.chance(0.85) else "icmp.echo_ignore_multicast=1"
+        sketch.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv6.{setting}")
+
+
+CHANGES6 = (knob, knob, change_address, change_address, switch, route, route, forwarding)

@@ -57,15 +57,16 @@ class Limits6:
         return self.spend(address, SECOND)
 
     def allows(self, kind: int, made: RouteResult6) -> bool:
-        """Whether an error may go (icmpv6_global_allow, icmpv6_xrlim_allow)."""
-        if kind == icmp6.TOO_BIG or not made.dev.kind:
+        """Whether an error may go (icmpv6_mask_allow, icmpv6_global_allow, icmpv6_xrlim_allow)."""
+        limited = self.ip6.settings["icmp/ratemask"]
+        if kind == icmp6.TOO_BIG or 0 <= limited != kind or not made.dev.kind:
             return True
         if not self.ip6.stack.icmp.limits.globally():
             return False
         wait = self.ip6.settings["icmp/ratelimit"] * MILLISECOND
         if made.route is not None and made.route.plen < 128:
             wait >>= (128 - made.route.plen) >> 5
-        return not wait or self.spend(made.dst, wait)
+        return self.spend(made.dst, wait)  # without a wait it leaves nothing for redirects
 
 
 class Icmp6:

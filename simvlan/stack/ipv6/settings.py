@@ -67,13 +67,17 @@ SETTINGS6: dict[str, int] = {
     "icmp/echo_ignore_anycast": 0,
     "icmp/echo_ignore_multicast": 0,
     "icmp/ratelimit": 1000,
+    "icmp/ratemask": -1,
     "ip6frag_high_thresh": 4_194_304,
     "ip6frag_low_thresh": 3_145_728,
     "ip6frag_time": 60,
     "ip_nonlocal_bind": 0,
     "route/mtu_expires": 600,
 }
-"""By the name under net.ipv6, `/` between its parts."""
+"""By the name under net.ipv6, `/` between its parts. A ratemask is one type, -1 stands for the default below."""
+
+RATEMASK = "0-1,3-127"
+"""Which ICMPv6 types are limited: all errors but packets too big (icmpv6_sk_init)."""
 
 PRIORITY_KERNEL, PRIORITY_USER = 256, 1024
 """Metrics of routes the kernel makes for prefixes, and of all others (IP6_RT_PRIO_ADDRCONF, IP6_RT_PRIO_USER)."""

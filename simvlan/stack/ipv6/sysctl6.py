@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.stack.inetdev import Conf
-from simvlan.stack.ipv6.settings import CONF6_DEFAULT_ONLY, CONF6_DEFAULTS, NEIGH6_DEFAULTS, SETTINGS6
+from simvlan.stack.ipv6.settings import CONF6_DEFAULT_ONLY, CONF6_DEFAULTS, NEIGH6_DEFAULTS, RATEMASK, SETTINGS6
 
 if TYPE_CHECKING:
     from simvlan.stack.ipv6.host import Ip6
@@ -22,7 +22,7 @@ FIXED = frozenset(
      "ignore_routes_with_linkdown", "ip_nonlocal_bind")
 )  # fmt: skip
 """Keys whose other values would change what happens in ways not modelled: they keep their value."""
-_LIMITS = {"addr_gen_mode": (0, 3), "forwarding": (-(2**31), 2**31 - 1), "hop_limit": (1, 255)}
+_LIMITS = {"addr_gen_mode": (0, 3), "forwarding": (-(2**31), 2**31 - 1), "hop_limit": (1, 255), "ratemask": (0, 255)}
 _GEN_MODES = (0, 1)
 """eui64 and none; stable_secret and random are refused."""
 
@@ -84,7 +84,8 @@ class Sysctls6:
         name = "/".join(key)
         if name not in SETTINGS6:
             raise RtnlError(ENOENT)
-        return str(SETTINGS6[name] if self.stack.ip6 is None else self.stack.ip6.settings[name])
+        value = SETTINGS6[name] if self.stack.ip6 is None else self.stack.ip6.settings[name]
+        return RATEMASK if name == "icmp/ratemask" and value < 0 else str(value)
 
     def _conf(self, place: str, leaf: str) -> int:
         ip6 = self.stack.ip6
