@@ -22,17 +22,19 @@ class Clock:
     """What a bridge is made with, and how long until all is calm after a change.
 
     Attributes:
-        limit_s: how long frames between two sleeps may take, on either side; 0: any time.
+        sure_s: how long frames between two sleeps may take on a kernel for its answer to be no chance.
+        limit_s: how long they may take here; 0: any time.
     """
 
     options: str
     pause: str
+    sure_s: float
     limit_s: float = 0.0
 
 
-STP = Clock(" stp_state 1 hello_time 100 forward_delay 200 max_age 600", "sleep 25")
-"""Old information lasts 6 s, a port takes 4 s to forward, and a topology change, while entries age in 2 s, 8 s."""
-AGEING = Clock(" ageing_time 2000", "sleep 41", 12.0)
+STP = Clock(" stp_state 1 hello_time 100 forward_delay 200 max_age 600", "sleep 25", 4.0)
+"""Hellos come every second and last 6 s; a port takes 4 s to forward; a topology change lasts 8 s, entries in it 2 s."""
+AGEING = Clock(" ageing_time 2000", "sleep 41", 12.0, 12.0)
 """Entries last 20 s; those that are found expired go at the latest after another 20."""
 CLOCKS = (STP, AGEING)
 

@@ -166,7 +166,7 @@ def by_programs(scenario: Scenario) -> bool:
 def _in_doubt(scenario: Scenario, answer: Answer) -> bool:
     """Whether what a kernel did counts only once it has done it twice."""
     clock = clock_of(scenario.lines)
-    by_chance = clock is not None and clock.limit_s < answer.slowest_s  # hellos may be late too: no limit, no certainty
+    by_chance = clock is not None and clock.sure_s < answer.slowest_s
     return scenario.doubtful or answer.restless > 0 or by_chance
 
 

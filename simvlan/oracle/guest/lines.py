@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import iproute, shown, syscalls
+from . import iproute, shown, syscalls, trees
 from .agent import ROOT, environment
 from .batch import Batch
 from .links import NotKnown
@@ -73,7 +73,7 @@ class Machine:
         self._lines = [shlex.split(line) if "'" in line or '"' in line else line.split() for line in lines]
         self._texts = lines
         self._marker, self._linkwatch = marker, linkwatch
-        self._restless = marker.restless
+        self._restless, self._moved = marker.restless, 0
         self._plain = plain
         self._programs = programs
         self._env = environment({})
@@ -107,7 +107,7 @@ class Machine:
             "waited": self._waited_s,
             "slowest": self._slowest_s,
             "lost": lost,
-            "restless": self._marker.restless - self._restless,
+            "restless": self._marker.restless - self._restless + self._moved,
         }
 
     def close(self) -> None:
@@ -202,17 +202,25 @@ class Machine:
         began = time.monotonic()
         if seconds < _CLOCK_S or seconds >= _TRUE_S:
             self._note_stretch()
-            time.sleep(seconds)
         if seconds < _CLOCK_S:
-            pass
-        elif self._linkwatch.available:
+            time.sleep(seconds)
+        else:
+            if seconds >= _TRUE_S:
+                self._moved += trees.rest(seconds, self._port_states)
+            self._await_linkwatch()
+        self._settle()
+        self._waited_s += time.monotonic() - began
+        return 0, ""
+
+    def _await_linkwatch(self) -> None:
+        if self._linkwatch.available:
             wait_for_linkwatch(self._linkwatch.wait, self._heard)
         else:
             self._pump()
             wait_for_carrier(self._devices, self._pump)
-        self._settle()
-        self._waited_s += time.monotonic() - began
-        return 0, ""
+
+    def _port_states(self) -> tuple[trees.States, ...]:
+        return trees.states(space.net for space in self._spaces.values())
 
     def _note_stretch(self) -> None:
         """Frames are over for now."""
