@@ -33,7 +33,7 @@ class Clock:
 
 
 STP = Clock(" stp_state 1 hello_time 100 forward_delay 200 max_age 600", "sleep 25", 4.0)
-"""Hellos come every second and last 6 s; a port takes 4 s to forward; a topology change lasts 8 s, entries in it 2 s."""
+"""Hellos come every second and last 6 s; a port takes 4 s to forward; a topology change lasts 8 s, an entry in it 2."""
 AGEING = Clock(" ageing_time 2000", "sleep 41", 12.0, 12.0)
 """Entries last 20 s; those that are found expired go at the latest after another 20."""
 CLOCKS = (STP, AGEING)

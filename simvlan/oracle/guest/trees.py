@@ -34,14 +34,19 @@ def _state(body: bytes) -> tuple[int, bytes]:
     return index, attributes(attributes(body[16:]).get(_IFLA_PROTINFO, b"")).get(_BRPORT_STATE, b"")
 
 
-def rest(seconds: float, look: Callable[[], object]) -> int:
+def rest(
+    seconds: float,
+    look: Callable[[], object],
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
     """Sleep, and go on until nothing has moved for the last part of it; how often something moved in that part."""
     part, moved = seconds * _REST, 0
-    time.sleep(seconds - part)
-    last, since = look(), time.monotonic()
+    sleep(seconds - part)
+    last, since = look(), now()
     end = since + seconds * _LIMIT
-    while time.monotonic() < min(since + part, end):
-        time.sleep(_LOOK_S)
-        if (now := look()) != last:
-            last, since, moved = now, time.monotonic(), moved + 1
+    while now() < min(since + part, end):
+        sleep(_LOOK_S)
+        if (seen := look()) != last:
+            last, since, moved = seen, now(), moved + 1
     return moved
