@@ -597,3 +597,19 @@ def test_errors_without_a_limit_leave_nothing_for_redirects() -> None:
     pair.wait(1.1)
     assert limits.redirect(B_LINK)
     assert pair.sh("ip netns exec b sysctl net.ipv6.icmp.ratemask") == "net.ipv6.icmp.ratemask = 0-1,3-127\n"
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_an_address_of_a_routers_prefix_is_dynamic_though_it_has_no_end(given: bool) -> None:
+    pair = Pair()
+    if given:
+        pair.sh("ip -n a addr add 2001:db8:5::ff:fe00:a/64 dev va")
+    else:
+        info = ndp.Prefix(ip6("2001:db8:5::"), 64, True, True, ndp.FOREVER, ndp.FOREVER)
+        said = ndp.build_ra(B_LINK, ip6("ff02::1"), ndp.RouterAdvertisement(64, options=(ndp.prefix(info),)))
+        whole = packet.build(B_LINK, ip6("ff02::1"), packet.ICMPV6, said, 255)
+        pair.lab.send("b/vb", bytes.fromhex("333300000001" + "02000000000b" + "86dd") + whole)
+    pair.wait(3)
+    (line,) = (line for line in pair.sh("ip -n a -6 addr show dev va").split("\n") if "2001:db8:5:" in line)
+    assert ("dynamic" in line) != given
+    assert "valid_lft forever" in pair.sh("ip -n a -6 addr show dev va").partition("2001:db8:5:")[2]

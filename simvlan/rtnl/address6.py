@@ -33,6 +33,7 @@ def address6_replace(net: Network, dev: Device, ifa: Ifaddr6) -> None:
         _insert(idev, ifa)
     else:
         found.valid_lft, found.preferred_lft = ifa.valid_lft, ifa.preferred_lft
+        found.autoconf = False
         found.nodad, found.home, found.mngtmpaddr = ifa.nodad, ifa.home, ifa.mngtmpaddr
         found.noprefixroute, found.metric = ifa.noprefixroute, ifa.metric or found.metric
         dev.netns.stack.ip6.addrconf.renew(idev, found)

@@ -41,6 +41,8 @@ class Ifaddr6:
     noprefixroute: bool = False
     mngtmpaddr: bool = False
     home: bool = False
+    autoconf: bool = False
+    """Made of a router's prefix: dynamic even where it has no end."""
     tentative: bool = False
     dadfailed: bool = False
     deprecated: bool = False
@@ -55,8 +57,8 @@ class Ifaddr6:
 
     @property
     def permanent(self) -> bool:
-        """Whether it has no end (IFA_F_PERMANENT)."""
-        return self.valid_lft is None
+        """Whether it was given without an end (IFA_F_PERMANENT)."""
+        return self.valid_lft is None and not self.autoconf
 
     @property
     def usable(self) -> bool:

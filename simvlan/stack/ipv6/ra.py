@@ -229,7 +229,7 @@ class Routers:
             if info.valid and (not most or len(idev.addresses) < most):
                 ifa = Ifaddr6(
                     address, info.length, scope=scope_of(address), valid_lft=valid, preferred_lft=preferred,
-                    mngtmpaddr=True,
+                    mngtmpaddr=True, autoconf=True,
                 )  # fmt: skip
                 self.ip6.addrconf.link(idev, ifa)
                 self.ip6.addrconf.renew(idev, ifa)

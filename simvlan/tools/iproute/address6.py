@@ -64,7 +64,7 @@ def _finite(seconds: int | None) -> int | None:
 def has(ifa: Ifaddr6, flag: str) -> bool:
     """Whether an address has a flag as `ip` names it."""
     if flag in ("dynamic", "permanent"):
-        return (ifa.valid_lft is not None) == (flag == "dynamic")
+        return ifa.permanent == (flag == "permanent")
     return bool(getattr(ifa, flag, False))
 
 

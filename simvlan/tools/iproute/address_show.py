@@ -58,7 +58,8 @@ def _has(ifa: Address, flag: str) -> bool:
     if flag == "secondary" and not hasattr(ifa, "secondary"):
         return False
     if flag in ("dynamic", "permanent"):
-        return (ifa.valid_lft is not None) == (flag == "dynamic")
+        permanent = getattr(ifa, "permanent", ifa.valid_lft is None)
+        return bool(permanent == (flag == "permanent"))
     return bool(getattr(ifa, flag, False))
 
 
