@@ -257,10 +257,32 @@ def test_a_kernel_that_is_not_there_is_4(pair):
     assert done.stderr.startswith("simvlan: --on uml: ")
 
 
-def test_a_kernel_does_not_explain(pair):
-    done = simvlan("run", "--on", "uml", "--trace", "x", pair)
+@pytest.mark.parametrize("words", [("--trace", "x"), ("--gso",)])
+def test_a_kernel_does_not_explain_and_has_its_own_mind(pair, words):
+    done = simvlan("run", "--on", "uml", *words, pair)
     assert done.returncode == 2
-    assert "--trace needs the simulator" in done.stderr
+    assert f"{words[0]} needs the simulator" in done.stderr
+
+
+def test_gso_is_an_option_of_the_model(tmp_path):
+    """Twenty thousand octets between two hosts: with --gso fewer frames, and fewer headers."""
+    script = tmp_path / "s.sh"
+    script.write_text(
+        "ip netns add a; ip netns add b; ip link add eth0 netns a type veth peer name eth0 netns b\n"
+        "ip -n a addr add 10.0.0.1/24 dev eth0; ip -n b addr add 10.0.0.2/24 dev eth0\n"
+        "ip -n a link set eth0 up; ip -n b link set eth0 up; sleep 2\n"
+        "ip netns exec b nc -l 8000 < /dev/null > /dev/null & sleep 1\n"
+        "head -c 20000 /dev/zero | ip netns exec a nc -N 10.0.0.2 8000; wait\n"
+        "ip -n b -s link show eth0 | sed -n 4p\n"
+    )
+    octets = {}
+    for words in ((), ("--gso",)):
+        done = simvlan("run", *words, script)
+        assert done.returncode == 0, done.stderr
+        octets[words] = [int(word) for word in done.stdout.split()[:2]]
+    (most, frames), (least, fewer) = octets[()], octets["--gso",]
+    assert fewer < frames - 8
+    assert most - least == (frames - fewer) * 66  # a header less for each frame less
 
 
 @pytest.mark.kernel
