@@ -169,6 +169,7 @@ def test_stations_that_speak_at_one_moment_may_speak_in_any_order_where_works_ru
         return [each.what for each in compare(*sides, BESIDE)]
 
     assert apart(seen(UNI, FROM_B, gap_ns=0), seen(FROM_B, UNI)) == []
+    assert apart(seen(UNI, GROUP, gap_ns=0), seen(GROUP, UNI)) == []
     assert apart(seen(UNI, FROM_B), seen(FROM_B, UNI)) == ["frame"]  # two moments of ours
     assert apart(seen(UNI, UNI2, gap_ns=0), seen(UNI2, UNI)) == ["frame"]  # one station
     assert apart(seen(UNI, FROM_B, gap_ns=0), seen(UNI, UNI)) == ["frame"]

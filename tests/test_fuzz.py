@@ -17,6 +17,7 @@ from simvlan.devices.macvlan import Macvlan
 from simvlan.frame import BROADCAST
 from simvlan.oracle.fuzz import campaign, crew, recording, verb
 from simvlan.oracle.fuzz.campaign import Folder, Limits, Plan, State
+from simvlan.oracle.fuzz.chance import explained
 from simvlan.oracle.fuzz.clocks import CLOCKS, STP, clock_of, comparable, is_pause
 from simvlan.oracle.fuzz.crew import Crew
 from simvlan.oracle.fuzz.farm import Answer
@@ -419,3 +420,31 @@ def test_ipv6_has_classes_of_its_own():
     report = mld.build_report(src, dst, (mld.Record(mld.TO_EX, dst),))
     assert of(packet.HOPOPTS, packet.options(packet.ICMPV6, packet.ROUTER_ALERT_MLD) + report) == common | {"listeners"}
     assert of(packet.FRAGMENT, packet.fragment(packet.UDP, 0, True, 1) + bytes(8)) == common | {"fragment"}
+
+
+MACVLAN6 = [
+    "ip netns add n1",
+    "ip netns exec n1 sysctl -qw net.ipv6.conf.default.disable_ipv6=0",
+    "ip -n n1 link add v1 address 02:00:00:00:00:01 type veth peer name w2 address 02:00:00:00:00:02",
+    "ip -n n1 link add link v1 name m3 address 02:00:00:00:00:03 type macvlan mode bridge",
+    *(f"ip -n n1 link set {name} up" for name in ("v1", "w2", "m3")),
+    "sleep 3.2",
+    f"simvlan send --netns n1 w2 --hex 333300000016020000000002{'88b5':0<96}",
+    f"simvlan send --netns n1 w2 --hex 333300000017020000000002{'88b5':0<96}",
+]
+
+
+@pytest.mark.parametrize("stranger", [False, True])
+def test_a_group_that_a_macvlan_s_hash_let_in_is_given_not_masked(stranger: bool) -> None:
+    """Told which group the hash took for a joined one, the simulator must agree in all else."""
+    kernel = follow(1, MACVLAN6, {"n1.m3": ((BROADCAST, 0x3333_0000_0016),)})
+    captures = dict(kernel.ours.captures)
+    if stranger:
+        late = captures["n1.v1"][-1][0] + 1
+        captures["n1.v1"] = [*captures["n1.v1"], (late, "in", bytes.fromhex(f"333300000099020000000002{'88b5':0<96}"))]
+    answer = Answer([(status, text) for _, status, text in kernel.ours.answers], captures, 0.0, 0.0)
+    verdict = judge(follow(1, MACVLAN6), answer, "6.18.44")
+    assert not verdict.agrees
+    told = explained(verdict, answer, "6.18.44")
+    assert told.agrees is not stranger
+    assert any("mc_hash" in each.known for each in told.known) is not stranger

@@ -8,7 +8,7 @@ from __future__ import annotations
 from simvlan.devices.device import Device, Kernel
 from simvlan.devices.macvlan_port import BRIDGE, PASSTHRU, PRIVATE, SOURCE, VEPA, MacvlanPort
 from simvlan.errors import RtnlError
-from simvlan.frame import GROUP, Frame
+from simvlan.frame import BROADCAST, GROUP, Frame
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
 
 MODES = {"private": PRIVATE, "vepa": VEPA, "bridge": BRIDGE, "passthru": PASSTHRU, "source": SOURCE}
@@ -22,7 +22,7 @@ class Macvlan(Device):
     kind = "macvlan"
     stacked = True
     unicast_filter = True
-    __slots__ = ("allowed", "bc_queue_len", "filter", "mode", "nodst", "nopromisc", "port")
+    __slots__ = ("alike", "allowed", "bc_queue_len", "filter", "mode", "nodst", "nopromisc", "port")
 
     lower: Device
 
@@ -36,6 +36,8 @@ class Macvlan(Device):
         self.bc_queue_len = DEFAULT_BC_QUEUE_LEN
         self.filter: frozenset[int] = frozenset()
         """Groups that get in."""
+        self.alike: tuple[tuple[int, int], ...] = ()
+        """Pairs that a kernel's hash took for one (mc_hash): with the first joined, the second gets in too."""
         self.allowed: dict[int, None] = {}
         """Source MACs of source mode, oldest first."""
 
@@ -108,6 +110,8 @@ class Macvlan(Device):
     def take_filter(self) -> None:
         """Note the groups (macvlan_compute_filter); the one left last is still among them."""
         self.filter = frozenset(self.mc)
+        if self.alike:
+            self.filter |= {other for group, other in self.alike if group in self.filter or group == BROADCAST}
 
     def on_rx_mode(self) -> None:
         """Let the port see which groups its lower device listens to now (macvlan_set_mac_lists)."""

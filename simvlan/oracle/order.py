@@ -6,7 +6,7 @@ work queue, where a later unicast may overtake them (macvlan_process_broadcast, 
 else must come in the same order.
 
 Since Linux 6.4 these works, and so the answers of the stacks that hear by them, run on another processor beside the
-rest: what a station says keeps its order, what several say at once does not (`beside`).
+rest: what a station says to one and what it says to all keep their order, what several say at once does not (`beside`).
 """
 
 from __future__ import annotations
@@ -142,11 +142,11 @@ def beside(ours: Sequence[Shown], theirs: Sequence[Shown]) -> Mismatch | None:
     return None
 
 
-def _by_station(moment: Sequence[Shown]) -> dict[tuple[str, bytes], list[bytes]]:
-    """What each station said, in order: way and source."""
-    said: dict[tuple[str, bytes], list[bytes]] = {}
+def _by_station(moment: Sequence[Shown]) -> dict[tuple[str, int, bytes], list[bytes]]:
+    """What each station said to a group and to one, in order: way, whether for a group, source."""
+    said: dict[tuple[str, int, bytes], list[bytes]] = {}
     for _, way, octets in moment:
-        said.setdefault((way, octets[6:12]), []).append(octets)
+        said.setdefault((way, octets[0] & 1, octets[6:12]), []).append(octets)
     return said
 
 

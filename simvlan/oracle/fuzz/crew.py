@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from simvlan.oracle.agreement import plain
 from simvlan.oracle.fuzz import farm
+from simvlan.oracle.fuzz.chance import explained
 from simvlan.oracle.fuzz.clocks import clock_of
 from simvlan.oracle.fuzz.farm import Answer, Guest
 from simvlan.oracle.fuzz.ipv6 import GROUPS6
@@ -117,7 +118,7 @@ class Crew:
                 scenario = self._given.pop(number)
                 verdict = judge(scenario, answer, guest.release)
                 if verdict.agrees or not _in_doubt(scenario, answer) or self._for_sure(scenario, answer):
-                    yield verdict
+                    yield explained(verdict, answer, guest.release)
                 else:
                     self._give(guest, scenario)
             if self._hangs(guest):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simvlan.oracle.fuzz.chance import explained
 from simvlan.oracle.fuzz.farm import Answer
 from simvlan.oracle.fuzz.judge import Verdict, judge
 from simvlan.oracle.fuzz.scenario import follow
@@ -30,7 +31,7 @@ class Record:
 
     def verdict(self) -> Verdict:
         """Hold the simulator as it is now against it."""
-        return judge(follow(self.seed, self.lines), self.answer, self.release)
+        return explained(judge(follow(self.seed, self.lines), self.answer, self.release), self.answer, self.release)
 
 
 def write(path: Path, records: Iterable[Record]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
@@ -96,9 +96,11 @@ def _listings(sketch: Sketch, kernel: Kernel) -> None:
             sketch.do(f"bridge -n {space} -j mdb show")
 
 
-def follow(seed: int, lines: list[str]) -> Scenario:
-    """A scenario kept as lines, on the simulator as it is now."""
-    world = World()
+def follow(
+    seed: int, lines: list[str], alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None
+) -> Scenario:  # fmt: skip
+    """A scenario kept as lines, on the simulator as it is now; `alike`: as World has it."""
+    world = World(alike=alike)
     for line in lines:
         world.do(line)
     return _observed(seed, world, lines)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simvlan.devices.device import Device
+from simvlan.devices.macvlan import Macvlan
 from simvlan.frame import QINQ, Frame
 from simvlan.lab import Lab
 from simvlan.oracle.observation import LISTINGS, Answer, Captured, Captures, Observation
@@ -28,8 +29,10 @@ _SUBJECTS = {(argv[0], argv[-2]): subject for subject, argv in LISTINGS.items()}
 class World:
     """Follows lines on a lab of its own."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None) -> None:
+        """`alike`: what a kernel's filters took for one, by capture point (chance.py)."""
         self.lab = Lab(seed)
+        self._alike = alike or {}
         self.net = self.lab.network
         self.answers: list[tuple[int, str]] = []
         self.captures: dict[str, list[Captured]] = {}
@@ -48,6 +51,8 @@ class World:
             self.captures.setdefault(_point(dev), [])
             if self._tap not in dev.taps:
                 dev.taps.append(self._tap)
+        if isinstance(dev, Macvlan):
+            dev.alike = self._alike.get(_point(dev), ())
 
     def _tap(self, now: int, dev: Device, frame: Frame, out: bool) -> None:
         self.copies += 1
