@@ -1,6 +1,7 @@
 """Our TCP against the kernel's own, over a TUN device in a network namespace: `unshare -n tcp_peer.py JSON`.
 
-The JSON says: `we` ("connect" or "listen"), `octets` each way, `loss` (a chance), `seed`, `options` of our end.
+The JSON says: `family` (4 or 6), `we` ("connect" or "listen"), `octets` each way, `loss` (a chance), `seed`, `options`
+of our end.
 Printed: what each side received (digests), the end states, and with `record` every event of our end, to be replayed
 without a kernel (`replay`). `pcap` names a file for the packets as the kernel saw them.
 """
@@ -18,6 +19,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 from struct import pack
@@ -25,7 +27,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from simvlan.stack.packet import DF, TCP, Packet, build, checksum, pseudo_sum
+from simvlan.stack.ipv6 import packet as packet6
+from simvlan.stack.packet import DF, TCP, build, checksum, pseudo_sum
 from simvlan.stack.tcp import segment as wire
 from simvlan.stack.tcp.config import Config
 from simvlan.stack.tcp.connection import Connection
@@ -33,13 +36,15 @@ from simvlan.stack.tcp.packets import packed
 from simvlan.stack.tcp.segment import Segment
 from simvlan.stack.tcp.states import State
 
-KERNEL, OURS = 0x0A09_0001, 0x0A09_0002
+ENDS = {4: ("10.9.0.1", "10.9.0.2"), 6: ("2001:db8:9::1", "2001:db8:9::2")}
+"""The kernel's address, and ours."""
 PORT = 8000
 LIMIT_S = 30
 
 
 @dataclass
 class Plan:
+    family: int = 4
     we: str = "connect"
     octets: int = 100_000
     loss: float = 0.0
@@ -110,12 +115,12 @@ def step(conn: Connection, kind: str, now: int, segment: Segment | None) -> None
 class Tun:
     """The device, and the packets on it as the kernel sees them."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, family: int) -> None:
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.fd, 0x4004_54CA, pack("16sH", b"tun0", 0x1001))  # TUNSETIFF: IFF_TUN | IFF_NO_PI
         for command in (
-            "ip link set lo up", "sysctl -qw net.ipv6.conf.all.disable_ipv6=1", "ip addr add 10.9.0.1/24 dev tun0",
-            "ip link set tun0 up",
+            "ip link set lo up", f"sysctl -qw net.ipv6.conf.all.disable_ipv6={int(family == 4)}",
+            "ip link set tun0 up", f"ip addr add {ENDS[family][0]}/{24 if family == 4 else 64} dev tun0",
         ):  # fmt: skip
             subprocess.run(command.split(), check=True)
         self.pcap = open(path, "wb") if path else None  # noqa: SIM115 - open as long as the device
@@ -136,15 +141,16 @@ class Tun:
 def kernel_side(plan: Plan, result: dict[str, Any], listening: threading.Event) -> None:
     """The kernel's end: an ordinary program."""
     data = content(plan.seed, "kernel", plan.octets)
+    here, there = ENDS[plan.family]
     if plan.we == "connect":
-        with socket.socket() as server:
-            server.bind(("10.9.0.1", PORT))
+        with socket.socket(socket.AF_INET if plan.family == 4 else socket.AF_INET6) as server:
+            server.bind((here, PORT))
             server.listen(1)
             listening.set()
             sock, _ = server.accept()
     else:
         listening.set()
-        sock = socket.create_connection(("10.9.0.2", PORT), timeout=LIMIT_S)
+        sock = socket.create_connection((there, PORT), timeout=LIMIT_S)
     sock.settimeout(LIMIT_S)
     writer = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
     writer.start()
@@ -159,7 +165,7 @@ def kernel_side(plan: Plan, result: dict[str, Any], listening: threading.Event) 
 
 def main() -> None:
     plan = Plan(**json.loads(sys.argv[1]))
-    tun, result, listening = Tun(plan.pcap), {}, threading.Event()
+    tun, result, listening = Tun(plan.pcap, plan.family), {}, threading.Event()
     thread = threading.Thread(target=kernel_side, args=(plan, result, listening), daemon=True)
     thread.start()
     listening.wait(LIMIT_S)
@@ -195,9 +201,8 @@ def converse(plan: Plan, tun: Tun, conn: Connection, app: Application) -> Record
         recorder.note(kind, now, what, out)
         for segment in out:
             ident += 1
-            octets = packed(segment, (OURS, ports["mine"], KERNEL, ports["theirs"]), partial=False)
+            packet = wrapped(plan.family, segment, (ports["mine"], ports["theirs"]), ident & 0xFFFF)
             if draw() >= plan.loss:
-                packet = build(OURS, KERNEL, TCP, octets, 64, 0, ident & 0xFFFF, DF)
                 tun.note(now, packet)
                 os.write(tun.fd, packet)
 
@@ -212,21 +217,33 @@ def converse(plan: Plan, tun: Tun, conn: Connection, app: Application) -> Record
         wait = 0.05 if due is None else max(0.0, min(0.05, (due - now) / 1e9))
         if select.select([tun.fd], [], [], wait)[0]:
             while (data := tun.read()) is not None:
-                if data[0] >> 4 == 4 and data[9] == TCP:
+                if data[0] >> 4 == plan.family and data[9 if plan.family == 4 else 6] == TCP:
                     tun.note(time.monotonic_ns() - started + 10**9, data)
-                    heard = Packet(data)
-                    check(heard)
-                    ports["theirs"] = int.from_bytes(heard.payload[:2], "big")
+                    heard = unwrapped(data)
+                    ports["theirs"] = int.from_bytes(heard[:2], "big")
                     if draw() >= plan.loss:
-                        event("in", heard.payload)
+                        event("in", heard)
         if conn.deadline is not None and conn.deadline <= time.monotonic_ns() - started + 10**9:
             event("timer")
     return recorder
 
 
-def check(heard: Packet) -> None:
-    pseudo = pseudo_sum(heard.src, heard.dst, TCP, len(heard.payload))
-    assert checksum(pseudo.to_bytes(2, "big") + heard.payload) == 0
+def wrapped(family: int, segment: Segment, ports: tuple[int, int], ident: int) -> bytes:
+    """A segment of ours as a packet."""
+    theirs, ours = (int(ip_address(text)) for text in ENDS[family])
+    flow = (ours, ports[0], theirs, ports[1])
+    if family == 4:
+        return build(ours, theirs, TCP, packed(segment, flow, partial=False), 64, 0, ident, DF)
+    return packet6.build(ours, theirs, TCP, packed(segment, flow, partial=False, summed=packet6.pseudo_sum))
+
+
+def unwrapped(data: bytes) -> bytes:
+    """The segment of a packet of the kernel's, whose checksum must be right."""
+    at, size = (20, 4) if data[0] >> 4 == 4 else (40, 16)
+    src, dst = (int.from_bytes(data[at - n * size :][:size], "big") for n in (2, 1))
+    summed = pseudo_sum if size == 4 else packet6.pseudo_sum
+    assert checksum(summed(src, dst, TCP, len(data) - at).to_bytes(2, "big") + data[at:]) == 0
+    return data[at:]
 
 
 if __name__ == "__main__":

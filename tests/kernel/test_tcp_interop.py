@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 
 from tests.kernels import require_host_tun
-from tests.tcp_peer import Plan, content, replay
+from tests.tcp_peer import ENDS, Plan, content, replay
 
 PEER = Path(__file__).parents[1] / "tcp_peer.py"
 GOLDEN = Path(__file__).parents[1] / "golden" / "tcp"
 
+IPV6 = {"mss": 1440, "headers": 60}
 PLANS: dict[str, dict[str, Any]] = {
     "clean, we connect": {"we": "connect"},
     "clean, we listen": {"we": "listen"},
@@ -33,6 +34,8 @@ PLANS: dict[str, dict[str, Any]] = {
     "no timestamps, Reno": {"loss": 0.02, "seed": 6, "options": {"timestamps": False, "congestion": "reno"}},
     "small windows": {"options": {"window_scaling": False, "rmem": [4096, 16_384, 16_384]}},
     "small segments": {"octets": 40_000, "options": {"mss": 300}},
+    "IPv6, we connect": {"family": 6, "we": "connect", "options": IPV6},
+    "IPv6, lossy, we listen": {"family": 6, "we": "listen", "loss": 0.03, "seed": 4, "options": IPV6},
 }
 LOSS_SHOWS = (
     "Previous segment",
@@ -70,8 +73,10 @@ def test_every_octet_crosses_to_the_kernel_and_back(name: str, tmp_path: Path) -
     assert (result["state"] in ("TIME-WAIT", "CLOSED"), result["error"]) == (True, 0)
     known = (*LOSS_SHOWS, *WINDOW_FULL)  # a busy machine repeats in time what was not lost, too
     count = len(tshark(tmp_path / "seen.pcap"))
-    fields = ["-T", "fields", "-e", "frame.number", "-e", "ip.src"]
-    if tshark(tmp_path / "seen.pcap", "-Y", "tcp.flags.reset==1", *fields) == [f"{count}\t10.9.0.1"]:
+    fields = ["-T", "fields", "-e", "frame.number", "-e", "ip.src", "-e", "ipv6.src"]
+    kernel = ENDS[PLANS[name].get("family", 4)][0]
+    resets = tshark(tmp_path / "seen.pcap", "-Y", "tcp.flags.reset==1", *fields)
+    if [line.split() for line in resets] == [[str(count), kernel]]:
         known += (RESET,)
     for severity, text in complaints(tmp_path / "seen.pcap"):
         assert severity != "Error", text
