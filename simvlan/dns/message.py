@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from struct import pack, unpack_from
 
 A, PTR, AAAA = 1, 12, 28
@@ -18,7 +19,7 @@ class MessageError(ValueError):
 
 @dataclass(frozen=True)
 class Message:
-    """A question, or an answer to it: addresses as integers for A, names for PTR."""
+    """A question, or an answer to it: addresses as integers for A and AAAA, names for PTR."""
 
     ident: int
     name: str
@@ -36,8 +37,15 @@ class Message:
         body = encoded(self.name) + pack("!HH", self.type, 1)
         return head + body + b"".join(self._record(each) for each in self.answers)
 
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses it tells, written."""
+        made = IPv6Address if self.type == AAAA else IPv4Address
+        return [str(made(each)) for each in self.answers if isinstance(each, int)]
+
     def _record(self, answer: int | str) -> bytes:
-        data = answer.to_bytes(4, "big") if isinstance(answer, int) else encoded(answer)
+        width = 16 if self.type == AAAA else 4
+        data = answer.to_bytes(width, "big") if isinstance(answer, int) else encoded(answer)
         return b"\xc0\x0c" + pack("!HHIH", self.type, 1, self.ttl, len(data)) + data
 
 
@@ -91,22 +99,30 @@ def _answers(octets: bytes, at: int, count: int, kind: int) -> tuple[list[int | 
         _, at = _name(octets, at)
         each, _, ttl, size = unpack_from("!HHIH", octets, at)
         at += 10
-        if each == kind == A:
-            found.append(int.from_bytes(octets[at : at + 4], "big"))
+        if each == kind and kind in (A, AAAA):
+            found.append(int.from_bytes(octets[at : at + (4 if kind == A else 16)], "big"))
         elif each == kind == PTR:
             found.append(_name(octets, at)[0])
         at += size
     return found, ttl
 
 
-def reverse_name(address: int) -> str:
+Address = IPv4Address | IPv6Address
+
+
+def reverse_name(address: Address) -> str:
     """The name under which an address is looked up."""
-    return ".".join(str(address >> shift & 255) for shift in (0, 8, 16, 24)) + ".in-addr.arpa"
+    return address.reverse_pointer
 
 
-def reverse_address(name: str) -> int | None:
-    """The address that a name under in-addr.arpa means."""
-    parts = name.lower().removesuffix(".in-addr.arpa").split(".")
+def reverse_address(name: str) -> Address | None:
+    """The address that a name under in-addr.arpa or ip6.arpa means."""
+    name = name.lower()
+    if name.endswith(".ip6.arpa"):
+        digits = name.removesuffix(".ip6.arpa").split(".")
+        fits = len(digits) == 32 and all(len(each) == 1 and each in "0123456789abcdef" for each in digits)
+        return IPv6Address(int("".join(reversed(digits)), 16)) if fits else None
+    parts = name.removesuffix(".in-addr.arpa").split(".")
     if len(parts) != 4 or not all(part.isdecimal() and int(part) < 256 for part in parts):
         return None
-    return int.from_bytes(bytes(int(part) for part in reversed(parts)), "big")
+    return IPv4Address(".".join(reversed(parts)))

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from simvlan.dns.message import (
+    AAAA,
     NOERROR,
     NXDOMAIN,
     PTR,
     A,
+    Address,
     Message,
     reverse_address,
 )
@@ -23,17 +25,19 @@ class Zone:
         hosts: addresses by name, in the order in which they were given.
         hosts6: the same of IPv6.
         domains: (domain, address) pairs: the domain and all below it; "#" is every name, address 0 none (NXDOMAIN).
+        domains6: the same of IPv6, without 0.
     """
 
     hosts: dict[str, list[int]] = field(default_factory=dict)
     domains: list[tuple[str, int]] = field(default_factory=list)
     hosts6: dict[str, list[int]] = field(default_factory=dict)
+    domains6: list[tuple[str, int]] = field(default_factory=list)
 
     def add(self, name: str, address: int) -> None:
         """Enter a name with an address of IPv4."""
         self.hosts.setdefault(name.lower().rstrip("."), []).append(address)
 
-    def enter(self, name: str, address: IPv4Address | IPv6Address) -> None:
+    def enter(self, name: str, address: Address) -> None:
         """Enter a name with an address of either family."""
         table = self.hosts if address.version == 4 else self.hosts6
         table.setdefault(name.lower().rstrip("."), []).append(int(address))
@@ -55,20 +59,23 @@ class Zone:
         fours, sixes = self.hosts.get(name, ()), self.hosts6.get(name, ())
         return [str(IPv4Address(each)) for each in fours] + [str(IPv6Address(each)) for each in sixes]
 
-    def addresses(self, name: str) -> list[int] | None:
+    def addresses(self, name: str, kind: int = A) -> list[int] | None:
         """The addresses of a name: hosts first, then the longest domain; [] where it is said to have none."""
         name = name.lower().rstrip(".")
-        if name in self.hosts:
-            return self.hosts[name]
-        fits = [(domain, found) for domain, found in self.domains if below(name, domain)]
+        hosts = self.hosts if kind == A else self.hosts6
+        if name in hosts:
+            return hosts[name]
+        domains = self.domains if kind == A else self.domains6 + [pair for pair in self.domains if not pair[1]]
+        fits = [(domain, found) for domain, found in domains if below(name, domain)]
         if not fits:
             return None
         _, found = max(fits, key=lambda pair: 0 if pair[0] == "#" else len(pair[0]))
         return [found] if found else []
 
-    def name_of(self, address: int) -> str | None:
+    def name_of(self, address: Address) -> str | None:
         """The first name of an address."""
-        return next((name for name, found in self.hosts.items() if address in found), None)
+        hosts = self.hosts if address.version == 4 else self.hosts6
+        return next((name for name, found in hosts.items() if int(address) in found), None)
 
     def answer(self, question: Message) -> Message | None:
         """Answer a question; None where nothing is known of it (somebody else may)."""
@@ -76,12 +83,12 @@ class Zone:
             address = reverse_address(question.name)
             name = self.name_of(address) if address is not None else None
             return None if name is None else _reply(question, (name,))
-        found = self.addresses(question.name)
+        if question.type not in (A, AAAA):
+            return None
+        found = self.addresses(question.name, question.type)
         if found is None:
             return None
-        if not found:
-            return _reply(question, (), NXDOMAIN)
-        return _reply(question, tuple(found)) if question.type == A else None
+        return _reply(question, tuple(found)) if found else _reply(question, (), NXDOMAIN)
 
 
 def below(name: str, domain: str) -> bool:

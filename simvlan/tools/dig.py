@@ -6,10 +6,11 @@ Of dig there is what +short says; its questions are without EDNS.
 from __future__ import annotations
 
 from collections.abc import Generator
+from ipaddress import ip_address
 from typing import Any
 
 from simvlan.dns.message import AAAA, CODES, NOERROR, PTR, TYPES, A, Message, reverse_name
-from simvlan.tools.common import dotted, resolve
+from simvlan.tools.hosts import Host, literal
 from simvlan.tools.names import ask, server_of
 from simvlan.tools.program import Process
 
@@ -26,8 +27,8 @@ def dig(proc: Process) -> Generator[Any, Any, int]:
             server = word[1:]
         elif word == "+short":
             short = True
-        elif word == "-x" and words and (address := resolve(words.pop(0))) is not None:
-            name, kind = reverse_name(address), PTR
+        elif word == "-x" and words and (address := literal(words.pop(0))) is not None:
+            name, kind = reverse_name(ip_address(address.text)), PTR
         elif word.upper() in TYPES:
             kind = TYPES[word.upper()]
         elif word.startswith(("+", "-")) or name:
@@ -38,21 +39,22 @@ def dig(proc: Process) -> Generator[Any, Any, int]:
     if not short or not name:
         proc.write_err("simvlan: dig: only `dig +short NAME` is modelled; or use nslookup\n")
         return 95
-    address = server_of(proc, server)
-    answer = yield from _ask(proc, address, name, kind)
+    asked = server_of(proc, server)
+    answer = yield from _ask(proc, asked, name, kind)
     if answer is None:
-        where = server or (dotted(address) if address is not None else "127.0.0.1")
+        where = server or (asked.text if asked is not None else "127.0.0.1")
         proc.write(f";; communications error to {where}#53: timed out\n" * DIG_ATTEMPTS)
         proc.write(";; no servers could be reached\n")
         return 9
-    proc.write("".join(f"{dotted(each) if isinstance(each, int) else each + '.'}\n" for each in answer.answers))
+    names = [f"{each}." for each in answer.answers if isinstance(each, str)]
+    proc.write("".join(f"{each}\n" for each in answer.addresses or names))
     return 0
 
 
-def _ask(proc: Process, server: int | None, name: str, kind: int) -> Generator[Any, Any, Message | None]:
+def _ask(proc: Process, server: Host | None, name: str, kind: int) -> Generator[Any, Any, Message | None]:
     for _ in range(DIG_ATTEMPTS if server is not None else 0):
         assert server is not None
-        answer = yield from ask(proc, server, name, (kind,))
+        answer = yield from ask(proc, server, name, kind)
         if answer is not None:
             return answer
     return None
@@ -65,15 +67,15 @@ def nslookup(proc: Process) -> Generator[Any, Any, int]:
         proc.write_err("simvlan: nslookup: only `nslookup NAME|ADDRESS [SERVER]` is modelled\n")
         return 95
     server = server_of(proc, words[1] if len(words) > 1 else "")
-    given = resolve(words[0])
-    name, kind = (words[0], A) if given is None else (reverse_name(given), PTR)
+    given = literal(words[0])
+    name, kind = (words[0], A) if given is None else (reverse_name(ip_address(given.text)), PTR)
     answer = yield from _ask(proc, server, name, kind)
     if server is None or answer is None:
-        where = dotted(server) if server is not None else "127.0.0.1"
+        where = server.text if server is not None else "127.0.0.1"
         proc.write(f";; communications error to {where}#53: timed out\n" * DIG_ATTEMPTS)
         proc.write(";; no servers could be reached\n\n")
         return 1
-    shown = dotted(server)
+    shown = server.text
     head = "" if kind == PTR else f"Server:\t\t{shown}\nAddress:\t{shown}#53\n\n"
     if answer.code != NOERROR or not answer.answers:
         why = CODES.get(answer.code, str(answer.code)) if answer.code else "No answer"
@@ -84,13 +86,18 @@ def nslookup(proc: Process) -> Generator[Any, Any, int]:
     if kind == PTR:
         lines = "".join(f"{name}\tname = {each}.\n" for each in answer.answers)
     else:
-        lines = "".join(f"Name:\t{name}\nAddress: {dotted(each)}\n" for each in answer.answers if isinstance(each, int))
+        lines = _lines(name, answer)
     proc.write(f"{head}{'' if answer.authoritative else 'Non-authoritative answer:' + chr(10)}{lines}{after}\n")
     return 0
 
 
-def _sixth(proc: Process, server: int, name: str) -> Generator[Any, Any, str]:
-    """Ask for IPv6 addresses too: there are none, but a server may refuse to say so."""
+def _sixth(proc: Process, server: Host, name: str) -> Generator[Any, Any, str]:
+    """Ask for IPv6 addresses too; a server may refuse to say that there are none."""
     answer = yield from _ask(proc, server, name, AAAA)
-    code = answer.code if answer is not None else NOERROR
-    return f"** server can't find {name}: {CODES.get(code, str(code))}\n" if code else ""
+    if answer is None or not answer.code:
+        return "" if answer is None else _lines(name, answer)
+    return f"** server can't find {name}: {CODES.get(answer.code, str(answer.code))}\n"
+
+
+def _lines(name: str, answer: Message) -> str:
+    return "".join(f"Name:\t{name}\nAddress: {each}\n" for each in answer.addresses)

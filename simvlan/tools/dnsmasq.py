@@ -7,7 +7,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Generator, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from random import Random
 from typing import Any
 
@@ -25,6 +25,7 @@ from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.dhcp_serving import Port67, RelayService
 from simvlan.tools.dns_service import DnsService
 from simvlan.tools.dnsmasq_options import Asked, read
+from simvlan.tools.hosts import Host, literal
 from simvlan.tools.program import Process
 
 PROBE_NS = 3 * SECOND
@@ -63,9 +64,9 @@ class DhcpService(Port67):
 
     def _serves(self, dev: Any) -> bool:
         asked = self.asked
-        listens = {int(IPv4Address(each)) for each in asked.listen}
+        listens = {host.address for host in map(literal, asked.listen) if host is not None and host.family == 4}
         wanted = dev.name in asked.interfaces or any(ifa.local in listens for ifa in self.ns.stack.addresses(dev))
-        anywhere = not asked.interfaces and not listens
+        anywhere = not asked.interfaces and not asked.listen
         return dev.name not in asked.excepted and (anywhere or wanted) and bool(dev.kind)
 
     def _serve(self) -> None:
@@ -231,10 +232,12 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
         local = frozenset(each for each, _ in asked.relays)
         made.append(RelayService(network, ns, [server for _, server in asked.relays], local, []))
     if asked.port:
-        servers = [int(IPv4Address(each)) for each in asked.servers]
+        servers = [host for host in map(literal, asked.servers) if host is not None]
         dns = DnsService(network, ns, zone_of(proc, asked), servers, asked.interfaces)
-        dns.excepted, dns.listens = asked.excepted, [int(IPv4Address(each)) for each in asked.listen]
-        dns.forward = [(domain, int(IPv4Address(who)) if who else 0) for domain, who in asked.forward]
+        dns.excepted = asked.excepted
+        dns.listens = [host for host in map(literal, asked.listen) if host is not None]
+        usual = servers[0] if servers else None
+        dns.forward = [(domain, usual if who == "#" else literal(who)) for domain, who in asked.forward]
         dns.leases = made[0].server.leases if asked.dhcp.ranges else None
         made.append(dns)
     return made
@@ -242,11 +245,14 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
 
 def zone_of(proc: Process, asked: Asked) -> Zone:
     """What the command line says of names; the machine's own /etc/hosts is not the lab's."""
-    zone = Zone(domains=[(domain, int(IPv4Address(found)) if found else 0) for domain, found in asked.addresses])
+    zone = Zone()
+    for domain, found in asked.addresses:
+        known = ip_address(found or "0.0.0.0")
+        (zone.domains if known.version == 4 else zone.domains6).append((domain, int(known)))
     for names, addresses in asked.records:
         for name in names:
             for address in addresses:
-                zone.add(name, int(IPv4Address(address)))
+                zone.enter(name, ip_address(address))
     for path in asked.hosts:
         try:
             zone.read_hosts(proc.read_file(path).decode(errors="replace"))
@@ -264,8 +270,14 @@ def _check(asked: Asked, ns: Any) -> None:
     unknown = [name for name in asked.interfaces if name not in ns.devices]
     if unknown and asked.bound:
         raise Refused(f"\ndnsmasq: unknown interface {unknown[0]}\n", 2)
-    here = {ifa.local for dev in ns.devices.values() for ifa in ns.stack.addresses(dev)}
     for address in asked.listen:
-        if asked.bound and int(IPv4Address(address)) not in here:
+        host = literal(address)
+        if asked.bound and (host is None or not _own(ns.stack, host)):
             why = os.strerror(errno.EADDRNOTAVAIL)
             raise Refused(f"\ndnsmasq: failed to create listening socket for {address}: {why}\n", 2)
+
+
+def _own(stack: Any, host: Host) -> bool:
+    if host.family == 6 and stack.ip6 is None:
+        return False
+    return bool(stack.family_of(host.family).is_own(host.address, host.device(stack)))

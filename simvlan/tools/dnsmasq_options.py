@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from simvlan.dhcp import message as m
 from simvlan.dhcp.leases import FOREVER, Config, Range, Reservation
 from simvlan.tools.common import Refused
+from simvlan.tools.hosts import literal
 
 _NO_BEARING = """
 user group no-poll log-dhcp log-queries cache-size strict-order no-negcache
@@ -196,7 +197,7 @@ def _set_dns(asked: Asked, name: str, value: str) -> None:
         case "no-hosts":
             asked.no_hosts = True
         case "server":
-            asked.servers.append(str(_address(value, "server")))
+            asked.servers.append(_either(value, "server"))
         case "domain":
             asked.domain = value.split(",")[0]
             asked.dhcp.domain = asked.domain.encode()
@@ -212,7 +213,7 @@ def _domain(value: str) -> tuple[str, str]:
     if len(parts) != 3 or parts[0]:
         raise _bad("address", value)
     if parts[2]:
-        _address(parts[2], "address")
+        _either(parts[2], "address")
     return parts[1].lower().rstrip("."), parts[2]
 
 
@@ -220,15 +221,17 @@ def _forward(value: str) -> list[tuple[str, str]]:
     """`/DOMAIN/[DOMAIN/...]SERVER`: who is asked about them; without a server nobody is."""
     _, *domains, server = value.split("/")
     if server and server != "#":
-        _address(server, "server")
+        _either(server, "server")
     return [(domain.lower().rstrip("."), server) for domain in domains if domain]
 
 
 def _record(value: str) -> tuple[list[str], list[str]]:
     words = value.split(",")
-    numbers = [word for word in words if word[:1].isdigit() and word.count(".") == 3]
     if len(words) < 2:
         raise _bad("host-record", value)
+    numbers = [word for word in words if (word[:1].isdigit() and word.count(".") == 3) or ":" in word]
+    for word in numbers:
+        _either(word, "host-record")
     return [word.lower() for word in words if word not in numbers and not word.isdigit()], numbers
 
 
@@ -324,6 +327,13 @@ def _address(text: str, where: str) -> IPv4Address:
         return IPv4Address(text)
     except ValueError:
         raise _bad(where, text) from None
+
+
+def _either(text: str, where: str) -> str:
+    """An address of either family."""
+    if literal(text) is None:
+        raise _bad(where, text)
+    return text
 
 
 def _number(text: str, where: str) -> int:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import Any
 
 from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, A, Message, MessageError, parse
 from simvlan.dns.zone import Zone
-from simvlan.tools.common import SECOND, Waiter, dotted, resolve
-from simvlan.tools.hosts import literal
+from simvlan.tools.common import SECOND, Waiter
+from simvlan.tools.hosts import Host, literal
 from simvlan.tools.program import Process
 
 NETNS_ETC = "/etc/netns"
@@ -29,7 +28,7 @@ TIMEOUT_S, ATTEMPTS = 5, 2
 class Config:
     """A namespace's resolv.conf."""
 
-    servers: list[int] = field(default_factory=list)
+    servers: list[Host] = field(default_factory=list)
     search: list[str] = field(default_factory=list)
     ndots: int = 1
 
@@ -39,15 +38,15 @@ def config_of(proc: Process) -> Config:
     text = _file(proc, "resolv.conf")
     if text is not None:
         return read_config(text)
-    return Config(list(proc.lab.network.netns[proc.netns].nameservers))
+    return Config([Host(4, each) for each in proc.lab.network.netns[proc.netns].nameservers])
 
 
 def read_config(text: str) -> Config:
-    """Read a resolv.conf; IPv6 servers are passed over, more than three too."""
+    """Read a resolv.conf; more than three servers are passed over."""
     made = Config()
     for line in text.splitlines():
         word, *rest = line.split() or [""]
-        if word == "nameserver" and rest and (address := resolve(rest[0])) is not None and len(made.servers) < 3:
+        if word == "nameserver" and rest and (address := literal(rest[0])) is not None and len(made.servers) < 3:
             made.servers.append(address)
         elif word in ("search", "domain"):
             made.search = rest
@@ -82,11 +81,12 @@ def look_up(proc: Process, name: str, family: int = 0) -> Generator[Any, Any, No
         proc.names[name] = fits
         return
     config = config_of(proc)
-    servers = [each for each in config.servers if each not in proc.inner_servers]
+    servers = [each for each in config.servers if each.address not in proc.inner_servers]
+    types = {0: (A, AAAA), 4: (A,), 6: (AAAA,)}[family]
     for full in candidates(name, config):
-        answer = yield from ask_all(proc, servers, full)
-        if answer is not None and answer.code in (NOERROR, NXDOMAIN):
-            proc.names[name] = [dotted(each) for each in answer.answers if isinstance(each, int)]
+        answers = yield from ask_all(proc, servers, full, types)
+        if any(answer.code in (NOERROR, NXDOMAIN) for answer in answers):
+            proc.names[name] = [text for answer in answers for text in answer.addresses]
             if proc.names[name]:
                 return
 
@@ -102,7 +102,8 @@ def at_hand(proc: Process, name: str) -> list[str] | None:
     if found:
         return found
     config, known = config_of(proc), None
-    for ask_inside in (proc.inner_servers[each] for each in config.servers if each in proc.inner_servers):
+    inside = [each.address for each in config.servers if each.address in proc.inner_servers]
+    for ask_inside in (proc.inner_servers[each] for each in inside):
         for full in candidates(name, config):
             answer = ask_inside(full)
             if answer:
@@ -119,55 +120,65 @@ def candidates(name: str, config: Config) -> list[str]:
     return [name, *searched] if name.count(".") >= config.ndots else [*searched, name]
 
 
-def ask_all(proc: Process, servers: list[int], name: str) -> Generator[Any, Any, Message | None]:
-    """Ask one server after the other, twice around; None where nobody answers."""
+def ask_all(
+    proc: Process, servers: list[Host], name: str, types: tuple[int, ...] = (A, AAAA)
+) -> Generator[Any, Any, list[Message]]:
+    """Ask one server after the other, twice around, until one knows something; [] where none does."""
     for _ in range(ATTEMPTS):
         for server in servers:
-            answer = yield from ask(proc, server, name, (A, AAAA))
-            if answer is not None and answer.code in (NOERROR, NXDOMAIN):
-                return answer
-    return None
+            answers = yield from ask_types(proc, server, name, types)
+            if any(answer.code in (NOERROR, NXDOMAIN) for answer in answers):
+                return answers
+    return []
 
 
 def ask(
-    proc: Process, server: int, name: str, types: tuple[int, ...], timeout_s: int = TIMEOUT_S
+    proc: Process, server: Host, name: str, kind: int, timeout_s: int = TIMEOUT_S
 ) -> Generator[Any, Any, Message | None]:
-    """Ask a server from a port of one's own, all types at once; the answer to the first, None when time is over."""
+    """Ask a server one question; None when time is over."""
+    answers = yield from ask_types(proc, server, name, (kind,), timeout_s)
+    return answers[0] if answers else None
+
+
+def ask_types(
+    proc: Process, server: Host, name: str, types: tuple[int, ...], timeout_s: int = TIMEOUT_S
+) -> Generator[Any, Any, list[Message]]:
+    """Ask a server from a port of one's own, all types at once (send_dg); what has come when all have, or in time."""
     network = proc.lab.network
-    sock, waiter = network.netns[proc.netns].stack.open_udp(), Waiter(proc)
+    stack, waiter = network.netns[proc.netns].stack, Waiter(proc)
+    sock = stack.open_udp(server.family)
     sock.on_receive = waiter.heard
     numbers = [network.rng.getrandbits(16) for _ in types]
-    limit = proc.lab.env.now + timeout_s * SECOND
+    limit, came = proc.lab.env.now + timeout_s * SECOND, {}
     try:
-        sock.connect(server, PORT)
+        sock.connect(server.address, PORT, server.device(stack))
         for number, kind in zip(numbers, types, strict=True):
             sock.send(Message(number, name, kind).pack())
         while proc.lab.env.now < limit and not sock.errors:
             while sock.queue:
-                answer = _answer(sock.queue.popleft().data, numbers[0])
-                if answer is not None:
-                    return answer
+                answer = _answer(sock.queue.popleft().data)
+                if answer is not None and answer.ident in numbers:
+                    came[answer.ident] = answer
+            if len(came) == len(set(numbers)):
+                break
             yield waiter.until(limit)
     except OSError:
-        return None
+        return []
     finally:
         sock.close()
-    return None
+    return [came[number] for number in numbers if number in came]
 
 
-def _answer(data: bytes, number: int) -> Message | None:
+def _answer(data: bytes) -> Message | None:
     try:
         found = parse(data)
     except MessageError:
         return None
-    return found if found.reply and found.ident == number else None
+    return found if found.reply else None
 
 
-def server_of(proc: Process, text: str) -> int | None:
+def server_of(proc: Process, text: str) -> Host | None:
     """The server that a command line names, else the first of resolv.conf."""
     if text:
-        try:
-            return int(IPv4Address(text))
-        except ValueError:
-            return None
+        return literal(text)
     return next(iter(config_of(proc).servers), None)

@@ -9,8 +9,9 @@ import simpy
 
 from simvlan.docker.programs.busybox_ping import Refused, address_of, musl, seconds
 from simvlan.docker.programs.process import Proc
-from simvlan.tools.common import SECOND, Waiter, dotted, permute
+from simvlan.tools.common import SECOND, Waiter, permute
 from simvlan.tools.common import resolve as numeric
+from simvlan.tools.hosts import literal
 from simvlan.tools.names import ask_all
 
 Running = Generator[Any, Any, int]
@@ -31,11 +32,11 @@ def nslookup(proc: Proc) -> Running:
     if resolver is not None:
         found = resolver.lookup(names[0])
     else:
-        answer = yield from ask_all(proc, [each for each in (numeric(server),) if each is not None], names[0])
-        if answer is None:
+        answers = yield from ask_all(proc, [each for each in (literal(server),) if each is not None], names[0])
+        if not answers:
             proc.write(";; connection timed out; no servers could be reached\n\n")
             return 1
-        found = [dotted(each) for each in answer.answers if isinstance(each, int)]
+        found = [text for answer in answers for text in answer.addresses]
     if found is None or not found:
         reason = "SERVFAIL" if found is None else "NXDOMAIN"
         proc.write(f"** server can't find {names[0]}: {reason}\n\n** server can't find {names[0]}: {reason}\n\n")
