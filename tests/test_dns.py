@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from simvlan.dns.message import (
 from simvlan.dns.zone import Zone
 from simvlan.engines.events import Snapshot
 from simvlan.tools import names
+from simvlan.tools.hosts import Host
 from simvlan.tools.names import Config, candidates, read_config
 
 NETWORK = """
@@ -72,11 +74,14 @@ def test_a_message_is_what_was_packed() -> None:
     for msg in (
         Message(7, "box.lan", A),
         Message(7, "box.lan", A, True, 0, (1, 2), 60, True),
-        Message(7, reverse_name(0x0A000007), PTR, True, 0, ("printer.lan",)),
+        Message(7, reverse_name(IPv4Address("10.0.0.7")), PTR, True, 0, ("printer.lan",)),
         Message(7, "no.such", AAAA, True, NXDOMAIN),
+        Message(7, "six", AAAA, True, 0, (1 << 100, 1)),
     ):
         assert parse(msg.pack()) == msg
-    assert reverse_address(reverse_name(0x0A000007)) == 0x0A000007
+    for address in (IPv4Address("10.0.0.7"), IPv6Address("2001:db8::7")):
+        assert reverse_address(reverse_name(address)) == address
+    assert reverse_address("1.2.ip6.arpa") is None
     assert reverse_address("1.2.3.in-addr.arpa") is None
 
 
@@ -108,6 +113,9 @@ def test_a_label_is_not_too_long() -> None:
         ("notwild.lan", ""),
         ("x.none.lan", ""),
         ("six", ""),
+        ("six AAAA", "::1\n"),
+        ("-x ::1", "six.\n"),
+        ("x.none.lan AAAA", ""),
         ("box AAAA", ""),
         ("-x 10.0.0.7", "printer.\n"),
         ("-x 10.0.0.77", ""),
@@ -182,7 +190,7 @@ def test_a_server_that_is_silent_is_waited_for(lab: Lab, etc: Path) -> None:
 
 def test_resolv_conf_and_search() -> None:
     config = read_config("# c\nnameserver 10.0.0.1\nnameserver ::1\nsearch a.b c\noptions ndots:2 rotate\n")
-    assert config == Config([0x0A000001], ["a.b", "c"], 2)
+    assert config == Config([Host(4, 0x0A000001), Host(6, 1)], ["a.b", "c"], 2)
     assert candidates("x.y", config) == ["x.y.a.b", "x.y.c", "x.y"]
     assert candidates("x.y.z", config) == ["x.y.z", "x.y.z.a.b", "x.y.z.c"]
     assert candidates("x.", config) == ["x"]
