@@ -1,4 +1,4 @@
-"""Programs over IPv6: what they print, whom they try first, what they ask name servers; texts as the real ones' on 6.18.
+"""Programs over IPv6: what they print, whom they try first, what they ask name servers, as the real ones did on 6.18.
 
 Debian 12's nc 1.219, curl 7.88.1, Wget 1.21.3, busybox 1.35, iperf3 3.12, dig 9.18 and dnsmasq 2.90; Python 3.11's
 http.server.
