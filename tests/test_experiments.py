@@ -3,6 +3,7 @@
 Each experiment runs once, as its one command does it, in this process.
 """
 
+import gc
 import importlib
 import importlib.util
 import json
@@ -409,3 +410,24 @@ def test_lines_are_counted():
             pass
 
     assert cost.lines(lambda: loop(200), 1) - cost.lines(lambda: loop(100), 1) == pytest.approx(200, abs=4)
+
+
+def test_lines_of_others_are_not_counted():
+    """Somebody who is told of collections, as Dask's workers are."""
+    cost = importlib.import_module("experiments.cost")
+
+    def told(_phase: str, _info: object) -> None:
+        sum(range(3))
+
+    def garbage() -> None:
+        kept: list[list[int]] = []
+        for _ in range(10_000):
+            kept.append([])
+
+    alone = cost.lines(garbage, 1)
+    gc.callbacks.append(told)
+    try:
+        assert cost.lines(garbage, 1) == alone
+    finally:
+        gc.callbacks.remove(told)
+    assert gc.isenabled()
