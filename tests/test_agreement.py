@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simvlan.oracle import DEFAULT, Observation, compare, disagreements
+from simvlan.oracle import DEFAULT, Observation, compare, disagreements, listings
 from simvlan.oracle.agreement import BESIDE, plain, tidy_text
 from simvlan.oracle.order import OVERTAKE_NS
 from simvlan.stack.ipv6 import ndp, packet
@@ -378,3 +378,14 @@ def test_the_label_of_what_a_redirect_quotes_is_drawn_and_nothing_else():
     assert plain(redirect(0x12345)) == plain(redirect(0x54321))
     for other in (redirect(0), redirect(0x12345, b"\1" + bytes(7)), redirect(0x12345, target="fe80::9")):
         assert plain(redirect(0x12345)) != plain(other)
+
+
+def test_a_neighbour_that_timers_bring_may_be_there_already() -> None:
+    """A DHCP server probes its clients five seconds after it has answered; each then knows the server."""
+    known = {"dst": "10.0.0.1", "dev": "eth0", "lladdr": "02:00:00:00:00:01", "state": ["STALE"]}
+    other = {**known, "lladdr": "02:00:00:00:00:09"}
+    later = [[], [known]]
+    assert listings.at_some_time([], later, [known]) == [known]
+    assert listings.at_some_time([], later, []) == []
+    assert listings.at_some_time([], later, [other]) == []
+    assert listings.at_some_time([], [[], []], [known]) == []

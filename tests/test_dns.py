@@ -214,6 +214,36 @@ def test_what_is_refused(command: str, said: str, status: int) -> None:
     assert done.exit == status
 
 
+SETUP = ";; UDP setup with {0}#53({0}) for box failed: network unreachable.\n;; no servers could be reached\n"
+LOST, CLOSED = (";; communications error to {0}#53: " + why + "\n" for why in ("timed out", "connection refused"))
+NOBODY = ";; no servers could be reached\n"
+
+
+@pytest.mark.parametrize(
+    ("server", "more", "said", "status", "seconds"),
+    [
+        ("10.0.0.9", "", LOST * 3 + NOBODY, 9, 15),
+        ("10.0.0.9", "+tries=1 +time=2", LOST + NOBODY, 9, 2),
+        ("10.0.0.9", "+retry=1 +time=1", LOST * 2 + NOBODY, 9, 2),
+        ("10.0.0.2", "", CLOSED * 3 + NOBODY, 9, 0),
+        ("10.7.0.9", "", SETUP * 3, 9, 0),
+        ("nosuch", "", "{1}: couldn't get address for 'nosuch': failure\n", 1, 0),
+        ("10.0.0.1", "", "10.0.0.1\n", 0, 0),
+    ],
+)
+def test_who_does_not_answer(lab: Lab, server: str, more: str, said: str, status: int, seconds: int) -> None:
+    """As dig and nslookup 9.18 said it on Linux; nslookup ends with an empty line."""
+    lab.command("ip", "link", "set", "lo", "up", netns="c1")
+    began = lab.now
+    done = lab.command("dig", "+short", f"@{server}", *more.split(), "box", netns="c1")
+    assert (done.stdout + done.stderr, done.exit) == (said.format(server, "dig"), status)
+    assert (lab.now - began) // 10**9 == seconds
+    if status and not more:
+        done = lab.command("nslookup", "box", server, netns="c1")
+        end = "\n" if status == 9 else ""
+        assert (done.stdout + done.stderr, done.exit) == (said.format(server, "nslookup") + end, 1)
+
+
 def test_a_hosts_file_that_is_not_there() -> None:
     done = Lab().sh("dnsmasq -d --addn-hosts=/no/such")
     assert "failed to load names from /no/such: No such file" in done.stderr

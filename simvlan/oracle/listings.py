@@ -59,7 +59,10 @@ def _neighbour(entry: Any) -> Any:
 
 
 def at_some_time(mine: Any, later: Sequence[Any], its: Any) -> Any:
-    """Our neighbours, each as it is now or as timers make it further on, whichever the other side has."""
+    """Our neighbours, each as it is now or as timers make it further on, whichever the other side has.
+
+    One that only comes then is taken too: the probe of somebody else's entry has told of the prober (arp_process).
+    """
     if not isinstance(mine, list) or not isinstance(its, list):
         return mine
     there = {_text(_neighbour(row)): row for row in its}
@@ -67,7 +70,8 @@ def at_some_time(mine: Any, later: Sequence[Any], its: Any) -> Any:
     for rows in later:
         for row in rows:
             key = row.get("dst"), row.get("dev")
-            if key in now and _text(_neighbour(now[key])) not in there and _text(_neighbour(row)) in there:
+            known = key in now and _text(_neighbour(now[key])) in there
+            if not known and _text(_neighbour(row)) in there:
                 now[key] = row
     return list(now.values())
 

@@ -7,6 +7,7 @@ machine's are not the lab's. A container has its own, and Docker's name server a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -133,15 +134,24 @@ def ask_all(
 
 
 def ask(
-    proc: Process, server: Host, name: str, kind: int, timeout_s: int = TIMEOUT_S
+    proc: Process, server: Host, name: str, kind: int, timeout_s: int = TIMEOUT_S, faults: list[int] | None = None
 ) -> Generator[Any, Any, Message | None]:
-    """Ask a server one question; None when time is over."""
-    answers = yield from ask_types(proc, server, name, (kind,), timeout_s)
+    """Ask a server one question; None when time is over.
+
+    Args:
+        faults: takes the errno that ended it. BIND's programs have one: they wait for a host that is not there.
+    """
+    answers = yield from ask_types(proc, server, name, (kind,), timeout_s, faults)
     return answers[0] if answers else None
 
 
 def ask_types(
-    proc: Process, server: Host, name: str, types: tuple[int, ...], timeout_s: int = TIMEOUT_S
+    proc: Process,
+    server: Host,
+    name: str,
+    types: tuple[int, ...],
+    timeout_s: int = TIMEOUT_S,
+    faults: list[int] | None = None,
 ) -> Generator[Any, Any, list[Message]]:
     """Ask a server from a port of one's own, all types at once (send_dg); what has come when all have, or in time."""
     network = proc.lab.network
@@ -154,7 +164,7 @@ def ask_types(
         sock.connect(server.address, PORT, server.device(stack))
         for number, kind in zip(numbers, types, strict=True):
             sock.send(Message(number, name, kind).pack())
-        while proc.lab.env.now < limit and not sock.errors:
+        while proc.lab.env.now < limit and not _ends(sock, faults):
             while sock.queue:
                 answer = _answer(sock.queue.popleft().data)
                 if answer is not None and answer.ident in numbers:
@@ -162,11 +172,22 @@ def ask_types(
             if len(came) == len(set(numbers)):
                 break
             yield waiter.until(limit)
-    except OSError:
+    except OSError as error:
+        if faults is not None:
+            faults.append(error.errno or errno.EIO)
         return []
     finally:
         sock.close()
     return [came[number] for number in numbers if number in came]
+
+
+def _ends(sock: Any, faults: list[int] | None) -> bool:
+    """Whether an error that a socket was told of ends the asking."""
+    told = [int(each.errno) for each in sock.errors]
+    if faults is None:
+        return bool(told)
+    faults += [each for each in told if each == errno.ECONNREFUSED]
+    return bool(faults)
 
 
 def _answer(data: bytes) -> Message | None:
