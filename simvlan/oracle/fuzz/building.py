@@ -99,7 +99,9 @@ def upper(sketch: Sketch) -> None:
     there = f"netns {sketch.rng.choice(sketch.spaces)} " if sketch.chance(0.3) else ""
     words = {"vlan": _vlan, "macvlan": _macvlan, "ipvlan": _ipvlan}[kind](sketch)
     mine = f"{name} {sketch.number(name)}{mac}{there}"
-    sketch.do(f"ip {at(lower)} link add link {lower.name} name {mine}type {kind} {words}")
+    done = sketch.do(f"ip {at(lower)} link add link {lower.name} name {mine}type {kind} {words}")
+    if done and kind == "macvlan" and sketch.ipv6:
+        six.hear_all(sketch, name)
 
 
 def _lower(sketch: Sketch) -> Device:
