@@ -100,7 +100,7 @@ def upper(sketch: Sketch) -> None:
     words = {"vlan": _vlan, "macvlan": _macvlan, "ipvlan": _ipvlan}[kind](sketch)
     mine = f"{name} {sketch.number(name)}{mac}{there}"
     done = sketch.do(f"ip {at(lower)} link add link {lower.name} name {mine}type {kind} {words}")
-    if done and kind == "macvlan" and sketch.ipv6:
+    if done and kind == "macvlan" and sketch.ipv6 and not sketch.doubtful:
         six.hear_all(sketch, name)
 
 

@@ -76,7 +76,7 @@ def flags(sketch: Sketch) -> None:
     if dev := sketch.pick():
         word = sketch.rng.choice(("promisc", "promisc", "allmulticast", "arp", "multicast"))
         value = sketch.rng.choice(("on", "off"))
-        if not (sketch.ipv6 and dev.kind == "macvlan" and word == "allmulticast"):  # see ipv6.hear_all
+        if not (sketch.ipv6 and dev.kind == "macvlan" and word == "allmulticast"):  # ipv6.hear_all
             sketch.set(dev, f"{word} {value}")
 
 

@@ -69,7 +69,7 @@ class Sketch:
         self.spaces = [f"n{number}" for number in range(1, rng.choice((3, 3, 4)))]
         self.addressed = not host and rng.random() < 0.4
         self.filtering = not host and rng.random() < 0.6
-        self.doubtful = rng.random() < 0.15 and not ipv6
+        self.doubtful = rng.random() < 0.15
         if clock:
             self.addressed = self.doubtful = False
         self._names = 0
