@@ -2,7 +2,7 @@
 
 Duplicate address detection waits up to a second (addrconf_dad_kick), listener reports come again within another
 (mld_ifc_start_timer), and how many memberships share a report follows from that; router solicitations follow the
-detection. What answers them to all nodes comes when they come. So of solicitations and such answers counts whether
+detection. What answers them to all nodes comes when they come, and routers draw when they advertise (radvd). So of solicitations and such answers counts whether
 each was seen, of reports whether each group's was (`split`); one that the simulator sent shortly before the end may
 come later on the other side, and one of the other side's is among those the simulator would still send (`missing`).
 """
@@ -18,7 +18,7 @@ WAIT_NS = 3_500_000_000
 """How long all that may take from what began it: two delays of a second each, and the second of the detection."""
 
 _ICMPV6 = 58
-_RS, _NS, _NA, _REPORT2 = 133, 135, 136, 143
+_RS, _RA, _NS, _NA, _REPORT2 = 133, 134, 135, 136, 143
 _REPORTS = (131, 132)
 _ALL_NODES = bytes.fromhex("ff02" + "00" * 13 + "01")
 
@@ -39,7 +39,7 @@ def tokens(way: str, octets: bytes, reports_only: bool = False) -> list[Token]:
     if kind in _REPORTS:
         return [(way, head + octets[at : at + 1] + octets[at + 8 : at + 24])]
     detection = kind == _NS and not any(octets[ip + 8 : ip + 24])
-    answer = kind == _NA and octets[ip + 24 : ip + 40] == _ALL_NODES
+    answer = kind in (_NA, _RA) and octets[ip + 24 : ip + 40] == _ALL_NODES
     if reports_only:
         return []
     return [(way, octets)] if kind == _RS or detection or answer else []

@@ -170,7 +170,7 @@ class Radvd:
         for attribute, branch, key, least, most in TUNED:
             value = getattr(link.conf, attribute)
             if value and least <= value <= most:
-                sysctl_set(self.network, self.ns, f"net.ipv6.{branch}.{link.dev.name}.{key}", str(value))
+                sysctl_set(self.network, self.ns, f"net/ipv6/{branch}/{link.dev.name}/{key}", str(value))
 
     def _told(self, dev: Any, what: str) -> None:
         """Rtnetlink tells of a link or an address: what has changed is looked at a second later (touch_iface)."""
