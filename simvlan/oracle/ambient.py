@@ -2,9 +2,10 @@
 
 Duplicate address detection waits up to a second (addrconf_dad_kick), listener reports come again within another
 (mld_ifc_start_timer), and how many memberships share a report follows from that; router solicitations follow the
-detection. What answers them to all nodes comes when they come, and routers draw when they advertise (radvd). So of solicitations and such answers counts whether
-each was seen, of reports whether each group's was (`split`); one that the simulator sent shortly before the end may
-come later on the other side, and one of the other side's is among those the simulator would still send (`missing`).
+detection. What answers them to all nodes comes when they come, and routers draw when they advertise (radvd). So of
+solicitations, such answers and advertisements counts whether each was seen, of reports whether each group's was
+(`split`); one that the simulator sent shortly before the end may come later on the other side, and one of the other
+side's is among those the simulator would still send (`missing`).
 """
 
 from __future__ import annotations
