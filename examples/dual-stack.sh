@@ -34,27 +34,19 @@ node node-2
 plug node-2 eth1 p2 02:00:00:00:00:12
 
 node router
-ipv6 router
 ip netns exec router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 plug router eth0 p3 02:00:00:00:00:01
 conf=$(mktemp)
 for vlan in 100 200; do
     ip -n router address add 192.168.$vlan.1/24 dev eth0.$vlan
-    ip -n router address add 2001:db8:$vlan::1/64 dev eth0.$vlan nodad
     cat >> "$conf" << END
 interface eth0.$vlan { AdvSendAdvert on; prefix 2001:db8:$vlan::/64 { }; };
 END
 done
-until [ -z "$(ip -n router -6 address show tentative)" ]; do sleep 0.2; done
-ip netns exec router radvd -C "$conf" -n -m none -p "$conf.pid" 2> /dev/null &
-server=$!
-until [ -s "$conf.pid" ]; do sleep 0.1; done
-
 # container NODE VLAN LETTER NUMBER KIND...: its IPv4 address is static, of IPv6 nothing is said.
 container() {
     local name=n$1-$2-$3 vlan=$2 number=$4
     node "$name"
-    ipv6 "$name"
     ip -n "node-$1" link add link "eth1.$vlan" name eth0 netns "$name" "${@:5}"
     ip -n "$name" address add "192.168.$vlan.$number/24" dev eth0
     ip -n "$name" link set eth0 up
@@ -69,13 +61,25 @@ container 1 200 a 11 address 02:00:00:00:02:11 type macvlan mode bridge
 container 2 200 x 21 type ipvlan mode l2
 container 2 200 y 22 type ipvlan mode l2
 
+# Everybody has IPv6 now, and finds out that nobody else has its link-local address.
+for name in router "${containers[@]}"; do ipv6 "$name"; done
+for vlan in 100 200; do ip -n router address add 2001:db8:$vlan::1/64 dev eth0.$vlan; done
+for name in router "${containers[@]}"; do
+    until [ -z "$(ip -n "$name" -6 address show tentative)" ]; do sleep 0.2; done
+done
+
+ip netns exec router radvd -C "$conf" -n -m none -p "$conf.pid" 2> /dev/null &
+server=$!
+until [ -s "$conf.pid" ]; do sleep 0.1; done
+
 # six NETNS: the global address that it made itself, once it is sure of it.
 six() {
     ip -n "$1" -6 -o address show dev eth0 scope global | sed -n '/tentative/!s,.*inet6 \(.*\)/64.*,\1,p'
 }
 for name in "${containers[@]}"; do
     until [ "$(six "$name")" ]; do sleep 0.2; done
-    printf '%-9s %s  %s\n' "$name" "$(ip -n "$name" -o link show dev eth0 | sed 's,.*link/ether \([^ ]*\).*,\1,')" "$(six "$name")"
+    mac=$(ip -n "$name" -o link show dev eth0 | sed 's,.*link/ether \([^ ]*\).*,\1,')
+    printf '%-9s %s  %s\n' "$name" "$mac" "$(six "$name")"
 done
 ip -n n1-100-a -6 route show | sed 's/ expires [0-9]*sec//'
 

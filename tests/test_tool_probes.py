@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from simvlan.lab import Lab
 from tests.golden_replay import differences
+
+GOLDEN = Path(__file__).parent / "golden"
 
 # What is refused by name (record route, IPv6), and the machine's own resolver.
 PING_SKIP = r"-R|fe80|localhost|nosuch|-v "
@@ -246,3 +252,12 @@ def test_an_ipvlan_whose_parent_changed_its_address_shows_the_one_it_was_made_wi
     assert lab.command(*first.replace("02:00:00:00:00:02", "02:00:00:00:00:98").split()).exit == 0
     said = "link/ether 02:00:00:00:00:98 brd ff:ff:ff:ff:ff:ff permaddr 02:00:00:00:00:02 link-netns a"
     assert said in lab.command("ip", "-n", "b", "link", "show", "iv0").stdout
+
+
+def test_traceroute_of_ipv6_says_what_the_real_one_said() -> None:
+    """golden/traceroute6.out: traceroute 2.1.2 on Linux 6.18 (simvlan run --on host), durations masked."""
+    script = GOLDEN / "traceroute6.sh"
+    simvlan = Path(sys.executable).parent / "simvlan"
+    run = subprocess.run([str(simvlan), "run", str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert re.sub(r"  [0-9]+\.[0-9]{3} ms", "  T ms", run.stdout) == script.with_suffix(".out").read_text()
+    assert run.stderr == ""

@@ -51,6 +51,7 @@ TOOLS: dict[str, str] = {
     "tcpdump": "simvlan.tools.tcpdump:main",
     "timeout": "simvlan.shell.commands:timeout",
     "traceroute": "simvlan.tools.traceroute:main",
+    "traceroute6": "simvlan.tools.traceroute:main",
     "udhcpc": "simvlan.tools.udhcpc:main",
     "wget": "simvlan.tools.http.wget:main",
 }
@@ -144,7 +145,6 @@ REFUSED: dict[str, str] = {
     "teamd": "teaming is not modelled",
     "telnet": "use `nc`",
     "tracepath": "use `traceroute` or `ping -M do`",
-    "traceroute6": "IPv6 is not modelled yet; use `traceroute` with an IPv4 address",
     "tshark": "use `tcpdump`",
     "tunctl": "use `ip tuntap`",
     "udhcpd": _DHCP,

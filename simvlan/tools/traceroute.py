@@ -1,4 +1,7 @@
-"""traceroute 2.1.2 for IPv4: UDP probes to rising ports or ICMP echoes (-I), sixteen at a time, in virtual time."""
+"""traceroute 2.1.2: UDP probes to rising ports or ICMP echoes (-I), sixteen at a time, in virtual time.
+
+What differs for IPv6 is in `traceroute6.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from typing import Any
 
 import simpy
 
+from simvlan.stack.family import DO, DONT
 from simvlan.tools.common import SECOND, Refused, Waiter, dotted, find, permute, resolve
+from simvlan.tools.hosts import WRONG_FAMILY, literal
 from simvlan.tools.program import Process
 
 SPEC = "46dFITnreAUDVf:g:i:m:N:p:t:l:w:q:s:z:M:O:P:"
-BUILT = frozenset("4nIFfimNptwqsU")
+BUILT = frozenset("46nIFfimNptwqsU")
 PRECISION = SECOND // 1000
 ANNOTATION = {0: " !N", 1: " !H", 2: " !P", 3: "", 4: " !F", 5: " !S", 9: " !X", 10: " !X", 13: " !X", 14: " !V",
               15: " !C"}  # fmt: skip
@@ -41,6 +46,9 @@ class Probe:
 class Traceroute:
     """One run."""
 
+    family, header, usual_size, echo_request, unfragmented = 4, 28, 60, 8, DO
+    """Octets in front of a probe's data, of a whole one, what asks for an echo, and what -F is to the socket."""
+
     def __init__(self, proc: Process) -> None:
         self.proc = proc
         self.stack: Any = proc.lab.network.netns[proc.netns].stack
@@ -57,17 +65,26 @@ class Traceroute:
         self.per_hop, self.most = self._number("q", 3), self._number("m", 30)
         self.first, self.together = self._number("f", 1), self._number("N", 16)
         self.wait_ns = round(float(given.get("w", "5").split(",")[0]) * SECOND)
-        self.size = max(int(rest[1]) if len(rest) > 1 else 60, 28)
-        address = find(proc, self.name)
+        self.size = max(int(rest[1]) if len(rest) > 1 else self.usual_size, self.header)
+        self.zone: Any = None
+        address = self._find()
         if isinstance(address, str):
+            at = proc.argv.index(self.name)
             raise Refused(
                 f"{self.name}: {address}\n"
-                f'Cannot handle "host" cmdline arg `{self.name}\' on position 1 (argc {len(proc.argv) - 1})\n'
+                f'Cannot handle "host" cmdline arg `{self.name}\' on position 1 (argc {at})\n'
             )
         self.address = address
         self.probes = [Probe(ttl) for ttl in range(self.first, self.most + 1) for _ in range(self.per_hop)]
         self.waiter = Waiter(proc)
         self.echo: Any = None
+
+    def _find(self) -> int | str:
+        """The address of the target, or why there is none."""
+        given = literal(self.name)
+        if given is not None and given.family != self.family:
+            return WRONG_FAMILY
+        return find(self.proc, self.name)
 
     def _number(self, flag: str, default: int) -> int:
         value = self.given.get(flag, str(default))
@@ -81,10 +98,11 @@ class Traceroute:
         """Return the socket that probe *index* goes through."""
         if self.icmp:
             if self.echo is None:
-                self.echo = self._bound(self.stack.open_ping())
+                self.echo = self._bound(self.stack.open_ping(self.family))
             return self.echo
-        sock = self._bound(self.stack.open_udp())
-        sock.connect(self.address, int(self.given.get("p", "53" if "U" in self.given else "33434")) + self._step(index))
+        sock = self._bound(self.stack.open_udp(self.family))
+        port = int(self.given.get("p", "53" if "U" in self.given else "33434")) + self._step(index)
+        sock.connect(self.address, port, self.zone)
         return sock
 
     def _step(self, index: int) -> int:
@@ -92,25 +110,29 @@ class Traceroute:
 
     def _bound(self, sock: Any) -> Any:
         if "s" in self.given:
-            sock.bind(resolve(self.given["s"]) or 0)
+            sock.bind(self._source(self.given["s"]))
         if "i" in self.given:
             sock.bind_dev = self.proc.lab.network.netns[self.proc.netns].devices.get(self.given["i"])
             if sock.bind_dev is None:
                 raise Refused("setsockopt SO_BINDTODEVICE: No such device\n")
         sock.on_receive = self.waiter.heard
         sock.tos = int(self.given.get("t", "0"), 0)
-        sock.pmtudisc = 2 if "F" in self.given else 0
+        sock.pmtudisc = self.unfragmented if "F" in self.given else DONT
         return sock
+
+    def _source(self, text: str) -> int:
+        return resolve(text) or 0
 
     def send(self, index: int) -> None:
         """Send one probe."""
-        probe, data = self.probes[index], bytes(0x40 + (i & 0x3F) for i in range(self.size - 28))
+        probe, data = self.probes[index], bytes(0x40 + (i & 0x3F) for i in range(self.size - self.header))
         probe.sock = self.open(index)
         probe.sock.ttl = probe.ttl
         probe.sent_ns = int(self.proc.lab.env.now)
         try:
             if self.icmp:
-                probe.sock.send(b"\x08" + bytes(5) + (index + 1).to_bytes(2, "big") + data, self.address)
+                asked = bytes((self.echo_request, 0, 0, 0, 0, 0)) + (index + 1).to_bytes(2, "big")
+                probe.sock.send(asked + data, self.address, self.zone)
             else:
                 probe.sock.send(data)
         except OSError as error:
@@ -136,13 +158,21 @@ class Traceroute:
     def _meant(self, index: int, problem: Any) -> Probe:
         if not self.icmp:
             return self.probes[index]
-        about = problem.about[(problem.about[0] & 15) * 4 :]
+        about = self._quoted(problem.about)
         return self.probes[int.from_bytes(about[6:8], "big") - 1]
+
+    def _quoted(self, about: bytes) -> bytes:
+        """What follows the headers of a packet that an error quotes."""
+        return about[(about[0] & 15) * 4 :]
 
     def _failed(self, probe: Probe, problem: Any) -> None:
         if probe.done:
             return
         probe.came_ns, probe.address, probe.done = problem.time_ns, problem.offender, True
+        self._judge(probe, problem)
+
+    def _judge(self, probe: Probe, problem: Any) -> None:
+        """What an error says beside who sent it (parse_icmp_res)."""
         if problem.type == 3:
             probe.final = True
             probe.note = ANNOTATION.get(problem.code, f" !<{problem.code}>")
@@ -222,10 +252,14 @@ class Traceroute:
         return text + ("\n" if number == self.per_hop - 1 else "")
 
     def _named(self, address: int) -> str:
-        shown = dotted(address)
+        shown = self.text(address)
         if "n" in self.given:
             return shown
-        return f"localhost ({shown})" if address == 0x7F00_0001 else f"{shown} ({shown})"
+        return f"localhost ({shown})" if address == self.stack.family_of(self.family).loopback else f"{shown} ({shown})"
+
+    def text(self, address: int) -> str:
+        """Write an address."""
+        return dotted(address)
 
     def close(self) -> None:
         """Close the sockets."""
@@ -234,15 +268,28 @@ class Traceroute:
                 probe.sock.close()
 
 
+def of_family(proc: Process) -> type[Traceroute]:
+    """The family that -6 or the command's name asks for, or that the target has."""
+    flags, rest, _ = permute(proc.argv[1:], SPEC)
+    given = dict(flags)
+    target = literal(rest[0]) if rest else None
+    six = "6" in given or (proc.name.endswith("6") and "4" not in given)
+    if not six and ("4" in given or target is None or target.family == 4):
+        return Traceroute
+    from simvlan.tools.traceroute6 import Traceroute6
+
+    return Traceroute6
+
+
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Trace the route."""
     try:
-        trace = Traceroute(proc)
+        trace = of_family(proc)(proc)
     except Refused as refused:
         proc.write_err(str(refused))
         return 2
     proc.write(
-        f"traceroute to {trace.name} ({dotted(trace.address)}), {trace.most} hops max, {trace.size} byte packets"
+        f"traceroute to {trace.name} ({trace.text(trace.address)}), {trace.most} hops max, {trace.size} byte packets"
     )
     try:
         yield from trace.run()

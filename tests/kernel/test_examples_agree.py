@@ -51,6 +51,8 @@ def kinds(judges: Callable[[Kernel], Judge]) -> Callable[[Kernel], dict[str, boo
 
 
 OUTLASTS = {
+    ("dual-stack", "uml"): "a guest takes longer for its pings than its neighbours' 5 s of DELAY; its output is"
+    " recorded there, and tests/radvd/ holds what its router says",
     ("netfilter-publish", "uml"): "so many iptables commands take a guest longer than its neighbours' 5 s of DELAY;"
     " tests/kernel/netfilter/publish.sh holds the same rules, and the host's kernel this script",
 }
@@ -74,6 +76,8 @@ def test_example_agrees(
         pytest.skip(OUTLASTS[script.stem, kernel])
     if "dnsmasq" in words and not (shutil.which("dnsmasq") and shutil.which("udhcpc")):
         missing_kernel(kernel, "the real dnsmasq and udhcpc are missing: apt-get install dnsmasq-base udhcpc")
+    if "radvd" in words and not shutil.which("radvd"):
+        missing_kernel(kernel, "the real radvd is missing: apt-get install radvd")
     lacking = [kind for word, kind in NEEDS.items() if word in words and not kinds(kernel)[kind]]
     if lacking:
         assert kernel == "host", f"User Mode Linux lacks {lacking}"

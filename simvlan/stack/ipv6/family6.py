@@ -101,9 +101,14 @@ class Family6:
         return False
 
     def wrap(self, sock: Any, made: RouteResult6, payload: bytes, options: bytes) -> bytes | int:
-        """A header; EMSGSIZE where the packet is too long for it or for the path (ip6_append_data)."""
+        """A header; EMSGSIZE where the packet is too long for it or for the path (ip6_append_data).
+
+        Who probes the path is not cut to what is known of it (ip6_skb_dst_mtu).
+        """
         output, tried = self.ip6.output, sock.pmtudisc
-        fits = packet.HEADER + len(payload) <= (self.ip6.mtu_of(made.dev) if tried == PROBE_PMTU else made.path_mtu)
+        if tried == PROBE_PMTU:
+            made.mtu = self.ip6.mtu_of(made.dev)
+        fits = packet.HEADER + len(payload) <= made.path_mtu
         if len(payload) > 65_535 or (not fits and tried >= DO):
             return errno.EMSGSIZE
         hops = (sock.mc_ttl if is_multicast(made.dst) else sock.ttl) or output.hop_limit(made)
