@@ -35,6 +35,7 @@ ip -n h link set eth0 up
 sleep 4
 ip netns exec r radvd -C "$conf" -n -m stderr_clean -p "$conf.pid" 2> "$log" &
 server=$!
+until [ -s "$conf.pid" ]; do sleep 0.1; done
 sleep 3
 ip -n k link set eth0 up
 sleep 4

@@ -32,6 +32,7 @@ ip netns exec r sysctl -qw net.ipv6.conf.eth3.forwarding=0
 sleep 2.5
 ip netns exec r radvd -C "$conf" -n -m stderr_clean -p "$conf.pid" 2> "$log" &
 server=$!
+until [ -s "$conf.pid" ]; do sleep 0.1; done
 sleep 4
 simvlan send --netns h eth0 --hex 33330000000202000000000286dd6000000000083aff00000000000000000000000000000000ff02000000000000000000000000000285007bb800000000
 sleep 4
