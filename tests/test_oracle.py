@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from simvlan.oracle import EXACT, KernelRun, available, compare_captures, run_many, run_script
+from simvlan.oracle.guest import sysctls
 from simvlan.oracle.guest.inject import UsageError, parse
 from simvlan.oracle.guest.recvmsg import retag
 from simvlan.oracle.kernels import Kernel
@@ -198,3 +199,18 @@ def test_stack_masks_leave_addresses_alone() -> None:
     echo = _ip(7, 1, b"\x08\0\x12\x34\xab\xcd\0\1" + bytes(range(56)))
     assert masked(echo, STACK_MASKS)[26:34] == echo[26:34]
     assert masked(echo, STACK_MASKS)[-40:] == echo[-40:]
+
+
+def test_what_a_script_loads_itself_starts_as_the_kernel_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """br_netfilter is switched off in a guest's namespaces only where it was there before."""
+    written: list[str] = []
+    monkeypatch.setattr(sysctls, "set_sysctl", lambda name, _value: written.append(name))
+    for there in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(os.path, "exists", lambda _path, there=there: there)
+            sysctls._filtered_before.cache_clear()
+            sysctls._make_plain(False, False)
+        assert ("bridge/bridge-nf-call-iptables" in written) is there
+        assert "ipv4/conf/all/rp_filter" in written
+        written.clear()
+    sysctls._filtered_before.cache_clear()

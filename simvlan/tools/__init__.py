@@ -124,7 +124,7 @@ REFUSED: dict[str, str] = {
     "netplan": _MANAGER,
     "netstat": "use `ip route` and `ip -s link`",
     "networkctl": _MANAGER,
-    "nft": _NFT,
+    "nft": "use `iptables`, whose rules `iptables -S` and `iptables -t nat -S` list; nothing else filters here",
     "nginx": "use `python3 -m http.server`",
     "nmap": "use `ping` or `arping`",
     "nmcli": _MANAGER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
 from .tap import within
@@ -26,6 +27,7 @@ _WITH_IPV6 = {
         ("accept_dad", "0" if place == "all" else "1"),
     )
 }
+_BRIDGE = "bridge/"
 _PLAIN = {
     # br_netfilter, where it is loaded, rewrites and drops bridged IP frames
     "bridge/bridge-nf-call-iptables": "0",
@@ -51,7 +53,17 @@ def make_plain(ns_fd: int, *, brief: bool = False, ipv6: bool = False) -> None:
 
 def _make_plain(brief: bool, ipv6: bool) -> None:
     for name, value in ((_WITH_IPV6 if ipv6 else _WITHOUT_IPV6) | ({} if brief else _PLAIN)).items():
-        set_sysctl(name, value)
+        if _BRIDGE not in name or _filtered_before():
+            set_sysctl(name, value)
+
+
+@cache
+def _filtered_before() -> bool:
+    """Whether br_netfilter was there before the script, for the initial namespace is made plain first.
+
+    Namespaces of a script that loads it itself start as the kernel has them.
+    """
+    return os.path.exists(f"/proc/sys/net/{_BRIDGE}")
 
 
 def set_sysctl(name: str, value: str) -> None:
