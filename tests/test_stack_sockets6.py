@@ -157,6 +157,16 @@ def test_what_cannot_be_bound_to(pair: tuple[Lab, Any, Any], address: str) -> No
         assert caught.value.errno == wanted
 
 
+@pytest.mark.parametrize(("family", "nobody"), [(4, 0x0A00_0063), (6, A + 0x55)])
+def test_a_syn_that_has_not_left_is_not_repeated(pair: tuple[Lab, Any, Any], family: int, nobody: int) -> None:
+    """Three are due before the neighbour is given up, one waits: one error, going and coming by lo, as on 6.18."""
+    lab, a, _ = pair
+    with lab.capture("a/lo") as packets:
+        sock = connected(a, family, nobody)
+        lab.run(until_ns=lab.now + 5_000_000_000)
+    assert (sock.error, len(packets)) == (errno.EHOSTUNREACH, 2)
+
+
 def test_a_router_s_smaller_mtu_shortens_segments() -> None:
     lab = Lab(seed=1)
     lab.sh("""

@@ -16,7 +16,7 @@ from simvlan.stack.ipaddr import LOOPBACK_ADDRESS, ip_text, is_multicast
 from simvlan.stack.output import RouteResult
 from simvlan.stack.packet import DF, ICMP, MAX_PACKET, TCP, Packet, build, checksum, pseudo_sum
 from simvlan.stack.tcp import segment as wire
-from simvlan.stack.tcp.packets import Flow, is_syn_ack, packed, with_checksum
+from simvlan.stack.tcp.packets import Flow, is_syn_ack, packed, waits, with_checksum
 from simvlan.stack.tcp.segment import Segment
 from simvlan.verdict import Drop
 
@@ -29,6 +29,8 @@ DONT, WANT, DO, PROBE_PMTU = 0, 1, 2, 3
 MAPPED = 0xFFFF << 32
 """::ffff:0:0/96: how IPv6 sockets name IPv4 addresses."""
 LEAST_ADVMSS, MOST_ADVMSS = 256, 65_495
+ENDS4 = slice(12, 28)
+"""Addresses, ports and sequence number of a packet without options."""
 
 ICMP_ERRNO = {
     0: errno.ENETUNREACH, 1: errno.EHOSTUNREACH, 2: errno.ENOPROTOOPT, 3: errno.ECONNREFUSED, 4: errno.EMSGSIZE,
@@ -307,7 +309,10 @@ class Family4:
         partial_sum = not {"tx", "tx-checksum-ip-generic"} & set(route.dev.features_off)
         ttl = sock.ttl or stack.settings["ip_default_ttl"]
         frag = 0 if route.mtu_locked else DF
+        waiting = stack.neigh.waiting(route.dev, route.nexthop)
         for segment in segments:
+            if waiting and waits(segment, pack("!IIHH", flow[0], flow[2], flow[1], flow[3]), waiting, ENDS4):
+                continue
             ident = 0 if is_syn_ack(segment) else stack.next_id(flow[0], flow[2], TCP, segment.packets)
             left = segment.gso_size or int(partial_sum)
             data = build(flow[0], flow[2], TCP, packed(segment, flow, left), ttl, sock.tos, ident, frag)

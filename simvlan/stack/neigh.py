@@ -7,6 +7,7 @@ parameters of net/ipv4/arp.c. Exact where the kernel's jiffies are coarse: one s
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,11 @@ class NeighbourTable:
     def get(self, dev: Device, ip: int) -> Neighbour | None:
         """The entry for an address, if there is one."""
         return self.entries.get((dev, ip))
+
+    def waiting(self, dev: Device, ip: int) -> Sequence[Waiting]:
+        """The packets that wait for an address."""
+        entry = self.entries.get((dev, ip))
+        return entry.queue if entry is not None else ()
 
     def ensure(self, dev: Device, ip: int) -> Neighbour | None:
         """The entry for an address, made if need be; None when the table is full (___neigh_create)."""

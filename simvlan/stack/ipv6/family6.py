@@ -6,6 +6,7 @@ Mirrors struct ipv6_specific and what udp.c, raw.c, ping.c and tcp_ipv6.c of net
 from __future__ import annotations
 
 import errno
+from struct import pack
 from typing import TYPE_CHECKING, Any
 
 from simvlan.segmentation import longest
@@ -15,7 +16,7 @@ from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addr import LOOPBACK, ip6_text, is_link_local, is_multicast, is_v4_mapped, multicast_scope
 from simvlan.stack.ipv6.output import RouteResult6
 from simvlan.stack.tcp import segment as wire
-from simvlan.stack.tcp.packets import Flow, packed, with_checksum
+from simvlan.stack.tcp.packets import Flow, packed, waits, with_checksum
 from simvlan.stack.tcp.segment import Segment
 from simvlan.verdict import Drop
 
@@ -29,6 +30,8 @@ UNREACH_ERRNO = (
     errno.EACCES,
 )  # fmt: skip
 """icmpv6_err_convert: what an unreachable code becomes."""
+ENDS6 = slice(8, 48)
+"""Addresses, ports and sequence number of a packet without extension headers."""
 LEAST_ADVMSS, MOST_ADVMSS = packet.MIN_MTU - 60, 65_515
 """net.ipv6.route.min_adv_mss; IPV6_MAXPLEN without a TCP header."""
 
@@ -195,7 +198,11 @@ class Family6:
         partial_sum = not {"tx", "tx-checksum-ip-generic"} & set(made.dev.features_off)
         hops = sock.ttl or output.hop_limit(made)
         label = output.flow_label(flow[0], flow[2], packet.TCP, flow[1])
+        waiting = self.ip6.neigh.waiting(made.dev, made.nexthop)
+        ends = self.packed(flow[0]) + self.packed(flow[2]) + pack("!HH", flow[1], flow[3])
         for segment in segments:
+            if waiting and waits(segment, ends, waiting, ENDS6):
+                continue
             left = segment.gso_size or int(partial_sum)
             octets = packed(segment, flow, left, packet.pseudo_sum)
             data = packet.build(flow[0], flow[2], packet.TCP, octets, hops, sock.tos, label)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from simvlan.stack.packet import TCP, pseudo_sum
 from simvlan.stack.packet import checksum as internet_checksum
@@ -30,3 +31,19 @@ def packed(segment: Segment, flow: Flow, partial: int, summed: Pseudo = pseudo_s
 def is_syn_ack(segment: Segment) -> bool:
     """The answer to a SYN: its packet has identification 0 (ip_build_and_send_pkt)."""
     return segment.flags & (SYN | ACK) == SYN | ACK
+
+
+def waits(segment: Segment, ends: bytes, queue: Iterable[Sequence[Any]], part: slice) -> bool:
+    """Whether a segment has not left the host yet, so that it is not sent again (skb_still_in_host_queue).
+
+    What is not kept for repetition is always sent: acknowledgements alone, resets, and SYN-ACKs.
+
+    Args:
+        ends: addresses and ports, as in a packet.
+        queue: packets that wait for a link-layer address, each the first of its tuple.
+        part: where `ends` and the sequence number behind them are in a packet.
+    """
+    if not segment.size or is_syn_ack(segment):
+        return False
+    wanted = ends + segment.seq.to_bytes(4, "big")
+    return any(packet[0][part] == wanted for packet in queue)
