@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def texts(figure: Any) -> list[Any]:
     """Every text that a figure shows: in the axes, at the ticks, in titles and legends."""
-    figure.draw_without_rendering()
+    if figure.stale:
+        figure.draw_without_rendering()
     found = list(figure.texts)
     for axes in figure.axes:
         found += [*axes.texts, axes.title, axes._left_title, axes._right_title]
