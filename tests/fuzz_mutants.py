@@ -1,10 +1,11 @@
 """Break one rule at a time and see the fuzzer find it: `make fuzz-mutants`.
 
-What Linux 6.1 did with the first scenarios is recorded (tests/golden/fuzz-uml.jsonl.gz, by --record), so each mutant
-costs seconds: the recorded scenarios are followed by a copy of the package with one line changed until one of them
-disagrees. A mutant that no scenario notices is a rule the fuzzer does not reach.
+What Linux 6.1 did with the first scenarios is recorded (tests/golden/fuzz-uml.jsonl.gz, by --record; those with
+spanning trees in fuzz-uml-trees.jsonl.gz, by --record-trees), so each mutant costs seconds: the recorded scenarios are
+followed by a copy of the package with one line changed until one of them disagrees. A mutant that no scenario notices
+is a rule the fuzzer does not reach.
 
-    python tests/fuzz_mutants.py [--record N] [--out FILE]
+    python tests/fuzz_mutants.py [--record N] [--record-trees N] [--out FILE]
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,23 +26,27 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from simvlan.oracle.fuzz import recording  # noqa: E402
+from simvlan.oracle.fuzz.clocks import STP, clock_of  # noqa: E402
 from simvlan.oracle.fuzz.crew import Crew  # noqa: E402
 from simvlan.oracle.fuzz.recording import Record  # noqa: E402
-from simvlan.oracle.fuzz.scenario import generate  # noqa: E402
+from simvlan.oracle.fuzz.scenario import Scenario, generate  # noqa: E402
 from tests.mutants import Mutant, mutants, mutate  # noqa: E402
 
 TABLE = Path(__file__).with_suffix(".txt")
-RECORDING = ROOT / "tests" / "golden" / "fuzz-uml.jsonl.gz"
+GOLDEN = ROOT / "tests" / "golden"
+RECORDING, TREES = GOLDEN / "fuzz-uml.jsonl.gz", GOLDEN / "fuzz-uml-trees.jsonl.gz"
 RESULT = ROOT / "results" / "fuzz-mutants" / "mutants.json"
-FRAMES = 60
+FRAMES, FIRST = 60, 1
+TREE_FRAMES, FIRST_TREE = 40, 1001
 TIME_LIMIT_S = 300
 
 SEARCH = """
 import sys
+from itertools import chain
 from simvlan.oracle.fuzz.recording import read
 from pathlib import Path
-for number, record in enumerate(read(Path(sys.argv[1])), 1):
-    if str(record.seed) in sys.argv[2:]:
+for number, record in enumerate(chain(read(Path(sys.argv[1])), read(Path(sys.argv[2]))), 1):
+    if str(record.seed) in sys.argv[3:]:
         continue
     try:
         found = record.verdict().text()
@@ -52,16 +58,21 @@ for number, record in enumerate(read(Path(sys.argv[1])), 1):
 """
 
 
-def record(count: int) -> None:
+def record(path: Path, scenarios: Iterable[Scenario], *, timed: bool = False) -> None:
     """Ask User Mode Linux."""
-    with Crew("uml", 2) as crew:
-        verdicts = crew.run(generate(seed, "uml", FRAMES) for seed in range(1, count + 1))
+    with Crew("uml", 2, timed=timed) as crew:
         kept = [
             Record(verdict.scenario.seed, crew.release, verdict.scenario.lines, verdict.answer)
-            for verdict in verdicts
+            for verdict in crew.run(scenarios)
             if verdict.answer
         ]
-    print(f"{recording.write(RECORDING, kept)} of {count} scenarios kept", flush=True)
+    print(f"{recording.write(path, kept)} scenarios kept", flush=True)
+
+
+def trees(count: int) -> Iterator[Scenario]:
+    """Those with a spanning tree among timed scenarios."""
+    made = (generate(seed, "uml", TREE_FRAMES, timed=True) for seed in range(FIRST_TREE, FIRST_TREE + count))
+    return (scenario for scenario in made if clock_of(scenario.lines) is STP)
 
 
 def search(mutant: Mutant, wrong: list[int]) -> list[str] | None:
@@ -74,7 +85,7 @@ def search(mutant: Mutant, wrong: list[int]) -> list[str] | None:
         target = Path(folder, mutant.file)
         target.write_text(mutate(target.read_text(), mutant))
         done = subprocess.run(
-            [sys.executable, "-c", SEARCH, str(RECORDING), *map(str, wrong)],
+            [sys.executable, "-c", SEARCH, str(RECORDING), str(TREES), *map(str, wrong)],
             cwd=folder, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True, timeout=TIME_LIMIT_S,
         )  # fmt: skip
         if done.returncode:
@@ -86,11 +97,14 @@ def main() -> int:
     """Try all; 1 when one survives."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", type=int, metavar="N", help="record N scenarios first (User Mode Linux)")
+    parser.add_argument("--record-trees", type=int, metavar="N", help="the same of those with trees among N timed ones")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     if options.record:
-        record(options.record)
-    records = list(recording.read(RECORDING))
+        record(RECORDING, (generate(seed, "uml", FRAMES) for seed in range(FIRST, FIRST + options.record)))
+    if options.record_trees:
+        record(TREES, trees(options.record_trees), timed=True)
+    records = [*recording.read(RECORDING), *recording.read(TREES)]
     wrong = [each.seed for each in records if not each.verdict().agrees]
     print(
         f"unchanged: {len(records) - len(wrong)} of {len(records)} recorded scenarios agree {wrong or ''}", flush=True
@@ -110,7 +124,7 @@ def main() -> int:
         "kernel_release": records[0].release,
         "recorded_scenarios": len(records),
         "disagreeing_unchanged": wrong,
-        "frames_each": FRAMES,
+        "frames_each": {"fuzz-uml": FRAMES, "fuzz-uml-trees": TREE_FRAMES},
         "mutants": len(rows),
         "found": len(rows) - len(survivors),
         "rows": rows,

@@ -389,3 +389,18 @@ def test_a_neighbour_that_timers_bring_may_be_there_already() -> None:
     assert listings.at_some_time([], later, []) == []
     assert listings.at_some_time([], later, [other]) == []
     assert listings.at_some_time([], [[], []], [known]) == []
+
+
+def test_the_root_that_iproute2_prints_for_a_bridge_counts_where_it_is_the_root_itself() -> None:
+    """Elsewhere iproute2 6.1 prints the bridge's own id; what its ports say of the root counts."""
+
+    def unlike(root_port: int, kind: str = "info_data") -> list[str]:
+        infos = ({"info_kind": "bridge", kind: {"root_id": root, "root_port": root_port}} for root in ("8000.1", "2"))
+        sides = (Observation(listings=link(linkinfo=info)) for info in infos)
+        return [each.what for each in compare(*sides)]
+
+    assert unlike(1) == []
+    assert unlike(0) == ["listing"]
+    assert unlike(1, "info_slave_data") == ["listing"]
+    ours, theirs = (Observation(stdout=f"bridge_id 8000.2 designated_root {root} root_port 1\n") for root in "12")
+    assert compare(ours, theirs) == []

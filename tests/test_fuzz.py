@@ -169,6 +169,18 @@ def test_bpdus_and_counters_of_a_tree_are_no_matter_but_frames_and_states_are() 
     assert calm.listings["n", "link"] == [row]
 
 
+def test_who_is_known_for_bpdus_alone_is_learnt_by_chance():
+    """A port learns in the second in which one comes or not; other addresses, and entries that are given, count."""
+    bpdu = bytes.fromhex("0180c2000000 020000000001 0026 424203") + bytes(35)
+    frame = bytes.fromhex("020000000009 020000000002 88b5")
+    known = ((1, ""), (1, "static"), (2, ""))
+    rows = [{"mac": f"02:00:00:00:00:0{n}", "ifname": "v1", "state": state} for n, state in known]
+    side = Observation(captures={"n.d": [(1, "in", bpdu), (2, "in", frame)]}, listings={("n", "fdb"): rows})
+    assert comparable(side).listings["n", "fdb"] == rows[1:]
+    both = replace(side, captures={"n.d": [(1, "in", bpdu), (2, "in", frame[:6] + bpdu[6:12] + frame[12:])]})
+    assert comparable(both).listings["n", "fdb"] == rows
+
+
 def test_the_hosts_kernel_gets_only_what_it_may_have():
     text = "\n".join(line for seed in range(30) for line in generate(seed, "host", 30).lines)
     assert " type macvlan " in text

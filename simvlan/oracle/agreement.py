@@ -234,6 +234,7 @@ TEXT_MASKS = (
     (re.compile(r"^\d\d:\d\d:\d\d\.\d{6} ", re.MULTILINE), "T "),
     (re.compile(r"\bexpires \d+sec"), "expires N"),
     (re.compile(r"\b(valid_lft|preferred_lft) \d+sec"), r"\1 N"),
+    (re.compile(r"(\bbridge_id \S+ designated_root) \S+"), r"\1 R"),
     (re.compile(r'("?\w*(?:_timer|_interval)"?:?) *[\d.]+'), r"\1 N"),
 )
 """What else differs between any two runs of one kernel."""

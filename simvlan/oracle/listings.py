@@ -122,6 +122,19 @@ def _addresses(entry: Any) -> Any:
     return {key: entry[key] for key in ("ifname", "addr_info") if key in entry} if isinstance(entry, dict) else entry
 
 
+def _link(row: Any) -> Any:
+    """Without the root of a bridge that is not it: there iproute2 6.1 prints the bridge's own id.
+
+    Its ports tell the root too, and iproute2 prints those.
+    """
+    info = row.get("linkinfo", {}) if isinstance(row, dict) else {}
+    data = info.get("info_data", {})
+    if info.get("info_kind") != "bridge" or not data.get("root_port"):
+        return row
+    kept = {key: value for key, value in data.items() if key != "root_id"}
+    return {**row, "linkinfo": {**info, "info_data": kept}}
+
+
 def _groups(row: Any) -> Any:
     """A group's ports are in the order of their addresses in memory (br_multicast_new_port_group)."""
     return {**row, "mdb": sorted(row["mdb"], key=_text)} if isinstance(row, dict) and "mdb" in row else row
@@ -143,6 +156,7 @@ def _link_local_metric(row: Any) -> int | None:
 
 
 _TIDY: dict[str, Callable[[list[Any]], list[Any]]] = {
+    "link": lambda rows: [_link(row) for row in rows],
     "addr": lambda rows: [_addresses(row) for row in rows if row],
     "neigh": lambda rows: sorted(map(_neighbour, rows), key=_text),
     "fdb": lambda rows: sorted(rows, key=_text),

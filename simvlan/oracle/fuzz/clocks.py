@@ -51,13 +51,30 @@ def is_pause(line: str) -> bool:
 
 
 def comparable(side: Observation) -> Observation:
-    """One side of a scenario with a spanning tree, without BPDUs, counters, and whether a BPDU waits for its second."""
-    captures = {point: _without_bpdus(frames) for point, frames in side.captures.items()}
-    listings = {
-        key: [_calm(row) for row in rows] if key[1] == "link" and isinstance(rows, list) else rows
-        for key, rows in side.listings.items()
-    }
+    """One side of a scenario with a spanning tree, without what its timers' moments decide.
+
+    That is BPDUs, counters, whether a BPDU waits for its second, and addresses learnt from nothing but BPDUs: whether a
+    port learnt in the second when one came.
+    """
+    frames = [octets for seen in side.captures.values() for _, _, octets in seen]
+    senders = {_source(octets) for octets in frames if _is_bpdu(octets)}
+    senders -= {_source(octets) for octets in frames if not _is_bpdu(octets)}
+    captures = {point: _without_bpdus(seen) for point, seen in side.captures.items()}
+    listings = {key: _listing(key[1], rows, senders) for key, rows in side.listings.items()}
     return replace(side, captures=captures, listings=listings)
+
+
+def _listing(subject: str, rows: Any, senders: set[str]) -> Any:
+    """`senders`: who is known for BPDUs alone."""
+    if not isinstance(rows, list):
+        return rows
+    if subject == "fdb":
+        return [row for row in rows if row.get("state") or row.get("mac") not in senders]
+    return [_calm(row) for row in rows] if subject == "link" else rows
+
+
+def _source(octets: bytes) -> str:
+    return octets[6:12].hex(":")
 
 
 def _calm(row: dict[str, Any]) -> dict[str, Any]:
