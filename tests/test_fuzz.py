@@ -30,6 +30,7 @@ from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
 from simvlan.stack.ipv6.addr import parse_ip6
 
 RECORDING = Path(__file__).parent / "golden" / "fuzz-uml.jsonl.gz"
+TREES = RECORDING.with_name("fuzz-uml-trees.jsonl.gz")
 
 
 class Echo:
@@ -396,10 +397,11 @@ def test_what_chance_may_decide_counts_when_it_comes_twice(monkeypatch, doubtful
 # -- recorded kernels ------------------------------------------------------------------------------------------------
 
 
-def test_the_simulator_agrees_with_what_linux_did():
+@pytest.mark.parametrize(("path", "count"), [(RECORDING, 151), (TREES, 58)], ids=["", "with spanning trees"])
+def test_the_simulator_agrees_with_what_linux_did(path, count):
     """Hundreds of random networks as Linux 6.1 ran them, without Linux."""
-    records = list(recording.read(RECORDING))
-    assert len(records) >= 100
+    records = list(recording.read(path))
+    assert len(records) == count
     wrong = [f"seed {each.seed}: {each.verdict().text()}" for each in records if not each.verdict().agrees]
     assert not wrong, "\n".join(wrong[:5])
 
