@@ -72,6 +72,8 @@ REFUSED6 = [
     ("ip addr add 2001:db8::1/64 dev d0", EXISTS, f"{ADDRESS6} dev d0"),
     ("ip addr del 2001:db8::2/64 dev d0", "RTNETLINK answers: Cannot assign requested address\n",
      "ip addr del 2001:db8::1/64 dev d0"),
+    ("ip addr del 2001:db8::2/64 dev low", "RTNETLINK answers: No such device or address\n",
+     "ip addr del 2001:db8::1/64 dev d0"),
     ("ip addr add 2001:db8::2/63 dev d0 mngtmpaddr", INVAL, f"{ADDRESS6} dev d0 mngtmpaddr"),
     ("ip addr add ff02::9/64 dev d0", "RTNETLINK answers: Cannot assign requested address\n", f"{ADDRESS6} dev d0"),
     (f"{ADDRESS6} dev low", INVAL, f"{ADDRESS6} dev d0"),
@@ -208,6 +210,11 @@ def foreign_port(shell: Shell) -> None:
     bridge.enslave(shell.network, device(shell, "br1"), device(shell, "other/far"))
 
 
+def other_s_port(shell: Shell) -> None:
+    """br_add_if: a device that has a master (`ip` has it leave that one first)."""
+    bridge.enslave(shell.network, device(shell, "br1"), device(shell, "p0"))
+
+
 def crowded(shell: Shell) -> None:
     """neigh_alloc: beyond gc_thresh3 entries that are asked for just now."""
     for number in range(1025):
@@ -259,6 +266,7 @@ BY_OPERATION: dict[str, tuple[Callable[[Shell], object], str, str | None]] = {
                              "EINVAL", None),
     "port info of no port": (lambda s: bridge.port_info(device(s, "d0")), "EINVAL", None),
     "port in another namespace": (foreign_port, "EINVAL", None),
+    "a port of another bridge": (other_s_port, "EBUSY", None),
     "1024 ports": (many_ports, "EXFULL", None),
     "macvlan flag": (lambda s: add(s, "macvlan", flags=["frob"]), "EINVAL", None),
     "macvlan source verb": (lambda s: add(s, "macvlan", macaddr_mode="frob"), "EINVAL", None),
