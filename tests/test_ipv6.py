@@ -613,3 +613,12 @@ def test_an_address_of_a_routers_prefix_is_dynamic_though_it_has_no_end(given: b
     (line,) = (line for line in pair.sh("ip -n a -6 addr show dev va").split("\n") if "2001:db8:5:" in line)
     assert ("dynamic" in line) != given
     assert "valid_lft forever" in pair.sh("ip -n a -6 addr show dev va").partition("2001:db8:5:")[2]
+
+
+@pytest.mark.parametrize("carrier", [True, False])
+def test_who_resolves_addresses_anew_detects_duplicates_only_with_a_carrier(carrier: bool) -> None:
+    """A device that becomes one without ARP no more hears solicitations then (addrconf_notify, NETDEV_CHANGE)."""
+    pair = Pair()
+    pair.sh("ip -n a link set va arp off; ip -n a addr add 2001:db8::77/64 dev va; sleep 1")
+    pair.sh(f"ip -n b link set vb {'up' if carrier else 'down'}; sleep 2; ip -n a link set va arp on; sleep 3")
+    assert (0x3333_FF00_0077 in pair.dev("a").mc) == carrier

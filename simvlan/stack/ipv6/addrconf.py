@@ -320,7 +320,7 @@ class Addrconf:
 
     def again(self, idev: Inet6Dev) -> None:
         """The device resolves addresses now, or does no more: detect duplicates anew (addrconf_dad_run, restart)."""
-        for ifa in idev.addresses if idev.ready and not idev.disabled else ():
+        for ifa in idev.addresses if idev.ready and not idev.disabled and link_ready(idev.dev) else ():
             ifa.state = State.PREDAD
             self._kick(idev, ifa)
 
