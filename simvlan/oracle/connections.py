@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Container
 
 from simvlan.oracle.masks import ipv4_offset
 from simvlan.oracle.masks6 import ipv6_offset
 
 _EPHEMERAL = range(32_768, 61_000)
-_TCP, _ICMPV6 = 6, 58
+_TCP, _ICMP, _ICMPV6 = 6, 1, 58
+_ERRORS: Container[int] = frozenset((3, 4, 5, 11, 12))
 _SYN, _RST, _ACK = 2, 4, 16
 DATE = re.compile(rb"(?<=: )[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d(?= GMT\r\n)")
 """A date in a header line."""
@@ -81,19 +83,26 @@ class Connections:
 
 def _segment(octets: bytes, quotation: int | None) -> tuple[int, int, int] | None:
     """Where a frame's addresses are, how long each is, and where its TCP header begins; None if it carries none."""
-    ip = ipv4_offset(octets)
-    if ip is not None:
-        whole = octets[ip + 9] == _TCP and not (octets[ip + 6] & 0x3F or octets[ip + 7])
-        return (ip + 12, 4, ip + (octets[ip] & 15) * 4) if whole else None
-    ip = quotation or ipv6_offset(octets)
-    return (ip + 8, 16, ip + 40) if ip is not None and octets[ip + 6] == _TCP else None
+    ip = quotation or ipv4_offset(octets) or ipv6_offset(octets)
+    if ip is None:
+        return None
+    if octets[ip] >> 4 == 6:
+        return (ip + 8, 16, ip + 40) if octets[ip + 6] == _TCP else None
+    whole = octets[ip + 9] == _TCP and not (octets[ip + 6] & 0x3F or octets[ip + 7])
+    return (ip + 12, 4, ip + (octets[ip] & 15) * 4) if whole else None
 
 
 def _quotation(octets: bytes) -> int | None:
-    """Where an ICMPv6 error quotes a packet."""
-    ip = ipv6_offset(octets)
-    error = ip is not None and octets[ip + 6] == _ICMPV6 and len(octets) > ip + 88 and octets[ip + 40] < 128
-    return ip + 48 if ip is not None and error else None
+    """Where an ICMP or ICMPv6 error quotes a packet."""
+    ip, kinds = ipv4_offset(octets), _ERRORS
+    if ip is not None:
+        proto, at = octets[ip + 9] == _ICMP, ip + (octets[ip] & 15) * 4
+    else:
+        ip, kinds = ipv6_offset(octets), range(128)
+        if ip is None:
+            return None
+        proto, at = octets[ip + 6] == _ICMPV6, ip + 40
+    return at + 8 if proto and len(octets) > at + 48 and octets[at] in kinds else None
 
 
 def _options(frame: bytearray, at: int) -> list[tuple[int, int, int]]:
