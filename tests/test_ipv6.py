@@ -622,3 +622,20 @@ def test_who_resolves_addresses_anew_detects_duplicates_only_with_a_carrier(carr
     pair.sh("ip -n a link set va arp off; ip -n a addr add 2001:db8::77/64 dev va; sleep 1")
     pair.sh(f"ip -n b link set vb {'up' if carrier else 'down'}; sleep 2; ip -n a link set va arp on; sleep 3")
     assert (0x3333_FF00_0077 in pair.dev("a").mc) == carrier
+
+
+@pytest.mark.parametrize("headers", [1, 2])
+def test_a_fragment_header_behind_another_is_a_problem_at_its_place(headers: int) -> None:
+    pair = Pair()
+    body = icmp6.build_echo(B_LINK, A_LINK, icmp6.ECHO, 7, 1, bytes(8))
+    following = packet.ICMPV6
+    for _ in range(headers):
+        following, body = packet.FRAGMENT, packet.fragment(following, 0, False, 1) + body
+    whole = packet.build(B_LINK, A_LINK, following, body)
+    with pair.lab.capture("b/vb") as packets:
+        pair.lab.send("b/vb", bytes.fromhex("02000000000a" + "02000000000b" + "86dd") + whole)
+        pair.wait(1)
+    said = [bytes(each)[54:] for each in packets if each.src == "02:00:00:00:00:0a"]
+    kinds = {octets[0] for octets in said}
+    assert (icmp6.ECHO_REPLY in kinds, icmp6.PARAMETER in kinds) == (headers == 1, headers == 2)
+    assert all(octets[4:8] == (48).to_bytes(4, "big") for octets in said if octets[0] == icmp6.PARAMETER)

@@ -72,7 +72,7 @@ class Reassembly6:
     def add(self, found: Packet6, at: int, spot: int) -> bytes | Drop | None:
         """Take a fragment (ipv6_frag_rcv): the whole packet's octets when it completes one, None while waiting."""
         piece = packet.parse_fragment(found.data, at)
-        if piece is None or found.data[4:6] == b"\0\0":
+        if found.fragmented or piece is None or found.data[4:6] == b"\0\0":  # no fragment of a fragment
             self.ip6.icmp.error(found, icmp6.PARAMETER, icmp6.HEADER_FIELD, at)
             return Drop.IP_INHDR
         if not piece.offset and not piece.more:
