@@ -140,3 +140,22 @@ for name in a.far b.near c.else; do
     $S nslookup $name 127.0.0.1 | grep -oE 'Address: .*|NXDOMAIN|REFUSED' | head -1
 done"""
     assert said(tmp_path, script) == "Address: 10.0.0.9\nNXDOMAIN\nREFUSED\n"
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    """As dnsmasq 2.90 said it; with --bind-interfaces servers of DHCP share their port."""
+    script = """$S dnsmasq -p 0 -F 10.0.0.50,10.0.0.60
+$S dnsmasq -p 0 -F 10.0.0.50,10.0.0.60; echo $?
+$S dnsmasq -R -h; $S dnsmasq -R -h; echo $?; $S dnsmasq -R -h -z -i eth0; echo $?
+$C dnsmasq -p 0 -z -F 10.0.0.50,10.0.0.60; $C dnsmasq -p 0 -z -F 10.0.0.50,10.0.0.60; echo $?"""
+    done = Lab(seed=1).sh(NETWORK + script)
+    taken = ("bind DHCP server socket", "create listening socket for port 53", "create listening socket for 10.0.0.1")
+    assert done.stdout == "2\n2\n2\n0\n"
+    assert done.stderr == "".join(f"\ndnsmasq: failed to {what}: Address already in use\n" for what in taken)
+
+
+def test_what_is_said_aloud(tmp_path: Path) -> None:
+    """-k writes to the system's log, which is not there; -d and --log-facility=- to standard error."""
+    for flags, lines in (("-d", 3), ("-k", 0), ("-k --log-facility=-", 3)):
+        script = f"$S dnsmasq {flags} -C conf 2> said & sleep 1; kill $!; wait $!; wc -l < said"
+        assert said(tmp_path, script, conf=CONFIG) == f"{lines}\n", flags

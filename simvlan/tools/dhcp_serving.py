@@ -20,6 +20,9 @@ TOS = 0xC0
 class Port67:
     """A program on port 67; subclasses take messages."""
 
+    shared = True
+    """Whether others may have the port too (SO_REUSEADDR)."""
+
     def __init__(self, network: Any, ns: Any) -> None:
         self.network, self.ns = network, ns
         self.sock: Any = None
@@ -27,7 +30,7 @@ class Port67:
     def start(self) -> None:
         """Open the port."""
         self.sock = self.ns.stack.open_udp()
-        self.sock.broadcast = self.sock.reuse = True
+        self.sock.broadcast, self.sock.reuse = True, self.shared
         self.sock.tos, self.sock.pmtudisc = TOS, DONT
         self.sock.on_receive = self._hear
         self.sock.bind(0, m.SERVER_PORT)

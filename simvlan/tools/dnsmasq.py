@@ -39,6 +39,7 @@ class DhcpService(Port67):
         super().__init__(network, ns)
         self.asked, self.voice = asked, voice
         self.server = Server(asked.dhcp)
+        self.shared = asked.bound or bool(asked.relays)  # a relay beside it has a socket of its own here
         self.rng = Random(f"{network.seed}/dnsmasq/{ns.name}")
         self.raw: Any = None
         self.waiting: deque[tuple[Message, Any]] = deque()
@@ -182,31 +183,48 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         asked = read(proc.argv[1:], lambda name: proc.read_file(name).decode(errors="replace"))
         _check(asked, ns)
         services = _services(proc, network, ns, asked)
-        for service in services:
-            service.start()
+        _start(services, asked, ns)
     except Refused as refused:
         proc.write_err(str(refused))
         return refused.status
-    except OSError as error:
-        proc.write_err(f"\ndnsmasq: failed to create listening socket: {error.strerror}\n")
-        return 2
     if not asked.foreground:
         return _leave(proc, asked, services)
     pidfile = "" if asked.debug else asked.pidfile
     if pidfile:
         proc.note_pid(pidfile)
-    proc.write_err(greeting(asked))
     absent = [name for name in asked.interfaces if name not in ns.devices]
-    proc.write_err("".join(f"dnsmasq: warning: interface {name} does not currently exist\n" for name in absent))
+    warnings = "".join(f"dnsmasq: warning: interface {name} does not currently exist\n" for name in absent)
+    proc.write_err(greeting(asked) + warnings if asked.aloud else "")
     try:
         yield proc.lab.env.event()
     except simpy.Interrupt as signal:
-        if signal.cause != "SIGKILL":
+        if signal.cause != "SIGKILL" and asked.aloud:
             proc.write_err("dnsmasq: exiting on receipt of SIGTERM\n")
     for service in services:
         service.stop()
     proc.forget_pid(pidfile)
     return 0
+
+
+def _start(services: list[Any], asked: Asked, ns: Any) -> None:
+    """Open the sockets; who finds a port taken says which, and nothing is left open."""
+    try:
+        for service in services:
+            service.start()
+    except OSError as error:
+        where = f"failed to create listening socket for {_listening(asked, ns)}"
+        if isinstance(service, Port67):
+            where = "failed to bind DHCP server socket"
+        for each in services:
+            each.stop()
+        raise Refused(f"\ndnsmasq: {where}: {error.strerror}\n", 2) from None
+
+
+def _listening(asked: Asked, ns: Any) -> str:
+    """What the first socket for questions is bound to."""
+    devices = [ns.devices[name] for name in asked.interfaces if name in ns.devices] if asked.bound else []
+    own = [str(IPv4Address(ifa.local)) for dev in devices for ifa in ns.stack.addresses(dev)]
+    return next(iter([*own, *(asked.listen if asked.bound else ())]), f"port {asked.port}")
 
 
 def _leave(proc: Process, asked: Asked, services: list[Any]) -> int:
@@ -226,7 +244,7 @@ def _leave(proc: Process, asked: Asked, services: list[Any]) -> int:
 
 
 def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
-    voice = Voice(proc.write_err if asked.foreground else None, write=lambda name, text: _write(proc, name, text))
+    voice = Voice(proc.write_err if asked.aloud else None, write=lambda name, text: _write(proc, name, text))
     made: list[Any] = [DhcpService(network, ns, asked, voice)] if asked.dhcp.ranges else []
     if asked.relays:
         local = frozenset(each for each, _ in asked.relays)

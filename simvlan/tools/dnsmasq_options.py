@@ -63,6 +63,9 @@ class Asked:
     foreground: bool = False
     debug: bool = False
     """-d: no file for the process number."""
+    aloud: bool = False
+    """-d, or -k with --log-facility=-: what it does is said on standard error; else the system's log has it."""
+    to_stderr: bool = False
     pidfile: str = ""
     bound: bool = False
     """--bind-interfaces: an interface has to be there."""
@@ -97,13 +100,14 @@ def read(words: list[str], contents: Callable[[str], str] | None = None) -> Aske
         else:
             _set(asked, name, value)
     asked.dhcp.dns = b"yes" if asked.port else b""
+    asked.aloud = asked.debug or (asked.foreground and asked.to_stderr)
     return asked
 
 
 def _read_file(asked: Asked, path: str, contents: Callable[[str], str] | None) -> None:
     """A configuration file: options without their dashes, one a line (one_file)."""
     try:
-        text = contents(path) if contents is not None and path else ""
+        text = contents(path) if contents is not None and path not in ("", "/dev/null") else ""
     except OSError as error:
         raise Refused(f"\ndnsmasq: cannot read {path}: {error.strerror}\n", 3) from None
     for number, line in enumerate(text.splitlines(), 1):
@@ -189,7 +193,7 @@ def _set_dns(asked: Asked, name: str, value: str) -> None:
         case "log-facility" if value != "-":
             raise Refused(f"\nsimvlan: dnsmasq: --log-facility={value}: logs go to standard error (-d)\n", 95)
         case "log-facility":
-            pass
+            asked.to_stderr = True
         case "server" if value.startswith("/"):
             asked.forward += _forward(value)
         case "addn-hosts":
