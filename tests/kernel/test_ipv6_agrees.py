@@ -31,3 +31,16 @@ def judge() -> Iterator[Judge]:
 def test_a_host_of_ipv6_does_what_linux_does(judge: Judge, script: Path) -> None:
     compared = judge.diff(str(script), timeout=100)
     assert compared.agree, text(script.name, compared)
+
+
+@pytest.mark.kernel
+def test_sequences_of_ipv6_are_those_of_the_host_s_kernel_too() -> None:
+    """Bring-up, a router's advertisement, a duplicate, a redirect, fragments, nobody there."""
+    require("host")
+    script = SCRIPTS[0].parent / "sequences.sh"
+    judge = Judge("host", script.parent)
+    try:
+        compared = judge.diff(str(script), timeout=100)
+    finally:
+        judge.close()
+    assert compared.agree, text(script.name, compared)

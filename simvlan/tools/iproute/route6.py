@@ -249,9 +249,10 @@ def _got(ctx: Context, asked: dict[str, Any], found: Any) -> Record:
     record["dev"] = found.dev.name
     if route.table != MAIN_TABLE or opt.details:
         record["table"] = name_of(TABLES, route.table)
-    if route.proto != BOOT or opt.details:
+    learnt = found.redirected or found.expires_ns is not None  # RTM_F_CLONED
+    if (route.proto != BOOT or opt.details) and not learnt:
         record["protocol"] = name_of(PROTOCOLS, route.proto)
-    if opt.details:
+    if opt.details and not learnt:
         record["scope"] = name_of(SCOPES, 0)
     ip6: Any = ctx.ns.stack.ip6
     chosen = route.src or ip6.select.source(found.dev, asked["dst"])
@@ -259,7 +260,7 @@ def _got(ctx: Context, asked: dict[str, Any], found: Any) -> Record:
         record["prefsrc"] = ip6_text(chosen)
     record["metric"] = route.metric
     record["flags"] = []
-    expires = found.expires_ns or route.expires_ns
+    expires = found.expires_ns if learnt else route.expires_ns
     if expires is not None:
         record["expires"] = _whole(expires - ctx.net.now)
     metrics = dict(route.metrics)
