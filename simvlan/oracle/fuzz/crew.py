@@ -145,7 +145,7 @@ class Crew:
         while self._suspects:
             scenario = self._suspects.pop()
             answer = self._only(scenario)
-            yield judge(scenario, answer, self.release)
+            yield explained(judge(scenario, answer, self.release), answer, self.release)
 
     def _only(self, scenario: Scenario) -> Answer:
         guest = self._guests[0]

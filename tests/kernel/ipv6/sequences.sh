@@ -12,6 +12,7 @@ for n in a c r1 r2; do
   ip -n s link add p$n index 1$number address 02:00:00:00:01:$number type veth peer name e$n index 2$number address 02:00:00:00:00:$number netns $n
   ip -n s link set p$n master sw
   ip -n s link set p$n up
+  ip netns exec $n sysctl -qw net.ipv6.neigh.e$n.delay_first_probe_time=60
   ip -n $n link set e$n up
   number=$((number + 1))
 done
