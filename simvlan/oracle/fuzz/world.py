@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simvlan.devices.device import Device
-from simvlan.devices.macvlan import Macvlan
 from simvlan.frame import QINQ, Frame
 from simvlan.lab import Lab
 from simvlan.oracle.observation import LISTINGS, Answer, Captured, Captures, Observation
@@ -51,7 +50,7 @@ class World:
             self.captures.setdefault(_point(dev), [])
             if self._tap not in dev.taps:
                 dev.taps.append(self._tap)
-        if isinstance(dev, Macvlan):
+        if hasattr(dev, "alike"):  # a macvlan
             dev.alike = self._alike.get(_point(dev), ())
 
     def _tap(self, now: int, dev: Device, frame: Frame, out: bool) -> None:
