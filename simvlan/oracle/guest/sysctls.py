@@ -43,6 +43,9 @@ _PLAIN = {
     "ipv4/conf/all/send_redirects": "1",
     "ipv4/conf/default/send_redirects": "1",
     "ipv4/conf/default/accept_source_route": "1",
+    # a guest of 512 MiB would have less, and another window scale, than the machines that are simulated
+    "ipv4/tcp_rmem": "4096\t131072\t6291456",
+    "ipv4/tcp_wmem": "4096\t16384\t4194304",
 }
 
 
