@@ -1,4 +1,5 @@
 # TCP over IPv6: three thousand octets one way, a port nobody listens on, IPv4 at a socket of ::, an address that is not ours.
+cd "$(mktemp -d)"
 for n in a r b; do ip netns add $n; ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.router_solicitations=0 net.ipv4.tcp_rmem="4096 131072 6291456"; ip -n $n link set lo up; done
 ip netns exec r sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1
 ip link add va netns a address 02:00:00:00:00:0a type veth peer name r0 netns r address 02:00:00:00:00:a0

@@ -1,4 +1,5 @@
 # UDP over IPv6: there and back, a port nobody listens on, IPv4 at a socket of ::.
+cd "$(mktemp -d)"
 for n in a b; do ip netns add $n; ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.router_solicitations=0; ip -n $n link set lo up; done
 ip link add va netns a address 02:00:00:00:00:0a type veth peer name vb netns b address 02:00:00:00:00:0b
 ip -n a link set va up; ip -n b link set vb up

@@ -1,4 +1,5 @@
 # Three thousand octets one way, both ends closing; then a port nobody listens on. No offload: every segment on its own.
+cd "$(mktemp -d)"
 for n in a b; do ip netns add $n; ip -n $n link set lo up; ip netns exec $n sysctl -qw net.ipv4.tcp_rmem="4096 131072 6291456"; done
 ip link add eth0 address 02:00:00:00:00:11 netns a type veth peer name eth0 address 02:00:00:00:00:12 netns b
 for n in a b; do ip netns exec $n ethtool -K eth0 tso off gso off tx off > /dev/null; done
