@@ -331,7 +331,7 @@ class Network(Transmission):
         return refused
 
     def _carry_work(self, dev: Device, frame: Frame) -> None:
-        """Do what a worker has to: soft interrupts take in each copy before the next is made (netif_rx)."""
+        """Do what a worker has to: its copies wait in the backlog (netif_rx)."""
         verdict = dev.deferred(frame, self.clock.now, self._why)
         if isinstance(verdict, Drop):
             self._trace(dev, "work", frame, verdict)
@@ -342,7 +342,6 @@ class Network(Transmission):
             self._fid = mine if len(verdict) == 1 or self._tracer is None else self._new_fid(mine)
             self._journey = journey
             self._perform(emit, "work")
-            self._run_backlog()
 
     def softirq(self) -> None:
         """Run the backlog, as soft interrupts do at once when a process has sent a frame; within one, that waits."""
@@ -381,16 +380,20 @@ class Network(Transmission):
                 self._dropped(dev, "rx", frame, Drop.DEV_READY)
 
     def _run_work(self) -> None:
-        """Do the next work: frames for groups first (process_one_work)."""
+        """Do what is queued: frames for groups first (worker_thread). Who is to receive them is ksoftirqd's to see to.
+
+        It runs once the worker has nothing more to do: so Linux 6.1 answers nothing before all is handed out.
+        """
         if not self._work:
             self._fid, self._journey = 0, NOBODY
             (self._soon.popleft() if self._soon else self.linkwatch.run)()
             return
-        dev, frame, self._fid, self._journey = self._work.popleft()
-        if self._too_far(self._journey):
-            self._give_up(dev, "rx", frame)
-        else:
-            self._carry_work(dev, frame)
+        for _ in range(len(self._work)):
+            dev, frame, self._fid, self._journey = self._work.popleft()
+            if self._too_far(self._journey):
+                self._give_up(dev, "rx", frame)
+            else:
+                self._carry_work(dev, frame)
 
     # -- tracing ----------------------------------------------------------------------------------------------------
 
