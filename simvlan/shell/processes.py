@@ -1,8 +1,10 @@
 """When is everybody waiting? The processes of a script, watched through /proc.
 
 The simulator may act only while no process of the script can run. Two looks that find the same processes, all asleep,
-none having been on a CPU in between (their run counts are the same), prove a moment between them at which that was
-true; and what is asleep then is woken by the simulator only. Terminals are the exception: what is written to one is
+none having been on a CPU in between (what schedstat counts is the same), prove a moment between them at which that was
+true; and what is asleep then is woken by the simulator only. The letter S alone does not say asleep: do_wait() shows it
+while it still buries a child, and so does whoever was preempted on the way to sleep. The kernel names the function a
+task sleeps in (get_wchan) only once it is off the run queue. Terminals are the exception: what is written to one is
 passed on by the kernel's own workers (tty_flip_buffer_push), for which we wait between the two looks.
 """
 
@@ -11,11 +13,16 @@ from __future__ import annotations
 import os
 import select
 import termios
+import time
 import tty
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 WAITING = frozenset("SZXITtK")
 """States of /proc/PID/stat that cannot act by themselves: asleep, dead, idle, stopped. R runs; D is about to."""
+
+GONE = frozenset("ZX")
+LETTER_S = 0.05
+"""How long a letter alone must have been the same to be believed, in seconds."""
 
 Look = dict[str, str]
 
@@ -36,6 +43,8 @@ class Tree:
         """Who was found running by the last look."""
         self._terminals = False
         """Whether the last look found somebody at a terminal."""
+        self._unsure: dict[str, tuple[str, float]] = {}
+        """Who seemed asleep on a run queue, with what schedstat counted, and since when."""
         self._workers: Workers | None = None
 
     def waiting(self) -> bool:
@@ -71,21 +80,44 @@ class Tree:
         return self._read(f"{pid}/comm").strip()
 
     def _look(self) -> Look | None:
-        """What each process is doing; None as soon as one can run."""
+        """What each process is doing; None if one can run, or ended while we looked: it ran, and others may now."""
         seen: Look = {}
         self.busy, self._terminals = [], False
+        ended = False
         for pid in self.pids():
-            for task in self._tasks(pid):
+            tasks = self._tasks(pid)
+            ended |= not tasks
+            for task in tasks:
+                runs = self._runs(task)  # before the state: asleep after this many, and no more at the next look
                 state = self._state(task)
-                if state and state not in WAITING:
+                if state and (state not in WAITING or self._lingers(task, state, runs)):
                     self.busy.append(pid)
                 elif state:
                     self.ignored.discard(pid)
-                    seen[task] = state + self._runs(task)
+                    seen[task] = state + runs
+                else:
+                    ended = True
         self.busy = [pid for pid in self.busy if pid not in self.ignored]
-        return None if self.busy else seen
+        return None if self.busy or ended else seen
 
-    def _tasks(self, pid: int) -> Iterable[str]:
+    def _lingers(self, task: str, state: str, runs: str) -> bool:
+        """Whether a task whose letter says that it cannot run is still on a CPU, or waits for one.
+
+        A zombie is seen as one a moment before it tells its parent (exit_notify). Of whom we may not know where it
+        sleeps, and where the kernel does not tell, the letter must be enough: after a while without a run.
+        """
+        if state in GONE:
+            return self._read(f"{task}/syscall").startswith("running")
+        if self._read(f"{task}/wchan") not in ("", "0"):
+            self._unsure.pop(task, None)
+            return False
+        known, since = self._unsure.get(task, ("", 0.0))
+        if known != runs:
+            self._unsure[task] = runs, time.monotonic()
+            return True
+        return time.monotonic() < since + LETTER_S
+
+    def _tasks(self, pid: int) -> Sequence[str]:
         """The process's threads; the link count of its task directory is cheaper to read than the directory."""
         try:
             if os.stat(f"{pid}/task", dir_fd=self.proc).st_nlink == 3:
@@ -107,11 +139,15 @@ class Tree:
         self._terminals |= len(fields) > 4 and fields[4] != "0"
         return fields[0] if fields else ""
 
+    def _dying(self, task: str) -> bool:
+        """Whether a zombie has yet to tell its parent (exit_notify): it shows as dead a moment before it does."""
+        return self._read(f"{task}/syscall").startswith("running")
+
     def _runs(self, task: str) -> str:
-        """How often it was put on a CPU so far."""
+        """Its time on CPUs, its time in wait for one, and how often it was put on one so far."""
         text = self._read(f"{task}/schedstat")
         if text:
-            return text.rsplit(None, 1)[-1]
+            return text.strip()
         return "".join(line for line in self._read(f"{task}/status").splitlines() if "ctxt" in line)
 
     def _read(self, path: str) -> str:
