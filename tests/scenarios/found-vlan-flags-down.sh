@@ -6,6 +6,7 @@ ip -n n2 link add link br9 name q10 type vlan protocol 802.1ad id 1
 ip -n n2 link set q10 master br7
 ip -n n2 -d -j link show
 ip -n n2 link set br9 up
+sleep 2
 ip -n n2 -d -j link show
 ip -n n2 link set q10 promisc on
 ip -n n2 link set br9 down

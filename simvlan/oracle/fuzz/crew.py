@@ -52,6 +52,7 @@ class Crew:
         self._groups = (*FOREIGN, *WANTED, *(GROUPS6 if ipv6 else ()))
         self._kernel, self._limit_s = kernel, limit_s * (SLEEP_FACTOR if timed else 1)
         self._workers = SLEEPERS if timed else WORKERS[kernel]
+        self._ipv6 = ipv6
         self._guests: list[Guest] = []
         self._numbers = 0
         self._given: dict[int, Scenario] = {}
@@ -60,7 +61,7 @@ class Crew:
         """What a kernel did with doubtful scenarios that disagree, until it has done something twice."""
         try:
             for _ in range(jobs):
-                self._guests.append(farm.start(kernel, self._workers, self._groups))
+                self._guests.append(self._started())
         except BaseException:
             self.close()
             raise
@@ -138,7 +139,10 @@ class Crew:
 
     def _replaced(self, guest: Guest) -> Guest:
         guest.close()
-        return farm.start(self._kernel, self._workers, self._groups)
+        return self._started()
+
+    def _started(self) -> Guest:
+        return farm.start(self._kernel, self._workers, self._groups, rounds=self._ipv6)
 
     def _alone(self) -> Iterator[Verdict]:
         """Those that were under way when a guest hung, one by one: only the culprit hangs again."""

@@ -29,11 +29,11 @@ class Unlucky(RuntimeError):  # noqa: N818 - nobody's mistake
     """This boot drew a secret with which filters let groups through by chance: boot another."""
 
 
-def start(kernel: Kernel, workers: int, groups: Sequence[int]) -> Guest:
+def start(kernel: Kernel, workers: int, groups: Sequence[int], *, rounds: bool = False) -> Guest:
     """A guest that is no such."""
     for _ in range(50):
         with contextlib.suppress(Unlucky):
-            return Guest(kernel, workers, groups)
+            return Guest(kernel, workers, groups, rounds=rounds)
     raise KernelUnavailable("no boot drew a usable secret for ipvlan's filters")
 
 
@@ -55,8 +55,11 @@ class Answer:
 class Guest:
     """One kernel at work."""
 
-    def __init__(self, kernel: Kernel, workers: int, groups: Sequence[int] = ()) -> None:
-        """`workers` scenarios at a time; `groups` are those whose filtering must not be in doubt (guest/luck.py)."""
+    def __init__(self, kernel: Kernel, workers: int, groups: Sequence[int] = (), *, rounds: bool = False) -> None:
+        """`workers` scenarios at a time; `groups` are those whose filtering must not be in doubt (guest/luck.py).
+
+        `rounds`: linkwatch has a round each second for sure (guest/linkwatch.py), which many commands then wait for.
+        """
         if why := available(kernel):
             raise KernelUnavailable(why)
         self.kernel = kernel
@@ -69,7 +72,7 @@ class Guest:
         self._closed = threading.Event()
         virtual = kernel == "uml"
         base = guests.link_modules(self._folder) if virtual else None
-        plan: dict[str, Any] = {"virtual_machine": virtual, "module_base": base, "workers": workers}
+        plan: dict[str, Any] = {"virtual_machine": virtual, "module_base": base, "workers": workers, "rounds": rounds}
         plan["groups"] = [f"{group:012x}" for group in groups]
         (self._folder / "plan.json").write_text(json.dumps(plan))
         self._process = guests.start(guests.command(self._folder, kernel, "farm"), self._folder)

@@ -100,7 +100,7 @@ def follow(
     seed: int, lines: list[str], alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None
 ) -> Scenario:  # fmt: skip
     """A scenario kept as lines, on the simulator as it is now; `alike`: as World has it."""
-    world = World(alike=alike)
+    world = World(alike=alike, rounds=any(map(switches_ipv6, lines)))
     for line in lines:
         world.do(line)
     return _observed(seed, world, lines)

@@ -28,8 +28,14 @@ _SUBJECTS = {(argv[0], argv[-2]): subject for subject, argv in LISTINGS.items()}
 class World:
     """Follows lines on a lab of its own."""
 
-    def __init__(self, seed: int = 0, alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None) -> None:
-        """`alike`: what a kernel's filters took for one, by capture point (chance.py)."""
+    def __init__(
+        self, seed: int = 0, alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None, *, rounds: bool = False
+    ) -> None:
+        """`alike`: what a kernel's filters took for one, by capture point (chance.py).
+
+        `rounds`: linkwatch has had a round within the last second, always (guest/linkwatch.py, keep_rounds).
+        """
+        self._rounds = rounds
         self.lab = Lab(seed)
         self._alike = alike or {}
         self.net = self.lab.network
@@ -71,7 +77,8 @@ class World:
 
     def _command(self, argv: list[str]) -> tuple[int, str]:
         self.lab.clock.advance(self.lab.now + COMMAND_NS)
-        self.net.linkwatch.next_round = self.lab.now + SECOND  # a guest sees to it (linkwatch.keep_rounds)
+        if self._rounds:
+            self.net.linkwatch.next_round = self.lab.now + SECOND
         done = call(self.lab, argv)
         return done.status, done.out + done.err
 

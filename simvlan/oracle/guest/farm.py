@@ -40,7 +40,8 @@ def main(folder: str) -> None:
             if not luck.checked(plan["groups"], environment({})):
                 Path(folder, "unlucky").touch()
                 syscalls.power_off()
-        keep_rounds(environment({}))
+        if plan["rounds"]:
+            keep_rounds(environment({}))
         Path(folder, "release").write_text(os.uname().release)
         _serve(Path(folder), plan["workers"], plan["virtual_machine"])
     except BaseException:

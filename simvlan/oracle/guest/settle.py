@@ -5,8 +5,7 @@ ipvlan, which pass through the system's work queue. Work is done in the order it
 that goes the same way (veth, macvlan, work queue) comes out after all that was queued before it (where works run side
 by side, see kthreads.py).
 Carrier: linkwatch acts up to a second late (linkwatch.py). Where that cannot be seen (no dummy): until it has, a device
-that is up shows IFF_LOWER_UP (the carrier) and IFF_RUNNING (what linkwatch made of it) disagreeing. A macvlan follows
-its lower device's carrier while it is down, and rtnetlink alone tells of that.
+that is up shows IFF_LOWER_UP (the carrier) and IFF_RUNNING (what linkwatch made of it) disagreeing.
 """
 
 from __future__ import annotations
@@ -24,16 +23,12 @@ from dataclasses import dataclass
 
 from . import syscalls
 from .kthreads import BOUND, UNBOUND, Kthreads
-from .rtnetlink import Rtnetlink
 
 _ETHERTYPE = 0x88B6
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\x51" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
 _ROUNDS = 200
 _SO_RCVTIMEO = 20
-_SIOCGIFFLAGS, _SIOCETHTOOL, _ETHTOOL_GDRVINFO, _ETHTOOL_GLINK = 0x8913, 0x8946, 0x03, 0x0A
-_DRVINFO_WORDS, _DRIVER = 49, slice(4, 36)
-_IFLA_OPERSTATE, _IFLA_CARRIER = 16, 33
-_RUNNING_STATES = (b"\0", b"\6")  # IF_OPER_UNKNOWN, IF_OPER_UP
+_SIOCGIFFLAGS, _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8913, 0x8946, 0x0A
 _IFF_UP, _IFF_RUNNING = 1, 0x40
 _CARRIER_LIMIT_S = 3.0  # a device whose lower device is elsewhere may stay so for good
 _CARRIER_POLL_S = 0.02
@@ -109,11 +104,10 @@ class Marker:
 
 @dataclass(frozen=True)
 class Watched:
-    """A device, a socket to ask about it by ioctl, and one for rtnetlink, both of its namespace."""
+    """A device, and a socket of its namespace to ask about it by ioctl."""
 
     name: str
     asker: socket.socket
-    net: Rtnetlink
 
 
 def carrier_pending(dev: Watched) -> bool:
@@ -127,18 +121,10 @@ def carrier_pending(dev: Watched) -> bool:
         answer = fcntl.ioctl(dev.asker, _SIOCGIFFLAGS, dev.name.encode().ljust(40, b"\0"))
         flags = struct.unpack_from("=H", answer, 16)[0]
         if not flags & _IFF_UP:
-            return _pending_while_down(dev)
+            return False
     except OSError:
         return False  # gone meanwhile, or of a kind whose carrier nobody asks for
     return bool(flags & _IFF_RUNNING) != any(carrier[4:])
-
-
-def _pending_while_down(dev: Watched) -> bool:
-    """Of a macvlan, which has told of the other namespace when it came to its own (dev_change_net_namespace)."""
-    if _ethtool(dev, _ETHTOOL_GDRVINFO, _DRVINFO_WORDS)[_DRIVER].rstrip(b"\0") != b"macvlan":
-        return False
-    found = dev.net.link(dev.name)
-    return _IFLA_CARRIER in found and any(found[_IFLA_CARRIER]) != (found[_IFLA_OPERSTATE] in _RUNNING_STATES)
 
 
 def wait_for_linkwatch(looked: Callable[[], None], heard: Callable[[], int]) -> None:
