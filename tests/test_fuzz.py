@@ -329,7 +329,7 @@ class Stubborn:
     release = "6.1.0"
     made = 0
 
-    def __init__(self, *_how: object, timed: bool = False) -> None:
+    def __init__(self, *_how: object, rounds: bool = False) -> None:
         Stubborn.made += 1
         self.pending: dict[int, float] = {}
         self.alive = True
