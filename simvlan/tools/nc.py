@@ -9,12 +9,11 @@ import errno
 from collections.abc import Generator
 from typing import Any
 
-import simpy
-
 from simvlan.tools.common import SECOND, Refused, permute
 from simvlan.tools.hosts import Host, find_all, literal
 from simvlan.tools.names import look_up
 from simvlan.tools.program import Process
+from simvlan.tools.running import run
 from simvlan.tools.talk import Talk, reason
 
 SPEC = "46CDdFhI:i:klM:m:NnO:P:p:q:rSs:T:tUuvV:W:w:X:x:Zz"
@@ -258,17 +257,4 @@ def _ports(text: str) -> list[int]:
 
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Run nc."""
-    try:
-        nc = Nc(proc)
-    except Refused as refused:
-        proc.write_err(str(refused))
-        return refused.status
-    try:
-        return (yield from nc.run())
-    except Refused as refused:
-        proc.write_err(str(refused))
-        return refused.status
-    except simpy.Interrupt as signal:
-        return {"SIGINT": 130, "SIGTERM": 143}.get(str(signal.cause), 137)
-    finally:
-        nc.talk.close()
+    return (yield from run(proc, Nc))

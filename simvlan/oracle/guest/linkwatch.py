@@ -8,6 +8,7 @@ are no dummies, nothing is known (`available`).
 
 Once its second is over, linkwatch looks at everything as soon as anything is urgent. So that a command always has one
 effect, `keep_rounds` gives it something to look at each second: within the second only what is urgent is looked at.
+That is for networks with IPv6, where order shows it; all else would wait for it in vain.
 """
 
 from __future__ import annotations

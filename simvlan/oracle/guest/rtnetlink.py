@@ -106,20 +106,11 @@ class Rtnetlink:
         return found
 
     def index(self, name: str) -> int:
-        """The index of a device; 0: there is none."""
-        body = self._link(name)
-        return int(struct.unpack_from("=i", body, 4)[0]) if body else 0
-
-    def link(self, name: str) -> Attributes:
-        """What a device shows; empty: there is none."""
-        return attributes(self._link(name)[16:])
-
-    def _link(self, name: str) -> bytes:
-        """The body of an answer about one device, asked as iproute2 asks (which numbers other namespaces, too)."""
+        """The index of a device, asked for as iproute2 asks (which numbers other namespaces, too); 0: there is none."""
         mask = u32(IFLA_EXT_MASK, FILTER_VF | FILTER_SKIP_STATS)
         self._send(GETLINK, REQUEST, link_head() + mask + text(IFLA_IFNAME, name))
         for reply, _, body in self._messages():
-            return b"" if reply == _ERROR else body
+            return 0 if reply == _ERROR else int(struct.unpack_from("=i", body, 4)[0])
         raise AssertionError("unreachable")
 
     def _send(self, kind: int, flags: int, payload: bytes) -> None:

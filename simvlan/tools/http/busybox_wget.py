@@ -9,10 +9,10 @@ from typing import Any
 from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.hosts import find_all
 from simvlan.tools.http.exchange import EMPTY, LATE, Connection, Failure, Head
-from simvlan.tools.http.running import run
 from simvlan.tools.http.url import BadUrl, Url, parse
 from simvlan.tools.names import look_up
 from simvlan.tools.program import Process
+from simvlan.tools.running import run
 from simvlan.tools.talk import Talk, reason
 
 Running = Generator[Any, Any, int]

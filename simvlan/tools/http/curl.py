@@ -9,9 +9,9 @@ from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.http import curl_options
 from simvlan.tools.http.curl_text import Meter, speed, write_out
 from simvlan.tools.http.curl_transfer import Ended, Session, Transfer
-from simvlan.tools.http.running import run
 from simvlan.tools.http.url import BadUrl, Url, parse
 from simvlan.tools.program import Process
+from simvlan.tools.running import run
 from simvlan.tools.talk import Talk
 
 Running = Generator[Any, Any, int]

@@ -11,11 +11,11 @@ from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.hosts import Host, find_all, literal
 from simvlan.tools.http import wget_options
 from simvlan.tools.http.exchange import EMPTY, LATE, RESET, Connection, Failure, Head
-from simvlan.tools.http.running import run
 from simvlan.tools.http.url import BadUrl, Url, parse
 from simvlan.tools.http.wget_text import Dots, decimal, human, rate
 from simvlan.tools.names import look_up
 from simvlan.tools.program import Process
+from simvlan.tools.running import run
 from simvlan.tools.talk import Talk, reason
 
 Running = Generator[Any, Any, int]

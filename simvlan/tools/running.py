@@ -1,4 +1,4 @@
-"""How a client of the web runs: its errors and signals, and that its sockets are closed whatever happens."""
+"""How a program with sockets (nc, curl, wget) runs: its errors and signals; its sockets are closed whatever happens."""
 
 from __future__ import annotations
 
