@@ -7,7 +7,7 @@ the operations that `Kernel` (implemented by the network) offers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 from errno import EADDRNOTAVAIL
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -384,7 +384,3 @@ class Device:
 
     def on_unregister(self, kernel: Kernel) -> None:
         """Let go of peers, ports and tables; the network removes the device itself afterwards."""
-
-    def uppers_of(self) -> Sequence[Device]:
-        """Return the devices stacked on this one, oldest first."""
-        return tuple(self.uppers)

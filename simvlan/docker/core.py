@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -82,8 +82,3 @@ class Core:
 def short(ident: str) -> str:
     """The first twelve digits of an id."""
     return ident[:12]
-
-
-def find_ref(ref: str, ids: Sequence[str]) -> list[str]:
-    """The ids that begin with a text."""
-    return [ident for ident in ids if ref and ident.startswith(ref)]

@@ -8,7 +8,7 @@ from simvlan.docker.errors import DockerError, forbidden, invalid
 from simvlan.docker.model import Container, Endpoint, Network
 from simvlan.docker.netconfig import joined, parse_address
 from simvlan.docker.ports import Ports
-from simvlan.frame import is_valid_ether_addr, parse_mac
+from simvlan.frame import parse_mac
 
 if TYPE_CHECKING:
     from simvlan.docker.core import Core
@@ -39,7 +39,6 @@ class Endpoints:
         driver = self.networks.drivers[network.driver]
         endpoint = Endpoint(self.core.new_id(), network.id, container.id, container.name, wish=wish)
         endpoint.mac = normal_mac(wish.get("MacAddress") or "")
-        endpoint.mac_wanted = bool(endpoint.mac)
         self.networks.book.assign(network, endpoint, wanted_addresses(wish))
         try:
             driver.create_endpoint(network, endpoint)
@@ -94,11 +93,6 @@ def normal_mac(text: str) -> str:
         return parse_mac(text).to_bytes(6, "big").hex(":")
     except ValueError:
         raise invalid(f"invalid MAC address {text}") from None
-
-
-def is_usable_mac(text: str) -> bool:
-    """Neither zero nor a group address."""
-    return is_valid_ether_addr(parse_mac(text))
 
 
 def dns_names(container: Container, network: Network, wish: Json) -> list[str]:

@@ -46,7 +46,6 @@ class Endpoint:
     name: str
     """The container's name when it joined."""
     mac: str = ""
-    mac_wanted: bool = False
     ipv4: str = ""
     plen4: int = 0
     ipv6: str = ""

@@ -117,7 +117,6 @@ class LiveEngine:
         self._alarm = Alarm()
         self.selector.register(self._alarm.fd, selectors.EVENT_READ, self._alarm.heard)
         self._start, self._born = wall(), clock.now
-        self._awake = self._start
 
     def due(self) -> int:
         """The lab's time that belongs to the wall's now, in ns."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Direction = Literal["in", "out"]
 Captured = tuple[int, str, bytes]
 """Time in ns, "in" or "out", octets with the 802.1Q tag in place."""
 Captures = Mapping[str, Sequence[Captured]]

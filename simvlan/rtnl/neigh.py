@@ -6,7 +6,7 @@ from errno import EEXIST, EINVAL, ENOBUFS, ENOENT
 from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError
-from simvlan.stack.neigh import FAILED, NOARP, PERMANENT, VALID
+from simvlan.stack.neigh import FAILED, PERMANENT, VALID
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
@@ -43,14 +43,6 @@ def neigh_del(net: Network, dev: Device, ip: int, six: bool = False) -> None:
         raise RtnlError(ENOENT, None, dev.path)
     table.update(entry, None, FAILED, override=True, admin=True)
     table.forget(entry)
-    net.drain()
-
-
-def neigh_flush(net: Network, dev: Device, everything: bool = False) -> None:
-    """Delete the entries of a device; permanent and NOARP ones only on request (`ip neigh flush dev`)."""
-    for entry in dev.netns.stack.neigh.of(dev):
-        if everything or not entry.state & (PERMANENT | NOARP):
-            dev.netns.stack.neigh.forget(entry)
     net.drain()
 
 

@@ -139,10 +139,6 @@ class Tree:
         self._terminals |= len(fields) > 4 and fields[4] != "0"
         return fields[0] if fields else ""
 
-    def _dying(self, task: str) -> bool:
-        """Whether a zombie has yet to tell its parent (exit_notify): it shows as dead a moment before it does."""
-        return self._read(f"{task}/syscall").startswith("running")
-
     def _runs(self, task: str) -> str:
         """Its time on CPUs, its time in wait for one, and how often it was put on one so far."""
         text = self._read(f"{task}/schedstat")

@@ -62,12 +62,11 @@ def _later_header(head: bytes) -> bytes:
 class Queue:
     """The fragments of one packet so far (struct ipq)."""
 
-    __slots__ = ("first", "held", "largest", "last_arrived", "pieces", "timer", "total")
+    __slots__ = ("first", "held", "largest", "pieces", "timer", "total")
 
     def __init__(self) -> None:
         self.pieces: dict[int, bytes] = {}
         self.first: Packet | None = None
-        self.last_arrived: Packet | None = None
         self.total: int | None = None
         self.held = self.largest = 0
         self.timer: Timer | None = None
@@ -131,7 +130,6 @@ class Reassembly:
         queue.pieces[start] = body
         queue.held += len(body)
         queue.largest = max(queue.largest, len(packet.data))
-        queue.last_arrived = packet
         self.held += len(body)
         if start == 0:
             queue.first = packet

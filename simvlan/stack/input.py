@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, NamedTuple
 
-from simvlan.frame import BCAST, HOST, MCAST, OTHERHOST, Frame
+from simvlan.frame import OTHERHOST, Frame
 from simvlan.stack import fib, packet
 from simvlan.stack.fib import Flow, Route
 from simvlan.stack.ipaddr import (
@@ -29,6 +29,7 @@ from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
+    from simvlan.devices.ipvlan import Ipvlan
     from simvlan.stack.inetdev import InDevice
     from simvlan.stack.netstack import Stack
 
@@ -92,12 +93,12 @@ class Input:
         found.broadcast = answer.kind != fib.LOCAL
         return self.deliver(found, why)
 
-    def _l3s(self, handler: object, found: Packet) -> Device | None:
+    def _l3s(self, handler: object, found: Packet) -> Ipvlan | None:
         lookup = getattr(handler, "l3s_lookup", None)
-        slave: Device | None = lookup(found.dst) if lookup is not None else None
+        slave: Ipvlan | None = lookup(found.dst) if lookup is not None else None
         return slave
 
-    def _into_slave(self, slave: Device, found: Packet, why: Why) -> Drop | None:
+    def _into_slave(self, slave: Ipvlan, found: Packet, why: Why) -> Drop | None:
         """ipvlan L3S: routed as the slave's namespace routes, then moved there at local input (ipvlan_nf_input)."""
         stack: Stack = slave.netns.stack
         answer = stack.input.route(slave, found.dst, found.src, found.tos, found.proto)
@@ -113,8 +114,7 @@ class Input:
         hooks = self.stack.netfilter
         if hooks is not None and found.dev is not None and (dropped := hooks.input(found, found.dev, why)):
             return dropped
-        slave.rx_packets += 1
-        slave.rx_bytes += 14 + len(found.data)
+        slave.l3s_received(len(found.data))
         found.dev = slave
         if why:
             why(f"{ip_text(found.dst)} belongs to {slave.path}")
@@ -283,7 +283,3 @@ def _nexthop_scope(route: Route) -> int:
     if route.via is not None:
         return LINK
     return NOWHERE if route.scope >= SCOPE_HOST else SCOPE_HOST
-
-
-GROUPED = frozenset((BCAST, MCAST))
-UNICAST_FRAME = HOST

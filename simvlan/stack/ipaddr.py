@@ -12,8 +12,6 @@ from dataclasses import dataclass
 UNIVERSE, SITE, LINK, HOST, NOWHERE = 0, 200, 253, 254, 255
 """Scopes (enum rt_scope_t): the larger, the narrower."""
 
-SCOPE_NAMES = {UNIVERSE: "global", SITE: "site", LINK: "link", HOST: "host", NOWHERE: "nowhere"}
-
 LIMITED_BROADCAST = 0xFFFF_FFFF
 LOOPBACK_ADDRESS = 0x7F00_0001
 ALL_HOSTS = 0xE000_0001

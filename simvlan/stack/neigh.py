@@ -61,11 +61,6 @@ class Neighbour:
         self.extern_learn = False
 
     @property
-    def state_name(self) -> str:
-        """The state as `ip neigh` prints it."""
-        return STATE_NAMES[self.state]
-
-    @property
     def valid(self) -> bool:
         """Whether packets may be sent to the MAC we have."""
         return bool(self.state & VALID)

@@ -60,11 +60,7 @@ TOOLS: dict[str, str] = {
 PYTHONS = ("python", "python3")
 """Interpreters whose `-m http.server` is the simulated command `http.server`; all else they are asked is theirs."""
 
-CATCHES_SIGINT = frozenset({"arping", "dhcrelay", "dnsmasq", "ping", "ping6", "radvd", "tcpdump", "udhcpc"})
-"""Tools that catch SIGINT even where the shell told them to ignore it (background jobs of a script)."""
-
 _NFT = "packet filters are modelled for IPv4 through `iptables` only; no rule of it would take effect"
-_IP_LINK = "use `ip link` and `bridge`"
 _ENGINE = "it would reach the real machine's engine; use `ip netns` and `ip link`"
 _DHCP = "use `udhcpc` or `dhclient` for a client and `dnsmasq` for a server"
 _NETNS = "use `ip netns add` and `ip netns exec`"

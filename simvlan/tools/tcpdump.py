@@ -1,7 +1,7 @@
 """tcpdump 4.99: listen on a device (or on all) of the namespace, filter, print or write frames, until -c or a signal.
 
-A packet socket and promiscuous mode on the simulated device, as libpcap opens them. Names are not resolved (there is no
-resolver); ports are, from the machine's services. Application protocols are not decoded.
+A packet socket and promiscuous mode on the simulated device, as libpcap opens them. Addresses are never resolved to
+names; ports are, from the machine's services. Application protocols are not decoded.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import getopt
 import struct
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import simpy
@@ -51,16 +52,7 @@ class Options:
         flags, rest = self._parse(argv)
         for flag, value in flags:
             self._take(flag, value)
-        self.style = Style(
-            self.style.numeric,
-            self.style.link,
-            self.style.verbose,
-            self.style.quick,
-            self.style.time,
-            self.style.nano,
-            self.style.hexdump,
-            self.device == "any",
-        )
+        self.style = replace(self.style)  # its printer of IP is made of the flags just read
         self.expression = " ".join(rest)
         self.test: Test | None = None
 

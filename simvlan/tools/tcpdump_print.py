@@ -48,8 +48,6 @@ class Style:
     nano: bool = False
     hexdump: str = ""
     """x, xx, X, XX or nothing."""
-    cooked: bool = False
-    """The "any" device: frames without their Ethernet header."""
     ip: IpPrinter = field(init=False)
 
     def __post_init__(self) -> None:

@@ -27,7 +27,6 @@ HEAD_LIMIT = 64 << 10
 BACKLOG = 1 << 20
 """Octets waiting for a client beyond which whoever writes them waits (as in moby's pkg/ioutils BytesPipe)."""
 VERSIONED = re.compile(r"/v(\d+\.\d+)(/.*)")
-TIME = "%a, %d %b %Y %H:%M:%S GMT"
 
 Handler = Callable[[Exchange], None]
 
@@ -73,7 +72,6 @@ class Connection:
         self._head: Any = None
         self._body = bytearray()
         self._raw = False
-        self._chunked = False
         self._ended = False
         self._early = bytearray()
         self._on_data: Callable[[bytes], None] | None = None
@@ -227,7 +225,6 @@ class Connection:
         self._note(status)
         made = [*headers, ("Content-Type", kind), ("Date", self._date()), ("Transfer-Encoding", "chunked")]
         self._emit(h11.Response(status_code=status, headers=sorted(made), reason=REASONS.get(status, "")))
-        self._chunked = True
 
     def write(self, data: bytes) -> None:
         """Send a piece of an answer, or of a stream."""

@@ -37,11 +37,6 @@ class Terminal(Sink):
         for octet in data:
             self._key(octet)
 
-    def hang_up(self) -> None:
-        """The client's side is gone for good."""
-        self.input.gone = True
-        self.input.end()
-
     def _key(self, octet: int) -> None:
         if octet in (INTR, QUIT):
             self._flush(octet)

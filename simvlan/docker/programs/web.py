@@ -43,8 +43,6 @@ REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Not Allowed"}
 class Site:
     """What one server answers: (status, headers, body) of a request."""
 
-    closes_as = ""
-
     def __init__(self, proc: Proc, peer: tuple[int, int]) -> None:
         self.proc, self.peer = proc, peer
 

@@ -47,7 +47,7 @@ class Contents:
         self.length_kind, self.length_exact = _length_kinds({dev.mtu for dev in anatomy.devices})
         self.ether_kind = _ether_kinds()
         self.kinds = Interner()
-        self._outer, self._inner, self._fine = Interner(), Interner(), Interner()
+        self._outer, self._inner = Interner(), Interner()
         self._whole: dict[bytes, int] = {}
         self._messages: dict[Any, int] = {}
         self._plain: NDArray[np.int32] = np.full(

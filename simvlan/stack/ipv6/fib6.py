@@ -163,11 +163,10 @@ def _score(route: Route6, flow: Flow6, reach: Reach | None, now: int) -> int:
 class Fib6:
     """All tables of a namespace; rules are the kernel's own two."""
 
-    __slots__ = ("generation", "tables")
+    __slots__ = ("tables",)
 
     def __init__(self) -> None:
         self.tables: dict[int, Table6] = {LOCAL_TABLE: Table6(LOCAL_TABLE), MAIN_TABLE: Table6(MAIN_TABLE)}
-        self.generation = 0
 
     def table(self, number: int) -> Table6:
         """A table, made when it is first named."""
@@ -176,13 +175,11 @@ class Fib6:
     def insert(self, route: Route6) -> None:
         """Add a route to its table."""
         self.table(route.table).insert(route)
-        self.generation += 1
 
     def remove(self, route: Route6) -> None:
         """Take a route out of its table, if it is there."""
         if route in self.tables[route.table].node(route.dst, route.plen):
             self.tables[route.table].remove(route)
-            self.generation += 1
 
     def routes(self) -> Iterator[Route6]:
         """Every route of every table, tables by number."""

@@ -17,6 +17,7 @@ from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
+    from simvlan.devices.ipvlan import Ipvlan
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.inet6dev import Inet6Dev
 
@@ -112,20 +113,19 @@ class Input6:
     # -- ipvlan in mode l3s -----------------------------------------------------------------------------------------
 
     @staticmethod
-    def _l3s(dev: Device, found: Packet6) -> Device | None:
+    def _l3s(dev: Device, found: Packet6) -> Ipvlan | None:
         lookup = getattr(dev.rx_handler, "l3s_lookup", None)
-        slave: Device | None = lookup(found.dst, 6) if lookup is not None else None
+        slave: Ipvlan | None = lookup(found.dst, 6) if lookup is not None else None
         return slave
 
     @staticmethod
-    def _into_slave(slave: Device, found: Packet6, why: Why) -> Drop | None:
+    def _into_slave(slave: Ipvlan, found: Packet6, why: Why) -> Drop | None:
         """Routed as the slave's namespace routes, then moved there at local input (ipvlan_l3_rcv, ipvlan_nf_input)."""
         ip6 = slave.netns.stack.ip6
         route = ip6.input.route(slave, found.dst, found.src) if ip6 is not None else None
         if route is None or route.type != fib.LOCAL:
             return Drop.IP_INNOROUTES
-        slave.rx_packets += 1
-        slave.rx_bytes += 14 + len(found.data)
+        slave.l3s_received(len(found.data))
         found.dev = found.input_if = slave
         if why:
             why(f"{ip6_text(found.dst)} belongs to {slave.path}")

@@ -56,7 +56,7 @@ class Meter:
 
     def __init__(self, write: Callable[[str], None] | None, now: Callable[[], int]) -> None:
         self.write, self.now = write, now
-        self.began = self.began_all = now()
+        self.began = now()
         self.total_down = self.total_up = -1
         self.down = self.up = 0
         self.past = [(self.began, 0)]

@@ -31,7 +31,7 @@ class Stream:
         self.most_cwnd = self.most_window = 0
         self.rtts: list[int] = []
         """Microseconds, at each report."""
-        self._left = self._seen = self._out_of_order = 0
+        self._left = self._seen = 0
         self._transit: float | None = None
         self._before = (0, 0, 0, 0)
 

@@ -193,9 +193,6 @@ def _from(text: str, part: str) -> str:
     return part
 
 
-FAMILY_NAMES = {"inet": "inet", "inet6": "inet6", "link": "link", "bridge": "bridge", "mpls": "mpls"}
-
-
 @dataclass(frozen=True)
 class Prefix:
     """A prefix as typed."""

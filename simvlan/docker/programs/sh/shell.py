@@ -309,7 +309,6 @@ class Shell:
     def _simple(self, command: tree.Simple) -> Running:
         from simvlan.docker.programs.sh.builtins import BUILTINS, SPECIAL
 
-        self.substituted = 0
         argv = yield from expand.words(self, command.words)
         assigned = {}
         for name, word in command.assigns:
