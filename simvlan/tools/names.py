@@ -11,9 +11,10 @@ import errno
 import os
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
-from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, A, Message, MessageError, parse
+from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, PTR, A, Message, MessageError, parse, reverse_name
 from simvlan.dns.zone import Zone
 from simvlan.tools.common import SECOND, Waiter
 from simvlan.tools.hosts import Host, literal
@@ -80,6 +81,7 @@ def look_up(proc: Process, name: str, family: int = 0) -> Generator[Any, Any, No
     fits = [text for text in found or () if family in (0, 6 if ":" in text else 4)]
     if fits or found == []:
         proc.names[name] = fits
+        proc.full_names[name] = listed_name(proc, name) or name
         return
     config = config_of(proc)
     servers = [each for each in config.servers if each.address not in proc.inner_servers]
@@ -89,6 +91,7 @@ def look_up(proc: Process, name: str, family: int = 0) -> Generator[Any, Any, No
         if any(answer.code in (NOERROR, NXDOMAIN) for answer in answers):
             proc.names[name] = [text for answer in answers for text in answer.addresses]
             if proc.names[name]:
+                proc.full_names[name] = full
                 return
 
 
@@ -111,6 +114,28 @@ def at_hand(proc: Process, name: str) -> list[str] | None:
                 return answer
             known = answer if known is None else known
     return known
+
+
+def listed_name(proc: Process, word: str) -> str | None:
+    """The first name of the first line of the hosts file that has a name or an address."""
+    for line in (_file(proc, "hosts") or "").splitlines():
+        words = line.partition("#")[0].split()
+        at_front = words and (given := literal(words[0])) is not None and given == literal(word)
+        if len(words) > 1 and (at_front or word.lower().rstrip(".") in (each.lower() for each in words[1:])):
+            return words[1]
+    return None
+
+
+def name_of(proc: Process, host: Host) -> Generator[Any, Any, str]:
+    """The name of an address as getnameinfo(3) finds it, each time anew; "" where it has none."""
+    at_hand_name = listed_name(proc, host.text) or proc.inner_name(host.text)
+    if at_hand_name is None and ip_address(host.text).is_loopback:
+        at_hand_name = "localhost"  # as every machine's own hosts file says
+    if at_hand_name is not None:
+        return at_hand_name
+    servers = [each for each in config_of(proc).servers if each.address not in proc.inner_servers]
+    answers = yield from ask_all(proc, servers, reverse_name(ip_address(host.text)), (PTR,))
+    return next((str(found) for answer in answers for found in answer.answers), "")
 
 
 def candidates(name: str, config: Config) -> list[str]:

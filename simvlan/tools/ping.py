@@ -14,41 +14,37 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import MILLISECOND, SECOND, Waiter, dotted, find, resolve
-from simvlan.tools.names import look_up
+from simvlan.tools.common import MILLISECOND, SECOND, Waiter, dotted, resolve
+from simvlan.tools.hosts import Host
+from simvlan.tools.names import look_up, name_of
 from simvlan.tools.ping_options import VERSION, Options, Refused, parse
+from simvlan.tools.ping_text import REDIRECTS, error_text, milliseconds
+from simvlan.tools.ping_whom import candidates, is_address
 from simvlan.tools.program import Process
 
-UNREACHABLE = {
-    0: "Destination Net Unreachable",
-    1: "Destination Host Unreachable",
-    2: "Destination Protocol Unreachable",
-    3: "Destination Port Unreachable",
-    5: "Source Route Failed",
-    6: "Destination Net Unknown",
-    7: "Destination Host Unknown",
-    8: "Source Host Isolated",
-    9: "Destination Net Prohibited",
-    10: "Destination Host Prohibited",
-    11: "Destination Net Unreachable for Type of Service",
-    12: "Destination Host Unreachable for Type of Service",
-    13: "Packet filtered",
-    14: "Precedence Violation",
-    15: "Precedence Cutoff",
-}
-REDIRECTS = {0: "Redirect Network", 1: "Redirect Host", 2: "Redirect Type of Service and Network",
-             3: "Redirect Type of Service and Host"}  # fmt: skip
+
+class Unreachable(Refused):
+    """There is no way to an address: another one of the same name may be tried."""
 
 
 class Ping:
-    """One run: the socket, what was sent and came back, and the lines about it."""
+    """One run: the socket, what was sent and came back, and the lines about it.
 
-    def __init__(self, proc: Process, options: Options) -> None:
-        self.proc, self.options = proc, options
+    Args:
+        host: whom the target means.
+        shown: what IPv4's lines call it: the full name, if the first of the name's addresses is this one.
+    """
+
+    family = 4
+
+    def __init__(self, proc: Process, options: Options, host: Host, shown: str) -> None:
+        self.proc, self.options, self.shown = proc, options, shown
         self.stack: Any = proc.lab.network.netns[proc.netns].stack
         self.waiter = Waiter(proc)
-        self.numeric = options.numeric or options.target != "localhost"
-        self.address = self._address()
+        self.numeric = options.numeric or is_address(options.target)
+        self.named: dict[int, str] = {}
+        """The names of addresses, where they have one."""
+        self.address = self._address(host)
         self.sock: Any = None
         self.raw: Any = None
         self._open()
@@ -67,18 +63,16 @@ class Ping:
 
     # -- set up -----------------------------------------------------------------------------------------------------
 
-    def _address(self) -> int:
-        address = find(self.proc, self.options.target)
-        if isinstance(address, str):
-            raise Refused(f"ping: {self.options.target}: {address}\n")
-        return address or 0x7F00_0001  # 0.0.0.0 is this host
+    def _address(self, host: Host) -> int:
+        return host.address or 0x7F00_0001  # 0.0.0.0 is this host
 
     def _open(self) -> None:
         """Open the ICMP socket, and one that hears of redirects."""
         self.sock, self.raw = self.stack.open_ping(), self.stack.open_raw(1)
 
-    def prepare(self) -> None:
+    def prepare(self) -> Generator[Any, Any, None]:
         """Bind, look for a route as a connected UDP socket does, say what is going to happen."""
+        yield from ()  # IPv6 asks for the address's name
         options, sock = self.options, self.sock
         sock.pmtudisc, sock.tos, sock.mc_loop = options.pmtudisc, options.tos, not options.no_loop
         named = self._bind()
@@ -96,7 +90,7 @@ class Ping:
             self.proc.write(f"PATTERN: 0x{options.pattern.hex()}\n")
         origin = f"from {dotted(source)} {options.interface if named else ''}: " if options.interface else ""
         sizes = f"{options.size}({options.size + 28}) bytes of data."
-        self.proc.write(f"PING {options.target} ({dotted(self.address)}) {origin}{sizes}\n")
+        self.proc.write(f"PING {self.shown} ({dotted(self.address)}) {origin}{sizes}\n")
 
     def _check_size(self) -> None:
         """Refuse what overflows the length of the buffer; warn of what the socket's would not hold (sock_setbufs)."""
@@ -130,7 +124,7 @@ class Ping:
             return int(self.sock.route(self.address).src)
         except OSError as error:
             if error.errno != errno.EACCES:
-                raise Refused(f"ping: connect: {os.strerror(error.errno or 0)}\n") from None
+                raise no_way(error.errno or 0) from None
         if not self.options.broadcast:
             raise Refused("ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules\n")
         self.proc.write_err("WARNING: pinging broadcast address\n")
@@ -189,16 +183,31 @@ class Ping:
 
     # -- receiving --------------------------------------------------------------------------------------------------
 
-    def collect(self) -> None:
-        """Take everything that has arrived."""
+    def collect(self) -> Generator[Any, Any, None]:
+        """Take everything that has arrived; asking for a name takes its time."""
         while self.sock.errors:
-            self._icmp_error(self.sock.errors.popleft())
+            problem = self.sock.errors.popleft()
+            if not self.options.quiet and not self.options.flood:
+                yield from self._ask_name(problem.offender)
+            self._icmp_error(problem)
         for heard in self.heard:
             if heard.queue:  # empty where an error was heard of
-                (self._redirect if heard is self.raw else self._reply)(heard.queue.popleft())
+                got = heard.queue.popleft()
+                if heard is self.sock or self._is_redirect(got):
+                    yield from self._ask_name(got.src)
+                    (self._redirect if heard is self.raw else self._reply)(got)
                 if self.answered:
                     break  # what else came is left unread
         self.heard.clear()
+
+    def _ask_name(self, address: int) -> Generator[Any, Any, None]:
+        """Ask for the name of an address, each time anew (pr_addr)."""
+        if not self.numeric:
+            self.named[address] = yield from name_of(self.proc, Host(self.family, address))
+
+    def _with_name(self, address: int, text: str) -> str:
+        name = self.named.get(address)
+        return f"{name} ({text})" if name else text
 
     def _hear(self, socket: Any) -> None:
         """Note which socket has got something, in the order of arrival: Linux' ping reads everything from one."""
@@ -227,11 +236,11 @@ class Ping:
         shown = self._source_text(got)
         ident = f" ident={self.sock.port}" if self.options.verbose else ""
         text = f"{len(octets)} bytes from {shown}: icmp_seq={seq}{ident} ttl={got.ttl}"
-        text += "" if took is None else f" time={_milliseconds(took)} ms"
+        text += "" if took is None else f" time={milliseconds(took)} ms"
         self._line(text + (" (DUP!)" if again else ""))
 
     def _source_text(self, got: Any) -> str:
-        return dotted(got.src) if self.numeric else f"{self.options.target} ({dotted(got.src)})"
+        return self._with_name(got.src, dotted(got.src))
 
     def _round_trip(self, octets: bytes, arrived: int) -> int | None:
         """Return the time the reply took in microseconds, from the time it carries."""
@@ -260,22 +269,27 @@ class Ping:
         return int.from_bytes(about[(about[0] & 15) * 4 + 6 :][:2], "big")
 
     def _offender(self, problem: Any) -> str:
-        return dotted(problem.offender)
+        return self._with_name(problem.offender, dotted(problem.offender))
 
     def _error_text(self, problem: Any) -> str:
-        return _error_text(problem)
+        return error_text(problem)
+
+    def _is_redirect(self, got: Any) -> bool:
+        """Whether a packet is a redirect about one of our requests; others are not ours to tell."""
+        octets = got.packet[(got.packet[0] & 15) * 4 :]
+        if len(octets) < 36 or octets[0] != 5 or self.options.quiet or self.options.flood:
+            return False
+        return bool(self._about(octets)[4:6] == self.sock.port.to_bytes(2, "big"))
+
+    @staticmethod
+    def _about(octets: bytes) -> bytes:
+        return octets[8 + (octets[8] & 15) * 4 :]
 
     def _redirect(self, got: Any) -> None:
-        """Tell of a redirect about one of our requests; other packets are not ours to tell."""
         octets = got.packet[(got.packet[0] & 15) * 4 :]
-        if len(octets) < 36 or octets[0] != 5:
-            return
-        about = octets[8 + (octets[8] & 15) * 4 :]
-        if about[4:6] != self.sock.port.to_bytes(2, "big") or self.options.quiet or self.options.flood:
-            return
-        seq, gateway = int.from_bytes(about[6:8], "big"), dotted(int.from_bytes(octets[4:8], "big"))
+        seq, gateway = int.from_bytes(self._about(octets)[6:8], "big"), dotted(int.from_bytes(octets[4:8], "big"))
         what = REDIRECTS.get(octets[1], f"Redirect, Bad Code: {octets[1]}")
-        self._line(f"From {dotted(got.src)}: icmp_seq={seq} {what}(New nexthop: {gateway})")
+        self._line(f"From {self._source_text(got)}: icmp_seq={seq} {what}(New nexthop: {gateway})")
 
     # -- lines ------------------------------------------------------------------------------------------------------
 
@@ -297,7 +311,7 @@ class Ping:
             loss = (self.sent - self.received) * 100 / self.sent
             parts.append(f"{loss:g}% packet loss")
             parts.append(f"time {(self.last - self.first) // MILLISECOND}ms")
-        return f"\n--- {self.options.target} ping statistics ---\n{', '.join(parts)}\n{', '.join(self._tail())}\n"
+        return f"\n--- {self.shown} ping statistics ---\n{', '.join(parts)}\n{', '.join(self._tail())}\n"
 
     def _tail(self) -> list[str]:
         tail = []
@@ -347,15 +361,15 @@ class Ping:
                 self.probe()
                 due = self.now + max(self.interval_ns, _FASTEST_NS)
                 if self.options.count and self.sent >= self.options.count and deadline is None:
-                    self.collect()
+                    yield from self.collect()
                     patience = self._patience()
-            self.collect()
+            yield from self.collect()
             if self.answered:
                 return
             wanted = [each for each in (deadline, patience, None if patience is not None else due) if each is not None]
             yield self.waiter.until(min(wanted))
             if self.now < due or patience is not None:
-                self.collect()
+                yield from self.collect()
             if (self.options.flood or self.options.adaptive) and self.received + self.errors >= self.sent:
                 due = min(due, self.now + _FASTEST_NS)
 
@@ -378,66 +392,58 @@ _RECEIVE_BUFFER = 2 * 212_992
 """What a socket may hold at most: twice net.core.rmem_max."""
 
 
-def _milliseconds(micros: int) -> str:
-    """Write a time with four significant digits at most."""
-    if micros >= 100_000 - 50:
-        return f"{(micros + 500) // 1000}"
-    if micros >= 10_000 - 5:
-        return f"{(micros + 50) // 1000}.{(micros + 50) % 1000 // 100}"
-    if micros >= 1000:
-        return f"{(micros + 5) // 1000}.{(micros + 5) % 1000 // 10:02}"
-    return f"0.{micros:03}"
+def no_way(number: int) -> Refused:
+    """What connect(2) answers; a host or net that is unreachable leaves other addresses to try."""
+    kind = Unreachable if number in (errno.EHOSTUNREACH, errno.ENETUNREACH) else Refused
+    return kind(f"ping: connect: {os.strerror(number)}\n")
 
 
-def _error_text(problem: Any) -> str:
-    """Say what an ICMP error says (pr_icmph)."""
-    if problem.type == 3:
-        if problem.code == 4:
-            return f"Frag needed and DF set (mtu = {problem.info})"
-        return UNREACHABLE.get(problem.code, f"Dest Unreachable, Bad Code: {problem.code}")
-    if problem.type == 11:
-        return {0: "Time to live exceeded", 1: "Frag reassembly time exceeded"}.get(
-            problem.code, f"Time exceeded, Bad Code: {problem.code}"
-        )
-    if problem.type == 12:
-        return f"Parameter problem: pointer = {problem.info >> 24}"
-    return f"Bad ICMP type: {problem.type}"
-
-
-def _pinger(proc: Process, options: Options) -> Ping:
-    """Choose by the address and by -4 and -6."""
-    six = ":" in options.target
-    if options.family and options.family != (6 if six else 4) and (six or resolve(options.target) is not None):
-        raise Refused(f"ping: {options.target}: Address family for hostname not supported\n")
-    if not six and options.family != 6:
-        return Ping(proc, options)
+def _pinger(proc: Process, options: Options, host: Host, shown: str) -> Ping:
+    """Choose by the address."""
+    if host.family == 4:
+        return Ping(proc, options, host, shown)
     from simvlan.tools.ping6 import Ping6
 
-    return Ping6(proc, options)
+    return Ping6(proc, options, host, options.target)
+
+
+def _prepared(proc: Process, options: Options, ready: list[Ping]) -> Generator[Any, Any, Ping]:
+    """The run to the first address there is a way to; what was opened is in *ready*, to be closed."""
+    yield from look_up(proc, options.target)
+    hosts = candidates(proc, options)
+    for host, shown in hosts:
+        try:
+            ready.append(_pinger(proc, options, host, shown))
+            yield from ready[-1].prepare()
+        except Unreachable:
+            if host is hosts[-1][0]:
+                raise
+        else:
+            break
+    return ready[-1]
 
 
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Ping."""
+    opened: list[Ping] = []
     try:
         options = parse(proc.argv[1:])
-        if ":" not in options.target:
-            yield from look_up(proc, options.target)
-        ping = _pinger(proc, options)
+        if proc.name == "ping6":
+            options.family = 6
+        ping = yield from _prepared(proc, options, opened)
+        yield from ping.run()
     except Refused as refused:
         if not refused.text and not refused.status:
             proc.write(f"ping {VERSION}")
         proc.write_err(refused.text)
         return refused.status
-    try:
-        ping.prepare()
-        yield from ping.run()
-    except Refused as refused:
-        proc.write_err(refused.text)
-        return refused.status
     except simpy.Interrupt as signal:
         if signal.cause != "SIGINT":
             return 143 if signal.cause == "SIGTERM" else 137
+        if not opened:
+            return 130
     finally:
-        ping.close()
-    proc.write(ping.summary())
-    return ping.status
+        for each in opened:
+            each.close()
+    proc.write(opened[-1].summary())
+    return opened[-1].status

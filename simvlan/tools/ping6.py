@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Generator
 from typing import Any
 
 from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addr import LOOPBACK, ip6_text, is_link_local, is_multicast, multicast_scope, parse_ip6
-from simvlan.tools.ping import Ping
+from simvlan.tools.hosts import Host
+from simvlan.tools.ping import Ping, no_way
 from simvlan.tools.ping_options import Refused
 
 _UNREACHABLE = (
@@ -24,19 +26,13 @@ class Ping6(Ping):
     request = icmp6.ECHO
     zone: Any = None
 
-    def _address(self) -> int:
-        text, _, zone = self.options.target.partition("%")
-        try:
-            address = parse_ip6(text)
-        except ValueError:
-            if ":" not in text:
-                raise Refused(f"simvlan: ping -6 {text}: names of IPv6 addresses are not built\n") from None
-            raise Refused(f"ping: {self.options.target}: Name or service not known\n") from None
-        if zone:
-            self.zone = self._devices().get(zone)
-            if self.zone is None:
-                raise Refused(f"ping: {self.options.target}: Name or service not known\n")
-        return address or 1  # :: is this host
+    family = 6
+
+    def _address(self, host: Host) -> int:
+        self.given, self.given_zone = host.address, host.zone
+        if host.zone:
+            self.zone = self._devices()[host.zone]
+        return host.address or 1  # :: is this host
 
     def _devices(self) -> dict[str, Any]:
         found: dict[str, Any] = self.proc.lab.network.netns[self.proc.netns].devices
@@ -45,13 +41,13 @@ class Ping6(Ping):
     def _open(self) -> None:
         ip6 = self.stack.ip6
         if ip6 is None:
-            raise Refused("ping: connect: Network is unreachable\n")  # no device has IPv6
+            raise no_way(errno.ENETUNREACH)  # no device has IPv6
         self.ip6: Any = ip6
         self.sock = self.stack.open_ping(6)
 
     # -- set up -----------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
+    def prepare(self) -> Generator[Any, Any, None]:
         """Bind, look for a route, say what is going to happen."""
         options, sock = self.options, self.sock
         sock.pmtudisc, sock.tos, sock.mc_loop = options.pmtudisc, options.tos, not options.no_loop
@@ -64,8 +60,10 @@ class Ping6(Ping):
         sock.on_receive = self._hear
         if options.pattern and not options.quiet:
             self.proc.write(f"PATTERN: 0x{options.pattern.hex()}\n")
-        origin = f"from {self._text(source, None)} {options.interface if named else ''}: " if options.interface else ""
-        self.proc.write(f"PING {options.target}({options.target}) {origin}{options.size} data bytes\n")
+        origin = f"from {ip6_text(source)} {options.interface if named else ''}: " if options.interface else ""
+        yield from self._ask_name(self.address)
+        whom = self._text(self.given, self._devices().get(self.given_zone))
+        self.proc.write(f"PING {options.target}({whom}) {origin}{options.size} data bytes\n")
 
     def _bind(self) -> bool:
         name = self.options.interface
@@ -95,7 +93,7 @@ class Ping6(Ping):
         dev = self.zone or self.sock.bind_dev
         found = self.ip6.output.find(self.address or LOOPBACK, self.sock.src, dev, bound=dev is not None)
         if isinstance(found, int):
-            raise Refused(f"ping: connect: {os.strerror(found)}\n")
+            raise no_way(found)
         if local and dev is None:
             self.zone = found.dev
         return self.sock.src or (0 if local else int(found.src))
@@ -119,11 +117,10 @@ class Ping6(Ping):
     def _source_text(self, got: Any) -> str:
         return self._text(got.src, got.dev)
 
-    @staticmethod
-    def _text(address: int, dev: Any) -> str:
-        """An address, with its device where it means something on one link only."""
+    def _text(self, address: int, dev: Any) -> str:
+        """An address, with its device where it means something on one link only, behind its name if it has one."""
         zone = f"%{dev.name}" if dev is not None and is_link_local(address) else ""
-        return ip6_text(address) + zone
+        return self._with_name(address, ip6_text(address) + zone)
 
     # -- errors -----------------------------------------------------------------------------------------------------
 

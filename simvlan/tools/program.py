@@ -73,6 +73,8 @@ class Process:
         self.detached: Detached | None = None
         self.names: dict[str, list[str]] = {}
         """What `names.look_up` found out."""
+        self.full_names: dict[str, str] = {}
+        """What each name is called in full (ai_canonname)."""
         self.inner_servers: dict[int, Callable[[str], list[str] | None]] = {}
         """Name servers inside the machine, by address: they answer addresses, [] (no such name) or None (SERVFAIL)."""
         self.inputs: dict[str, bytes] = {} if stdin is None else {"-": stdin}
@@ -132,6 +134,10 @@ class Process:
     def lookup(self, name: str) -> list[str] | None:
         """The addresses of a name: [] where there is none, None where nobody can be asked; `names.look_up` asks."""
         return self.names.get(name)
+
+    def inner_name(self, address: str) -> str | None:
+        """The name that a name server inside the machine has for an address."""
+        return None
 
     def etc(self, name: str) -> str | None:
         """A file of a machine of its own, such as `hosts` of /etc; None where there is none but the namespace's."""

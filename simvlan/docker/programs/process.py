@@ -278,6 +278,10 @@ class Proc(Process):
         """A file of the container's /etc."""
         return self.container.files().get(f"/etc/{name}", b"").decode(errors="replace")
 
+    def inner_name(self, address: str) -> str | None:
+        """What Docker's name server calls an address."""
+        return None if self.container.resolver is None else self.container.resolver.reverse(address)
+
     def lookup(self, name: str) -> list[str] | None:
         """The addresses of a name, as far as they are known without a question on the network."""
         return self.names[name] if name in self.names else at_hand(self, name)
