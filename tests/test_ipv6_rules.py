@@ -109,15 +109,18 @@ def test_a_solicitation_that_was_forwarded_is_none(hops: int, drop: Drop | None)
     assert [message.type for _, _, message in router.messages()] == ([] if drop else [icmp6.NA])
 
 
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("router", [True, False])
-def test_a_router_that_says_it_is_none_is_no_default_router(router: bool) -> None:
-    """RFC 4861 7.2.5."""
+def test_a_router_that_says_it_is_none_is_no_default_router(router: bool, known: bool) -> None:
+    """RFC 4861 7.2.5; *known*: its advertisement told its MAC, else it is a router all the same."""
     host = Router6(forwarding=0)
     source, slla = ip6("fe80::66"), ndp.link_layer(ndp.SLLA, W0)  # whose entry is no permanent one
-    said = ndp.build_ra(source, ALL, ndp.RouterAdvertisement(lifetime=60, options=(slla,)))
+    options = (slla,) if known else ()
+    said = ndp.build_ra(source, ALL, ndp.RouterAdvertisement(lifetime=60, options=options))
     assert host.send(ALL, source, body=said, hops=255) == [None]
     assert host.ip6.output.find(ip6("2600::1")).gateway == source
-    answer = ndp.Advertisement(source, router, solicited=True, override=True)
+    tlla = ndp.link_layer(ndp.TLLA, W0)
+    answer = ndp.Advertisement(source, router, solicited=True, override=True, options=(tlla,))
     assert host.send(LINK, source, body=ndp.build_na(source, LINK, answer), hops=255) == [None]
     assert isinstance(host.ip6.output.find(ip6("2600::1")), int) is not router
 

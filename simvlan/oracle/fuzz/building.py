@@ -118,8 +118,10 @@ def _vlan(sketch: Sketch) -> str:
 
 
 def _macvlan(sketch: Sketch) -> str:
+    """Since Linux 6.4 one that hears all groups without its lower device does not get what only that one has joined."""
     mode = sketch.rng.choice(_MACVLAN_MODES)
-    return f"mode {mode}{' nopromisc' if mode == 'passthru' and sketch.chance(0.3) else ''}"
+    nopromisc = mode == "passthru" and sketch.chance(0.3) and not (sketch.host and sketch.ipv6)
+    return f"mode {mode}{' nopromisc' if nopromisc else ''}"
 
 
 def _ipvlan(sketch: Sketch) -> str:

@@ -130,7 +130,8 @@ class Routers:
                 host_added=True, default_router=True,
             )  # fmt: skip
             self.ip6.add_route(route)
-            self.ip6.neigh.ensure(idev.dev, router)
+            if entry := self.ip6.neigh.ensure(idev.dev, router):
+                entry.router = True  # though its MAC may not be known: an advertisement may say otherwise
         if route is not None:
             route.preference = preference
             self.ip6.expire_route(route, self.ip6.now + said.lifetime * SECOND)
