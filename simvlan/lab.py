@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simvlan import expect
 from simvlan.capture import OutsideSnapshots, read_pcap
+from simvlan.clock import SECOND
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, Snapshot, restore, snapshot
 from simvlan.fill import is_packet, to_frame
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from simvlan.links import Cable
     from simvlan.matrix import Matrix
 
-SECOND = 1_000_000_000
 QUIET_LIMIT_S = 60
 """How long `run()` waits for silence: periodic timers (STP hellos, IGMP queries) never let it come."""
 

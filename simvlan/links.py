@@ -15,9 +15,9 @@ from heapq import heappop, heappush
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
+from simvlan.clock import SECOND
 from simvlan.devices.veth import Veth
 from simvlan.frame import Frame
-from simvlan.qdisc import SECOND
 from simvlan.verdict import Drop, Why
 
 if TYPE_CHECKING:

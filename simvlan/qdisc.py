@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
+from simvlan.clock import SECOND
 from simvlan.frame import Frame
 from simvlan.segmentation import gso_segs, wire_size
 from simvlan.verdict import Drop
@@ -22,7 +23,6 @@ from simvlan.verdict import Drop
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
 
-SECOND = 1_000_000_000
 CERTAIN = 0xFFFF_FFFF
 """The 32-bit fraction that stands for probability one."""
 

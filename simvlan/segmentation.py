@@ -92,9 +92,7 @@ class Features(Protocol):
 
 
 def has(dev: Features, feature: str) -> bool:
-    """Whether one of the features named here is on: not switched off, and with what it needs (netdev_fix_features).
-
-    """
+    """Whether one of the features named here is on: not switched off, and with what it needs (netdev_fix_features)."""
     if feature in dev.features_off or (feature in FOLLOWS.get(dev.kind, ()) and not has(dev.lower, feature)):
         return False
     if feature in (CHECKSUM, SCATTER_GATHER):

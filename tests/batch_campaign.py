@@ -21,6 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.engines.events import EventClock
 from simvlan.manifest import manifest
 from tests.batch_networks import City
@@ -29,7 +30,6 @@ from tests.batch_times import Tree, hold_times
 from tests.networks import World
 
 ENGINES = ("numpy", "numba")
-SECOND = 1_000_000_000
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "parity"
 KEPT = ROOT / "build" / "parity"

@@ -11,6 +11,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.devices.device import Device
 from simvlan.devices.ipvlan import Ipvlan
 from simvlan.engines.events import EventClock
@@ -24,7 +25,6 @@ from simvlan.rtnl.fdb import fdb_add
 from simvlan.rtnl.sysctl import sysctl_set
 from tests.batch_parity import Sent
 
-SECOND = 1_000_000_000
 VIDS = (1, 10, 20)
 PORT_FLAGS = (
     "hairpin", "isolated", "locked", "learning", "flood", "mcast_flood", "bcast_flood", "guard",

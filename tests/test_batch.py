@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simvlan.clock import SECOND
 from simvlan.devices.bridge_igmp import checksum
 from simvlan.engines.batch import FrameBatch, Pipeline
 from simvlan.engines.batch import compile as compile_lab
@@ -31,7 +32,6 @@ from tests.batch_parity import Sent, Tally, batch_of, hold
 from tests.batch_times import Tree, hold_times
 from tests.networks import World
 
-SECOND = 1_000_000_000
 ENGINES = ("numpy", "numba")
 SIX = 0x2001_0DB8 << 96
 A, B, C = 0x02AA_0000_0001, 0x02AA_0000_0002, 0x02AA_0000_0003

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from simvlan.clock import SECOND
 from simvlan.devices.bridge import Bridge
 from simvlan.devices.bridge_port import BridgePort
 from simvlan.devices.device import Device
@@ -20,7 +21,6 @@ from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del, vlan_list
 from simvlan.rtnl.fdb import fdb_add, fdb_del, fdb_dump
 from simvlan.verdict import Drop
 
-SECOND = 1_000_000_000
 A, B, C, X = (0x02_00_00_00_00_0A + n for n in range(4))
 BR_MAC = 0x02_00_00_00_00_B0
 GROUP_MAC, RESERVED = 0x0100_5E01_0203, 0x0180_C200_0000

@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 
-from simvlan.clock import HeapClock
+from simvlan.clock import SECOND, HeapClock
 from simvlan.devices.veth import Veth
 from simvlan.engines.events import EventClock
 from simvlan.engines.walk import walk
 from simvlan.links import Cable
 from simvlan.trace import Step
 from tests.networks import World
-
-SECOND = 1_000_000_000
 
 
 def told(step: Step) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simvlan import transmission
+from simvlan.clock import SECOND
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
@@ -17,8 +18,6 @@ from simvlan.network import Network
 from simvlan.qdisc import Netem, NetemOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from tests.networks import Ledger, World
-
-SECOND = 1_000_000_000
 
 seeds = st.integers(0, 2**32)
 relaxed = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))

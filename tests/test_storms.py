@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from simvlan import transmission
+from simvlan.clock import SECOND
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock
 from simvlan.frame import Frame
@@ -17,8 +18,6 @@ from simvlan.rtnl.address import address_add
 from simvlan.rtnl.sysctl import sysctl_set
 from simvlan.stack.ipaddr import parse_ip
 from simvlan.stack.packet import build
-
-SECOND = 1_000_000_000
 
 
 @pytest.mark.parametrize("delay_ns", [0, 1_000])

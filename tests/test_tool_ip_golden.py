@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from simvlan.clock import SECOND
 from simvlan.engines.events import EventClock
 from simvlan.frame import Frame
 from simvlan.network import Network
@@ -27,7 +28,6 @@ from simvlan.tools.program import Process
 
 GOLDEN = Path(__file__).parent / "golden" / "iproute2"
 TOPICS = ("link", "addr", "route", "neigh", "bridge", "refuse")
-SECOND = 1_000_000_000
 MS = SECOND // 1000
 PACES = [(command, rested) for command in (80, 60) for rested in range(0, 1001, 50)]
 """ms that a command took on the recorded machine, by the bridges' timers in its listings, and ms that linkwatch still

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import SECOND
 from simvlan.docker.containers import Containers
 from simvlan.docker.disk import Disk
 from simvlan.docker.errors import DockerError, conflict, internal, invalid
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from simvlan.docker.runtime import Runtime
 
 Json = dict[str, Any]
-SECOND = 1_000_000_000
 GRACE_S = 10
 SIGKILL, SIGTERM = 9, 15
 BACKOFF_NS, BACKOFF_MOST_NS, CALM_NS = SECOND // 10, 60 * SECOND, 10 * SECOND

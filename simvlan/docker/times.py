@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from simvlan.clock import SECOND
 from simvlan.docker.errors import invalid
 
-SECOND = 1_000_000_000
 ZERO = "0001-01-01T00:00:00Z"
 """The zero time of Go."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from simvlan.clock import SECOND
 from simvlan.netfilter import tcp_states
 from simvlan.netfilter.tcp_states import TIMEOUT_S, State
 from simvlan.netfilter.tuples import ICMP_ERRORS, ICMP_OPENS, Tuple, tuple_at, tuple_of
 from simvlan.stack.packet import ICMP, TCP, UDP, Packet, checksum, pseudo_sum
 
-SECOND = 1_000_000_000
 UDP_S, UDP_STREAM_S, ICMP_S, GENERIC_S = 30, 120, 30, 600
 STREAM_AFTER_NS = 2 * SECOND
 """An UDP exchange both ways that lasts longer is a stream."""

@@ -10,11 +10,12 @@ import signal
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import SECOND
+
 if TYPE_CHECKING:
     from simvlan.shell.client import ClientProcess
     from simvlan.tools.program import Process
 
-SECOND = 1_000_000_000
 SUFFIXES = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 FOREVER = math.inf
 

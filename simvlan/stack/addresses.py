@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.stack import fib
 from simvlan.stack.fib import LOCAL_TABLE, MAIN_TABLE, PROTO_KERNEL, Route
 from simvlan.stack.ipaddr import HOST, LIMITED_BROADCAST, LINK, LOOPBACK_ADDRESS, MASKS, Ifaddr
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.stack.netstack import Stack
 
-SECOND = 1_000_000_000
 LONGEST_NAME = 15
 LEAST_MTU = 68
 """What IPv4 needs of a device (inetdev_valid_mtu)."""

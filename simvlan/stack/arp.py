@@ -190,9 +190,7 @@ class Arp:
     def announce(self, dev: Device, address: int) -> None:
         """Send a gratuitous request (inetdev_send_gratuitous_arp)."""
         if not dev.noarp and dev.kind:
-            self.stack.emit(
-                dev, Frame(BROADCAST, dev.mac, ARP, body(REQUEST, dev.mac, address, 0, address))
-            )
+            self.stack.emit(dev, Frame(BROADCAST, dev.mac, ARP, body(REQUEST, dev.mac, address, 0, address)))
 
     def solicit(self, entry: Neighbour, packet_src: int, mac: int | None) -> None:
         """Ask for a neighbour: broadcast, or unicast to *mac* when probing (arp_solicit)."""

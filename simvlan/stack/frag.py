@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.frame import HOST
 from simvlan.stack.fib import LOCAL
 from simvlan.stack.packet import MF, OFFSET, Packet, header_size, reheader
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from simvlan.clock import Timer
     from simvlan.stack.netstack import Stack
 
-SECOND = 1_000_000_000
 _COPIED = 0x80
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.frame import HOST
 from simvlan.stack import fib
 from simvlan.stack.ipaddr import is_multicast
@@ -27,7 +28,6 @@ QUOTED = 576
 """An error never makes a packet longer than this."""
 INTERNETCONTROL = 0xC0
 
-SECOND = 1_000_000_000
 _ROUTE_BURST = 5 * SECOND
 _REDIRECT_LOAD = SECOND // 50
 _REDIRECT_NUMBER = 9

@@ -9,12 +9,12 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.stack.ipaddr import Ifaddr
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
 
-SECOND = 1_000_000_000
 
 CONF_DEFAULTS: dict[str, int] = {
     "accept_local": 0,

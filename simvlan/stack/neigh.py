@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import MILLISECOND, SECOND
 from simvlan.frame import BROADCAST, IPV4, Frame
 from simvlan.stack.ipaddr import is_multicast, multicast_mac
 from simvlan.verdict import Drop
@@ -32,7 +33,6 @@ STATE_NAMES = {
     PROBE: "PROBE", FAILED: "FAILED", NOARP: "NOARP", PERMANENT: "PERMANENT",
 }  # fmt: skip
 
-SECOND, MILLISECOND = 1_000_000_000, 1_000_000
 GC_THRESH1, GC_THRESH2, GC_THRESH3 = 128, 512, 1024
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
+
 if TYPE_CHECKING:
     from simvlan.stack.netstack import Stack
     from simvlan.stack.output import RouteResult
 
-SECOND = 1_000_000_000
 MTU_EXPIRES_NS = 600 * SECOND
 MIN_PMTU = 552
 REDIRECT_TIMEOUT_NS = 300 * SECOND

@@ -8,8 +8,9 @@ from typing import Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.frame import ARP, BROADCAST, OTHERHOST, Frame
-from simvlan.tools.common import SECOND, Waiter, dotted, find, permute
+from simvlan.tools.common import Waiter, dotted, find, permute
 from simvlan.tools.ping_options import VERSION
 from simvlan.tools.program import Process
 

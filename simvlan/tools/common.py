@@ -6,10 +6,9 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
+from simvlan.clock import MILLISECOND as MILLISECOND
+from simvlan.clock import SECOND as SECOND
 from simvlan.tools.program import Process
-
-SECOND = 1_000_000_000
-MILLISECOND = 1_000_000
 
 
 class Refused(Exception):  # noqa: N818 - what is the case

@@ -9,7 +9,8 @@ import errno
 from collections.abc import Generator
 from typing import Any
 
-from simvlan.tools.common import SECOND, Refused, permute
+from simvlan.clock import SECOND
+from simvlan.tools.common import Refused, permute
 from simvlan.tools.hosts import Host, find_all, literal
 from simvlan.tools.names import look_up
 from simvlan.tools.program import Process

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from simvlan import Lab
+from simvlan.clock import SECOND
 from simvlan.docker.engine import Engine
 from simvlan.docker.errors import DockerError
 from simvlan.docker.runtime import NotRunnable, ProcessSpec, later
-
-SECOND = 1_000_000_000
 
 
 class Idler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import SECOND
 from simvlan.docker.client import network
 from simvlan.docker.client.options import Line, UsageFault, read, too_few
 from simvlan.docker.client.session import Running, Session
@@ -20,7 +21,6 @@ RUN_VALUED = (
     "name network|net ip mac-address env|e publish|p hostname|h entrypoint workdir|w user|u label|l restart dns"
     " add-host cap-add network-alias stop-timeout stop-signal volume|v pull"
 )
-SECOND = 1_000_000_000
 
 
 def run(proc: Process, engine: Engine, words: list[str]) -> int | Running:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.docker.errors import invalid, not_found
 from simvlan.docker.http.exchange import Exchange
 from simvlan.docker.runtime import later
-
-SECOND = 1_000_000_000
 
 
 def ping(exchange: Exchange) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.docker.programs.process import Proc
 from simvlan.tools.arping import Arping
 from simvlan.tools.arping import Refused as ArpingRefused
-from simvlan.tools.common import SECOND, Waiter, dotted, permute
+from simvlan.tools.common import Waiter, dotted, permute
 from simvlan.tools.common import resolve as numeric
 
 Running = Generator[Any, Any, int]

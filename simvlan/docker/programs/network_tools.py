@@ -7,9 +7,10 @@ from typing import Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.docker.programs.busybox_ping import Refused, address_of, musl, seconds
 from simvlan.docker.programs.process import Proc
-from simvlan.tools.common import SECOND, Waiter, permute
+from simvlan.tools.common import Waiter, permute
 from simvlan.tools.common import resolve as numeric
 from simvlan.tools.hosts import literal
 from simvlan.tools.names import ask_all

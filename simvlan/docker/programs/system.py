@@ -8,10 +8,10 @@ from typing import Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.docker.programs.process import Proc
 
 Running = Generator[Any, Any, int]
-SECOND = 1_000_000_000
 
 
 def true(_proc: Proc) -> int:

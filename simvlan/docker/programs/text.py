@@ -12,7 +12,6 @@ from simvlan.docker.programs.process import Proc
 
 Running = Generator[Any, Any, int]
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "e": "\033"}
-SECOND = 1_000_000_000
 SEQ_LIMIT = 1_000_000
 
 

@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 import h11
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.docker.programs.process import Proc
-from simvlan.tools.common import SECOND, dotted
+from simvlan.tools.common import dotted
 from simvlan.tools.http.service import Service
 from simvlan.tools.talk import Talk
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from simvlan.clock import SECOND
 from simvlan.engines.batch.frames import FrameBatch
 from simvlan.engines.batch.given import MEANT, paths
 from simvlan.engines.batch.given import each as per_frame
@@ -26,7 +27,6 @@ from simvlan.frame import ARP, BROADCAST, ETH_HLEN, IPV4, VLAN_HLEN
 WINDOW = 1 << 14
 """Frames made at a time: their headers stay in the second-level cache."""
 
-SECOND = 1_000_000_000
 FIRST_MAC, FIRST_IP = 0x0253_5600_0001, 0x0A00_0001  # locally administered; none that people type
 UDP_PROTO, UDP_PORT = 17, 9
 """Port 9 is `discard`."""

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from simvlan.capture import LINKTYPE_ETHERNET, PCAP_NS, PCAP_US, PCAPNG_BLOCK, PcapError, file_header
 from simvlan.capture_ng import interface, section_header
+from simvlan.clock import SECOND
 from simvlan.engines.batch import octets, records
 from simvlan.engines.batch.frames import FrameBatch
 from simvlan.engines.batch.ngblocks import ng_windows
@@ -26,7 +27,6 @@ WINDOW = 1 << 16
 """Frames in a window of a stream."""
 
 FILE_HEADER, RECORD_HEADER, PACKET_HEADER = 24, 16, 28
-SECOND = 1_000_000_000
 
 
 def read(path: str | os.PathLike[str], *, devices: Sequence[str] = (), ingress: ArrayLike = 0) -> FrameBatch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MILLISECOND, SECOND
 from simvlan.stack import fib
 from simvlan.stack.ipaddr import HOST, LINK, SITE, UNIVERSE
 from simvlan.stack.ipv6 import addr
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.stack.ipv6.host import Ip6
 
-SECOND, MILLISECOND = 1_000_000_000, 1_000_000
 EUI64, NONE = 0, 1
 
 

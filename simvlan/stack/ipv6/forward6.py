@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.frame import HOST
 from simvlan.segmentation import longest
 from simvlan.stack import fib
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from simvlan.stack.ipv6.fib6 import Route6
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.input import Packet6
-
-SECOND = 1_000_000_000
 
 
 class Forward6:

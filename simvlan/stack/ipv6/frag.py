@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.verdict import Drop
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.input import Packet6
 
-SECOND = 1_000_000_000
 HIGHEST = 65_535
 
 

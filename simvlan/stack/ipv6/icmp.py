@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MILLISECOND, SECOND
 from simvlan.frame import HOST
 from simvlan.stack import fib
 from simvlan.stack.icmp import Peer
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from simvlan.stack.ipv6.inet6dev import Inet6Dev
     from simvlan.stack.ipv6.output import RouteResult6
 
-SECOND, MILLISECOND = 1_000_000_000, 1_000_000
 ND = frozenset((icmp6.RS, icmp6.RA, icmp6.NS, icmp6.NA, icmp6.REDIRECT))
 MLD = frozenset((icmp6.MLD_QUERY, icmp6.MLD_REPORT, icmp6.MLD_DONE, icmp6.MLD2_REPORT))
 QUOTED = packet.MIN_MTU - packet.HEADER - 8

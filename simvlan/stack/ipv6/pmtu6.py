@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.stack.ipv6.packet import MIN_MTU
 
 if TYPE_CHECKING:
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.output import RouteResult6
 
-SECOND = 1_000_000_000
 Key = tuple[int, int]
 """Destination and the index of the device."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.stack import fib
 from simvlan.stack.ipv6 import ndp
 from simvlan.stack.ipv6.addr import ip6_text, is_link_local, is_multicast, mask
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.input import Packet6
 
-SECOND = 1_000_000_000
 TWO_HOURS = 7200
 
 
@@ -242,5 +242,3 @@ class Routers:
             ifa.valid_lft = None if valid is None else max(valid, least)
             ifa.preferred_lft = preferred
             self.ip6.addrconf.renew(idev, ifa)
-
-

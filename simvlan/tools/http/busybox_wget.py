@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Generator
 from typing import Any
 
-from simvlan.tools.common import SECOND, Refused
+from simvlan.clock import SECOND
+from simvlan.tools.common import Refused
 from simvlan.tools.hosts import find_all
 from simvlan.tools.http.exchange import EMPTY, LATE, Connection, Failure, Head
 from simvlan.tools.http.url import BadUrl, Url, parse

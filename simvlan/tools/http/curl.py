@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from simvlan.tools.common import SECOND, Refused
+from simvlan.clock import SECOND
+from simvlan.tools.common import Refused
 from simvlan.tools.http import curl_options
 from simvlan.tools.http.curl_text import Meter, speed, write_out
 from simvlan.tools.http.curl_transfer import Ended, Session, Transfer

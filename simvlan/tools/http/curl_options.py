@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simvlan.tools.common import SECOND, Refused
+from simvlan.clock import SECOND
+from simvlan.tools.common import Refused
 from simvlan.tools.hosts import literal
 from simvlan.tools.program import Process
 

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 import simpy
 
-from simvlan.tools.common import SECOND, Refused
+from simvlan.clock import SECOND
+from simvlan.tools.common import Refused
 from simvlan.tools.hosts import Host, literal
 from simvlan.tools.http.service import Service
 from simvlan.tools.program import Process

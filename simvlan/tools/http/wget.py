@@ -7,7 +7,8 @@ from contextlib import suppress
 from time import gmtime, strftime
 from typing import Any
 
-from simvlan.tools.common import SECOND, Refused
+from simvlan.clock import SECOND
+from simvlan.tools.common import Refused
 from simvlan.tools.hosts import Host, find_all, literal
 from simvlan.tools.http import wget_options
 from simvlan.tools.http.exchange import EMPTY, LATE, RESET, Connection, Failure, Head

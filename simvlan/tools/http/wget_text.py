@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-SECOND = 1_000_000_000
+from simvlan.clock import SECOND
+
 ROW, DOT, CLUSTER = 51_200, 1024, 10
 HALF_TICK_S = 5e-10
 """What a time of 0 is taken for: half the clock's resolution (calc_rate)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.stack.tcp.cubic import CONTROLS
-from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.common import Refused
 from simvlan.tools.hosts import Host, find_all
 from simvlan.tools.iperf import json as written
 from simvlan.tools.iperf.options import MOST_BUFFER, Options, bound_to

@@ -6,7 +6,7 @@ import json
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
 
-from simvlan.tools.common import SECOND
+from simvlan.clock import SECOND
 from simvlan.tools.iperf.text import Interval, summed
 from simvlan.tools.iperf.trial import plain
 

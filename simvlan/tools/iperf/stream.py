@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simvlan.tools.common import SECOND
+from simvlan.clock import SECOND
 from simvlan.tools.iperf.text import Interval
 
 MS = 1_000_000

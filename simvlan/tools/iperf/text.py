@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 RULE = " ".join("-" * 25) + "\n"
-SECOND = 1_000_000_000
 NAMES = " KMGT"
 
 

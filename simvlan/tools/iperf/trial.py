@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
-from simvlan.tools.common import SECOND, Refused
+from simvlan.clock import SECOND
+from simvlan.tools.common import Refused
 from simvlan.tools.iperf.options import Options
 from simvlan.tools.iperf.stream import Stream
 from simvlan.tools.iperf.text import RULE, Interval, heading, summed

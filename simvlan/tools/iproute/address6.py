@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.tools.iproute.args import ip6_text
 from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.names import SCOPES, name_of
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from simvlan.tools.iproute.context import Context
 
 FOREVER = 0xFFFF_FFFF
-SECOND = 1_000_000_000
 FLAGS = (
     "nodad", "dadfailed", "home", "deprecated", "tentative", "dynamic", "mngtmpaddr", "noprefixroute",
 )  # fmt: skip

@@ -6,6 +6,7 @@ from errno import EADDRNOTAVAIL
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from simvlan.clock import SECOND
 from simvlan.errors import RtnlError
 from simvlan.stack.ipaddr import Ifaddr
 from simvlan.tools.iproute.address6 import FLAGS, address6_record, short_link
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 Address: TypeAlias = "Ifaddr | Ifaddr6"
 FOREVER = 0xFFFF_FFFF
-SECOND = 1_000_000_000
 
 
 def address_record(ctx: Context, dev: Device, ifa: Ifaddr) -> Record:

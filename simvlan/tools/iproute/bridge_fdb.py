@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import SECOND
 from simvlan.frame import mac_text
 from simvlan.tools.iproute import keywords
 from simvlan.tools.iproute.args import Args, atoi, look_up, matches, table, u32
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.tools.iproute.context import Context
 
-SECOND = 1_000_000_000
 GET_REFUSED = 254
 """What `bridge fdb get` leaves with when the kernel knows no such entry."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from errno import EINVAL
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import SECOND
 from simvlan.errors import RtnlError
 from simvlan.frame import mac_text
 from simvlan.tools.iproute import keywords
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.tools.iproute.context import Context
 
-SECOND = 1_000_000_000
 STATES = {
     "incomplete": 0x01, "reachable": 0x02, "stale": 0x04, "delay": 0x08, "probe": 0x10, "failed": 0x20,
     "noarp": 0x40, "permanent": 0x80,
