@@ -13,17 +13,19 @@ import pytest
 
 from simvlan import Lab
 from simvlan.dhcp import message as m
+from simvlan.dhcp.asking import Interface
 from simvlan.dhcp.client import SECOND, Bound, Client, Deconfigured, Exit, Options, Say, Send
 from simvlan.dhcp.leases import FOREVER, Config, Range, Reservation
 from simvlan.dhcp.message import Message, MessageError, parse
-from simvlan.dhcp.server import Interface, Log, Probe, Reply, Server, place
+from simvlan.dhcp.options import Option
+from simvlan.dhcp.server import Log, Probe, Reply, Server, place
 from simvlan.stack.packet import UDP, build
 from simvlan.tools.common import Refused
 from simvlan.tools.dnsmasq_options import read
 from tests.dhcp.exchange import heard, said
 
 HERE = Path(__file__).parent / "dhcp"
-RECORDED = ["clients", "lease-times"]
+RECORDED = ["clients", "lease-times", "tags"]
 MAC, OTHER = bytes.fromhex("020000000011"), bytes.fromhex("020000000012")
 ETH0 = Interface("eth0", int(IPv4Address("10.0.0.1")), 0xFFFF_FF00)
 
@@ -176,7 +178,8 @@ def place_of(mac: bytes) -> int:
         (ask(m.REQUEST, REQUESTED="10.0.0.99"), True, (m.NAK, "0.0.0.0", "address not available")),
         (ask(m.REQUEST, REQUESTED="10.0.0.101", SERVER_ID="10.0.0.2"), True, (0, "", "")),  # another server's
         (ask(m.REQUEST, ciaddr="10.0.0.101"), False, (m.NAK, "0.0.0.0", "lease not found")),
-        (ask(m.REQUEST, OTHER, ciaddr="10.0.0.102"), False, (m.NAK, "0.0.0.0", "wrong address")),
+        (ask(m.REQUEST, OTHER, ciaddr="10.0.0.102"), False, (m.NAK, "0.0.0.0", "lease not found")),
+        (ask(m.REQUEST, OTHER, REQUESTED="10.0.0.102"), False, (m.NAK, "0.0.0.0", "wrong address")),
         (ask(m.INFORM, ciaddr="10.0.0.9"), False, (m.ACK, "0.0.0.0", "")),
     ],
 )
@@ -382,9 +385,18 @@ def test_the_walk_of_an_answer_that_an_ipvlan_never_hears() -> None:
         ("dnsmasq -d --dhcp-boot=x", "simvlan does not model --dhcp-boot"),
         ("dnsmasq -d --dhcp-range=10.0.0.1", "bad command line options: bad dhcp-range\n"),
         ("dnsmasq -d --dhcp-range=10.0.0.9,10.1.0.1,255.255.255.0", "inconsistent DHCP range"),
-        ("dnsmasq -d --dhcp-range=::1,::2", "IPv6 are not modelled"),
-        ("dnsmasq -d --dhcp-host=set:x,10.0.0.1", "tags and IPv6 are not modelled"),
-        ("dnsmasq -d --dhcp-option=option:nosuch,1", "there are numbers and netmask"),
+        ("dnsmasq -d --dhcp-range=::1,::2", "ranges of IPv6 are not modelled"),
+        ("dnsmasq -d --dhcp-range=set:x,set:y,10.0.0.1,10.0.0.2", "only one tag allowed"),
+        ("dnsmasq -d --dhcp-range=interface:x,10.0.0.1,10.0.0.2", "interface:x is not modelled"),
+        ("dnsmasq -d --dhcp-range=10.0.0.0,proxy", "proxy is not modelled"),
+        ("dnsmasq -d --dhcp-host=02:00:00:00:00:01,[2001:db8::1]", "addresses of IPv6 are not modelled"),
+        ("dnsmasq -d --dhcp-option=vendor:PXEClient,6,2", "vendor:PXEClient is not modelled"),
+        ("dnsmasq -d --dhcp-match=set:x,vi-encap:1,2", "vi-encap:1 is not modelled"),
+        ("dnsmasq -d --dhcp-mac=set:x", "bad dhcp-mac"),
+        ("dnsmasq -d --tag-if=tag:x", "bad tag-if"),
+        ("dnsmasq -d --dhcp-script=x", "simvlan does not model --dhcp-script"),
+        ("dnsmasq -d -6 x", "simvlan does not model --dhcp-script"),
+        ("dnsmasq -d --dhcp-option=option:nosuch,1", "there are numbers and router"),
         ("dnsmasq -d junk", "junk found in command line"),
         ("dhcrelay -d -id eth9 10.0.0.1", "no interface eth9"),
         ("dhcrelay -d", "No servers specified"),
@@ -411,7 +423,10 @@ def test_values_of_a_command_line() -> None:
     first, second = asked.dhcp.ranges
     assert (first.static, second.mask, second.lease_s) == (True, 0xFFFF_0000, FOREVER)
     assert asked.dhcp.reservations == [Reservation(client=b"*x", name="nas", lease_s=2700)]
-    assert asked.dhcp.options == {26: b"\x05\x78", 42: b"\x0a\0\0\3\x0a\0\0\4"}
-    assert asked.dhcp.forced == {58: (120).to_bytes(4, "big")}
+    assert asked.dhcp.options == [
+        Option(26, b"\x05\x78"),
+        Option(42, b"\x0a\0\0\3\x0a\0\0\4", addresses=True),
+        Option(58, (60).to_bytes(4, "big"), forced=True),
+    ]
     with pytest.raises(Refused):
         read(["--dhcp-range=10.0.0.1,10.0.0.2,forever"])

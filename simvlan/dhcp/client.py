@@ -294,8 +294,8 @@ class Client:
         if not bare:
             options[m.MAX_SIZE] = MAX_MESSAGE.to_bytes(2, "big")
             options[m.WANTED] = self.options.wanted
-            options |= dict(sorted({m.VENDOR: self.options.vendor, **self.options.extra}.items()))
-        options[m.CLIENT_ID] = self.options.client
+        own = {m.VENDOR: self.options.vendor, **self.options.extra} if not bare else {}
+        options |= dict(sorted({**own, m.CLIENT_ID: self.options.client}.items()))
         flags = m.BROADCAST_FLAG if self.options.broadcast and not bare else 0
         secs = min((now - self.began) // SECOND, 0xFFFF)
         return Message(1, self.xid, self.mac, {k: v for k, v in options.items() if v}, secs, flags, ciaddr)

@@ -17,6 +17,9 @@ LEAST = 300
 MASK, ROUTER, DNS, HOSTNAME, DOMAIN, MTU, BROADCAST = 1, 3, 6, 12, 15, 26, 28
 REQUESTED, LEASE_TIME, TYPE, SERVER_ID, WANTED, TEXT, MAX_SIZE, T1, T2, VENDOR, CLIENT_ID = (
     50, 51, 53, 54, 55, 56, 57, 58, 59, 60, 61)  # fmt: skip
+USER_CLASS, AGENT, SUBNET = 77, 82, 118
+CIRCUIT, REMOTE, LINK, SUBSCRIBER, SERVER_OVERRIDE = 1, 2, 5, 6, 11
+"""Suboptions of what a relay says (RFC 3046, RFC 3527, RFC 3993, RFC 5107)."""
 
 _HEAD = Struct("!BBBBIHHIIII16s")
 
@@ -51,6 +54,14 @@ class Message:
         """The client identifier, empty without one."""
         return self.options.get(CLIENT_ID, b"")
 
+    @property
+    def agent(self) -> dict[int, bytes]:
+        """What a relay says of the client, by suboption (option 82); nothing where it is malformed."""
+        try:
+            return _options(self.options.get(AGENT, b""), ends=False)
+        except MessageError:
+            return {}
+
     def number(self, option: int) -> int:
         """An option as a number or address; 0 without it."""
         return int.from_bytes(self.options.get(option, b""), "big")
@@ -83,11 +94,12 @@ def parse(octets: bytes) -> Message:
     )  # fmt: skip
 
 
-def _options(octets: bytes) -> dict[int, bytes]:
+def _options(octets: bytes, ends: bool = True) -> dict[int, bytes]:
+    """Options by number; *ends*: 0 fills and 255 ends them."""
     found: dict[int, bytes] = {}
     at = 0
-    while at < len(octets) and octets[at] != 255:
-        if octets[at] == 0:
+    while at < len(octets) and not (ends and octets[at] == 255):
+        if ends and octets[at] == 0:
             at += 1
             continue
         if at + 2 > len(octets) or at + 2 + octets[at + 1] > len(octets):

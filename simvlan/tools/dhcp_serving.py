@@ -50,10 +50,10 @@ class Port67:
             got = self.sock.queue.popleft()
             if got.dev is not None:
                 with contextlib.suppress(MessageError, OSError):
-                    self.take(parse(got.data), got.dev)
+                    self.take(parse(got.data), got.dev, got.dst != LIMITED_BROADCAST)
 
-    def take(self, msg: Message, dev: Any) -> None:
-        """Take a message that came by a device."""
+    def take(self, msg: Message, dev: Any, unicast: bool) -> None:
+        """Take a message that came by a device, to one of its addresses or to everybody."""
         raise NotImplementedError
 
     def to_client(self, reply: Message, dev: Any) -> None:
@@ -82,7 +82,7 @@ class RelayService(Port67):
         super().__init__(network, ns)
         self.servers, self.local, self.names = servers, local, names
 
-    def take(self, msg: Message, dev: Any) -> None:
+    def take(self, msg: Message, dev: Any, unicast: bool) -> None:
         """A request goes to the servers from the address it was heard on, a reply to where its request came from."""
         if msg.op == 2:
             self._down(msg)

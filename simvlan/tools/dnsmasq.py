@@ -14,9 +14,10 @@ from typing import Any
 import simpy
 
 from simvlan.dhcp import message as m
+from simvlan.dhcp.asking import Interface
 from simvlan.dhcp.leases import FOREVER
 from simvlan.dhcp.message import Message
-from simvlan.dhcp.server import Action, Interface, Log, Probe, Reply, Server
+from simvlan.dhcp.server import Action, Log, Probe, Reply, Server
 from simvlan.dns.zone import Zone
 from simvlan.stack.family import DONT
 from simvlan.stack.packet import checksum
@@ -42,7 +43,7 @@ class DhcpService(Port67):
         self.shared = asked.bound or bool(asked.relays)  # a relay beside it has a socket of its own here
         self.rng = Random(f"{network.seed}/dnsmasq/{ns.name}")
         self.raw: Any = None
-        self.waiting: deque[tuple[Message, Any]] = deque()
+        self.waiting: deque[tuple[Message, Any, bool]] = deque()
         self.probing: tuple[Message, Any, int, int] | None = None
         """The message that waits for a probe, its device, the address, the echo's identifier."""
         self.timer: Any = None
@@ -57,10 +58,10 @@ class DhcpService(Port67):
 
     # -- hearing ----------------------------------------------------------------------------------------------------
 
-    def take(self, msg: Message, dev: Any) -> None:
+    def take(self, msg: Message, dev: Any, unicast: bool) -> None:
         """Take a message, in its turn."""
         if self._serves(dev):
-            self.waiting.append((msg, dev))
+            self.waiting.append((msg, dev, unicast))
             self._serve()
 
     def _serves(self, dev: Any) -> bool:
@@ -73,8 +74,8 @@ class DhcpService(Port67):
     def _serve(self) -> None:
         """One message after the other; a probe holds up those behind it."""
         while self.waiting and self.probing is None:
-            msg, dev = self.waiting.popleft()
-            here = self._interface(dev)
+            msg, dev, unicast = self.waiting.popleft()
+            here = self._interface(dev, unicast)
             if here is not None:
                 self._perform(self.server.receive(msg, here, self._now_s), msg, dev)
 
@@ -82,20 +83,21 @@ class DhcpService(Port67):
     def _now_s(self) -> int:
         return int(self.network.now // SECOND)
 
-    def _interface(self, dev: Any) -> Interface | None:
+    def _interface(self, dev: Any, unicast: bool = False) -> Interface | None:
         ifa = next(iter(self.ns.stack.addresses(dev)), None)
         if ifa is None:
             return None
         mask = 0xFFFF_FFFF << (32 - ifa.prefixlen) & 0xFFFF_FFFF
-        return Interface(dev.name, ifa.local, mask)
+        return Interface(dev.name, ifa.local, mask, unicast)
 
     # -- doing ------------------------------------------------------------------------------------------------------
 
     def _perform(self, actions: Sequence[Action], msg: Message, dev: Any) -> None:
         for action in actions:
             match action:
-                case Log(text):
-                    self.voice.say(f"dnsmasq-dhcp: {text}")
+                case Log(text, fault):
+                    if fault or not self.asked.quiet:
+                        self.voice.say(f"dnsmasq-dhcp: {text}")
                 case Probe(address):
                     self._probe(msg, dev, address)
                 case Reply(reply):
