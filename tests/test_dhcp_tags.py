@@ -1,4 +1,4 @@
-"""Tags of dnsmasq's DHCP server, and what else decides who gets what; most was recorded from the real one (tags.json)."""
+"""Tags of dnsmasq's DHCP server, and what else decides who gets what; the recording is tags.json."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ SHORT = {"d": "no-daemon", "k": "keep-in-foreground", "i": "interface", "I": "ex
 _FLAGS = """
 no-daemon keep-in-foreground bind-interfaces bind-dynamic dhcp-authoritative no-resolv no-poll log-queries log-dhcp
 no-ping no-hosts strict-order no-negcache domain-needed bogus-priv quiet-dhcp leasefile-ro clear-on-reload
-all-servers localmx selfmx expand-hosts filterwin2k localise-queries read-ethers help version dhcp-ignore-clid dhcp-sequential-ip
+all-servers localmx selfmx expand-hosts filterwin2k localise-queries read-ethers help version
+dhcp-ignore-clid dhcp-sequential-ip
 """
 FLAGS = frozenset(_FLAGS.split())
 
