@@ -16,14 +16,16 @@ from typing import Protocol
 from simvlan.clock import Clock, HeapClock, Timer
 from simvlan.devices.device import Device
 from simvlan.devices.dummy import Loopback
+from simvlan.devices.veth import Veth
 from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, OTHERHOST, QINQ, Frame
 from simvlan.linkwatch import Linkwatch
+from simvlan.softirq import Softirq, Together
 from simvlan.stack.netstack import Stack
-from simvlan.transmission import NOBODY, Queued, Transmission
+from simvlan.transmission import NOBODY, Queued
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
 
-_BACKLOG, _TX, _UP, _RX, _WORK = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way.WORK
+_BACKLOG, _TX, _UP, _RX, _WORK, _NAPI = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way.WORK, Way.NAPI
 """Bound here because looking a member up in its enum costs more than comparing it."""
 
 
@@ -84,7 +86,7 @@ class Netns:
         return self.next_ifindex - 1
 
 
-class Network(Transmission):
+class Network(Softirq):
     """All namespaces and devices of one simulated world, and the frames in flight.
 
     Time comes from *clock*; every random choice from *seed*. *ipv6*: booted without ipv6.disable_ipv6=1.
@@ -114,6 +116,8 @@ class Network(Transmission):
         self.population = 0
         self._backlog: deque[Queued] = deque()
         self._work: deque[Queued] = deque()
+        self._polls: deque[Veth | None] = deque()
+        self._together: list[Together] | None = None
         self._soon: deque[Callable[[], object]] = deque()
         self._depth = 0
         self._journey = NOBODY
@@ -233,6 +237,9 @@ class Network(Transmission):
 
     def up(self, dev: Device, frame: Frame) -> None:
         """Finish the tag and hand the frame to the protocols of the namespace (deliver_ptype_list_skb)."""
+        if self._together is not None:
+            self._up_together(dev, frame)
+            return
         tagged = frame.accel
         if not tagged and self._tracer is None:
             (self.protocols or dev.netns.stack.receive)(dev, frame, None)
@@ -293,6 +300,8 @@ class Network(Transmission):
                 self.receive(target, sent)
             elif how is _WORK:
                 self._work.append((target, sent, 0, self._journey))
+            elif how is _NAPI:
+                self._to_poll(target, sent)
             elif how is Way.IP_OUT:
                 refused = target.netns.stack.route_out(sent, target)
         return refused
@@ -323,6 +332,8 @@ class Network(Transmission):
             return self.transmit(target, sent)
         elif how is Way.UP:
             self.up(target, sent)
+        elif how is Way.NAPI:
+            self._to_poll(target, sent)
         elif how is Way.IP_OUT:
             refused = target.netns.stack.route_out(sent, target)
             self._trace(target, "up", sent, refused)  # the frame ends here; the packet goes on in another
@@ -342,58 +353,6 @@ class Network(Transmission):
             self._fid = mine if len(verdict) == 1 or self._tracer is None else self._new_fid(mine)
             self._journey = journey
             self._perform(emit, "work")
-
-    def softirq(self) -> None:
-        """Run the backlog, as soft interrupts do at once when a process has sent a frame; within one, that waits."""
-        if not self._draining:
-            sender = self._fid, self._journey
-            self._drain(work=False)
-            self._fid, self._journey = sender
-
-    def drain(self) -> None:
-        """Run the backlog, the work queue, then linkwatch, until nothing is left (process_backlog, kworker)."""
-        if not self._draining:
-            self._drain(work=True)
-
-    def _drain(self, *, work: bool) -> None:
-        self._draining = True
-        try:
-            self._run_backlog()
-            while work and (self._work or self._soon or self.linkwatch.due):
-                self._run_work()
-                self._run_backlog()
-        finally:
-            self._draining = False
-            self._fid, self._journey = 0, NOBODY  # what comes next is nobody's copy or answer
-
-    def _run_backlog(self) -> None:
-        """Take in what waits for this processor (process_backlog)."""
-        backlog = self._backlog
-        while backlog:
-            dev, frame, self._fid, journey = backlog.popleft()
-            self._journey = journey
-            if self._too_far(journey):
-                self._give_up(dev, "rx", frame)
-            elif dev.up:
-                self.receive(dev, frame)
-            else:
-                self._dropped(dev, "rx", frame, Drop.DEV_READY)
-
-    def _run_work(self) -> None:
-        """Do what is queued: frames for groups first (worker_thread). Who is to receive them is ksoftirqd's to see to.
-
-        It runs once the worker has nothing more to do: so Linux 6.1 answers nothing before all is handed out.
-        """
-        if not self._work:
-            self._fid, self._journey = 0, NOBODY
-            (self._soon.popleft() if self._soon else self.linkwatch.run)()
-            return
-        for _ in range(len(self._work)):
-            dev, frame, self._fid, self._journey = self._work.popleft()
-            if self._too_far(self._journey):
-                self._give_up(dev, "rx", frame)
-            else:
-                self._carry_work(dev, frame)
 
     # -- tracing ----------------------------------------------------------------------------------------------------
 

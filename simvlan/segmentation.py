@@ -105,6 +105,14 @@ def made_for(dev: Features) -> bool:
     return has(dev, SOFTWARE) or has(dev, FEATURES[4, TCP])
 
 
+TSO = ("tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation")
+
+
+def makes_segments(dev: Features) -> bool:
+    """Whether a device's driver cuts TCP of any kind itself (NETIF_F_ALL_TSO)."""
+    return any(has(dev, feature) for feature in TSO)
+
+
 def taken_whole(frame: Frame, dev: Features) -> bool:
     """Whether a device's driver takes this one as it is (netif_needs_gso)."""
     found = transport(frame)

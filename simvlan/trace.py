@@ -114,7 +114,15 @@ def outcome_of(way: str, drop: Drop | None, emits: Sequence[Emit]) -> str:
     return "delivered" if way == "up" else "no copy left"
 
 
-_WAYS = {Way.RX: "RX", Way.BACKLOG: "RX", Way.WORK: "WORK", Way.TX: "TX", Way.UP: "UP", Way.IP_OUT: "OUT"}
+_WAYS = {
+    Way.RX: "RX",
+    Way.BACKLOG: "RX",
+    Way.NAPI: "RX",
+    Way.WORK: "WORK",
+    Way.TX: "TX",
+    Way.UP: "UP",
+    Way.IP_OUT: "OUT",
+}
 
 
 def make_step(

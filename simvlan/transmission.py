@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from simvlan import segmentation
 from simvlan.clock import Clock
 from simvlan.devices.device import Device
+from simvlan.devices.veth import Veth
 from simvlan.frame import Frame
 from simvlan.lifecycle import Lifecycle
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
@@ -67,6 +68,8 @@ class Transmission(Lifecycle):
     _why: Why
     _backlog: deque[Queued]
     _work: deque[Queued]
+    _polls: deque[Veth | None]
+    """Devices to be polled, in order; None stands for the backlog where it comes before one of them."""
     _depth: int
     _draining: bool
     _fid: int
@@ -102,7 +105,7 @@ class Transmission(Lifecycle):
         if self._tracer is not None:
             self._fid = self._new_fid()
         drop = self.transmit(dev, frame)
-        if self._backlog or self._work:
+        if self._backlog or self._work or self._polls:
             self.drain()
         else:
             self._journey = NOBODY
@@ -209,7 +212,10 @@ class Transmission(Lifecycle):
             self._give_up(dev, "tx", frame)
             return
         landing()
-        self.drain()
+        if self._polls and not self._backlog:  # what else is due now is polled with it (net_tx_action comes first)
+            self.clock.post(self.clock.now, self.drain)
+        else:
+            self.drain()
 
     def _depart(self) -> Journey:
         """Begin the journey of a frame that nothing in this network brought about."""
@@ -276,7 +282,7 @@ class Transmission(Lifecycle):
                     self.receive(peer, sent)
                 finally:
                     self._draining = False
-        if self._backlog or self._work:
+        if self._backlog or self._work or self._polls:
             self.drain()
         self._journey = NOBODY
 

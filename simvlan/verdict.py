@@ -23,6 +23,8 @@ class Way(Enum):
     """Into a device's receive path, within the same call ("another round")."""
     BACKLOG = "backlog"
     """Into a device's receive path through the CPU's backlog: after the current call, first in first out (netif_rx)."""
+    NAPI = "napi"
+    """Into a device's own queue, from which it takes in many at once, merging segments (napi_schedule, veth_poll)."""
     WORK = "work"
     """To the device's `deferred` rule, from the kernel's work queue: after the backlog is empty."""
     TX = "tx"

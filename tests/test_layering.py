@@ -14,10 +14,11 @@ LAYERS = [
     {"errors", "clock", "expect"},
     {"frame"},
     {"verdict"},
-    {"devices", "stack", "netfilter", "links", "qdisc", "segmentation", "underlay"},
+    {"devices", "stack", "netfilter", "links", "qdisc", "gro", "segmentation", "underlay"},
     {"linkwatch"},
     {"lifecycle"},
     {"transmission"},
+    {"softirq"},
     {"network"},
     {"rtnl", "trace", "capture", "capture_ng", "table", "dhcp", "dns", "manifest", "radv"},
     {"engines"},
@@ -32,7 +33,7 @@ LAYERS = [
 
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-STDLIB_ONLY = {part for layer in LAYERS[:9] for part in layer}
+STDLIB_ONLY = {part for layer in LAYERS[:10] for part in layer}
 ALLOWED_LAZY = {"frame": {"scapy"}, "trace": {"pandas"}, "table": {"pandas"}}
 """Third-party modules a core layer may import inside a function: the adapters at its edge."""
 

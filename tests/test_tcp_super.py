@@ -259,10 +259,3 @@ ip netns exec {name} sysctl -q -w net.ipv4.tcp_wmem="4096 1000000 4194304"
     seen = data_at(lab, "a/eth0")
     assert len(transfer(lab, 14_480)) == 14_480
     assert sizes(seen) == [whole(5 * MSS)] * 2
-
-
-def test_receive_offload_is_refused_by_name() -> None:
-    """With --gso GRO on a veth would change what is seen; without, nothing there depends on it."""
-    refused = pair().command("ethtool", "-K", "eth0", "gro", "on", netns="a")
-    assert (refused.exit, "GRO) is not modelled" in refused.stderr) == (1, True)
-    assert pair(gso=False).command("ethtool", "-K", "eth0", "gro", "on", netns="a").exit == 0

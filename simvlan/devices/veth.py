@@ -7,10 +7,12 @@ together. Carrier is up while both ends are.
 from __future__ import annotations
 
 from simvlan.devices.device import Device, Kernel
-from simvlan.frame import Frame
+from simvlan.frame import ETH_HLEN, Frame
+from simvlan.gro import Gro
+from simvlan.segmentation import makes_segments
 from simvlan.verdict import Drop, Verdict, Way, Why
 
-_BACKLOG = Way.BACKLOG
+_BACKLOG, _NAPI = Way.BACKLOG, Way.NAPI
 
 
 class Veth(Device):
@@ -18,11 +20,13 @@ class Veth(Device):
 
     kind = "veth"
     vlan_offload = True
-    __slots__ = ("peer",)
+    __slots__ = ("gro", "peer")
 
     def __init__(self, name: str, netns: object, mac: int = 0, mtu: int = 1500) -> None:
         super().__init__(name, netns, mac, mtu)
         self.peer: Veth | None = None
+        self.gro: Gro | None = None
+        """Receive offload, where it is on and the network has super-packets."""
 
     @property
     def link(self) -> Device | None:
@@ -46,6 +50,10 @@ class Veth(Device):
                 peer.rx_dropped += 1
                 return refused
         peer.rx_packets += 1
+        if peer.gro is not None and not makes_segments(self):  # veth_skb_is_eligible_for_gro
+            self.tx_bytes -= ETH_HLEN  # both ends count here without the header
+            peer.rx_bytes += size - ETH_HLEN
+            return ((_NAPI, peer, frame.received_by(peer.mac)),)
         peer.rx_bytes += size
         return ((_BACKLOG, peer, frame.received_by(peer.mac)),)
 

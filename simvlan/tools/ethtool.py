@@ -6,7 +6,9 @@ A feature turned off is kept by name in the device's `features_off`, one turned 
 from __future__ import annotations
 
 from simvlan.devices.device import Device
-from simvlan.segmentation import CHECKSUM, FOLLOWS, SCATTER_GATHER, SOFTWARE
+from simvlan.devices.veth import Veth
+from simvlan.gro import Gro
+from simvlan.segmentation import CHECKSUM, FOLLOWS, SCATTER_GATHER, SOFTWARE, TSO
 from simvlan.tools.ethtool_features import features
 from simvlan.tools.program import Process
 
@@ -31,7 +33,7 @@ LEGACY = {
         "tx-checksum-sctp",
     ),
     "sg": ("tx-scatter-gather", "tx-scatter-gather-fraglist"),
-    "tso": ("tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation"),
+    "tso": TSO,
     "gso": ("generic-segmentation-offload",),
     "gro": ("generic-receive-offload",),
     "lro": ("large-receive-offload",),
@@ -40,6 +42,9 @@ LEGACY = {
     "ntuple": ("ntuple-filters",),
     "rxhash": ("receive-hashing",),
 }
+RECEIVE = "generic-receive-offload"
+UNMODELLED = {"rx-gro-list", "rx-udp-gro-forwarding"}
+"""Receive offloads of UDP, and of TCP in lists."""
 LONG = {"tx-checksumming": "tx", "scatter-gather": "sg", "tcp-segmentation-offload": "tso"}
 KERNEL_NAMES = {
     "rx-checksumming": "rx-checksum",
@@ -122,10 +127,8 @@ def change(proc: Process, dev: Device, words: list[str]) -> int:
             proc.write_err(f"ethtool (-K): flag '{value}' for parameter '(null)' is not followed by 'on' or 'off'\n")
             return 1
         names = _names(name, state)
-        if proc.lab.network.gso and names == LEGACY["gro"] and value == "on" and dev.kind == "veth":
-            proc.write_err(
-                "simvlan: receive offload (GRO) is not modelled: with --gso frames arrive as they were sent\n"
-            )
+        if proc.lab.network.gso and value == "on" and set(names) & UNMODELLED:
+            proc.write_err(f"simvlan: ethtool -K {dev.name} {name} on is not modelled with --gso (gro is)\n")
             return 1
         if not names:
             proc.write_err("netlink error: bit name not found (offset 52)\nnetlink error: Operation not supported\n")
@@ -134,7 +137,15 @@ def change(proc: Process, dev: Device, words: list[str]) -> int:
     before = {name: state.active(name) for name in state.mark}
     for name, on in asked.items():
         state.ask(name, on)
+    if isinstance(dev, Veth):
+        _poll_or_not(dev, proc.lab.network.gso and state.active(RECEIVE))
     return _outcome(proc, state, before, asked)
+
+
+def _poll_or_not(dev: Veth, merges: bool) -> None:
+    """A veth is polled, and merges what it takes in, once its receive offload is asked for (veth_napi_enable)."""
+    if merges != (dev.gro is not None):
+        dev.gro = Gro() if merges else None
 
 
 def _names(name: str, state: State) -> tuple[str, ...]:

@@ -50,10 +50,30 @@ transfer() { # PORT SIZE
 transfer 8001 60000
 ip netns exec a ethtool -K eth0 tso off > /dev/null
 transfer 8002 60000
+ip netns exec b ethtool -K eth0 gro on
+transfer 8003 60000
+tc -n b qdisc del dev eth0 root
+transfer 8004 60000
+ip netns exec b ethtool -K vlan5 gro off
+ip netns exec c2 ethtool -k mv0 | grep generic-receive
 """
 PLACES = ("c1.mv0", "a.vlan5", "a.eth0", "b.eth0", "b.vlan5", "c2.mv0")
 Piece = tuple[int, int, int]
 """Octets of data before it, octets in it, flags."""
+
+
+def turns(captures: Mapping[str, Sequence[Captured]], place: str, port: int) -> list[tuple[str, int]]:
+    """What a capture shows of a connection in both directions once data came: direction, octets of data."""
+    found: list[tuple[str, int]] = []
+    for _, way, octets in captures[place]:
+        at = 18 if octets[12:14] == b"\x81\x00" else 14
+        tcp = at + (octets[at] & 15) * 4
+        if octets[at - 2 : at] != b"\x08\x00" or octets[at + 9] != 6:
+            continue
+        size = int.from_bytes(octets[at + 2 : at + 4], "big") - (tcp - at) - (octets[tcp + 12] >> 4) * 4
+        if port.to_bytes(2, "big") in (octets[tcp : tcp + 2], octets[tcp + 2 : tcp + 4]) and (size or found):
+            found.append((way, size))
+    return found
 
 
 def pieces(captures: Mapping[str, Sequence[Captured]], place: str, port: int) -> list[Piece]:
@@ -82,15 +102,24 @@ def test_bulk_transfers_by_super_packets_are_linux_s() -> None:
         pytest.skip("nc is missing: apt-get install netcat-openbsd (.ci/packages)")
     theirs = run_script("uml", SCRIPT)
     ours = simulate(Job(SCRIPT, gso=True)).observation
-    told = "".join(f"{port}: every octet is there\n" for port in (8001, 8002))
+    told = "".join(f"{port}: every octet is there\n" for port in PORTS)
+    told += "generic-receive-offload: off [requested on]\n"
     assert (theirs.stdout, ours.stdout) == (told, told), theirs.stderr + ours.stderr
-    for port in (8001, 8002):
+    for port in PORTS:
         for place in PLACES:
             assert pieces(ours.captures, place, port) == pieces(theirs.captures, place, port), (port, place)
     sizes = {(port, place): {size for _, size, _ in pieces(ours.captures, place, port)} for port, place in CHECKED}
     assert max(sizes[8001, "a.eth0"]) == max(sizes[8001, "c2.mv0"]) == 2 * 1448
     assert max(sizes[8002, "a.vlan5"]) == 2 * 1448
     assert max(sizes[8002, "a.eth0"]) == max(sizes[8002, "c2.mv0"]) == 1448
+    assert max(sizes[8003, "a.eth0"]) == 1448
+    assert max(sizes[8003, "b.eth0"]) == max(sizes[8003, "c2.mv0"]) == 2 * 1448
+    # What is polled together is seen together, eight segments at a time, and answered afterwards.
+    first_window = turns(ours.captures, "b.eth0", 8004)[:10]
+    assert first_window == [*[("in", 2896)] * 4, *[("out", 0)] * 4, ("in", 2896), ("out", 0)]
+    assert first_window == turns(theirs.captures, "b.eth0", 8004)[:10]
 
 
-CHECKED = [(8001, "a.eth0"), (8001, "c2.mv0"), (8002, "a.vlan5"), (8002, "a.eth0"), (8002, "c2.mv0")]
+PORTS = (8001, 8002, 8003, 8004)
+CHECKED = [(8001, "a.eth0"), (8001, "c2.mv0"), (8002, "a.vlan5"), (8002, "a.eth0"), (8002, "c2.mv0"),
+           (8003, "a.eth0"), (8003, "b.eth0"), (8003, "c2.mv0")]  # fmt: skip
