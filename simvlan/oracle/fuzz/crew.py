@@ -20,6 +20,9 @@ from simvlan.oracle.kernels import Kernel
 WORKERS = {"uml": 16, "host": 4}
 """Scenarios a guest has under way: User Mode Linux mostly waits for linkwatch."""
 
+LISTENERS = 12
+"""The same at least with IPv6: nearly all of a scenario's time it waits for reports, or for linkwatch."""
+
 SLEEPERS = 24
 """The same where scenarios sleep for true."""
 
@@ -51,7 +54,7 @@ class Crew:
         """`timed`: it will do scenarios for which the clock matters."""
         self._groups = (*FOREIGN, *WANTED, *(GROUPS6 if ipv6 else ()))
         self._kernel, self._limit_s = kernel, limit_s * (SLEEP_FACTOR if timed else 1)
-        self._workers = SLEEPERS if timed else WORKERS[kernel]
+        self._workers = SLEEPERS if timed else max(WORKERS[kernel], LISTENERS if ipv6 else 0)
         self._ipv6 = ipv6
         self._guests: list[Guest] = []
         self._numbers = 0
