@@ -16,9 +16,10 @@ NETWORK = SCRIPT.partition("exec 2>&1")[0]
 
 
 def tidy(text: str) -> list[str]:
-    """Lines without what a clock or chance decides; entries that follow each other in no order (a hash of the kernel's)."""
+    """Lines without what a clock or chance decides; entries that follow each other have no order."""
     text = re.sub(r"=(3[2-9]|[4-6]\d)\d{3}\b", "=PORT", re.sub(r" id=\d+", " id=ID", text))
-    text = re.sub(r"(?m)^((?:ipv4     2 )?\w+ +\d+) \d+ ", r"\1 SECONDS ", re.sub(r" use=\d$", " use=N", text, flags=re.M))
+    text = re.sub(r"(?m) use=\d$", " use=N", text)
+    text = re.sub(r"(?m)^((?:ipv4     2 )?\w+ +\d+) \d+ ", r"\1 SECONDS ", text)
     groups = groupby(text.splitlines(), key=lambda line: " src=" in line)
     return [line for entries, lines in groups for line in (sorted(lines) if entries else lines)]
 
