@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from simvlan.dns.message import (
     NXDOMAIN,
     PTR,
     A,
+    Edns,
     Message,
     MessageError,
     parse,
@@ -24,6 +28,8 @@ from simvlan.engines.events import Snapshot
 from simvlan.tools import names
 from simvlan.tools.hosts import Host
 from simvlan.tools.names import Config, candidates, read_config
+from tests.dns.said import asked, said
+from tests.shell_stage import needs_namespaces
 
 NETWORK = """
 ip netns add srv; ip netns add c1
@@ -77,6 +83,7 @@ def test_a_message_is_what_was_packed() -> None:
         Message(7, reverse_name(IPv4Address("10.0.0.7")), PTR, True, 0, ("printer.lan",)),
         Message(7, "no.such", AAAA, True, NXDOMAIN),
         Message(7, "six", AAAA, True, 0, (1 << 100, 1)),
+        Message(7, "box", A, recursion=False, edns=Edns(4096, {10: b"12345678"})),
     ):
         assert parse(msg.pack()) == msg
     for address in (IPv4Address("10.0.0.7"), IPv6Address("2001:db8::7")):
@@ -199,10 +206,16 @@ def test_resolv_conf_and_search() -> None:
 @pytest.mark.parametrize(
     ("command", "said", "status"),
     [
-        ("dig box", "only `dig +short NAME` is modelled", 95),
         ("dig +trace box", "+trace is not modelled", 95),
+        ("dig +dnssec box", "+dnssec is not modelled", 95),
+        ("dig +nosuch box", "Invalid option: +nosuch", 1),
+        ("dig axfr box", "axfr is not modelled", 95),
+        ("dig -b 10.0.0.1 box", "-b 10.0.0.1 is not modelled", 95),
+        ("host -a box", "-a is not modelled", 95),
+        ("host", "only `host [-t TYPE] NAME [SERVER]` is not modelled", 95),
+        ("getent passwd", "only hosts, ahosts, ahostsv4 and ahostsv6", 95),
         ("dig +short box", "no servers could be reached", 9),
-        ("nslookup -type=mx box", "only `nslookup NAME|ADDRESS [SERVER]`", 95),
+        ("nslookup -debug box", "-debug is not modelled", 95),
         ("nslookup box", "no servers could be reached", 1),
         ("dnsmasq -d --address=box", "Bad address in --address", 1),
         ("dnsmasq -d --server=lan", "Cannot resolve server name", 1),
@@ -248,3 +261,38 @@ def test_a_hosts_file_that_is_not_there() -> None:
     done = Lab().sh("dnsmasq -d --addn-hosts=/no/such")
     assert "failed to load names from /no/such: No such file" in done.stderr
     assert done.exit == 1
+
+
+# -- as the real ones -------------------------------------------------------------------------------------------------
+
+ASKS = Path(__file__).parent / "dns" / "asks"
+
+
+@needs_namespaces
+def test_programs_say_and_ask_what_the_real_ones_did(tmp_path: Path) -> None:
+    """dig, nslookup and host 9.18, getent 2.36: every line, and every message, theirs and dnsmasq 2.90's."""
+    simvlan = str(Path(sys.executable).parent / "simvlan")
+    command = [simvlan, "run", "--pcap", str(tmp_path), str(ASKS.with_suffix(".sh"))]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    theirs = json.loads(ASKS.with_suffix(".json").read_text())
+    assert said(run.stdout) == theirs["said"]
+    assert asked(tmp_path) == theirs["messages"]
+
+
+def test_getent_of_other_databases_is_the_real_one() -> None:
+    done = Lab().sh("getent passwd root | cut -d: -f1; getent group 0 | cut -d: -f1")
+    assert done.stdout == "root\nroot\n"
+
+
+def test_who_has_answers_of_its_own_and_who_asks_others(lab: Lab) -> None:
+    """--bogus-priv keeps private addresses, --domain-needed names without a domain."""
+    lab.sh("ip -n c1 link set lo up")
+    asks = "for w in '-x 10.0.0.7' box box.lan; do ip netns exec c1 dig +noall +comments @127.0.0.1 $w; done"
+    answers = []
+    for more in ("", "--bogus-priv", "--domain-needed"):
+        script = f"ip netns exec c1 dnsmasq -R -h -x /tmp/pid-$$ --server=10.0.0.1 {more}\n{asks}\nkill $(cat /tmp/pid-$$); sleep 1"
+        text = lab.sh(script).stdout
+        answers.append([line.split()[5].strip(",") for line in text.splitlines() if "HEADER" in line])
+    assert answers == [
+        ["NOERROR", "NOERROR", "NOERROR"], ["NXDOMAIN", "NOERROR", "NOERROR"], ["NOERROR", "NXDOMAIN", "NOERROR"]
+    ]  # fmt: skip

@@ -102,7 +102,8 @@ sleep 1
 def test_a_server_of_both_families_and_who_came(built: Snapshot, etc: Path) -> None:
     raw = said(
         built,
-        HTTP + """
+        HTTP
+        + """
         a curl -s -w '%{remote_ip} %{local_ip} %{url_effective}\\n' 'http://[2001:db8::2]:8000/'
         a curl -s http://10.0.0.2:8000/; a curl -s http://both:8000/
         kill $server; wait; cat served

@@ -70,10 +70,16 @@ OFF6 = "Error: IPv6 is disabled on this device.\n"
 
 REFUSED6 = [
     ("ip addr add 2001:db8::1/64 dev d0", EXISTS, f"{ADDRESS6} dev d0"),
-    ("ip addr del 2001:db8::2/64 dev d0", "RTNETLINK answers: Cannot assign requested address\n",
-     "ip addr del 2001:db8::1/64 dev d0"),
-    ("ip addr del 2001:db8::2/64 dev low", "RTNETLINK answers: No such device or address\n",
-     "ip addr del 2001:db8::1/64 dev d0"),
+    (
+        "ip addr del 2001:db8::2/64 dev d0",
+        "RTNETLINK answers: Cannot assign requested address\n",
+        "ip addr del 2001:db8::1/64 dev d0",
+    ),
+    (
+        "ip addr del 2001:db8::2/64 dev low",
+        "RTNETLINK answers: No such device or address\n",
+        "ip addr del 2001:db8::1/64 dev d0",
+    ),
     ("ip addr add 2001:db8::2/63 dev d0 mngtmpaddr", INVAL, f"{ADDRESS6} dev d0 mngtmpaddr"),
     ("ip addr add ff02::9/64 dev d0", "RTNETLINK answers: Cannot assign requested address\n", f"{ADDRESS6} dev d0"),
     (f"{ADDRESS6} dev low", INVAL, f"{ADDRESS6} dev d0"),
@@ -86,16 +92,25 @@ REFUSED6 = [
     (f"{ROUTE6} via 2001:db8::1", "Error: Gateway can not be a local address.\n", f"{ROUTE6} via 2001:db8::9"),
     (f"{ROUTE6} via fe80::9", "Error: Egress device not specified.\n", f"{ROUTE6} via fe80::9 dev d0"),
     (f"{ROUTE6} via ff02::1 dev d0", "Error: Invalid gateway address.\n", f"{ROUTE6} via fe80::9 dev d0"),
-    (f"{ROUTE6} via 2001:db8::9 onlink", "Error: Nexthop device required for onlink.\n",
-     f"{ROUTE6} via 2001:db8:55::9 dev d0 onlink"),
+    (
+        f"{ROUTE6} via 2001:db8::9 onlink",
+        "Error: Nexthop device required for onlink.\n",
+        f"{ROUTE6} via 2001:db8:55::9 dev d0 onlink",
+    ),
     (f"{ROUTE6} via 2001:dead::9", NOHOST, f"{ROUTE6} via 2001:db8::9"),
     ("ip -6 route add 2001:db8::/64 dev d0 metric 256", EXISTS, "ip -6 route add 2001:db8::/64 dev d0"),
     ("ip -6 route append 2001:db8::/64 dev d0 metric 256", EXISTS, "ip -6 route append 2001:db8::/64 dev d0"),
-    ("ip -6 route change 2001:db8:9::/48 dev d0", "Error: Can not replace route - no match found.\n",
-     "ip -6 route change 2001:db8::/64 dev d0 metric 256"),
+    (
+        "ip -6 route change 2001:db8:9::/48 dev d0",
+        "Error: Can not replace route - no match found.\n",
+        "ip -6 route change 2001:db8::/64 dev d0 metric 256",
+    ),
     ("ip -6 route del 2001:db8:9::/48", "RTNETLINK answers: No such process\n", "ip -6 route del 2001:db8::/64"),
-    ("ip -6 route del 2001:db8:9::/48 table 77", "Error: FIB table does not exist.\n",
-     "ip -6 route del 2001:db8::/64 table main"),
+    (
+        "ip -6 route del 2001:db8:9::/48 table 77",
+        "Error: FIB table does not exist.\n",
+        "ip -6 route del 2001:db8::/64 table main",
+    ),
     (f"{NEIGH6} {MAC6} dev low", OFF6, f"{NEIGH6} {MAC6} dev d0"),
     (f"{NEIGH6} {MAC6} dev off", OFF6, f"{NEIGH6} {MAC6} dev d0"),
 ]

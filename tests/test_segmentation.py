@@ -124,9 +124,7 @@ def test_tcp_makes_them_where_the_device_or_the_kernel_can_cut(switched: str, an
     lab = world(TWO + "ip -n a link add up0 link eth0 type vlan id 5")
     do(lab, f"ip netns exec a ethtool -K eth0 {switched}")
     if upper:  # its own switches: only what it takes over comes from below
-        lab.sh(
-            f"ip netns exec a ethtool -K up0 {switched.replace('tx off', '').replace('sg off', '')}"
-        )
+        lab.sh(f"ip netns exec a ethtool -K up0 {switched.replace('tx off', '').replace('sg off', '')}")
     assert made_for(lab.network.device(f"a/{upper or 'eth0'}")) is answer
 
 

@@ -107,7 +107,9 @@ def test_a_dask_cluster_of_two_workers_agrees(tmp_path):
     assert [failure.params for failure in failing.failures] == [{"a": 2, "b": "x"}]
 
 
-@pytest.mark.parametrize("address", ["tcp://nowhere.invalid:1", "tcp://127.0.0.1:1", "127.0.0.1:1", "nowhere", "tcp://nowhere"])
+@pytest.mark.parametrize(
+    "address", ["tcp://nowhere.invalid:1", "tcp://127.0.0.1:1", "127.0.0.1:1", "nowhere", "tcp://nowhere"]
+)
 def test_a_scheduler_that_is_not_there_is_named(address, monkeypatch):
     monkeypatch.setattr(work, "CONNECT_S", 1)
     with pytest.raises(ConnectionError, match=f"scheduler '{address}'.*is `dask scheduler` running there"):

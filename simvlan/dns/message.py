@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from struct import pack, unpack_from
 
-A, PTR, AAAA = 1, 12, 28
-TYPES = {"A": A, "PTR": PTR, "AAAA": AAAA}
+A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, OPT, ANY = 1, 2, 5, 6, 12, 15, 16, 28, 33, 41, 255
+TYPES = {"A": A, "NS": NS, "CNAME": CNAME, "SOA": SOA, "PTR": PTR, "MX": MX, "TXT": TXT, "AAAA": AAAA, "SRV": SRV,
+         "NAPTR": 35, "DS": 43, "DNSKEY": 48, "SVCB": 64, "HTTPS": 65, "ANY": ANY, "CAA": 257}  # fmt: skip
+TYPE_NAMES = {number: name for name, number in TYPES.items()}
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
-CODES = {NOERROR: "NOERROR", SERVFAIL: "SERVFAIL", NXDOMAIN: "NXDOMAIN", REFUSED: "REFUSED"}
+CODES = {NOERROR: "NOERROR", 1: "FORMERR", SERVFAIL: "SERVFAIL", NXDOMAIN: "NXDOMAIN", 4: "NOTIMP", REFUSED: "REFUSED"}
+COOKIE, EXTENDED_ERROR = 10, 15
+"""Options of EDNS (RFC 7873, RFC 8914)."""
 PORT = 53
 
 
@@ -18,8 +23,38 @@ class MessageError(ValueError):
 
 
 @dataclass(frozen=True)
+class Edns:
+    """An OPT record (RFC 6891): what size of datagram is taken, options by number."""
+
+    size: int = 1232
+    options: dict[int, bytes] = field(default_factory=dict)
+
+    def pack(self) -> bytes:
+        """The octets."""
+        data = b"".join(pack("!HH", code, len(value)) + value for code, value in self.options.items())
+        return b"\0" + pack("!HHIH", OPT, self.size, 0, len(data)) + data
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of an answer: *value* as zone files have it."""
+
+    name: str
+    type: int
+    ttl: int
+    value: str
+
+
+@dataclass(frozen=True)
 class Message:
-    """A question, or an answer to it: addresses as integers for A and AAAA, names for PTR."""
+    """A question, or an answer to it: addresses as integers for A and AAAA, names for PTR.
+
+    Attributes:
+        answers: values of the type that was asked for.
+        records: everything in the answer section, as it was received.
+        ad: a question wants to hear whether the answer is authentic.
+        size: octets that were received.
+    """
 
     ident: int
     name: str
@@ -29,13 +64,20 @@ class Message:
     answers: tuple[int | str, ...] = ()
     ttl: int = 0
     authoritative: bool = False
+    recursion: bool = True
+    edns: Edns | None = None
+    ad: bool = False
+    records: tuple[Record, ...] = field(default=(), compare=False)
+    size: int = field(default=0, compare=False)
 
     def pack(self) -> bytes:
         """The octets."""
-        flags = 0x0100 | (0x8080 | self.code | (0x0400 if self.authoritative else 0) if self.reply else 0)
-        head = pack("!HHHHHH", self.ident, flags, 1, len(self.answers), 0, 0)
+        flags = 0x8080 | self.code | (0x0400 if self.authoritative else 0) if self.reply else 0
+        flags |= (0x0100 if self.recursion else 0) | (0x0020 if self.ad else 0)
+        head = pack("!HHHHHH", self.ident, flags, 1, len(self.answers), 0, int(self.edns is not None))
         body = encoded(self.name) + pack("!HH", self.type, 1)
-        return head + body + b"".join(self._record(each) for each in self.answers)
+        body += b"".join(self._record(each) for each in self.answers)
+        return head + body + (self.edns.pack() if self.edns is not None else b"")
 
     @property
     def addresses(self) -> list[str]:
@@ -64,17 +106,26 @@ def parse(octets: bytes) -> Message:
         MessageError: too short, not one question, or a name that goes in circles.
     """
     try:
-        ident, flags, questions, answers = unpack_from("!HHHH", octets)
-        if questions != 1:
-            raise MessageError(f"{questions} questions: one is expected")
-        name, at = _name(octets, 12)
-        kind = unpack_from("!H", octets, at)[0]
-        found, ttl = _answers(octets, at + 4, answers, kind)
+        return _parse(octets)
     except (IndexError, ValueError, OverflowError) as error:
         raise MessageError(f"no DNS message: {error}") from None
     except Exception as error:  # struct.error has no better base
         raise MessageError(f"no DNS message: {error}") from None
-    return Message(ident, name, kind, bool(flags & 0x8000), flags & 15, tuple(found), ttl, bool(flags & 0x0400))
+
+
+def _parse(octets: bytes) -> Message:
+    ident, flags, questions, answers, authorities, more = unpack_from("!HHHHHH", octets)
+    if questions != 1:
+        raise MessageError(f"{questions} questions: one is expected")
+    name, at = _name(octets, 12)
+    kind = unpack_from("!H", octets, at)[0]
+    records, values, at = _records(octets, at + 4, answers, kind)
+    _, _, at = _records(octets, at, authorities, kind)
+    ttl = records[-1].ttl if records else 0
+    return Message(
+        ident, name, kind, bool(flags & 0x8000), flags & 15, values, ttl, bool(flags & 0x0400), bool(flags & 0x0100),
+        _edns(octets, at, more), bool(flags & 0x0020), records, len(octets),
+    )  # fmt: skip
 
 
 def _name(octets: bytes, at: int) -> tuple[str, int]:
@@ -92,19 +143,55 @@ def _name(octets: bytes, at: int) -> tuple[str, int]:
     return ".".join(labels), after or at + 1
 
 
-def _answers(octets: bytes, at: int, count: int, kind: int) -> tuple[list[int | str], int]:
-    found: list[int | str] = []
-    ttl = 0
+def _records(octets: bytes, at: int, count: int, wanted: int) -> tuple[tuple[Record, ...], tuple[int | str, ...], int]:
+    """Records, the values of those of a type, and where they end."""
+    found: list[Record] = []
+    values: list[int | str] = []
+    for _ in range(count):
+        name, at = _name(octets, at)
+        kind, _, ttl, size = unpack_from("!HHIH", octets, at)
+        at += 10
+        found.append(Record(name, kind, ttl, _text(octets, at, kind, size)))
+        if kind == wanted and kind in (A, AAAA):
+            values.append(int.from_bytes(octets[at : at + size], "big"))
+        elif kind == wanted == PTR:
+            values.append(_name(octets, at)[0])
+        at += size
+    return tuple(found), tuple(values), at
+
+
+def _text(octets: bytes, at: int, kind: int, size: int) -> str:
+    """A record's value, as zone files have it; of types that are not known the octets (RFC 3597)."""
+    data = octets[at : at + size]
+    if kind == A and size == 4:
+        return str(IPv4Address(data))
+    if kind == AAAA and size == 16:
+        return str(IPv6Address(data))
+    if kind in (PTR, CNAME, NS):
+        return f"{_name(octets, at)[0]}."
+    if kind == MX:
+        return f"{int.from_bytes(data[:2], 'big')} {_name(octets, at + 2)[0]}."
+    return f"\\# {size} {data.hex().upper()}".rstrip()
+
+
+def _edns(octets: bytes, at: int, count: int) -> Edns | None:
+    """The OPT record among the additional ones."""
     for _ in range(count):
         _, at = _name(octets, at)
-        each, _, ttl, size = unpack_from("!HHIH", octets, at)
+        kind, size, _, length = unpack_from("!HHIH", octets, at)
         at += 10
-        if each == kind and kind in (A, AAAA):
-            found.append(int.from_bytes(octets[at : at + (4 if kind == A else 16)], "big"))
-        elif each == kind == PTR:
-            found.append(_name(octets, at)[0])
-        at += size
-    return found, ttl
+        if kind == OPT:
+            return Edns(size, dict(_options(octets[at : at + length])))
+        at += length
+    return None
+
+
+def _options(octets: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(octets):
+        code, size = unpack_from("!HH", octets, at)
+        yield code, octets[at + 4 : at + 4 + size]
+        at += 4 + size
 
 
 Address = IPv4Address | IPv6Address

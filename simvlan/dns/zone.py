@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from simvlan.dns.message import (
     AAAA,
+    EXTENDED_ERROR,
     NOERROR,
     NXDOMAIN,
     PTR,
+    REFUSED,
     A,
     Address,
+    Edns,
     Message,
     reverse_address,
 )
@@ -84,11 +87,16 @@ class Zone:
             name = self.name_of(address) if address is not None else None
             return None if name is None else _reply(question, (name,))
         if question.type not in (A, AAAA):
-            return None
+            nothing = self.addresses(question.name) == [] and question.name.lower().rstrip(".") not in self.hosts6
+            return _reply(question, (), NXDOMAIN) if nothing else None
         found = self.addresses(question.name, question.type)
         if found is None:
             return None
         return _reply(question, tuple(found)) if found else _reply(question, (), NXDOMAIN)
+
+    def knows(self, name: str) -> bool:
+        """Whether there is anything of a name."""
+        return any(self.addresses(name, kind) for kind in (A, AAAA))
 
 
 def below(name: str, domain: str) -> bool:
@@ -96,5 +104,14 @@ def below(name: str, domain: str) -> bool:
     return domain == "#" or name == domain or name.endswith(f".{domain}")
 
 
+def reply(
+    question: Message, answers: tuple[int | str, ...] = (), code: int = NOERROR, authoritative: bool = False
+) -> Message:
+    """An answer to a question, with EDNS where that had it; who cannot say anything says so (EDE 14, Not Ready)."""
+    told = {EXTENDED_ERROR: b"\0\x0e"} if code == REFUSED else {}
+    edns = Edns(options=told) if question.edns is not None else None
+    return replace(question, reply=True, code=code, answers=answers, authoritative=authoritative, edns=edns, ad=False)
+
+
 def _reply(question: Message, answers: tuple[int | str, ...], code: int = NOERROR) -> Message:
-    return Message(question.ident, question.name, question.type, True, code, answers, authoritative=True)
+    return reply(question, answers, code, authoritative=not code)

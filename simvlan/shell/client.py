@@ -35,6 +35,10 @@ class ClientProcess(Process):
         own: int = self.server.sandbox.etc
         return f"/proc/self/fd/{own}/{full[5:]}" if full.startswith("/etc/") else super().path(name)
 
+    def real(self, name: str) -> str:
+        """Where the script's processes find the real program."""
+        return str(self.server.sandbox.real.get(name, ""))
+
     def _send_out(self, data: bytes) -> None:
         self.client.send("1", data)
 

@@ -1,159 +1,261 @@
-"""dig and nslookup of BIND 9.18: one question to one server, in virtual time.
-
-Of dig there is what +short says; its questions are without EDNS.
-"""
+"""dig of BIND 9.18: questions to one server over UDP, in virtual time; what it prints is in `dig_text.py`."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
-from simvlan.dns.message import AAAA, CODES, NOERROR, PTR, TYPES, A, Message, reverse_name
+from simvlan.dns.message import COOKIE, NS, PORT, PTR, TYPES, A, Edns, Message, MessageError, encoded, reverse_name
+from simvlan.tools import dig_text as text
 from simvlan.tools.common import Refused
 from simvlan.tools.hosts import Host, literal
 from simvlan.tools.names import TIMEOUT_S, ask, server_of
 from simvlan.tools.program import Process
 
-DIG_ATTEMPTS = 3
+ATTEMPTS = 3
 LOCAL = Host(4, 0x7F00_0001)
 """Who is asked where nobody is named."""
-USAGE = "dig [@SERVER] [-x ADDRESS|NAME] [TYPE] +short [+tries=N] [+time=N]"
+NO_ANSWER = 9
+SECTIONS = ("question", "answer", "comments", "stats", "ttlid", "class", "authority", "additional")
+NUMBERS = ("tries", "time", "timeout", "retry", "bufsize")
+NOTHING = frozenset(("search", "defname", "all", "authority", "additional", "identify", "multiline", "fail", "qr",
+                     "crypto", "idnin", "idnout", "besteffort", "keepopen", "ignore"))  # fmt: skip
+"""Options whose negation is the default."""
+USAGE = """Usage:  dig [@global-server] [domain] [q-type] [q-class] {q-opt}
+            {global-d-opt} host [@local-server] {local-d-opt}
+            [ host [@local-server] {local-d-opt} [...]]
+
+Use "dig -h" (or "dig -h | more") for complete list of options
+"""
 
 
-@dataclass
-class Question:
-    """What a command line asks, whom, and how patiently."""
+@dataclass(frozen=True)
+class Lookup:
+    """One question: whom it goes to, how patiently, and what is shown of the answer."""
 
     server: str = ""
     name: str = ""
     kind: int = A
-    short: bool = False
-    tries: int = DIG_ATTEMPTS
+    port: int = PORT
+    tries: int = ATTEMPTS
     seconds: int = TIMEOUT_S
+    recursion: bool = True
+    edns: bool = True
+    cookie: bool = True
+    ad: bool = True
+    size: int = 1232
+    hidden: frozenset[str] = frozenset()
+
+    def shows(self, what: str) -> bool:
+        """Whether a part of the output is wanted."""
+        return what not in self.hidden
+
+
+@dataclass
+class Asked:
+    """A command line: its questions, and how little is said of all of them."""
+
+    lookups: list[Lookup] = field(default_factory=list)
+    short: bool = False
+    head: bool = True
 
 
 def dig(proc: Process) -> Generator[Any, Any, int]:
-    """dig [@SERVER] [-x ADDRESS | NAME] [TYPE] +short."""
+    """dig [@SERVER] [NAME [TYPE] [+OPTION]...]..."""
     try:
-        asked = _read(list(proc.argv[1:]))
-        address = _server(proc, asked.server)
-        answer = yield from _ask(proc, address, asked)
+        asked = Reader(proc.argv[1:]).read()
+        first = asked.lookups[0]
+        head = _banner(proc, first) if asked.head and not asked.short else ""
+        for lookup in asked.lookups:
+            server = find_server(proc, lookup.server)
+            began = proc.lab.env.now
+            answer = yield from _answer(proc, server, lookup, head)
+            whole = shown(lookup, answer, server, int(began), int(proc.lab.env.now))
+            proc.write(head + ("".join(f"{each.value}\n" for each in answer.records) if asked.short else whole))
+            head = ""
     except Refused as refused:
         (proc.write if refused.status == NO_ANSWER else proc.write_err)(str(refused))
         return refused.status
-    names = [f"{each}." for each in answer.answers if isinstance(each, str)]
-    proc.write("".join(f"{each}\n" for each in answer.addresses or names))
     return 0
 
 
-def _read(words: list[str]) -> Question:
-    asked = Question()
-    while words:
-        word = words.pop(0)
-        option, _, value = word.partition("=")
-        if word.startswith("@"):
-            asked.server = word[1:]
-        elif word == "+short":
-            asked.short = True
-        elif option in ("+tries", "+time", "+timeout", "+retry") and value.isdigit():
-            _patience(asked, option, int(value))
-        elif word == "-x" and words and (address := literal(words.pop(0))) is not None:
-            asked.name, asked.kind = reverse_name(ip_address(address.text)), PTR
-        elif word.upper() in TYPES:
-            asked.kind = TYPES[word.upper()]
-        elif word.startswith(("+", "-")) or asked.name:
-            raise Refused(f"simvlan: dig: {word} is not modelled: {USAGE}\n", 95)
-        else:
-            asked.name = word
-    if not asked.short or not asked.name:
-        raise Refused("simvlan: dig: only `dig +short NAME` is modelled; or use nslookup\n", 95)
-    return asked
+def _banner(proc: Process, first: Lookup) -> str:
+    found = "; (1 server found)\n" if first.server else ""
+    return f"\n; <<>> DiG {text.VERSION} <<>> {' '.join(proc.argv[1:])}\n{found};; global options: +cmd\n"
 
 
-def _patience(asked: Question, option: str, number: int) -> None:
-    if option in ("+time", "+timeout"):
-        asked.seconds = max(1, number)
-    else:
-        asked.tries = max(1, number + (option == "+retry"))
+def _answer(proc: Process, server: Host, lookup: Lookup, head: str) -> Generator[Any, Any, Message]:
+    cookie = {COOKIE: proc.lab.network.rng.getrandbits(64).to_bytes(8, "big")} if lookup.cookie else {}
+    edns = Edns(lookup.size, cookie) if lookup.edns else None
+    question = Message(0, lookup.name, lookup.kind, recursion=lookup.recursion, edns=edns, ad=lookup.ad)
+    return (yield from persist(proc, server, question, lookup.tries, lookup.seconds, lookup.port, head))
 
 
-NO_ANSWER = 9
-
-
-def _server(proc: Process, text: str) -> Host:
-    found = server_of(proc, text)
-    if found is None and text:
-        raise Refused(f"{proc.name}: couldn't get address for '{text}': failure\n")
-    return LOCAL if found is None else found
-
-
-def _ask(proc: Process, server: Host, asked: Question) -> Generator[Any, Any, Message]:
-    """The answer.
+def persist(
+    proc: Process, server: Host, question: Message, tries: int = ATTEMPTS, seconds: int = TIMEOUT_S, port: int = PORT,
+    head: str = "",
+) -> Generator[Any, Any, Message]:  # fmt: skip
+    """Ask until somebody answers.
 
     Raises:
-        Refused: there is none; the text says what became of each attempt.
+        Refused: with NO_ANSWER, nobody did; the text says what each attempt came to, then *head*, then that.
     """
-    where, said = server.text, ""
-    for _ in range(asked.tries):
+    said, where = "", server.text
+    for _ in range(tries):
         faults: list[int] = []
-        answer = yield from ask(proc, server, asked.name, asked.kind, asked.seconds, faults)
+        answer = yield from ask(proc, server, question, seconds, faults, port)
         if answer is not None:
             return answer
         why = "connection refused" if faults == [errno.ECONNREFUSED] else "timed out"
         if faults == [errno.ENETUNREACH]:
-            said += f";; UDP setup with {where}#53({where}) for {asked.name} failed: network unreachable.\n{NOBODY}"
+            name = question.name
+            said += f";; UDP setup with {where}#{port}({where}) for {name} failed: network unreachable.\n{NOBODY}"
         else:
-            said += f";; communications error to {where}#53: {why}\n"
-    raise Refused(said if said.endswith(NOBODY) else said + NOBODY, NO_ANSWER)
+            said += f";; communications error to {where}#{port}: {why}\n"
+    raise Refused(said + head if said.endswith(NOBODY) else said + head + NOBODY, NO_ANSWER)
 
 
 NOBODY = ";; no servers could be reached\n"
 
 
-def nslookup(proc: Process) -> Generator[Any, Any, int]:
-    """nslookup NAME [SERVER]."""
-    words = proc.argv[1:]
-    if not 1 <= len(words) <= 2 or any(word.startswith("-") for word in words):
-        proc.write_err("simvlan: nslookup: only `nslookup NAME|ADDRESS [SERVER]` is modelled\n")
-        return 95
-    given = literal(words[0])
-    name, kind = (words[0], A) if given is None else (reverse_name(ip_address(given.text)), PTR)
-    try:
-        server = _server(proc, words[1] if len(words) > 1 else "")
-        answer = yield from _ask(proc, server, Question(name=name, kind=kind))
-    except Refused as refused:
-        gone = refused.status == NO_ANSWER
-        (proc.write if gone else proc.write_err)(f"{refused}{chr(10) if gone else ''}")
-        return 1
-    shown = server.text
-    head = "" if kind == PTR else f"Server:\t\t{shown}\nAddress:\t{shown}#53\n\n"
-    if answer.code != NOERROR or not answer.answers:
-        why = CODES.get(answer.code, str(answer.code)) if answer.code else "No answer"
-        said = f"** server can't find {name}: {why}" if answer.code else f"*** Can't find {name}: {why}"
-        proc.write(f"{head}{said}\n\n")
-        return 1 if answer.code else 0
-    after = "" if kind == PTR else (yield from _sixth(proc, server, name))
-    if kind == PTR:
-        lines = "".join(f"{name}\tname = {each}.\n" for each in answer.answers)
-    else:
-        lines = _lines(name, answer)
-    proc.write(f"{head}{'' if answer.authoritative else 'Non-authoritative answer:' + chr(10)}{lines}{after}\n")
-    return 0
+def find_server(proc: Process, name: str) -> Host:
+    """The server that is named, else the resolver's first.
+
+    Raises:
+        Refused: it is no address.
+    """
+    found = server_of(proc, name)
+    if found is None and name:
+        raise Refused(f"{proc.name}: couldn't get address for '{name}': failure\n")
+    return LOCAL if found is None else found
 
 
-def _sixth(proc: Process, server: Host, name: str) -> Generator[Any, Any, str]:
-    """Ask for IPv6 addresses too; a server may refuse to say that there are none."""
-    try:
-        answer = yield from _ask(proc, server, Question(name=name, kind=AAAA))
-    except Refused:
-        return ""
-    if not answer.code:
-        return _lines(name, answer)
-    return f"** server can't find {name}: {CODES.get(answer.code, str(answer.code))}\n"
+def shown(lookup: Lookup, answer: Message, server: Host, began: int, now: int) -> str:
+    """What is printed of an answer."""
+    talks = lookup.shows("comments")
+    blocks: list[list[str]] = []
+    if talks:
+        blocks.append([";; Got answer:", *text.head_lines(answer), ""])
+        blocks.append(text.edns_lines(answer.edns) if answer.edns is not None else [])
+    if lookup.shows("question"):
+        blocks.append(_section("QUESTION", [text.question_line(answer)], talks))
+    if lookup.shows("answer") and answer.records:
+        lines = text.record_lines(answer, lookup.shows("ttlid"), lookup.shows("class"))
+        blocks.append(_section("ANSWER", lines, talks))
+    if lookup.shows("stats"):
+        blocks.append([*text.stats_lines(answer, server, lookup.port, now - began, now), ""])
+    return "".join(f"{line}\n" for block in blocks for line in block)
 
 
-def _lines(name: str, answer: Message) -> str:
-    return "".join(f"Name:\t{name}\nAddress: {each}\n" for each in answer.addresses)
+def _section(name: str, lines: list[str], talks: bool) -> list[str]:
+    return [f";; {name} SECTION:", *lines, ""] if talks else lines
+
+
+class Reader:
+    """Reads a command line; what stands before the first name holds for all of them."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = list(words)
+        self.usual = Lookup()
+        self.asked = Asked()
+        self.typed = False
+        """Whether -t has named a type: what stands alone is a name then."""
+
+    def read(self) -> Asked:
+        """Read it.
+
+        Raises:
+            Refused: an option that dig does not have, or that is not modelled.
+        """
+        while self.words:
+            self._word(self.words.pop(0))
+        if not self.asked.lookups:
+            self._name(".", NS if self.usual.kind == A else self.usual.kind)
+        return self.asked
+
+    def _change(self, **changes: Any) -> None:
+        if self.asked.lookups:
+            self.asked.lookups[-1] = replace(self.asked.lookups[-1], **changes)
+        else:
+            self.usual = replace(self.usual, **changes)
+
+    @property
+    def _now(self) -> Lookup:
+        return self.asked.lookups[-1] if self.asked.lookups else self.usual
+
+    def _name(self, name: str, kind: int | None = None) -> None:
+        try:
+            encoded(name)
+        except MessageError:
+            raise Refused(f"dig: '{name}' is not a legal name (label too long)\n", 10) from None
+        bare = name.rstrip(".") or "."
+        self.asked.lookups.append(replace(self.usual, name=bare, kind=kind or self.usual.kind))
+
+    def _word(self, word: str) -> None:
+        if word.startswith("@"):
+            self._change(server=word[1:])
+        elif word.startswith("+"):
+            self._plus(word[1:])
+        elif word.startswith("-") and word != "-":
+            self._dash(word)
+        elif word.upper() in TYPES and not self.typed:
+            self._change(kind=TYPES[word.upper()])
+        elif word.upper() == "IN":
+            pass
+        elif word.upper() in ("CH", "HS", "AXFR", "IXFR"):
+            raise Refused(f"simvlan: dig: {word} is not modelled\n", 95)
+        else:
+            self._name(word)
+
+    def _dash(self, word: str) -> None:
+        letter, value = word[1], word[2:]
+        if letter in "46" and not value:
+            return
+        if letter in "hv" or letter not in "xtqcpbkyfrmu":
+            raise Refused(f"Invalid option: {word}\n{USAGE}")
+        value = value or (self.words.pop(0) if self.words else "")
+        kind = TYPES.get(value.upper())
+        if letter == "x" and (host := literal(value)) is not None:
+            self._name(reverse_name(ip_address(host.text)), PTR)
+        elif letter == "q" and value:
+            self._name(value)
+        elif letter == "t" and kind:
+            self.typed = True
+            self._change(kind=kind)
+        elif letter == "p" and value.isdigit() and 0 < int(value) < 65536:
+            self._change(port=int(value))
+        elif letter != "c" or value.upper() != "IN":
+            raise Refused(f"simvlan: dig: {word} {value} is not modelled\n".replace("  ", " "), 95)
+
+    def _plus(self, word: str) -> None:
+        word, _, value = word.partition("=")
+        wanted, name = (False, word[2:]) if word.startswith("no") else (True, word)
+        name = {"rec": "recurse", "comment": "comments", "cl": "class", "adflag": "ad"}.get(name, name)
+        if name == "all":
+            self.asked.head = wanted
+            self._change(hidden=frozenset() if wanted else frozenset(SECTIONS[:4]) | self._now.hidden)
+        elif name == "cmd":
+            self.asked.head = wanted
+        elif name == "short":
+            self.asked.short = wanted
+        elif name in SECTIONS:
+            self._change(hidden=self._now.hidden - {name} if wanted else self._now.hidden | {name})
+        elif name in ("cookie", "edns", "recurse", "ad"):
+            self._change(**{"recursion" if name == "recurse" else name: wanted})
+        elif name in NUMBERS and value.isdigit():
+            self._number(name, int(value))
+        elif wanted or name not in NOTHING:
+            known = name in (*NOTHING, "tcp", "vc", "trace", "nssearch", "dnssec", "subnet", "nsid", "tls", "https")
+            said = f"simvlan: dig: +{word} is not modelled\n" if known else f"Invalid option: +{word}\n{USAGE}"
+            raise Refused(said, 95 if known else 1)
+
+    def _number(self, name: str, number: int) -> None:
+        if name in ("time", "timeout"):
+            self._change(seconds=max(1, number))
+        elif name == "bufsize":
+            self._change(size=number)
+        else:
+            self._change(tries=max(1, number + (name == "retry")))

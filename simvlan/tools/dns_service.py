@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from simvlan.dhcp.leases import Leases
-from simvlan.dns.message import NXDOMAIN, PORT, REFUSED, Message, MessageError, parse
-from simvlan.dns.zone import Zone, below
+from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, REFUSED, A, Message, MessageError, parse, reverse_address
+from simvlan.dns.zone import Zone, below, reply
 from simvlan.tools.hosts import Host
 
 
@@ -28,6 +28,12 @@ class DnsService:
         """Addresses it listens on besides (--listen-address)."""
         self.forward: list[tuple[str, Host | None]] = []
         """Domains of which another server is asked; None: nobody, what is not known does not exist."""
+        self.bogus = False
+        """Of private addresses nobody else is asked (--bogus-priv)."""
+        self.full = False
+        """Of names without a domain nobody else is asked (--domain-needed)."""
+        self.turns: dict[tuple[str, int], int] = {}
+        """How often a name with several addresses was answered."""
         self.leases: Leases | None = None
         """Of the DHCP server beside it."""
         self.socks: list[Any] = []
@@ -88,16 +94,35 @@ class DnsService:
         if question.reply:
             return
         answer = self.zone.answer(question) or self._leased(question)
-        server = self._server_for(question.name)
+        server = None if self._stays(question) else self._server_for(question.name)
         if answer is None and isinstance(server, Host):
             self._pass_on(question, sock, got, server)
             return
-        if answer is None and server is False:
-            answer = replace(question, reply=True, code=NXDOMAIN, authoritative=True)
-        if answer is None:
-            code = NXDOMAIN if question.name.lower().endswith(".in-addr.arpa") else REFUSED
-            answer = replace(question, reply=True, code=code)
+        answer = self._turned(answer) if answer is not None else self._unknown(question, nobody=server is False)
         self._send(answer.pack(), sock, got)
+
+    def _unknown(self, question: Message, nobody: bool) -> Message:
+        """An answer about what it knows nothing of: there is nothing, or it cannot say."""
+        if self._stays(question):
+            return reply(question, code=NXDOMAIN, authoritative=reverse_address(question.name) is not None)
+        if not nobody:
+            return reply(question, code=REFUSED)
+        return reply(question, code=NOERROR if self.zone.knows(question.name) else NXDOMAIN)
+
+    def _stays(self, question: Message) -> bool:
+        """Whether nobody else is asked: about a private address (--bogus-priv), a plain name (--domain-needed)."""
+        address = reverse_address(question.name)
+        plain = self.full and question.type in (A, AAAA) and "." not in question.name
+        return plain or (self.bogus and address is not None and address.is_private)
+
+    def _turned(self, answer: Message) -> Message:
+        """Several addresses take turns: the newest, which was the first in its cache, goes to the end each time."""
+        if len(answer.answers) < 2:
+            return answer
+        key = (answer.name.lower(), answer.type)
+        turn = self.turns[key] = self.turns.get(key, 0) + 1
+        turn, newest = turn % len(answer.answers), answer.answers[::-1]
+        return replace(answer, answers=newest[turn:] + newest[:turn])
 
     def _leased(self, question: Message) -> Message | None:
         """What DHCP clients are called."""

@@ -254,7 +254,7 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
     if asked.port:
         servers = [host for host in map(literal, asked.servers) if host is not None]
         dns = DnsService(network, ns, zone_of(proc, asked), servers, asked.interfaces)
-        dns.excepted = asked.excepted
+        dns.excepted, dns.bogus, dns.full = asked.excepted, asked.bogus, asked.full
         dns.listens = [host for host in map(literal, asked.listen) if host is not None]
         usual = servers[0] if servers else None
         dns.forward = [(domain, usual if who == "#" else literal(who)) for domain, who in asked.forward]

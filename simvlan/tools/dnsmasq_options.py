@@ -14,7 +14,7 @@ from simvlan.tools.hosts import literal
 
 _NO_BEARING = """
 user group no-poll log-dhcp log-queries cache-size strict-order no-negcache
-domain-needed bogus-priv no-daemon keep-in-foreground bind-dynamic
+no-daemon keep-in-foreground bind-dynamic
 local-ttl clear-on-reload all-servers leasefile-ro
 """
 NO_BEARING = frozenset(_NO_BEARING.split())
@@ -80,6 +80,10 @@ class Asked:
     forward: list[tuple[str, str]] = field(default_factory=list)
     """(domain, server or "") of --server=/DOMAIN/SERVER and --local=/DOMAIN/."""
     resolv_conf: bool = True
+    bogus: bool = False
+    """--bogus-priv: nobody else is asked about private addresses."""
+    full: bool = False
+    """--domain-needed: nor about names without a domain."""
     domain: str = ""
 
 
@@ -196,6 +200,10 @@ def _set_dns(asked: Asked, name: str, value: str) -> None:
         case "domain":
             asked.domain = value.split(",")[0]
             asked.dhcp.domain = asked.domain.encode()
+        case "bogus-priv":
+            asked.bogus = True
+        case "domain-needed":
+            asked.full = True
         case "no-resolv":
             asked.resolv_conf = False
         case _ if name not in NO_BEARING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -118,12 +118,17 @@ def at_hand(proc: Process, name: str) -> list[str] | None:
 
 def listed_name(proc: Process, word: str) -> str | None:
     """The first name of the first line of the hosts file that has a name or an address."""
-    for line in (_file(proc, "hosts") or "").splitlines():
-        words = line.partition("#")[0].split()
+    for words in hosts_lines(proc):
         at_front = words and (given := literal(words[0])) is not None and given == literal(word)
         if len(words) > 1 and (at_front or word.lower().rstrip(".") in (each.lower() for each in words[1:])):
             return words[1]
     return None
+
+
+def hosts_lines(proc: Process) -> list[list[str]]:
+    """The words of each line of the hosts file."""
+    lines = (line.partition("#")[0].split() for line in (_file(proc, "hosts") or "").splitlines())
+    return [words for words in lines if words]
 
 
 def name_of(proc: Process, host: Host) -> Generator[Any, Any, str]:
@@ -159,14 +164,19 @@ def ask_all(
 
 
 def ask(
-    proc: Process, server: Host, name: str, kind: int, timeout_s: int = TIMEOUT_S, faults: list[int] | None = None
+    proc: Process,
+    server: Host,
+    question: Message,
+    timeout_s: int = TIMEOUT_S,
+    faults: list[int] | None = None,
+    port: int = PORT,
 ) -> Generator[Any, Any, Message | None]:
-    """Ask a server one question; None when time is over.
+    """Ask a server one question, under a number of its own; None when time is over.
 
     Args:
         faults: takes the errno that ended it. BIND's programs have one: they wait for a host that is not there.
     """
-    answers = yield from ask_types(proc, server, name, (kind,), timeout_s, faults)
+    answers = yield from _ask_all_of(proc, server, [question], timeout_s, faults, port)
     return answers[0] if answers else None
 
 
@@ -178,17 +188,25 @@ def ask_types(
     timeout_s: int = TIMEOUT_S,
     faults: list[int] | None = None,
 ) -> Generator[Any, Any, list[Message]]:
-    """Ask a server from a port of one's own, all types at once (send_dg); what has come when all have, or in time."""
+    """Ask a server about a name, all types at once (send_dg)."""
+    questions = [Message(0, name, kind) for kind in types]
+    return (yield from _ask_all_of(proc, server, questions, timeout_s, faults, PORT))
+
+
+def _ask_all_of(
+    proc: Process, server: Host, questions: list[Message], timeout_s: int, faults: list[int] | None, port: int
+) -> Generator[Any, Any, list[Message]]:
+    """Ask a server from a port of one's own; what has come when all have, or in time."""
     network = proc.lab.network
     stack, waiter = network.netns[proc.netns].stack, Waiter(proc)
     sock = stack.open_udp(server.family)
     sock.on_receive = waiter.heard
-    numbers = [network.rng.getrandbits(16) for _ in types]
+    numbers = [network.rng.getrandbits(16) for _ in questions]
     limit, came = proc.lab.env.now + timeout_s * SECOND, {}
     try:
-        sock.connect(server.address, PORT, server.device(stack))
-        for number, kind in zip(numbers, types, strict=True):
-            sock.send(Message(number, name, kind).pack())
+        sock.connect(server.address, port, server.device(stack))
+        for number, question in zip(numbers, questions, strict=True):
+            sock.send(replace(question, ident=number).pack())
         while proc.lab.env.now < limit and not _ends(sock, faults):
             while sock.queue:
                 answer = _answer(sock.queue.popleft().data)

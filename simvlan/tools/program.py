@@ -143,6 +143,10 @@ class Process:
         """A file of a machine of its own, such as `hosts` of /etc; None where there is none but the namespace's."""
         return None
 
+    def real(self, name: str) -> str:
+        """Where the real program is that a simulated command stands for; "" where there is none to run."""
+        return ""
+
     def detach(self, stop: Callable[[], None], pidfile: str = "") -> None:
         """Go on in the background once the tool returns 0: *stop* is called when SIGTERM or SIGINT comes.
 

@@ -71,8 +71,7 @@ class Traceroute:
         if isinstance(address, str):
             at = proc.argv.index(self.name)
             raise Refused(
-                f"{self.name}: {address}\n"
-                f'Cannot handle "host" cmdline arg `{self.name}\' on position 1 (argc {at})\n'
+                f'{self.name}: {address}\nCannot handle "host" cmdline arg `{self.name}\' on position 1 (argc {at})\n'
             )
         self.address = address
         self.probes = [Probe(ttl) for ttl in range(self.first, self.most + 1) for _ in range(self.per_hop)]

@@ -102,19 +102,25 @@ def test_curl_s_own_image_and_how_servers_stop(lab: Lab) -> None:
 
 def test_a_published_port_answers_on_the_node_and_from_containers() -> None:
     """By DNAT at the node's own address, by a docker-proxy at its loopback."""
-    out = Lab().sh("""
+    out = (
+        Lab()
+        .sh("""
         docker run -d --name ngx -p 8080:80 nginx > /dev/null 2>&1
         docker run -d --name cli alpine sleep infinity > /dev/null 2>&1
         for host in localhost 127.0.0.1 172.17.0.1; do curl -s http://$host:8080 | grep h1; done
         docker exec cli wget -qO- http://172.17.0.1:8080 | grep h1
         curl -sS http://localhost:8081; echo $?
-    """).stdout
+    """)
+        .stdout
+    )
     assert out == "<h1>Welcome to nginx!</h1>\n" * 4 + "7\n"
 
 
 def test_names_come_from_hosts_from_docker_and_from_servers_on_the_network() -> None:
     """One resolver for all: curl in a container asks whom its resolv.conf names, here a dnsmasq on the node."""
-    out = Lab().sh("""
+    out = (
+        Lab()
+        .sh("""
         docker network create web > /dev/null
         docker run -d --name ngx --network web nginx > /dev/null 2>&1
         docker run -d --name other --dns 172.17.0.1 debian sleep infinity > /dev/null 2>&1
@@ -124,6 +130,8 @@ def test_names_come_from_hosts_from_docker_and_from_servers_on_the_network() -> 
         docker exec inner curl -s http://known | grep -c h1; docker exec inner curl -s http://ngx | grep -c h1
         docker exec other curl -sS http://asked.lan/f 2>&1 | head -1; docker exec other curl -sS http://no.lan 2>&1
         docker exec other nslookup asked.lan | tail -5; kill %1 %2
-    """).stdout
+    """)
+        .stdout
+    )
     assert out.startswith("1\n1\nfrom the node\ncurl: (6) Could not resolve host: no.lan\n")
     assert "Name:\tasked.lan\nAddress: 172.17.0.1\n" in out
