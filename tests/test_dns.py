@@ -290,8 +290,8 @@ def test_who_has_answers_of_its_own_and_who_asks_others(lab: Lab) -> None:
     asks = "for w in '-x 10.0.0.7' box box.lan; do ip netns exec c1 dig +noall +comments @127.0.0.1 $w; done"
     answers = []
     for more in ("", "--bogus-priv", "--domain-needed"):
-        script = f"ip netns exec c1 dnsmasq -R -h -x /tmp/pid-$$ --server=10.0.0.1 {more}\n{asks}\nkill $(cat /tmp/pid-$$); sleep 1"
-        text = lab.sh(script).stdout
+        serve = f"f=$(mktemp); ip netns exec c1 dnsmasq -R -h -x $f --server=10.0.0.1 {more}"
+        text = lab.sh(f"{serve}\n{asks}\nkill $(cat $f); sleep 1").stdout
         answers.append([line.split()[5].strip(",") for line in text.splitlines() if "HEADER" in line])
     assert answers == [
         ["NOERROR", "NOERROR", "NOERROR"], ["NXDOMAIN", "NOERROR", "NOERROR"], ["NOERROR", "NXDOMAIN", "NOERROR"]
