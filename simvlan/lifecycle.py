@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from simvlan.devices.device import Device, Event
 from simvlan.frame import is_valid_ether_addr
 from simvlan.linkwatch import Linkwatch, follow_carrier
-from simvlan.qdisc import purge
+from simvlan.qdisc.queue import purge
 
 if TYPE_CHECKING:
     from simvlan.clock import Clock

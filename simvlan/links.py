@@ -3,7 +3,7 @@
 A cable has a rate, a delay, a queue and flaws; each direction has a random generator of its own, seeded by the
 network's seed and the direction's name, so that adding a cable does not disturb the others. Times are exact integer
 nanoseconds: rounding never accumulates. The sender counts and shows a frame when it goes onto the cable, the receiver
-when it arrives. Nothing here mirrors Linux; the queueing disciplines that do are in `qdisc.py`.
+when it arrives. Nothing here mirrors Linux; the queueing disciplines that do are in `qdisc/`.
 """
 
 from __future__ import annotations

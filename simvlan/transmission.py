@@ -1,6 +1,6 @@
 """How frames leave: the transmit pipeline, queueing disciplines, and cables with a delay.
 
-Mirrors __dev_queue_xmit, dev_hard_start_xmit and the queueing order of net/sched; the disciplines are in `qdisc.py`,
+Mirrors __dev_queue_xmit, dev_hard_start_xmit and the queueing order of net/sched; the disciplines are in `qdisc/`,
 the cables in `links.py`. Here too is where a storm with delay ends: frames under way are counted.
 """
 

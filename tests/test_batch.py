@@ -24,7 +24,7 @@ from simvlan.frame import BROADCAST, Frame, mac_text
 from simvlan.lab import Lab
 from simvlan.links import Cable, CableOptions
 from simvlan.network import Network
-from simvlan.qdisc import Netem, NetemOptions
+from simvlan.qdisc.netem import Netem, NetemOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge_vlan import vlan_add
 from tests.batch_networks import City

@@ -19,7 +19,8 @@ from simvlan import transmission
 from simvlan.engines.events import EventClock
 from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, IPV6, Frame
 from simvlan.network import Network
-from simvlan.qdisc import CERTAIN, Netem, NetemOptions, install
+from simvlan.qdisc.netem import CERTAIN, Netem, NetemOptions
+from simvlan.qdisc.queue import install
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add, address_flush
 from simvlan.rtnl.address6 import address6_add

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from simvlan.cli import main
+from simvlan.devices import bridge_forward
 from simvlan.devices.bridge import Bridge
 from simvlan.devices.macvlan import Macvlan
 from simvlan.frame import BROADCAST
@@ -83,14 +84,14 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> type[Echo]:
 
 def no_hairpin_check(patch: pytest.MonkeyPatch) -> None:
     """A bridge that sends frames back where they came from."""
-    was = Bridge._refuses
+    was = bridge_forward.refusal
 
-    def refuses(self: Bridge, port: Any, transit: Any) -> Any:
+    def refusal(bridge: Bridge, port: Any, transit: Any) -> Any:
         if port is transit.port:
             return None
-        return was(self, port, transit)
+        return was(bridge, port, transit)
 
-    patch.setattr(Bridge, "_refuses", refuses)
+    patch.setattr(bridge_forward, "refusal", refusal)
 
 
 # -- what it makes ---------------------------------------------------------------------------------------------------

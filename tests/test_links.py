@@ -12,18 +12,9 @@ from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
 from simvlan.links import Cable, CableOptions, Wire
 from simvlan.network import Network
-from simvlan.qdisc import (
-    CERTAIN,
-    Netem,
-    NetemOptions,
-    Rate,
-    Tbf,
-    TbfOptions,
-    install,
-    limit_for_latency,
-    probability,
-    table_delay,
-)
+from simvlan.qdisc.netem import CERTAIN, Netem, NetemOptions, probability, table_delay
+from simvlan.qdisc.queue import install
+from simvlan.qdisc.tbf import Rate, Tbf, TbfOptions, limit_for_latency
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.verdict import Drop
 

@@ -15,7 +15,7 @@ from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
 from simvlan.links import Cable, CableOptions
 from simvlan.network import Network
-from simvlan.qdisc import Netem, NetemOptions
+from simvlan.qdisc.netem import Netem, NetemOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from tests.networks import Ledger, World
 

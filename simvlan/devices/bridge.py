@@ -1,10 +1,9 @@
 """The bridge device: what happens to a frame that came in by a port, and to one its own stack sends.
 
-Mirrors net/bridge/br_input.c, br_forward.c and br_device.c (6.1, 6.18). The order of the tests is the kernel's; each
-refusal is a named Drop. Ports and their quick way are in `bridge_port`, addresses in `bridge_fdb`, VLANs in
-`bridge_vlan`, the spanning tree in `bridge_stp`, snooping in `bridge_mcast`, suppression in `bridge_arp` and
-`bridge_nd`, joining
-and leaving in `bridge_ports`.
+Mirrors net/bridge/br_input.c and br_device.c (6.1, 6.18). The order of the tests is the kernel's; each refusal is a
+named Drop. Leaving by a port is in `bridge_forward`, ports and their quick way in `bridge_port`, addresses in
+`bridge_fdb`, VLANs in `bridge_vlan`, the spanning tree in `bridge_stp`, snooping in `bridge_mcast`, suppression in
+`bridge_arp` and `bridge_nd`, joining and leaving the bridge in `bridge_ports`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 
 from simvlan.clock import SECOND
 from simvlan.devices import bridge_arp, bridge_bpdu, bridge_nd, bridge_ports, vlan_binding
+from simvlan.devices import bridge_forward as forwarding
 from simvlan.devices.bridge_fdb import Fdb, FdbEntry, fdb_text
 from simvlan.devices.bridge_mcast import Snooping
 from simvlan.devices.bridge_port import BridgePort
@@ -28,7 +28,7 @@ from simvlan.verdict import Drop, Emit, Verdict, Way, Why
 
 LINK_LOCAL = 0x0180_C200_0000
 """01:80:c2:00:00:00, the first of sixteen reserved group addresses (is_link_local_ether_addr)."""
-STP_ADDRESS, PAUSE_ADDRESS, LLDP_ADDRESS = 0x0, 0x1, 0xE
+STP_ADDRESS, PAUSE_ADDRESS = 0x0, 0x1
 RARP = 0x8035
 
 PROVIDER_FWD_MASK = 0xB801
@@ -214,7 +214,7 @@ class Bridge(Device):
         if self.answers_arp:
             self._suppress(transit, frame.proto)
         if frame.dst == BROADCAST:
-            self._flood(transit)
+            forwarding.flood(self, transit)
             self._pass_up(transit)
         elif group:
             self._multicast(transit)
@@ -229,7 +229,7 @@ class Bridge(Device):
         if entry is None:
             if transit.why:
                 transit.why("unknown destination")
-            self._flood(transit)
+            forwarding.flood(self, transit)
         else:
             if transit.why:
                 transit.why(f"{entry.state} {fdb_text(entry, self.name)}")
@@ -243,83 +243,21 @@ class Bridge(Device):
     def _send_to(self, entry: FdbEntry, transit: Transit) -> None:
         entry.used = transit.now
         if entry.port is not None:
-            self._try(entry.port, transit)
+            forwarding.forward(self, entry.port, transit)
 
     def _multicast(self, transit: Transit) -> None:
         """Send a group's frame to its members where snooping knows them, else everywhere."""
         members = self.mcast.members(transit)
         if members is None:
-            self._flood(transit)
+            forwarding.flood(self, transit)
             up = True
         else:
-            self._to_members(members, transit)
+            forwarding.to_members(self, members, transit)
             up = self.mcast.wanted_here(transit)
         if up:
             self.multicast += 1
         if up or self.promiscuity:
             self._pass_up(transit)
-
-    def _to_members(self, members: list[BridgePort], transit: Transit) -> None:
-        """Send to the members of a group, to single stations where a port asks for that (br_multicast_flood)."""
-        group = transit.frame
-        for port in members:
-            for mac in self.mcast.stations(transit, port) or (group.dst,):
-                if mac == group.dst:
-                    self._try(port, transit)
-                elif not (port is transit.port and mac == group.src):
-                    transit.frame = group.with_macs(mac, group.src)
-                    self._try(port, transit)
-                    transit.frame = group
-
-    # -- leaving by a port (br_forward, br_flood) -------------------------------------------------------------------
-
-    def _flood(self, transit: Transit) -> None:
-        """Send to every port that takes flooded frames of this sort, last added first."""
-        dst = transit.frame.dst
-        own = transit.port is None
-        for port in self.ports:
-            if not dst & GROUP:
-                takes = port.flood
-            elif dst == BROADCAST:
-                takes = port.bcast_flood or own
-            else:
-                takes = port.mcast_flood or own
-            if not takes or port.proxy_arp:
-                continue
-            if transit.replied and (port.neigh_suppress or port.proxy_arp_wifi):
-                continue
-            self._try(port, transit)
-
-    def _try(self, port: BridgePort, transit: Transit) -> None:
-        """Send a copy out of a port, or note why not (should_deliver, __br_forward)."""
-        refused = self._refuses(port, transit)
-        if refused is not None:
-            transit.refused = refused
-            return
-        frame = untag(port.vlans, transit.vid, transit.frame) if self.vlan_filtering else transit.frame
-        if transit.packet is not None:
-            frames = nf_bridge.leaving(self, transit, frame, port.dev.mtu)
-            if isinstance(frames, Drop):
-                transit.emits.append((frames, port.dev, frame))
-                return
-        else:
-            frames = [frame]
-        for each in frames:
-            drop = port.dev.forwardable(each)
-            transit.emits.append((drop or Way.TX, port.dev, each))
-
-    def _refuses(self, port: BridgePort, transit: Transit) -> Drop | None:
-        """Say why a frame may not leave by a port (should_deliver)."""
-        came = transit.port
-        if port is came and not port.hairpin:
-            return Drop.BRIDGE_SAME_PORT
-        if not port.open:
-            return Drop.BRIDGE_EGRESS_STP_STATE
-        if self.vlan_filtering and transit.vid not in port.vlans.vids:
-            return Drop.BRIDGE_VLAN_EGRESS
-        if came is not None and came.isolated and port.isolated:
-            return Drop.BRIDGE_ISOLATED
-        return None
 
     def _pass_up(self, transit: Transit) -> None:
         """Receive a copy on the bridge device itself (br_pass_frame_up)."""
@@ -354,7 +292,7 @@ class Bridge(Device):
         if self.suppresses_arp:
             self._suppress(transit, frame.proto)
         if frame.dst == BROADCAST:
-            self._flood(transit)
+            forwarding.flood(self, transit)
         elif frame.dst & GROUP:
             refused = self.mcast.examine(transit)
             if refused is not None:
@@ -368,17 +306,17 @@ class Bridge(Device):
     def _own_multicast(self, transit: Transit) -> None:
         members = self.mcast.members(transit)
         if members is None:
-            self._flood(transit)
+            forwarding.flood(self, transit)
         else:
-            self._to_members(members, transit)
+            forwarding.to_members(self, members, transit)
 
     def _own_unicast(self, transit: Transit) -> None:
         """Send out of the port the address is on; a port's own address leaves by that port."""
         entry = self.fdb.find(transit.frame.dst, transit.vid)
         if entry is None:
-            self._flood(transit)
+            forwarding.flood(self, transit)
         elif entry.port is not None:
-            self._try(entry.port, transit)
+            forwarding.forward(self, entry.port, transit)
         else:
             transit.refused = Drop.BRIDGE_OWN_MAC
 

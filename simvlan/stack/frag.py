@@ -1,23 +1,21 @@
 """Fragments: cutting packets for a smaller MTU, and putting them together again.
 
-Mirrors ip_do_fragment (net/ipv4/ip_output.c) and net/ipv4/ip_fragment.c, inet_fragment.c: 30 seconds to complete a
-packet, overlaps forbidden since 4.20, a time-exceeded error when the first fragment was there.
+Mirrors ip_do_fragment (net/ipv4/ip_output.c) and net/ipv4/ip_fragment.c: 30 seconds to complete a packet, a
+time-exceeded error when the first fragment was there. Keeping the pieces is in `inet_fragment`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 
-from simvlan.clock import SECOND
 from simvlan.frame import HOST
 from simvlan.stack.fib import LOCAL
+from simvlan.stack.inet_fragment import FragQueue, Unfinished
 from simvlan.stack.packet import MF, OFFSET, Packet, header_size, reheader
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
-    from simvlan.clock import Timer
     from simvlan.stack.netstack import Stack
 
 _COPIED = 0x80
@@ -59,30 +57,27 @@ def _later_header(head: bytes) -> bytes:
     return head[:20] + bytes(options)
 
 
-class Queue:
+class Queue(FragQueue):
     """The fragments of one packet so far (struct ipq)."""
 
-    __slots__ = ("first", "held", "largest", "pieces", "timer", "total")
+    __slots__ = ("first", "largest")
 
     def __init__(self) -> None:
-        self.pieces: dict[int, bytes] = {}
+        super().__init__()
         self.first: Packet | None = None
-        self.total: int | None = None
-        self.held = self.largest = 0
-        self.timer: Timer | None = None
+        self.largest = 0
 
 
-class Reassembly:
-    """All unfinished packets of a namespace."""
+class Reassembly(Unfinished[tuple[int, int, int, int], Queue]):
+    """All unfinished packets of a namespace, by addresses, identification and protocol."""
 
-    __slots__ = ("for_hosts", "held", "queues", "stack")
+    __slots__ = ("for_hosts", "stack")
 
     def __init__(self, stack: Stack, for_hosts: bool = True) -> None:
+        super().__init__()
         self.stack = stack
         self.for_hosts = for_hosts
         """Packets for this host alone (IP_DEFRAG_LOCAL_DELIVER), else whoever's (IP_DEFRAG_CONNTRACK_IN)."""
-        self.queues: dict[tuple[int, int, int, int], Queue] = {}
-        self.held = 0
 
     def add(self, packet: Packet) -> Packet | Drop | None:
         """Take a fragment (ip_defrag): the whole packet when it completes one, None while waiting."""
@@ -91,55 +86,25 @@ class Reassembly:
         key = (packet.src, packet.dst, packet.ident, packet.proto)
         queue = self.queues.get(key)
         if queue is None:
-            queue = self.queues[key] = Queue()
-            now = self.stack.kernel.now
-            due = now + self.stack.settings["ipfrag_time"] * SECOND
-            queue.timer = self.stack.kernel.at(due, partial(self._expire, key, queue))
-        problem = self._place(queue, packet)
-        if problem is not None:
-            if problem is not Drop.DUP_FRAG:
-                self._forget(key, queue)
-            return problem
-        if queue.first is None or queue.total is None or queue.held < queue.total:
-            return None
-        self._forget(key, queue)
-        return self._whole(queue)
-
-    def _place(self, queue: Queue, packet: Packet) -> Drop | None:
-        """Check a fragment against those we have and keep it (ip_frag_queue)."""
-        start = (packet.frag & OFFSET) * 8
-        body = packet.payload
-        end = start + len(body)
-        if packet.frag & MF:
+            queue = self.begin(key, Queue(), self.stack.kernel, self.stack.settings["ipfrag_time"])
+        start, more, body = (packet.frag & OFFSET) * 8, bool(packet.frag & MF), packet.payload
+        if more:
             body = body[: len(body) & ~7]
-            end = start + len(body)
-            if queue.total is not None and end > queue.total:
-                return Drop.FRAG_INVALID
-        else:
-            if (queue.total is not None and queue.total != end) or any(
-                s + len(b) > end for s, b in queue.pieces.items()
-            ):
-                return Drop.FRAG_INVALID
-            queue.total = end
-        if end == start:
-            return Drop.FRAG_INVALID
-        for other, octets in queue.pieces.items():
-            if start < other + len(octets) and other < end:
-                inside = other <= start and end <= other + len(octets)
-                return Drop.DUP_FRAG if inside else Drop.FRAG_OVERLAP
-        queue.pieces[start] = body
-        queue.held += len(body)
+        problem = self.keep(key, queue, start, body, more)
+        if problem is not None:
+            return problem
         queue.largest = max(queue.largest, len(packet.data))
-        self.held += len(body)
         if start == 0:
             queue.first = packet
-        return None
+        if not queue.complete:
+            return None
+        self.forget(key, queue)
+        return self._whole(queue)
 
     def _whole(self, queue: Queue) -> Packet | Drop:
         """Join the pieces under the first fragment's header (ip_frag_reasm)."""
-        first = queue.first
+        first, body = queue.first, queue.joined()
         assert first is not None
-        body = b"".join(queue.pieces[at] for at in sorted(queue.pieces))
         if first.header_len + len(body) > 65_535:
             return Drop.FRAG_INVALID
         head = first.data[: first.header_len]
@@ -148,16 +113,8 @@ class Reassembly:
         whole.frag_max = queue.largest
         return whole
 
-    def _forget(self, key: tuple[int, int, int, int], queue: Queue) -> None:
-        if queue.timer is not None:
-            queue.timer.cancel()
-        self.held -= queue.held
-        if self.queues.get(key) is queue:
-            del self.queues[key]
-
-    def _expire(self, key: tuple[int, int, int, int], queue: Queue) -> None:
+    def expired(self, queue: Queue) -> None:
         """Give up: tell the sender if the first fragment came and was for us alone (ip_expire)."""
-        self._forget(key, queue)
         first = queue.first
         if first is None or not first.dev:
             return

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from simvlan.devices.device import Device
-from simvlan.qdisc import install
+from simvlan.qdisc.queue import install
 from simvlan.tools import tc_netem, tc_tbf
 from simvlan.tools.program import Process
 from simvlan.tools.tc_words import Refused, Words, kernel, unmodelled

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device
-from simvlan.qdisc import Netem, NetemOptions
+from simvlan.qdisc.netem import Netem, NetemOptions
 from simvlan.tools.tc_units import BadValue, percent, percent_text, rate_bytes, rate_text, time_ns, time_text
 from simvlan.tools.tc_words import Refused, Words, unmodelled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device
-from simvlan.qdisc import Tbf, TbfOptions, limit_for_latency
+from simvlan.qdisc.tbf import Tbf, TbfOptions, limit_for_latency
 from simvlan.tools.tc_units import rate_bytes, rate_text, size_bytes, size_text, ticks_ns, time_ns, time_text
 from simvlan.tools.tc_words import Refused, Words, unmodelled
 

@@ -12,7 +12,9 @@ from simvlan.engines.events import EventClock
 from simvlan.frame import Frame
 from simvlan.network import Network
 from simvlan.oracle import run_many
-from simvlan.qdisc import CERTAIN, Netem, NetemOptions, Queue, Tbf, TbfOptions
+from simvlan.qdisc.netem import CERTAIN, Netem, NetemOptions
+from simvlan.qdisc.queue import Queue
+from simvlan.qdisc.tbf import Tbf, TbfOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from tests.kernels import require
 
