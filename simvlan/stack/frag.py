@@ -90,7 +90,7 @@ class Reassembly(Unfinished[tuple[int, int, int, int], Queue]):
         start, more, body = (packet.frag & OFFSET) * 8, bool(packet.frag & MF), packet.payload
         if more:
             body = body[: len(body) & ~7]
-        problem = self.keep(key, queue, start, body, more)
+        problem = self.keep(key, queue, start, body, more, packet.tos & 3)
         if problem is not None:
             return problem
         queue.largest = max(queue.largest, len(packet.data))
@@ -103,12 +103,14 @@ class Reassembly(Unfinished[tuple[int, int, int, int], Queue]):
 
     def _whole(self, queue: Queue) -> Packet | Drop:
         """Join the pieces under the first fragment's header (ip_frag_reasm)."""
-        first, body = queue.first, queue.joined()
+        first, body, ecn = queue.first, queue.joined(), queue.congestion()
         assert first is not None
-        if first.header_len + len(body) > 65_535:
+        if first.header_len + len(body) > 65_535 or ecn is None:
             return Drop.FRAG_INVALID
-        head = first.data[: first.header_len]
-        whole = Packet(reheader(head[:6] + b"\0\0" + head[8:] + body), first.dev, False, first.ptype)
+        head = bytearray(first.data[: first.header_len])
+        head[1] |= ecn
+        head[6:8] = b"\0\0"
+        whole = Packet(reheader(bytes(head) + body), first.dev, False, first.ptype)
         whole.broadcast, whole.input_if = first.broadcast, first.input_if
         whole.frag_max = queue.largest
         return whole

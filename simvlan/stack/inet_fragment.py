@@ -17,43 +17,82 @@ if TYPE_CHECKING:
     from simvlan.clock import Timer
 
 
+NOT_ECT, CE = 1, 8
+"""Of the ECN values seen among fragments, each kept as 1 << value: who sent it knows no ECN; it met congestion."""
+
+
 class FragQueue:
     """The fragments of one packet so far (struct inet_frag_queue)."""
 
-    __slots__ = ("held", "pieces", "timer", "total")
+    __slots__ = ("ecn", "end", "held", "last_in", "pieces", "runs", "timer")
 
     def __init__(self) -> None:
         self.pieces: dict[int, bytes] = {}
         """Octets by where they belong."""
-        self.total: int | None = None
-        """How long the whole is, once the last fragment has come."""
+        self.runs: list[tuple[int, int]] = []
+        """Contiguous stretches, as the kernel keeps them: only the last one grows."""
+        self.end = 0
+        """The furthest octet known of."""
+        self.last_in = False
+        self.ecn = 0
         self.held = 0
         self.timer: Timer | None = None
 
-    def place(self, start: int, body: bytes, more: bool) -> Drop | None:
-        """Check a fragment against those we have and keep it (inet_frag_queue_insert, and what its callers check)."""
+    def place(self, start: int, body: bytes, more: bool, ecn: int) -> Drop | None:
+        """Keep a fragment, or say what is wrong with it: FRAG_INVALID and FRAG_OVERLAP end the packet (ip_frag_queue).
+
+        *ecn*: the two bits of its header.
+        """
         end = start + len(body)
+        if not self._settles(end, more) or not body:
+            return Drop.FRAG_INVALID
+        problem = self._insert(start, end)
+        if problem is None:
+            self.pieces[start] = body
+            self.held += len(body)
+            self.ecn |= 1 << ecn
+        return problem
+
+    def _settles(self, end: int, more: bool) -> bool:
+        """Check a fragment's end against what is known of the packet's; False: they contradict each other."""
         if not more:
-            furthest = max((at + len(piece) for at, piece in self.pieces.items()), default=0)
-            if end < furthest or (self.total is not None and self.total != end):
-                return Drop.FRAG_INVALID
-            self.total = end
-        elif self.total is not None and end > self.total:
-            return Drop.FRAG_INVALID
-        if not body:
-            return Drop.FRAG_INVALID
-        for at, piece in self.pieces.items():
-            if start < at + len(piece) and at < end:
-                inside = at <= start and end <= at + len(piece)
-                return Drop.DUP_FRAG if inside else Drop.FRAG_OVERLAP
-        self.pieces[start] = body
-        self.held += len(body)
-        return None
+            if end < self.end or (self.last_in and end != self.end):
+                return False
+            self.last_in, self.end = True, end
+        elif end > self.end:
+            if self.last_in:
+                return False
+            self.end = end
+        return True
+
+    def _insert(self, start: int, end: int) -> Drop | None:
+        """Place a stretch: what lies in one run came before, other overlaps are forbidden (inet_frag_queue_insert)."""
+        if not self.runs or self.runs[-1][1] < end:
+            if self.runs and start < self.runs[-1][1]:
+                return Drop.FRAG_OVERLAP
+            if self.runs and start == self.runs[-1][1]:
+                self.runs[-1] = (self.runs[-1][0], end)
+            else:
+                self.runs.append((start, end))
+            return None
+        for at, (first, last) in enumerate(self.runs):
+            if end <= first:
+                self.runs.insert(at, (start, end))
+                return None
+            if start < last:
+                return Drop.DUP_FRAG if start >= first and end <= last else Drop.FRAG_OVERLAP
+        return Drop.FRAG_OVERLAP
 
     @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
-        return self.total is not None and self.held >= self.total
+        return self.last_in and self.held == self.end
+
+    def congestion(self) -> int | None:
+        """The ECN bits the whole packet gets beside the first's; None: marks no sender mixes (ip_frag_ecn_table)."""
+        if self.ecn & NOT_ECT and self.ecn != NOT_ECT:
+            return None
+        return 3 if self.ecn & CE else 0
 
     def joined(self) -> bytes:
         """All pieces in their order."""
@@ -80,9 +119,9 @@ class Unfinished(Generic[Key, Queue]):
         queue.timer = clock.at(clock.now + seconds * SECOND, partial(self._due, key, queue))
         return queue
 
-    def keep(self, key: Key, queue: Queue, start: int, body: bytes, more: bool) -> Drop | None:
+    def keep(self, key: Key, queue: Queue, start: int, body: bytes, more: bool, ecn: int) -> Drop | None:
         """Put a fragment in its place; what contradicts those we have ends them all (inet_frag_kill)."""
-        problem = queue.place(start, body, more)
+        problem = queue.place(start, body, more, ecn)
         if problem is None:
             self.held += len(body)
         elif problem is not Drop.DUP_FRAG:

@@ -94,7 +94,7 @@ class Reassembly6(Unfinished[tuple[int, int, int], Queue6]):
         elif piece.more and len(body) & 7:
             wrong = 4
         else:
-            return self.keep(key, queue, piece.offset, body, piece.more)
+            return self.keep(key, queue, piece.offset, body, piece.more, found.data[1] >> 4 & 3)
         self.ip6.icmp.error(found, icmp6.PARAMETER, icmp6.HEADER_FIELD, wrong)
         self.forget(key, queue)
         return Drop.FRAG_INVALID
@@ -103,10 +103,12 @@ class Reassembly6(Unfinished[tuple[int, int, int], Queue6]):
         """Join the pieces under the first fragment's headers (ip6_frag_reasm)."""
         assert queue.first is not None
         first, at, spot = queue.first
-        body = queue.joined()
-        if at - packet.HEADER + len(body) > HIGHEST:
+        body, ecn = queue.joined(), queue.congestion()
+        if at - packet.HEADER + len(body) > HIGHEST or ecn is None:
             return Drop.FRAG_INVALID
-        return _unwrapped(first.data, at, spot, body)
+        octets = bytearray(_unwrapped(first.data, at, spot, body))
+        octets[1] |= ecn << 4
+        return bytes(octets)
 
     def expired(self, queue: Queue6) -> None:
         """Give up: tell the sender if the first fragment came (ip6frag_expire_frag_queue)."""

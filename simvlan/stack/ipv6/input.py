@@ -36,15 +36,13 @@ class Packet6:
     def __init__(
         self, octets: bytes, dev: Device | None, partial: int = 0, ptype: PType = HOST, looped: bool = False
     ) -> None:
-        self.data = octets
+        self.take(octets)
         self.dev = self.input_if = dev
         self.partial = partial
         self.ptype = ptype
         self.looped = looped
         self.src = int.from_bytes(octets[8:24], "big")
         self.dst = int.from_bytes(octets[24:40], "big")
-        self.hops = octets[7]
-        self.tclass = (octets[0] << 8 | octets[1]) >> 4 & 255
         self.proto = octets[6]
         self.at = packet.HEADER
         """Where what `proto` names begins."""
@@ -53,6 +51,12 @@ class Packet6:
         self.fragmented = False
         self.router_alert = False
         self.waited = False
+
+    def take(self, octets: bytes) -> None:
+        """Be these octets, from the same sender to the same receiver: hop limit and class are their header's."""
+        self.data = octets
+        self.hops = octets[7]
+        self.tclass = (octets[0] << 8 | octets[1]) >> 4 & 255
 
     @property
     def ttl(self) -> int:
@@ -271,5 +275,5 @@ class Input6:
         if whole is found.data:
             found.past(8)
         else:
-            found.data = whole
+            found.take(whole)
             found.proto = whole[found.spot]
