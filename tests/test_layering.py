@@ -1,7 +1,9 @@
 """The direction of imports: frame, verdict, devices and stack, network, rtnl, engines, tools, lab, docker, cli."""
 
 import ast
+import re
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,15 @@ def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.update(f"{node.module}.{a.name}" if node.module == "simvlan" else node.module for a in node.names)
     return found
+
+
+def test_the_map_in_the_docs_has_every_part_in_its_place() -> None:
+    """A newcomer finds each file or folder of the package in docs/architecture.md, those that are imported first."""
+    table = (ROOT.parent / "docs" / "architecture.md").read_text().partition("| --- |")[2].partition("\n\n")[0]
+    named = [re.findall(r"`(\w+)(?:\.py|/)`", row.split("|")[1]) for row in table.splitlines()[1:]]
+    assert sorted(chain(*named)) == sorted({part(dotted(path)) for path in modules()} - {"__init__", "__main__"})
+    ranks = [RANK[name] for row in named for name in row]
+    assert ranks == sorted(ranks)
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
