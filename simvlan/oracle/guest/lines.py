@@ -88,6 +88,7 @@ class Machine:
         self._pumps: dict[int, Callable[[], int | None]] = {}
         self._news: set[int] = set()
         """Those of its descriptors that tell of links."""
+        self._home = os.open("/proc/self/ns/net", os.O_RDONLY)
         self._new_space(ROOT)
         syscalls.setns(self._spaces[ROOT].fd)
 
@@ -111,7 +112,9 @@ class Machine:
         }
 
     def close(self) -> None:
-        """Let all namespaces go."""
+        """Go home and let all namespaces go."""
+        syscalls.setns(self._home)
+        os.close(self._home)
         for name, space in self._spaces.items():
             space.close()
             if name != ROOT:
