@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from simvlan.stack.fib_rules import LOOKUP, PROTO_KERNEL, Rule, Rules
 from simvlan.stack.ipaddr import MASKS, UNIVERSE, ip_text
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
+
+__all__ = ["PROTO_KERNEL", "Rule"]
 
 LOCAL_TABLE, MAIN_TABLE, DEFAULT_TABLE = 255, 254, 253
 TABLE_NAMES = {LOCAL_TABLE: "local", MAIN_TABLE: "main", DEFAULT_TABLE: "default"}
@@ -23,7 +26,13 @@ TABLE_NAMES = {LOCAL_TABLE: "local", MAIN_TABLE: "main", DEFAULT_TABLE: "default
 UNICAST, LOCAL, BROADCAST, MULTICAST = "unicast", "local", "broadcast", "multicast"
 BLACKHOLE, UNREACHABLE, PROHIBIT, THROW = "blackhole", "unreachable", "prohibit", "throw"
 
+NO_TABLE = {"unreachable": "no network", "blackhole": BLACKHOLE, "prohibit": PROHIBIT}
+"""The type of route that a rule without a table stands for."""
+RT_TOS = 0x1C
+"""The bits of the TOS field that routes and rules may ask for (IPTOS_RT_MASK)."""
+
 ERRORS = {
+    "no network": errno.ENETUNREACH,
     BLACKHOLE: errno.EINVAL,
     UNREACHABLE: errno.EHOSTUNREACH,
     PROHIBIT: errno.EACCES,
@@ -31,7 +40,7 @@ ERRORS = {
 }
 """fib_props[].error: what a lookup that ends in such a route answers."""
 
-PROTO_REDIRECT, PROTO_KERNEL, PROTO_BOOT, PROTO_STATIC = 1, 2, 3, 4
+PROTO_REDIRECT, PROTO_BOOT, PROTO_STATIC = 1, 3, 4
 
 
 class AnyRoute:
@@ -152,7 +161,7 @@ class Flow:
 
 def usable(route: Route, flow: Flow) -> bool:
     """Whether a lookup may take a route: TOS, scope, output device (fib_table_lookup, fib_lookup_good_nhc)."""
-    if route.tos and route.tos != flow.tos & 0x1C:
+    if route.tos and route.tos != flow.tos & RT_TOS:
         return False
     if route.scope < flow.scope:
         return False
@@ -161,56 +170,16 @@ def usable(route: Route, flow: Flow) -> bool:
     return flow.oif is None or route.dev is flow.oif
 
 
-@dataclass(slots=True, eq=False)
-class Rule:
-    """One policy rule: selectors and what to do (struct fib4_rule)."""
-
-    priority: int
-    action: str = "lookup"
-    table: int = MAIN_TABLE
-    src: tuple[int, int] | None = None
-    dst: tuple[int, int] | None = None
-    iif: str | None = None
-    oif: str | None = None
-    fwmark: tuple[int, int] | None = None
-    tos: int = 0
-    invert: bool = False
-    suppress_prefixlength: int = -1
-    protocol: int = PROTO_KERNEL
-
-    def matches(self, flow: Flow) -> bool:
-        """Whether the rule's selectors fit (fib_rule_match, fib4_rule_match)."""
-        return self._fits(flow) != self.invert
-
-    def _fits(self, flow: Flow) -> bool:
-        if self.iif is not None and (flow.iif is None or flow.iif.name != self.iif):
-            return False
-        if self.oif is not None and (flow.oif is None or flow.oif.name != self.oif):
-            return False
-        if self.fwmark is not None and (flow.mark ^ self.fwmark[0]) & self.fwmark[1]:
-            return False
-        if self.src is not None and (flow.src ^ self.src[0]) & MASKS[self.src[1]]:
-            return False
-        if self.dst is not None and (flow.dst ^ self.dst[0]) & MASKS[self.dst[1]]:
-            return False
-        return not self.tos or self.tos == flow.tos
-
-
-class Fib:
+class Fib(Rules):
     """All tables and rules of a namespace."""
 
-    __slots__ = ("_simple", "generation", "rules", "tables")
+    __slots__ = ("tables",)
 
     def __init__(self) -> None:
+        super().__init__(
+            [Rule(0, table=LOCAL_TABLE), Rule(32766, table=MAIN_TABLE), Rule(32767, table=DEFAULT_TABLE)]
+        )
         self.tables: dict[int, Table] = {}
-        self.rules = [
-            Rule(0, table=LOCAL_TABLE),
-            Rule(32766, table=MAIN_TABLE),
-            Rule(32767, table=DEFAULT_TABLE),
-        ]
-        self._simple = True
-        self.generation = 0
-        """Grows with every change, so that whoever remembers a lookup knows it is old (rt_genid)."""
 
     def table(self, number: int) -> Table:
         """A table, made when it is first named; the local one is made together with main (fib_new_table)."""
@@ -237,34 +206,34 @@ class Fib:
 
     def lookup(self, flow: Flow) -> Route | None:
         """The route for a flow; one with an `error` ends the search; None: network unreachable (fib_lookup)."""
+        if not self.custom:
+            return self._merged(flow) or self._in(DEFAULT_TABLE, flow)
+        iif = flow.iif.name if flow.iif is not None else ""
         for rule in self.rules:
-            if not self._simple and not rule.matches(flow):
+            if not rule.matches(flow.src, flow.dst, iif, flow.oif, flow.mark, flow.tos & RT_TOS):
                 continue
-            if rule.action != "lookup":
-                return Route(0, 0, type=rule.action)
-            table = self.tables.get(rule.table)
-            found = table.lookup(flow) if table is not None else None
-            if found is None or found.type == THROW:
-                continue
-            if found.plen <= rule.suppress_prefixlength:
-                continue
-            return found
+            if rule.action != LOOKUP:
+                return Route(0, 0, type=NO_TABLE[rule.action])
+            found = self._in(rule.table, flow)
+            if found is not None and found.plen > rule.suppress_prefixlength:
+                return found
         return None
 
-    def add_rule(self, rule: Rule) -> None:
-        """Put a rule behind those of the same priority."""
-        at = 0
-        while at < len(self.rules) and self.rules[at].priority <= rule.priority:
-            at += 1
-        self.rules.insert(at, rule)
-        self._simple = False
-        self.generation += 1
+    def _merged(self, flow: Flow) -> Route | None:
+        """Until somebody changes the rules, local and main are one table: the longest prefix of both (fib_unmerge)."""
+        local, main = self.tables.get(LOCAL_TABLE), self.tables.get(MAIN_TABLE)
+        here = local.lookup(flow) if local is not None else None
+        if here is not None and here.plen == 32:
+            return here
+        there = main.lookup(flow) if main is not None else None
+        found = there if here is None or (there is not None and there.plen > here.plen) else here
+        return None if found is None or found.type == THROW else found
 
-    def del_rule(self, rule: Rule) -> None:
-        """Take a rule away."""
-        self.rules.remove(rule)
-        self._simple = False
-        self.generation += 1
+    def _in(self, number: int, flow: Flow) -> Route | None:
+        """What a table knows; a route that throws back is none."""
+        table = self.tables.get(number)
+        found = table.lookup(flow) if table is not None else None
+        return None if found is None or found.type == THROW else found
 
     def replaced(self, route: Route, **changes: object) -> Route:
         """A copy of a route with some fields changed."""

@@ -225,16 +225,22 @@ class Input:
         """Is the source plausible here (fib_validate_source)? True when it is a neighbour on this device."""
         stack = self.stack
         mode = max(stack.conf_all.get("rp_filter"), indev.conf.get("rp_filter"))
-        if not mode and (dev is not out or not stack.either(indev, "send_redirects")) and not stack.custom_local:
-            if stack.either(indev, "accept_local") or stack.owner(src) is None:
+        if not mode and (dev is not out or not stack.either(indev, "send_redirects")):
+            if stack.either(indev, "accept_local"):
                 return False
-            return Drop.IP_LOCAL_SOURCE
-        return self._validate_fully(dev, indev, src, dst, tos, mode)
+            if not stack.custom_local and not stack.fib.custom:
+                return False if stack.owner(src) is None else Drop.IP_LOCAL_SOURCE
+        return self._validate_fully(dev, indev, src, dst, tos, mode, out)
 
-    def _validate_fully(self, dev: Device, indev: InDevice, src: int, dst: int, tos: int, mode: int) -> bool | Drop:
-        """Look the way back up (__fib_validate_source): strict wants this device, loose any."""
+    def _validate_fully(
+        self, dev: Device, indev: InDevice, src: int, dst: int, tos: int, mode: int, out: Device | None
+    ) -> bool | Drop:
+        """Look the way back up (__fib_validate_source): strict wants this device, loose any.
+
+        To rules, the packet back comes in by the device this one leaves by.
+        """
         stack = self.stack
-        back = stack.fib.lookup(Flow(src, dst, tos, None, stack.lo))
+        back = stack.fib.lookup(Flow(src, dst, tos, None, out or stack.lo))
         if back is None or back.error:
             return Drop.IP_RPFILTER if mode else False
         if back.type != fib.UNICAST and not (back.type == fib.LOCAL and stack.either(indev, "accept_local")):
@@ -245,7 +251,7 @@ class Input:
             return Drop.IP_RPFILTER if mode else False
         if mode == 1:
             return Drop.IP_RPFILTER
-        here = stack.fib.lookup(Flow(src, dst, tos, dev, stack.lo))
+        here = stack.fib.lookup(Flow(src, dst, tos, dev, out or stack.lo))
         return here is not None and here.type == fib.UNICAST and _nexthop_scope(here) >= SCOPE_HOST
 
     # -- local delivery ---------------------------------------------------------------------------------------------

@@ -160,6 +160,17 @@ class Socket(Ends):
             raise refusal(errno.EACCES)
         return found
 
+    def way(self, dst: int, dev: Device | None = None) -> Any:
+        """The route of a connection: from a source just found, rules may have another, or none (ip_route_connect)."""
+        found = self.route(dst, dev)
+        if self.src or not self.stack.fib.custom:
+            return found
+        try:
+            self.src = found.src
+            return self.route(dst, dev)
+        finally:
+            self.src = 0
+
     def transmit(
         self, route: Any, payload: bytes, partial: int = 0, options: bytes = b"", family: Family | None = None
     ) -> int:
@@ -269,7 +280,7 @@ class UdpSocket(Socket):
     def connect(self, address: int, port: int, dev: Device | None = None) -> None:
         """Fix the other end."""
         address = self.map(address)
-        route = self.route(address, dev)
+        route = self.way(address, dev)
         self.peer, self.src = (address, port), self.src or route.src
         self.bind_dev = self.bind_dev or dev
         if not self.port:

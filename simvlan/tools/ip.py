@@ -21,7 +21,7 @@ _OBJECTS = table(
         ("addrlabel", ""),
         ("maddress", "maddress:do_maddress"),
         ("route", "route:do_route"),
-        ("rule", "route:do_rule"),
+        ("rule", "rule:do_rule"),
         ("neighbor|neighbour", "neigh:do_neigh"),
         ("ntable|ntbl", ""),
         ("link", "link:do_link"),

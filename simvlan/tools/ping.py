@@ -121,7 +121,7 @@ class Ping:
 
     def _source(self) -> int:
         try:
-            return int(self.sock.route(self.address).src)
+            return int(self.sock.way(self.address).src)
         except OSError as error:
             if error.errno != errno.EACCES:
                 raise no_way(error.errno or 0) from None
@@ -129,7 +129,7 @@ class Ping:
             raise Refused("ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules\n")
         self.proc.write_err("WARNING: pinging broadcast address\n")
         self.sock.broadcast = True
-        return int(self.sock.route(self.address).src)
+        return int(self.sock.way(self.address).src)
 
     def close(self) -> None:
         """Close the sockets."""

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from simvlan.stack.fib import LOCAL, LOCAL_TABLE, MAIN_TABLE, PROTO_BOOT, UNICAST, AnyRoute
+from simvlan.stack.fib import LOCAL, LOCAL_TABLE, MAIN_TABLE, NO_TABLE, PROTO_BOOT, THROW, UNICAST, AnyRoute
+from simvlan.stack.fib_rules import LOOKUP, Rule, Rules
 from simvlan.stack.ipv6.addr import ip6_text, is_link_local, is_multicast, mask
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Flow6:
     strict: bool = False
     reachable: bool = True
     """Prefer gateways that are not known to have failed (RT6_LOOKUP_F_REACHABLE)."""
+    iif: Device | None = None
+    """The device it was received by, which *oif* is then too; None: made here."""
+    mark: int = 0
+    tos: int = 0
 
 
 Reach = Callable[[Route6], bool]
@@ -160,12 +165,13 @@ def _score(route: Route6, flow: Flow6, reach: Reach | None, now: int) -> int:
     return (2 if fits else 0) | {HIGH: 3, MEDIUM: 2, LOW: 1}[route.preference] << 2
 
 
-class Fib6:
-    """All tables of a namespace; rules are the kernel's own two."""
+class Fib6(Rules):
+    """All tables and rules of a namespace."""
 
     __slots__ = ("tables",)
 
     def __init__(self) -> None:
+        super().__init__([Rule(0, table=LOCAL_TABLE, family=6), Rule(32766, table=MAIN_TABLE, family=6)])
         self.tables: dict[int, Table6] = {LOCAL_TABLE: Table6(LOCAL_TABLE), MAIN_TABLE: Table6(MAIN_TABLE)}
 
     def table(self, number: int) -> Table6:
@@ -187,9 +193,16 @@ class Fib6:
             yield from self.tables[number]
 
     def lookup(self, flow: Flow6, reach: Reach, now: int) -> Route6 | None:
-        """The route for a flow: from local, else from main; None: network unreachable."""
-        for number in (LOCAL_TABLE, MAIN_TABLE):
-            found = self.tables[number].lookup(flow, reach, now)
-            if found is not None:
-                return found
+        """The route for a flow, by the first rule that knows one (fib6_rule_lookup); None: network unreachable."""
+        iif, oif = (flow.iif.name, None) if flow.iif is not None else ("lo", flow.oif)
+        for rule in self.rules:
+            if self.custom and not rule.matches(flow.src, flow.dst, iif, oif, flow.mark, flow.tos):
+                continue
+            if rule.action != LOOKUP:
+                return Route6(0, 0, type=NO_TABLE[rule.action])
+            table = self.tables.get(rule.table)
+            found = table.lookup(flow, reach, now) if table is not None else None
+            if found is None or found.type == THROW or found.plen <= rule.suppress_prefixlength:
+                continue
+            return found
         return None

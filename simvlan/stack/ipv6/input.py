@@ -170,7 +170,7 @@ class Input6:
         """The route of a received packet (ip6_route_input); what comes back by lo kept the route it left with."""
         ip6 = self.ip6
         oif = dev if dev.kind else None
-        flow = Flow6(dst, src, oif, needs_device(dst), ip6.is_host)
+        flow = Flow6(dst, src, oif, needs_device(dst), ip6.is_host, dev)
         return ip6.fib.lookup(flow, ip6.reach, ip6.now)
 
     def _route(self, found: Packet6, why: Why) -> Drop | None:

@@ -136,7 +136,11 @@ class TcpSocket(Ends):
         route = self._route(address)
         if isinstance(route, int) or route.kind not in (fib.UNICAST, fib.LOCAL):
             raise refusal(route if isinstance(route, int) else errno.ENETUNREACH)
-        self.src = self.src or route.src
+        if not self.src:
+            self.src = route.src
+            if self.stack.fib.custom and isinstance(route := self._route(address), int):  # as Socket.way
+                self.src = 0
+                raise refusal(route)
         if not self.port:
             self.tcp.take_port(self, 0)
         self.peer = (address, port)

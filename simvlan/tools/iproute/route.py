@@ -1,4 +1,4 @@
-"""`ip route` and `ip rule`: commands over the namespace's tables. Mirrors do_iproute of ip/iproute.c, ip/iprule.c."""
+"""`ip route`: commands over the namespace's tables. Mirrors do_iproute of ip/iproute.c."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simvlan.tools.iproute.args import Args, Prefix, any_prefix, is_six, look_up, matches, need, table, u32
-from simvlan.tools.iproute.context import Record
 from simvlan.tools.iproute.errors import REFUSED, USAGE, Failed, Quit, invalid, missing, refuse
-from simvlan.tools.iproute.names import PROTOCOLS, SCOPES, TABLES, name_of, route_type, value_of
+from simvlan.tools.iproute.names import PROTOCOLS, SCOPES, route_type, value_of
 from simvlan.tools.iproute.route_parse import MAIN_TABLE, RouteWords, parse_route, table_number
 from simvlan.tools.iproute.route_view import route_record, route_text
 from simvlan.tools.iproute.usage import usage
@@ -362,32 +361,3 @@ def flush(ctx: Context, args: Args) -> None:
     if ctx.opt.stats:
         ctx.say(f"\n*** Round 1, deleting {len(routes)} entries ***\n*** Flush is complete after 1 round ***\n")
     ctx.net.drain()
-
-
-# -- rules -------------------------------------------------------------------------------------------------------------
-
-_RULE_VERBS = table([("list|lst|show", "show"), ("save|restore|add|delete|flush", "change"), ("help", "help")])
-
-
-def do_rule(ctx: Context, args: Args) -> None:
-    """Run `ip rule`: only the list, for only the kernel's own rules are modelled."""
-    word = args.take() if args else "show"
-    verb = look_up(_RULE_VERBS, word)
-    if verb is None:
-        raise Quit(USAGE, f'Command "{word}" is unknown, try "ip rule help".\n')
-    if verb == "help":
-        raise usage("rule")
-    if verb == "change" or args:
-        raise refuse(f"ip rule {word}" + (f" {args.first}" if args else ""))
-    rules = [rule for rule in ctx.ns.stack.fib.rules if ctx.opt.family != "inet6" or rule.table != 253]
-    ctx.show([_rule_record(ctx, rule) for rule in rules], _rule_text)
-
-
-def _rule_record(ctx: Context, rule: object) -> Record:
-    record: Record = {"priority": rule.priority, "src": "all", "table": name_of(TABLES, rule.table)}  # type: ignore[attr-defined]
-    return record | ({"protocol": "kernel"} if ctx.opt.details else {})
-
-
-def _rule_text(record: Record) -> str:
-    proto = f" proto {record['protocol']}" if "protocol" in record else ""
-    return f"{record['priority']}:\tfrom {record['src']} lookup {record['table']}{proto}\n"

@@ -119,7 +119,8 @@ def _record(ctx: Context, asked: Question, result: RouteResult, iif: Device | No
         record["gateway"] = ip_text(result.gateway)
     record["dev"] = result.dev.name
     number = route.table if route is not None else 254
-    if opt.details or number not in (254, 255):
+    merged = 255 if not ctx.ns.stack.fib.custom else 254  # local is main until there are rules (fib_unmerge)
+    if opt.details or number not in (254, merged):
         record["table"] = name_of(TABLES, number)
     if asked.src is None and result.src:
         record["prefsrc"] = ip_text(result.src)

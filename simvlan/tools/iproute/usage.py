@@ -12,7 +12,7 @@ _MANUAL = {
     "link": ("ip link { add | set | delete | show } ...", "ip-link(8)"),
     "address": ("ip address { add | change | replace | del | show | flush } ...", "ip-address(8)"),
     "route": ("ip route { add | del | change | append | replace | show | get | flush } ...", "ip-route(8)"),
-    "rule": ("ip rule [ show ]", "ip-rule(8)"),
+    "rule": ("ip rule { add | del | flush | show } ...", "ip-rule(8)"),
     "neigh": ("ip neigh { add | del | change | replace | show | get | flush } ...", "ip-neighbour(8)"),
     "netns": ("ip netns { list | add | delete | exec | identify | pids | list-id } ...", "ip-netns(8)"),
     "maddress": ("ip maddress show [ dev STRING ]", "ip-maddress(8)"),
