@@ -59,8 +59,9 @@ MDB = "bridge mdb add dev br0"
 
 PORTS6 = (
     "ip link add d0 type dummy", "ip link add low mtu 1000 type dummy", "ip link add off type dummy",
-    "ip link add shut type dummy", "sysctl -qw net.ipv6.conf.all.disable_ipv6=0", "ip link set lo up",
-    "ip link set d0 up", "ip link set low up", "sysctl -qw net.ipv6.conf.off.disable_ipv6=1", "ip link set off up",
+    "ip link add shut type dummy", "ip link add idle type dummy", "sysctl -qw net.ipv6.conf.all.disable_ipv6=0",
+    "ip link set lo up", "ip link set d0 up", "ip link set low up", "ip link set idle up",
+    "sysctl -qw net.ipv6.conf.off.disable_ipv6=1", "ip link set off up",
     "ip addr add 2001:db8::1/64 dev d0 nodad",
 )  # fmt: skip
 ROUTE6, ADDRESS6 = "ip -6 route add 2001:db8:9::/48", "ip addr add 2001:db8::2/64"
@@ -90,12 +91,28 @@ REFUSED6 = [
     (f"{ROUTE6} dev low", NODEV, f"{ROUTE6} dev d0"),
     (f"{ROUTE6} dev d0 src 2001:db8::2", "Error: Invalid source address.\n", f"{ROUTE6} dev d0 src 2001:db8::1"),
     (f"{ROUTE6} via 2001:db8::1", "Error: Gateway can not be a local address.\n", f"{ROUTE6} via 2001:db8::9"),
+    (f"{ROUTE6} via 2001:db8::1 dev low", NODEV, f"{ROUTE6} via 2001:db8::9 dev d0"),
     (f"{ROUTE6} via fe80::9", "Error: Egress device not specified.\n", f"{ROUTE6} via fe80::9 dev d0"),
     (f"{ROUTE6} via ff02::1 dev d0", "Error: Invalid gateway address.\n", f"{ROUTE6} via fe80::9 dev d0"),
     (
         f"{ROUTE6} via 2001:db8::9 onlink",
         "Error: Nexthop device required for onlink.\n",
         f"{ROUTE6} via 2001:db8:55::9 dev d0 onlink",
+    ),
+    (
+        f"{ROUTE6} via 2001:db8:55::9 dev shut onlink",
+        "Error: Nexthop device is not up.\n",
+        f"{ROUTE6} via 2001:db8:55::9 dev d0 onlink",
+    ),
+    (
+        f"{ROUTE6} via 2001:db8::9 dev idle onlink",
+        "Error: Nexthop has invalid gateway or device mismatch.\n",
+        f"{ROUTE6} via 2001:db8::9 dev d0 onlink",
+    ),
+    (
+        f"{ROUTE6} via fe80::9 dev lo",
+        "Error: Egress device can not be loopback device for this route.\n",
+        f"{ROUTE6} via fe80::9 dev d0",
     ),
     (f"{ROUTE6} via 2001:dead::9", NOHOST, f"{ROUTE6} via 2001:db8::9"),
     ("ip -6 route add 2001:db8::/64 dev d0 metric 256", EXISTS, "ip -6 route add 2001:db8::/64 dev d0"),

@@ -109,18 +109,35 @@ def _checked(ip6: Ip6, route: Route6) -> Route6:
     if made.error:
         made.dev, made.via = lo, None
         return made
+    if made.dev is not None and ip6.idev(made.dev) is None:
+        raise RtnlError(ENODEV)
+    if made.onlink:
+        _check_onlink(made)
     if made.dev is lo and made.type == fib.UNICAST and made.via is None:
         return _with_source(ip6, made)
     if made.via is not None:
         made.dev = _gateway(ip6, made)
-    idev = ip6.idev(made.dev)
-    if made.dev is None or idev is None:
-        raise RtnlError(ENODEV)
-    if idev.disabled:
-        raise RtnlError(EACCES, "IPv6 is disabled on nexthop device.")
-    if not made.dev.up:
+    return _with_source(ip6, _check_device(ip6, made))
+
+
+def _check_onlink(route: Route6) -> None:
+    """A gateway that is said to be there needs a device that is up."""
+    if route.dev is None:
+        raise RtnlError(ENODEV, "Nexthop device required for onlink.")
+    if not route.dev.up:
         raise RtnlError(ENETDOWN, "Nexthop device is not up.")
-    return _with_source(ip6, made)
+
+
+def _check_device(ip6: Ip6, route: Route6) -> Route6:
+    """The device takes part in IPv6 and is up."""
+    idev = ip6.idev(route.dev)
+    if route.dev is None:
+        raise RtnlError(ENODEV)
+    if idev is None or idev.disabled:
+        raise RtnlError(EACCES, "IPv6 is disabled on nexthop device.")
+    if not route.dev.up:
+        raise RtnlError(ENETDOWN, "Nexthop device is not up.")
+    return route
 
 
 def _with_source(ip6: Ip6, route: Route6) -> Route6:
@@ -133,17 +150,37 @@ def _gateway(ip6: Ip6, route: Route6) -> Device:
     """Check a gateway: a neighbour that is not ourselves (ip6_validate_gw)."""
     via, dev = route.via, route.dev
     assert via is not None
-    if ip6.owner(via, dev if is_link_local(via) else None) is not None:
+    if dev is not None:
+        _refuse_own(ip6, via, dev)
+    if not is_link_local(via):
+        if is_multicast(via) or not via:
+            raise RtnlError(EINVAL, "Invalid gateway address.")
+        found = _reached(ip6, route, via)
+    elif dev is None:
+        raise RtnlError(EINVAL, "Egress device not specified.")
+    else:
+        found = dev
+    if not found.kind:
+        raise RtnlError(EINVAL, "Egress device can not be loopback device for this route.")
+    if dev is None:
+        _refuse_own(ip6, via, found)
+    return found
+
+
+def _refuse_own(ip6: Ip6, via: int, dev: Device) -> None:
+    """An address of the host's own leads nowhere, in use or not yet (ipv6_chk_addr_and_flags)."""
+    where = [ip6.idev(dev)] if is_link_local(via) else ip6.devices.values()
+    if any(idev is not None and idev.find(via) for idev in where):
         raise RtnlError(EINVAL, "Gateway can not be a local address.")
-    if is_link_local(via):
-        if dev is None:
-            raise RtnlError(EINVAL, "Egress device not specified.")
-        return dev
-    if is_multicast(via) or not via:
-        raise RtnlError(EINVAL, "Invalid gateway address.")
-    if route.onlink:
-        if dev is None:
-            raise RtnlError(ENODEV, "Nexthop device required for onlink.")
+
+
+def _reached(ip6: Ip6, route: Route6, via: int) -> Device:
+    """The device by which a gateway is a neighbour (ip6_route_check_nh, ip6_route_check_nh_onlink)."""
+    dev = route.dev
+    if route.onlink and dev is not None:
+        main = ip6.fib.table(fib.MAIN_TABLE).lookup(Flow6(via, 0, dev, False, False), ip6.reach, ip6.now)
+        if main is not None and main.dst and not main.error and (main.type != fib.UNICAST or main.dev is not dev):
+            raise RtnlError(EINVAL, "Nexthop has invalid gateway or device mismatch.")
         return dev
     found = ip6.fib.lookup(Flow6(via, 0, dev, dev is not None, False), ip6.reach, ip6.now)
     if found is None or found.error or found.via is not None or found.dev is None:
