@@ -24,6 +24,7 @@ from simvlan.softirq import Softirq, Together
 from simvlan.stack.netstack import Stack
 from simvlan.transmission import NOBODY, Queued
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
+from simvlan.workers import Workers
 
 _BACKLOG, _TX, _UP, _RX, _WORK, _NAPI = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way.WORK, Way.NAPI
 """Bound here because looking a member up in its enum costs more than comparing it."""
@@ -115,7 +116,7 @@ class Network(Softirq):
         """The last major number given to a queueing discipline without a handle of its own (qdisc_alloc_handle)."""
         self.population = 0
         self._backlog: deque[Queued] = deque()
-        self._work: deque[Queued] = deque()
+        self.workers = Workers()
         self._polls: deque[Veth | None] = deque()
         self._together: list[Together] | None = None
         self._soon: deque[Callable[[], object]] = deque()
@@ -299,7 +300,7 @@ class Network(Softirq):
             elif how is _RX:
                 self.receive(target, sent)
             elif how is _WORK:
-                self._work.append((target, sent, 0, self._journey))
+                self.workers.queue((target, sent, 0, self._journey))
             elif how is _NAPI:
                 self._to_poll(target, sent)
             elif how is Way.IP_OUT:
@@ -327,7 +328,7 @@ class Network(Softirq):
         elif how is Way.BACKLOG:
             self._backlog.append((target, sent, self._fid, self._journey))
         elif how is Way.WORK:
-            self._work.append((target, sent, self._fid, self._journey))
+            self.workers.queue((target, sent, self._fid, self._journey))
         elif how is Way.TX:
             return self.transmit(target, sent)
         elif how is Way.UP:
@@ -342,7 +343,7 @@ class Network(Softirq):
         return refused
 
     def _carry_work(self, dev: Device, frame: Frame) -> None:
-        """Do what a worker has to: its copies wait in the backlog (netif_rx)."""
+        """Do what a worker has to; each copy may be received at once (netif_rx)."""
         verdict = dev.deferred(frame, self.clock.now, self._why)
         if isinstance(verdict, Drop):
             self._trace(dev, "work", frame, verdict)
@@ -353,6 +354,8 @@ class Network(Softirq):
             self._fid = mine if len(verdict) == 1 or self._tracer is None else self._new_fid(mine)
             self._journey = journey
             self._perform(emit, "work")
+            if self.workers.at_once:
+                self._run_backlog()
 
     # -- tracing ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What runs when: the backlog, devices that are polled, then the work queue.
+"""What runs when: the backlog, devices that are polled, then workers.
 
 Mirrors net_rx_action, process_backlog and __napi_poll of net/core/dev.c and the workers behind them. Who is to be
 polled stands in one list; the backlog is polled like a device. A polled device (`Way.NAPI`) takes in all that waits
@@ -21,6 +21,7 @@ from simvlan.linkwatch import Linkwatch
 from simvlan.segmentation import gso_segs
 from simvlan.transmission import NOBODY, Journey, Transmission
 from simvlan.verdict import Drop, Why
+from simvlan.workers import KSOFTIRQD
 
 Together: TypeAlias = tuple[Device, Frame, int, Journey]
 """A frame that goes up once all that came with it have been seen."""
@@ -57,14 +58,14 @@ class Softirq(Transmission):
         """Run the backlog, the work queue, then linkwatch, until nothing is left (process_backlog, kworker)."""
         if not self._draining:
             self._drain(work=True)
+            self.workers.released = False  # ksoftirqd sees to it while all else rests
 
     def _drain(self, *, work: bool) -> None:
         self._draining = True
         try:
             self._run_backlog()
-            while work and (self._work or self._soon or self.linkwatch.due):
+            while work and (self.workers.ready or self._soon or self.linkwatch.due):
                 self._run_work()
-                self._run_backlog()
         finally:
             self._draining = False
             self._fid, self._journey = 0, NOBODY  # what comes next is nobody's copy or answer
@@ -94,20 +95,21 @@ class Softirq(Transmission):
                 self._dropped(dev, "rx", frame, Drop.DEV_READY)
 
     def _run_work(self) -> None:
-        """Do what is queued: frames for groups first (worker_thread). Who is to receive them is ksoftirqd's to see to.
-
-        It runs once the worker has nothing more to do: so Linux 6.1 answers nothing before all is handed out.
-        """
-        if not self._work:
+        """Let the next task have its turn: workers for frames and ksoftirqd first (workers.py)."""
+        if not self.workers.ready:
             self._fid, self._journey = 0, NOBODY
             (self._soon.popleft() if self._soon else self.linkwatch.run)()
+            self._run_backlog()
             return
-        for _ in range(len(self._work)):
-            dev, frame, self._fid, self._journey = self._work.popleft()
-            if self._too_far(self._journey):
-                self._give_up(dev, "rx", frame)
-            else:
-                self._carry_work(dev, frame)
+        task = self.workers.switch()
+        if task == KSOFTIRQD:
+            self._run_backlog()
+        while work := self.workers.work(task):
+            for dev, frame, self._fid, self._journey in work:
+                if self._too_far(self._journey):
+                    self._give_up(dev, "rx", frame)
+                else:
+                    self._carry_work(dev, frame)
 
     # -- polled devices ---------------------------------------------------------------------------------------------
 

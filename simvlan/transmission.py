@@ -19,6 +19,7 @@ from simvlan.devices.veth import Veth
 from simvlan.frame import Frame
 from simvlan.lifecycle import Lifecycle
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
+from simvlan.workers import Workers
 
 if TYPE_CHECKING:
     from simvlan.network import Tracer
@@ -67,7 +68,7 @@ class Transmission(Lifecycle):
     _tracer: Tracer | None
     _why: Why
     _backlog: deque[Queued]
-    _work: deque[Queued]
+    workers: Workers
     _polls: deque[Veth | None]
     """Devices to be polled, in order; None stands for the backlog where it comes before one of them."""
     _depth: int
@@ -105,7 +106,7 @@ class Transmission(Lifecycle):
         if self._tracer is not None:
             self._fid = self._new_fid()
         drop = self.transmit(dev, frame)
-        if self._backlog or self._work or self._polls:
+        if self._backlog or self.workers.ready or self._polls:
             self.drain()
         else:
             self._journey = NOBODY
@@ -282,7 +283,7 @@ class Transmission(Lifecycle):
                     self.receive(peer, sent)
                 finally:
                     self._draining = False
-        if self._backlog or self._work or self._polls:
+        if self._backlog or self.workers.ready or self._polls:
             self.drain()
         self._journey = NOBODY
 

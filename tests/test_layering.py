@@ -17,7 +17,7 @@ LAYERS = [
     {"frame"},
     {"verdict"},
     {"devices", "stack", "netfilter", "links", "qdisc", "gro", "segmentation", "underlay"},
-    {"linkwatch"},
+    {"linkwatch", "workers"},
     {"lifecycle"},
     {"transmission"},
     {"softirq"},

@@ -25,6 +25,7 @@ from simvlan.errors import Unsupported
 from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame
 from simvlan.transmission import NOBODY
 from simvlan.verdict import Drop, Why
+from simvlan.workers import Workers
 
 if TYPE_CHECKING:
     from simvlan.devices.bridge_fdb import FdbEntry
@@ -153,7 +154,7 @@ class Prober:
         """Forget what a refused probe left in the queues."""
         net = self.network
         net._backlog.clear()
-        net._work.clear()
+        net.workers = Workers()
         net._depth, net._draining = 0, False
         self._restore_counters()
 

@@ -213,6 +213,7 @@ class Groups:
         """Send a message, unless IPv6 is off (ip6_output)."""
         dev = idev.dev
         if not idev.disabled:
+            self.ip6.stack.kernel.workers.released = True  # by its route (icmp6_dst_alloc)
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio), dst)
 
     # -- queries ----------------------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ class Ndisc:
         if idev is None or idev.disabled:
             return
         octets = packet.build(src, dst, packet.ICMPV6, message, hops=HOPS)
+        self.ip6.stack.kernel.workers.released = True  # by its route (icmp6_dst_alloc)
         if is_multicast(dst):
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets), dst)
         else:
