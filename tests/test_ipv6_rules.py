@@ -13,6 +13,7 @@ from simvlan.stack.ipv6 import addr, groups, icmp6, mld, ndp, packet
 from simvlan.stack.ipv6.fib6 import Route6, Table6
 from simvlan.stack.ipv6.inet6dev import Ifaddr6
 from simvlan.verdict import Drop
+from tests.scenario import simulate
 
 ALL = ip6("ff02::1")
 
@@ -179,3 +180,38 @@ def test_after_an_old_querier_groups_are_reported_the_old_way(old: bool, kind: i
     router.ip6.groups.join(router.ip6.idev(router.eth0), ip6("ff02::fc"))
     router.wait(0.1)
     assert {message.type for end, _, message in router.messages() if end == "w0"} == {icmp6.MLD2_REPORT}
+
+
+# -- soft interrupts --------------------------------------------------------------------------------------------------
+
+_TWO_MACVLANS = """
+ip netns add n1
+ip netns add n2
+ip netns exec n2 sysctl -qw net.ipv6.conf.default.disable_ipv6=0
+ip netns exec n2 sysctl -qw net.ipv6.conf.default.accept_dad=0
+ip -n n1 link add w1 address 02:00:00:00:00:03 type veth peer name v1 address 02:00:00:00:00:02 netns n2
+ip -n n2 link add link v1 name m1 address 02:00:01:00:00:02 type macvlan mode bridge
+ip -n n2 link add link v1 name m2 address 02:00:02:00:00:04 type macvlan mode bridge
+ip -n n2 link set m2 allmulticast on
+ip -n n1 link set w1 up
+ip -n n2 link set v1 up
+ip -n n2 link set m1 up
+ip -n n2 link set m2 up
+sleep 9
+"""
+
+
+@pytest.mark.parametrize(("off", "order"), [(1, ["asked by m1", "echo"]), (0, ["echo", "asked by m1"])])
+def test_a_solicitation_sent_before_a_worker_s_turn_awakens_ksoftirqd(off: int, order: list[str]) -> None:
+    """m1 answers an echo to its group and asks for the sender; m2 hears both. v1 has asked before, if IPv6 is on there.
+
+    On 6.1 a route made for one message (icmp6_dst_alloc) is freed by RCU, which ksoftirqd is awakened for.
+    """
+    lines = [line for line in _TWO_MACVLANS.splitlines() if line]
+    lines.append(f"ip netns exec n2 sysctl -qw net.ipv6.conf.v1.disable_ipv6={off}")
+    host, group = ip6("fe80::ff:fe00:3"), ip6("ff02::1:ff00:2")
+    echo = packet.build(host, group, packet.ICMPV6, icmp6.build(host, group, icmp6.ECHO, 0, 7, b""))
+    lines += ["sleep 9", f"simvlan send --netns n1 w1 --hex 3333ff00000202000000000386dd{echo.hex()}"]
+    names = {icmp6.ECHO: "echo", icmp6.NS: "asked by m1"}
+    heard = simulate(lines).captures["n2.m2"]
+    assert [names[frame[54]] for _, _, frame in heard if frame[54] in names] == order
