@@ -1,6 +1,6 @@
-"""traceroute 2.1.2: UDP probes to rising ports or ICMP echoes (-I), sixteen at a time, in virtual time.
+"""traceroute 2.1.2: UDP probes to rising ports, ICMP echoes (-I) or SYNs (-T), sixteen at a time, in virtual time.
 
-What differs for IPv6 is in `traceroute6.py`.
+What differs for IPv6 is in `traceroute6.py`, SYNs are in `traceroute_tcp.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from simvlan.stack.family import DO, DONT
 from simvlan.tools.common import SECOND, Refused, Waiter, dotted, find, permute, resolve
 from simvlan.tools.hosts import WRONG_FAMILY, literal
 from simvlan.tools.program import Process
+from simvlan.tools.traceroute_tcp import SynProbes
 
 SPEC = "46dFITnreAUDVf:g:i:m:N:p:t:l:w:q:s:z:M:O:P:"
-BUILT = frozenset("46nIFfimNptwqsU")
+BUILT = frozenset("46nIFfimNptwqsUT")
 PRECISION = SECOND // 1000
 ANNOTATION = {0: " !N", 1: " !H", 2: " !P", 3: "", 4: " !F", 5: " !S", 9: " !X", 10: " !X", 13: " !X", 14: " !V",
               15: " !C"}  # fmt: skip
@@ -61,11 +62,15 @@ class Traceroute:
                 raise Refused(f"simvlan: traceroute -{flag} is not built\n")
         if not rest:
             raise Refused('Specify "host" missing argument.\n')
-        self.icmp, self.given, self.name = "I" in given, given, rest[0]
+        method = [flag for flag, _ in flags if flag in "IUT"][-1:]
+        self.icmp, self.given, self.name = method == ["I"], given, rest[0]
+        self.udp_port = 53 if method == ["U"] else 0
+        self.syns = SynProbes(self) if method == ["T"] else None
         self.per_hop, self.most = self._number("q", 3), self._number("m", 30)
         self.first, self.together = self._number("f", 1), self._number("N", 16)
         self.wait_ns = round(float(given.get("w", "5").split(",")[0]) * SECOND)
-        self.size = max(int(rest[1]) if len(rest) > 1 else self.usual_size, self.header)
+        wanted = int(rest[1]) if len(rest) > 1 and self.syns is None else self.usual_size
+        self.size = max(wanted, self.header)
         self.zone: Any = None
         address = self._find()
         if isinstance(address, str):
@@ -97,17 +102,23 @@ class Traceroute:
         """Return the socket that probe *index* goes through."""
         if self.icmp:
             if self.echo is None:
-                self.echo = self._bound(self.stack.open_ping(self.family))
+                self.echo = self.bound(self.stack.open_ping(self.family))
             return self.echo
-        sock = self._bound(self.stack.open_udp(self.family))
-        port = int(self.given.get("p", "53" if "U" in self.given else "33434")) + self._step(index)
+        if self.syns is not None:
+            return self.syns.open()
+        sock = self.bound(self.stack.open_udp(self.family))
+        port = self._port(self.udp_port or 33434) + (0 if self.udp_port else index)
         sock.connect(self.address, port, self.zone)
         return sock
 
-    def _step(self, index: int) -> int:
-        return 0 if "U" in self.given else index
+    def _port(self, default: int) -> int:
+        text = self.given.get("p", str(default))
+        if not text.isdigit():
+            raise Refused(f"Cannot handle `-p' option with arg `{text}' (argc 1)\n")
+        return int(text) & 0xFFFF
 
-    def _bound(self, sock: Any) -> Any:
+    def bound(self, sock: Any) -> Any:
+        """A socket with what the options say of it."""
         if "s" in self.given:
             sock.bind(self._source(self.given["s"]))
         if "i" in self.given:
@@ -129,7 +140,9 @@ class Traceroute:
         probe.sock.ttl = probe.ttl
         probe.sent_ns = int(self.proc.lab.env.now)
         try:
-            if self.icmp:
+            if self.syns is not None:
+                self.syns.send(index, self._port(80))
+            elif self.icmp:
                 asked = bytes((self.echo_request, 0, 0, 0, 0, 0)) + (index + 1).to_bytes(2, "big")
                 probe.sock.send(asked + data, self.address, self.zone)
             else:
@@ -148,17 +161,21 @@ class Traceroute:
             came = came or bool(probe.sock.errors or probe.sock.queue)
             while probe.sock.errors:
                 problem = probe.sock.errors.popleft()
-                self._failed(self._meant(index, problem), problem)
+                meant = self._meant(index, self._quoted(problem.about))
+                if meant is not None:
+                    self._failed(self.probes[meant], problem)
             while probe.sock.queue:
                 got = probe.sock.queue.popleft()
-                self._answered(self.probes[int.from_bytes(got.data[6:8], "big") - 1] if self.icmp else probe, got)
+                meant = self.syns.answered(got) if self.syns is not None else self._meant(index, got.data)
+                if meant is not None:
+                    self._answered(self.probes[meant], got)
         return came
 
-    def _meant(self, index: int, problem: Any) -> Probe:
-        if not self.icmp:
-            return self.probes[index]
-        about = self._quoted(problem.about)
-        return self.probes[int.from_bytes(about[6:8], "big") - 1]
+    def _meant(self, index: int, message: bytes) -> int | None:
+        """Which probe a message is, or is about; *index*: that of the socket that has it."""
+        if self.syns is not None:
+            return self.syns.asked(message)
+        return int.from_bytes(message[6:8], "big") - 1 if self.icmp else index
 
     def _quoted(self, about: bytes) -> bytes:
         """What follows the headers of a packet that an error quotes."""
@@ -265,6 +282,8 @@ class Traceroute:
         for probe in self.probes:
             if probe.sock is not None:
                 probe.sock.close()
+        if self.syns is not None:
+            self.syns.close()
 
 
 def of_family(proc: Process) -> type[Traceroute]:
