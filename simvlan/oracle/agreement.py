@@ -68,6 +68,7 @@ class Rules:
         ambient: compare what IPv6 sends at random moments apart (ambient.py): everything, "reports" of listeners, "".
         overtake_ns: how close group and unicast frames must be to have overtaken each other; 0: never.
         beside: what several stations say at one moment of our time may come in any order (order.beside).
+        calm: when our side slept, in ns: timers that end then have no order (order.by_moments).
     """
 
     masks: tuple[Mask, ...] = ALL_MASKS
@@ -77,6 +78,7 @@ class Rules:
     ambient: Literal["everything", "reports", ""] = "everything"
     overtake_ns: int = order.OVERTAKE_NS
     beside: bool = False
+    calm: tuple[tuple[int, int], ...] = ()
 
 
 DEFAULT = Rules()
@@ -173,7 +175,10 @@ def _parted(
             return unmatched
     if mine[1] and len(right) > len(left):
         left = longer[: len(right)]
-    at = order.beside(left, right) if rules.beside else order.first_mismatch(left, right, rules.overtake_ns)
+    if rules.calm:
+        at = order.by_moments(left, right, rules.calm, rules.beside)
+    else:
+        at = order.beside(left, right) if rules.beside else order.first_mismatch(left, right, rules.overtake_ns)
     if at is None:
         return None
     one, other = _at(left, at.ours), _at(right, at.theirs)

@@ -130,16 +130,43 @@ def beside(ours: Sequence[Shown], theirs: Sequence[Shown]) -> Mismatch | None:
     One command or frame is one moment there, and the kernel was left alone after each: what it brought about is at the
     same places on both sides.
     """
+    return by_moments(ours, theirs, (), True)
+
+
+def by_moments(
+    ours: Sequence[Shown], theirs: Sequence[Shown], calm: Sequence[tuple[int, int]], several: bool
+) -> Mismatch | None:
+    """Where the sequences part, one moment of our time after the other.
+
+    A sleep (`calm`: from, to) is one moment: what timers do in it comes in any order, for two that began within some
+    ticks end in either. In others each station's order counts where `several` speak at once, else all order.
+    """
     first = _parting(ours, theirs)
     if first is None or len(ours) != len(theirs):
         return first
+    moments = [_moment(when, calm) for when, _, _ in ours]
     begin = 0
     for end in range(1, len(ours) + 1):
-        if end == len(ours) or ours[end][0] != ours[begin][0]:
-            if _by_station(ours[begin:end]) != _by_station(theirs[begin:end]):
+        if end == len(ours) or moments[end] != moments[begin]:
+            mine, its = ours[begin:end], theirs[begin:end]
+            sleeping = moments[begin][0] < 0
+            if not _alike(mine, its, sleeping, several):
                 return _parting(ours[:end], theirs[:end])
             begin = end
     return None
+
+
+def _moment(when: int, calm: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """A time, or the sleep that it is in (-1, its number)."""
+    return next(((-1, at) for at, (begin, end) in enumerate(calm) if begin < when <= end), (0, when))
+
+
+def _alike(mine: Sequence[Shown], its: Sequence[Shown], sleeping: bool, several: bool) -> bool:
+    if sleeping:
+        return Counter((way, octets) for _, way, octets in mine) == Counter((way, octets) for _, way, octets in its)
+    if several:
+        return _by_station(mine) == _by_station(its)
+    return [shown[1:] for shown in mine] == [shown[1:] for shown in its]
 
 
 def _by_station(moment: Sequence[Shown]) -> dict[tuple[str, int, bytes], list[bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simvlan.devices.device import Device
 from simvlan.oracle.fuzz import ipv6 as six
+from simvlan.oracle.fuzz import ipv6_timed as six_timed
 from simvlan.oracle.fuzz.sketch import Sketch, Step, at
 
 _MACVLAN_MODES = ("bridge", "bridge", "bridge", "private", "vepa", "passthru", "source")
@@ -16,7 +17,9 @@ def build(sketch: Sketch) -> None:
         sketch.do(f"ip netns add {space}")
         if sketch.snooping:  # bridges join 224.0.0.106, which would be reported after a random time
             sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0")
-        if sketch.ipv6:
+        if sketch.clock6:
+            six_timed.switch_on(sketch, space)
+        elif sketch.ipv6:
             six.switch_on(sketch, space)
         if sketch.addressed:
             for knob in ("icmp_ratelimit=0", "ipfrag_time=600"):
@@ -29,8 +32,10 @@ def build(sketch: Sketch) -> None:
         veth(sketch)
     for _ in range(rng.randint(1, 2)):
         bridge(sketch)
-    for _ in range(rng.randint(6, 12)):
+    for _ in range(rng.randint(6, 12) if not sketch.clock6 else rng.randint(2, 6)):
         rng.choice(_GROWTH)(sketch)
+    if sketch.clock6:
+        sketch.quieten()
     for dev in sketch.devices:
         if not dev.up and sketch.chance(0.93):
             sketch.set(dev, "up")
@@ -63,7 +68,7 @@ def dummy(sketch: Sketch) -> None:
 def bridge(sketch: Sketch) -> None:
     """A bridge, where there are devices without a master, some of which become its ports."""
     options = f"mcast_snooping {int(sketch.snooping and sketch.chance(0.75))}"
-    options += sketch.clock.options if sketch.clock and sketch.chance(0.85) else ""
+    options += sketch.clock.options if sketch.clock and (sketch.ipv6 or sketch.chance(0.85)) else ""
     if sketch.chance(0.1):
         options += " group_fwd_mask 0x4108"
     if sketch.filtering and sketch.chance(0.7):

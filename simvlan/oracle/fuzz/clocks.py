@@ -30,6 +30,11 @@ class Clock:
     pause: str
     sure_s: float
     limit_s: float = 0.0
+    mark: str = ""
+    """What a line of such a scenario has in it, if not the options."""
+    longer: str = ""
+    """The pause after frames, where it is another."""
+    ipv6: bool = False
 
 
 STP = Clock(" stp_state 1 hello_time 100 forward_delay 200 max_age 600", "sleep 25", 4.0)
@@ -38,11 +43,18 @@ AGEING = Clock(" ageing_time 2000", "sleep 41", 12.0, 12.0)
 """Entries last 20 s; those that are found expired go at the latest after another 20."""
 CLOCKS = (STP, AGEING)
 
+NEIGHBOURS = Clock(
+    " ageing_time 100000", "sleep 15", 3.0, 1.8, "router_solicitation_interval=1", "sleep 50", ipv6=True
+)
+"""Duplicates are looked for, routers asked, neighbours probed (ipv6_timed.py). Timers run from 4 s on, so that none ends
+among lines that follow each other, and are over after 15 s; those of neighbours, and what routers say, after 50."""
+CLOCKS6 = (NEIGHBOURS,)
+
 
 def clock_of(lines: Iterable[str]) -> Clock | None:
     """The clock of a scenario kept as lines."""
     text = "\n".join(lines)
-    return next((clock for clock in CLOCKS if clock.options in text), None)
+    return next((clock for clock in (*CLOCKS6, *CLOCKS) if (clock.mark or clock.options) in text), None)
 
 
 def is_pause(line: str) -> bool:
@@ -62,6 +74,15 @@ def comparable(side: Observation) -> Observation:
     captures = {point: _without_bpdus(seen) for point, seen in side.captures.items()}
     listings = {key: _listing(key[1], rows, senders) for key, rows in side.listings.items()}
     return replace(side, captures=captures, listings=listings)
+
+
+def uncounted(side: Observation) -> Observation:
+    """One side of a scenario in which how often something is said is chance, without counters."""
+    listings = {
+        key: [{**row, "stats64": {}} for row in rows] if key[1] == "link" and isinstance(rows, list) else rows
+        for key, rows in side.listings.items()
+    }
+    return replace(side, listings=listings)
 
 
 def _listing(subject: str, rows: Any, senders: set[str]) -> Any:

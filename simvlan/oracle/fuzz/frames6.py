@@ -11,6 +11,9 @@ from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
 from simvlan.stack.ipv6.addr import is_link_local, is_multicast, multicast_mac, parse_ip6, solicited_node
 
 ALL_NODES, ALL_ROUTERS, MLD2 = (parse_ip6(f"ff02::{last}") for last in ("1", "2", "16"))
+LIFETIMES = ((86_400, 14_400), (ndp.FOREVER, ndp.FOREVER), (0, 0), (5000, 6000))
+SOON = ((86_400, 14_400), (ndp.FOREVER, ndp.FOREVER), (0, 0), (9, 6), (9, 6), (ndp.FOREVER, 6))
+"""Lifetimes of prefixes, valid and preferred; where sleeps are true, such as end in one."""
 _HOPS = (255, 255, 255, 64, 64, 2, 1, 0)
 _PADDING = (0, 0, 0, 18)
 
@@ -103,10 +106,10 @@ def _router(sketch: Sketch, src: int, dst: int, mac: int) -> tuple[int, bytes]:
         options.append(ndp.mtu(rng.choice((1280, 1400, 1000))))
     if sketch.chance(0.5):
         first = parse_ip6(f"2001:db8:0:{rng.randint(7, 8)}::")
-        lifetimes = rng.choice(((86_400, 14_400), (ndp.FOREVER, ndp.FOREVER), (0, 0), (5000, 6000)))
+        lifetimes = rng.choice(SOON if sketch.clock else LIFETIMES)
         info = ndp.Prefix(first, rng.choice((64, 64, 64, 48)), sketch.chance(0.8), sketch.chance(0.8), *lifetimes)
         options.append(ndp.prefix(info))
-    lifetime = rng.choice((1800, 1800, 0))
+    lifetime = rng.choice((1800, 8, 0) if sketch.clock else (1800, 1800, 0))
     said = ndp.RouterAdvertisement(rng.choice((0, 64, 32)), lifetime=lifetime, options=tuple(options))
     return packet.ICMPV6, _broken(rng, ndp.build_ra(src, dst, said))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simvlan.oracle import Difference, Observation, compare, compare_captures, disagreements
 from simvlan.oracle.agreement import BESIDE, EXACT, Rules
-from simvlan.oracle.fuzz.clocks import STP, clock_of, comparable
+from simvlan.oracle.fuzz.clocks import STP, clock_of, comparable, uncounted
 from simvlan.oracle.fuzz.farm import Answer
 from simvlan.oracle.fuzz.scenario import Scenario, switches_ipv6
 from simvlan.oracle.fuzz.world import observed
@@ -56,8 +56,10 @@ def judge(scenario: Scenario, answer: Answer, release: str) -> Verdict:
         return Verdict(scenario, crash=answer.crash)
     theirs = observed(scenario.lines, answer.said, answer.captures, release)
     ours = scenario.ours
-    if clock_of(scenario.lines) is STP:
+    if (clock := clock_of(scenario.lines)) is STP:
         ours, theirs = comparable(ours), comparable(theirs)
+    elif clock and clock.ipv6:
+        ours, theirs = uncounted(ours), uncounted(theirs)
     rules = _rules(scenario, release)
     found = [each for each in compare(ours, theirs, rules) if not _rewritten(each, scenario, theirs, rules)]
     real = disagreements(found)
@@ -66,7 +68,9 @@ def judge(scenario: Scenario, answer: Answer, release: str) -> Verdict:
 
 
 def _rules(scenario: Scenario, release: str) -> Rules:
-    return BESIDE if numbers(release) >= WORKS_BESIDE and any(map(switches_ipv6, scenario.lines)) else EXACT
+    rules = BESIDE if numbers(release) >= WORKS_BESIDE and any(map(switches_ipv6, scenario.lines)) else EXACT
+    clock = clock_of(scenario.lines)
+    return replace(rules, ambient="everything", calm=scenario.calm) if clock and clock.ipv6 else rules
 
 
 def _rewritten(each: Difference, scenario: Scenario, theirs: Observation, rules: Rules) -> bool:

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 
+from simvlan.oracle.fuzz import ipv6_timed as six_timed
 from simvlan.oracle.fuzz.building import build
 from simvlan.oracle.fuzz.changes import change
-from simvlan.oracle.fuzz.clocks import CLOCKS, Clock, clock_of
+from simvlan.oracle.fuzz.clocks import CLOCKS, CLOCKS6, Clock, clock_of
 from simvlan.oracle.fuzz.frames import shoot
 from simvlan.oracle.fuzz.sketch import Sketch, Storm
 from simvlan.oracle.fuzz.world import World
@@ -43,15 +44,18 @@ class Scenario:
     """Capture points of ipvlans that sent by routes at some time."""
     doubtful: bool = False
     """Whether a macvlan's filter may decide by chance in it."""
+    calm: tuple[tuple[int, int], ...] = ()
+    """When it slept for true, in ns."""
 
 
 def generate(seed: int, kernel: Kernel, frames: int, *, ipv6: bool = False, timed: bool = False) -> Scenario:
     """The scenario of a seed, with IPv6 or without; networks with a loop are passed over.
 
-    `timed`: one for which the clock matters, without IPv6.
+    `timed`: one for which the clock matters.
     """
     family = " ipv6" if ipv6 else ""
-    clock = CLOCKS[seed % len(CLOCKS)] if timed else None
+    clocks = CLOCKS6 if ipv6 else CLOCKS
+    clock = clocks[seed % len(clocks)] if timed else None
     for attempt in range(1000):
         with suppress(Storm):
             return _draw(seed, Random(f"fuzz{family} {seed} {attempt}"), kernel, frames, ipv6, clock)
@@ -64,17 +68,24 @@ def _draw(seed: int, rng: Random, kernel: Kernel, frames: int, ipv6: bool, clock
     build(sketch)
     for left in range(TIMED_ROUNDS if clock else ROUNDS, 0, -1):
         sketch.settle()
+        if sketch.clock6:
+            six_timed.rest(sketch)
         shoot(sketch, frames // left if left > 1 else frames)
         frames -= frames // left if left > 1 else frames
+        if sketch.clock6:
+            six_timed.rest(sketch)
         for _ in range(rng.randint(1, 4) if left > 1 else 0):
             change(sketch)
+    if sketch.clock6:
+        six_timed.rest(sketch)
     _listings(sketch, kernel)
     return replace(_observed(seed, sketch.world, sketch.lines), doubtful=sketch.doubtful)
 
 
 def _observed(seed: int, world: World, lines: list[str]) -> Scenario:
     sent = sum(line.startswith("simvlan send") for line in lines)
-    return Scenario(seed, lines, world.observation(lines), sent, world.labels, frozenset(world.routed))
+    shown = world.observation(lines)
+    return Scenario(seed, lines, shown, sent, world.labels, frozenset(world.routed), calm=tuple(world.calm))
 
 
 def _listings(sketch: Sketch, kernel: Kernel) -> None:

@@ -13,6 +13,7 @@ from random import Random
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, mac_text
 from simvlan.oracle.fuzz import ipv6 as six
+from simvlan.oracle.fuzz import ipv6_timed as six_timed
 from simvlan.oracle.fuzz.clocks import Clock, is_pause
 from simvlan.oracle.fuzz.world import World, listing_of
 
@@ -37,6 +38,10 @@ _FIRST_INDEX = 100
 
 CALM_S = 8
 """So many seconds before the end of a true sleep nothing changes any more."""
+
+LINES, SOON_NS, RESTS = 30, 6_000_000_000, 4
+"""With IPv6 so many lines at most follow each other between two true sleeps; each ends when no timer is due for so long,
+if that comes after so many."""
 
 COPIES = 150
 """How often one frame may be seen before its network is taken to hold a loop: one that adds a tag each time ends."""
@@ -76,6 +81,10 @@ class Sketch:
         self._quiet: set[tuple[str, int]] = set()
         self._changed = False
         """Whether something was changed since the last true sleep."""
+        self.spoken = False
+        """Whether frames were sent since then."""
+        self._since_pause = 0
+        """How many lines there were since."""
         self._busy_since: int | None = None
         """When the first was sent or entered since, in ns."""
 
@@ -86,7 +95,7 @@ class Sketch:
         if line.startswith("simvlan") or " up" in line:
             self.settle()
         if self.clock:
-            self._keep_time(self.clock, line)
+            (self._keep_time6 if self.clock.ipv6 else self._keep_time)(self.clock, line)
         self.lines.append(line)
         done = self.world.do(line)
         if self.world.net.storms or self.world.copies > COPIES:
@@ -95,6 +104,35 @@ class Sketch:
             self.settle()
         self._hush()
         return done
+
+    @property
+    def clock6(self) -> Clock | None:
+        """The clock of a network with IPv6."""
+        return self.clock if self.clock and self.clock.ipv6 else None
+
+    def _keep_time6(self, clock: Clock, line: str) -> None:
+        """Sleep before a timer may end among lines that follow each other; listings come when all is calm."""
+        if not any(dev.up for dev in self.devices):
+            return
+        self._since_pause += 1
+        began = self._busy_since
+        late = began is not None and self.world.lab.now - began > clock.limit_s * 1e9
+        if late or self._since_pause > LINES or (began is not None and listing_of(line)):
+            self.rest(clock.longer if self.spoken else clock.pause)
+        self.spoken |= line.startswith("simvlan")
+        if not line.startswith("sleep") and not listing_of(line) and self._busy_since is None:
+            self._busy_since = self.world.lab.now
+
+    def rest(self, line: str) -> None:
+        """Sleep until no timer is about to end."""
+        for _ in range(RESTS):
+            self.lines.append(line)
+            self.world.do(line)
+            due = self.world.lab.clock.peek()
+            if due is None or due > self.world.lab.now + SOON_NS:
+                self.spoken, self._busy_since, self._since_pause = False, None, 0
+                return
+        raise Storm
 
     def _hush(self) -> None:
         """Let IPv6 say what a line has made it want to say."""
@@ -160,7 +198,7 @@ class Sketch:
             if (dev.path, dev.ifindex) not in self._quiet:
                 self._quiet.add((dev.path, dev.ifindex))
                 if self.ipv6:
-                    six.quieten(self, dev)
+                    (six.quieten if self.clock is None else six_timed.hurry)(self, dev)
                 for knob in NEIGHBOUR if self.addressed else ():
                     self.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv4.neigh.{dev.name}.{knob}")
 
@@ -231,7 +269,7 @@ class Sketch:
 
 def is_wait(line: str) -> bool:
     """Whether a line is one that a sketch puts in where something has to be waited for."""
-    return line in (SETTLE, BRIEFLY, six.QUIET) or is_pause(line)
+    return line in (SETTLE, BRIEFLY, six.QUIET) or (is_pause(line) and line not in six_timed.CHOSEN)
 
 
 def at(dev: Device) -> str:

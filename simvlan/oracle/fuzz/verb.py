@@ -21,8 +21,6 @@ def fuzz(options: argparse.Namespace) -> int:
     """Run a campaign; options are those of cli.py."""
     if not options.replay and (why := available(options.kernel)):
         return _complain(f"--kernel {options.kernel}: {why}", NO_KERNEL)
-    if options.ipv6 and options.timed:
-        return _complain("fuzz: --timed is without --ipv6", USAGE)
     plan = Plan(options.kernel, options.scenarios, options.frames, options.seed, options.ipv6, options.timed)
     try:
         folder = Folder(Path(options.out or f"fuzz-{plan.kernel}{_kind(plan)}-{plan.seed}"))
@@ -40,7 +38,7 @@ def fuzz(options: argparse.Namespace) -> int:
 
 
 def _kind(plan: Plan) -> str:
-    return "-ipv6" if plan.ipv6 else "-timed" if plan.timed else ""
+    return ("-ipv6" if plan.ipv6 else "") + ("-timed" if plan.timed else "")
 
 
 def _play(state: State, folder: Folder, limits: Limits, options: argparse.Namespace) -> int:

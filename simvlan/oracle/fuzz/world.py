@@ -15,6 +15,7 @@ from typing import Any
 from simvlan.devices.device import Device
 from simvlan.frame import QINQ, Frame
 from simvlan.lab import Lab
+from simvlan.oracle.fuzz.clocks import is_pause
 from simvlan.oracle.observation import LISTINGS, Answer, Captured, Captures, Observation
 from simvlan.tools.program import call
 
@@ -45,6 +46,8 @@ class World:
         """Kind and mode of each device that saw a frame."""
         self.copies = 0
         """How often frames were seen since the last line began."""
+        self.calm: list[tuple[int, int]] = []
+        """When lines slept for true, in ns: what timers do then has no order."""
         self.routed: set[str] = set()
         """Points at which an ipvlan sent by routes: Linux rewrites such frames while a capture's clone waits."""
         for dev in self.net.devices():
@@ -71,7 +74,10 @@ class World:
     def do(self, line: str) -> bool:
         """Run one line; whether it succeeded."""
         argv, self.copies = words(line), 0
+        began = self.lab.now
         answer = self._send(argv) if argv[:2] == ["simvlan", "send"] else self._command(argv)
+        if is_pause(line):
+            self.calm.append((began, self.lab.now))
         self.answers.append(answer)
         return answer[0] == 0
 
