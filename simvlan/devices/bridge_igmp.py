@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 
 from simvlan.clock import SECOND
 from simvlan.frame import IPV4, IPV6, Frame
+from simvlan.stack.ipv6 import mld, packet
+from simvlan.stack.ipv6.addr import multicast_mac
 
 PLAIN: Final = "plain"
 BAD: Final = "bad"
@@ -202,6 +204,13 @@ def igmp_query(mac: int, source: int, group: int, max_delay: int) -> Frame:
     ip += b"\x94\x04\x00\x00"
     ip = ip[:10] + checksum(ip).to_bytes(2, "big") + ip[12:]
     return Frame(0x0100_5E00_0001, mac, IPV4, ip + igmp)
+
+
+def mld_query(mac: int, source: int, group: int, max_delay: int) -> Frame:
+    """Write an MLDv1 query as the bridge sends it, to all nodes (br_ip6_multicast_alloc_query)."""
+    body = mld.build_query(source, ALL_NODES, mld.Query(group, max_delay * 1000 // SECOND & 0xFFFF, robustness=None))
+    head = packet.options(ICMPV6, packet.ROUTER_ALERT_MLD)[:6] + bytes(2)  # Pad1 twice, where hosts pad at once
+    return Frame(multicast_mac(ALL_NODES), mac, IPV6, packet.build(source, ALL_NODES, HOP_BY_HOP, head + body, hops=1))
 
 
 def family_of(frame: Frame) -> int:

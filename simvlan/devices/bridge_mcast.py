@@ -15,7 +15,7 @@ from simvlan.devices.bridge_mcast_port import FAMILIES, ROUTER_ALWAYS, ROUTER_AU
 from simvlan.devices.bridge_mdb import GroupKey, Mdb, MdbEntry
 from simvlan.devices.bridge_stp_port import State
 from simvlan.devices.bridge_timer import BridgeTimer
-from simvlan.frame import IPV4, Frame
+from simvlan.frame import IPV4, IPV6, Frame
 from simvlan.verdict import Drop, Way
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from simvlan.devices.bridge_port import BridgePort
     from simvlan.devices.bridge_transit import Transit
 
-ALL_SNOOPERS = 0xE000_006A
-"""224.0.0.106, which a snooping bridge joins."""
+ALL_SNOOPERS, ALL_SNOOPERS6 = 0xE000_006A, 0xFF02 << 112 | 0x6A
+"""224.0.0.106 and ff02::6a, which a snooping bridge joins."""
 ALL_PIM_ROUTERS = 0xE000_000D
 PIM = 103
-MRD_ADVERTISEMENT = 0x30
+FIRING = tuple(reversed(FAMILIES))
+"""Of timers that one tick ends the one armed last is the first (enqueue_timer), and IPv6's are armed after IPv4's."""
+MRD_ADVERTISEMENT, MRD_ADVERTISEMENT6 = 0x30, 151
 
 
 class Querier:
@@ -57,6 +59,8 @@ class Snooping:
         self.querier = False
         self.router = ROUTER_AUTO
         self.use_ifaddr = False
+        self.has_address6 = True
+        """Whether the last MLD query had an address to come from (BROPT_HAS_IPV6_ADDR)."""
         self.stats_enabled = False
         self.hash_max = 4096
         self.last_member_count = self.startup_query_count = 2
@@ -89,9 +93,14 @@ class Snooping:
         else:
             group = igmp.destination(transit.frame)
             transit.mrouters_only = not igmp.is_link_local_group(family, group)
-            if family == IPV4:
-                self._hear_routers(transit, group)
+            (self._hear_routers if family == IPV4 else self._hear_routers6)(transit, group)
         return None
+
+    def _hear_routers6(self, transit: Transit, group: int) -> None:
+        """Advertisements of multicast routers, without options in front (br_ip6_multicast_mrd_rcv)."""
+        data = transit.frame.payload
+        if group == ALL_SNOOPERS6 and data[6] == igmp.ICMPV6 and data[40:41] == bytes((MRD_ADVERTISEMENT6,)):
+            self.mark_router(transit.port, IPV6)
 
     def _hear_routers(self, transit: Transit, group: int) -> None:
         """PIM hellos and router advertisements tell of multicast routers."""
@@ -168,7 +177,8 @@ class Snooping:
         """Accept a querier with an address no higher than the known one's (br_ip4_multicast_query_received)."""
         known = self.queriers[family]
         anyone = not known.own.pending and not known.other.pending
-        if not anyone and known.address and query.source > known.address:
+        nobody = family == IPV4 and not known.address
+        if not anyone and not nobody and query.source > known.address:
             return
         known.address, known.port = query.source, port
         if not known.other.pending:
@@ -187,7 +197,7 @@ class Snooping:
     def querier_exists(self, family: int) -> bool:
         """Whether somebody asks, and has for long enough (__br_multicast_querier_exists)."""
         known = self.queriers[family]
-        own = self.querier and family == IPV4
+        own = self.querier and (family == IPV4 or self.has_address6)
         return self.bridge.kernel.now > known.delay_until and (own or known.other.pending)
 
     def router_expired(self, port: BridgePort | None) -> None:
@@ -237,13 +247,16 @@ class Snooping:
 
     def _send_query(self, port: BridgePort | None, family: int, group: int, vid: int = 0) -> None:
         """Ask out of a port, or the bridge's own host (__br_multicast_send_query). MLD needs an IPv6 address."""
-        if family != IPV4:
-            return
         delay = self.last_member_interval if group else self.query_response_interval
-        frame = igmp.igmp_query(self.bridge.mac, self._own_address(), group, delay)
+        source = self._own_address() if family == IPV4 else self._own_address6()
+        if source is None:
+            return
+        make = igmp.igmp_query if family == IPV4 else igmp.mld_query
+        frame = make(self.bridge.mac, source, group, delay)
         if vid:
             frame = self._tagged(frame, port, vid)
         if port is None:
+            self.queriers[family].address = source
             self.bridge.outbox.append((Way.BACKLOG, self.bridge, frame.received_by(self.bridge.mac)))
         else:
             self.bridge.outbox.append((Way.TX, port.dev, frame))
@@ -258,6 +271,13 @@ class Snooping:
             return 0
         addresses = self.bridge.netns.stack.addresses(self.bridge)
         return int(addresses[0].local) if addresses else 0
+
+    def _own_address6(self) -> int | None:
+        """Return the bridge's own address for queries, if it has one (br_ip6_multicast_alloc_query)."""
+        ip6 = self.bridge.netns.stack.ip6
+        found = ip6.select.source(self.bridge, igmp.ALL_NODES) if ip6 is not None else None
+        self.has_address6 = found is not None
+        return found
 
     def own_query_expired(self, family: int) -> None:
         """It is time to ask the own host (br_multicast_query_expired)."""
@@ -323,7 +343,7 @@ class Snooping:
     def enable_port(self, port: BridgePort) -> None:
         """A port is live (br_multicast_enable_port)."""
         if self.enabled and self.bridge.up:
-            for family in FAMILIES:
+            for family in FIRING:
                 self._enable_query(port, family)
 
     def disable_port(self, port: BridgePort) -> None:
@@ -333,7 +353,7 @@ class Snooping:
 
     def open(self) -> None:
         """The bridge comes up (br_multicast_open, br_multicast_join_snoopers)."""
-        for family in FAMILIES:
+        for family in FIRING:
             self._open_query(family)
         if self.enabled:
             self._snoopers(join=True)
@@ -347,9 +367,12 @@ class Snooping:
             self._snoopers(join=False)
 
     def _snoopers(self, join: bool) -> None:
-        """Let the own host join or leave 224.0.0.106, where routers announce themselves."""
-        igmp_host = self.bridge.netns.stack.igmp
-        (igmp_host.join if join else igmp_host.leave)(self.bridge, ALL_SNOOPERS)
+        """Let the own host join or leave the groups where routers announce themselves (br_multicast_join_snoopers)."""
+        stack = self.bridge.netns.stack
+        (stack.igmp.join if join else stack.igmp.leave)(self.bridge, ALL_SNOOPERS)
+        idev = stack.ip6.idev(self.bridge) if stack.ip6 is not None else None
+        if stack.ip6 is not None and idev is not None:
+            (stack.ip6.groups.join if join else stack.ip6.groups.leave)(idev, ALL_SNOOPERS6)
 
     # -- configuration ----------------------------------------------------------------------------------------------
 
@@ -361,7 +384,7 @@ class Snooping:
         if not self.bridge.up:
             return
         if enabled:
-            for family in FAMILIES:
+            for family in FIRING:
                 self._open_query(family)
             for port in self.bridge.ports:
                 self.enable_port(port)
@@ -374,7 +397,8 @@ class Snooping:
         self.querier = querier
         if not querier:
             return
-        for family, known in self.queriers.items():
+        for family in FIRING:
+            known = self.queriers[family]
             if not known.other.pending:
                 known.delay_until = self.bridge.kernel.now + self.query_response_interval
             self._start_querier(family)

@@ -40,8 +40,8 @@ CALM_S = 8
 """So many seconds before the end of a true sleep nothing changes any more."""
 
 LINES, SOON_NS, RESTS = 30, 6_000_000_000, 4
-"""With IPv6 so many lines at most follow each other between two true sleeps; each ends when no timer is due for so long,
-if that comes after so many."""
+"""With IPv6 so many lines at most follow each other between two true sleeps; such a one goes on until no timer is due
+for so long, or is given up after so many."""
 
 COPIES = 150
 """How often one frame may be seen before its network is taken to hold a loop: one that adds a tag each time ends."""

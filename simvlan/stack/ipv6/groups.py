@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from simvlan.frame import CONTROL, IPV6, Frame
+from simvlan.frame import BCAST, CONTROL, IPV6, MCAST, Frame
 from simvlan.stack.ipv6 import addr, icmp6, mld
 from simvlan.stack.ipv6.inet6dev import Group, Inet6Dev
 from simvlan.verdict import Drop
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.input import Packet6
 
-TICK_NS = 10_000_000
+SECOND, TICK_NS = 1_000_000_000, 10_000_000
 MILLISECOND = 1_000_000
+OLD_DELAY = 32_767
+"""The longest delay, in ms, that a newer query is taken to mean where an older one was heard (MLDV1_MRD_MAX_COMPAT)."""
 ROUTERS = (addr.ALL_ROUTERS, 0xFF01 << 112 | 2, 0xFF05 << 112 | 2)
 """What a router hears besides."""
 
@@ -78,7 +80,8 @@ class Groups:
             self.leave(idev, addr.solicited_node(address))
 
     def up(self, idev: Inet6Dev) -> None:
-        """Hear and report everything (again) (ipv6_mc_up)."""
+        """Hear and report everything (again), as if no querier had spoken (ipv6_mc_up)."""
+        idev.reporting.forget_queriers()
         for group in idev.groups:
             self._added(idev, group)
 
@@ -117,7 +120,7 @@ class Groups:
         if not idev.dev.up or not reported(group.address):
             return
         if self._old_querier(idev):
-            self._send_v1(idev, mld.MLD_REPORT, group.address)
+            self._join_v1(idev, group)
             return
         group.reports = state.robustness
         self._changed(idev)
@@ -125,13 +128,12 @@ class Groups:
     def _dropped(self, idev: Inet6Dev, group: Group) -> None:
         """Take the filter back and tell (igmp6_group_dropped, igmp6_leave_group)."""
         self._unfilter(idev, group)
-        if group.timer is not None:
-            group.timer.cancel()
-            group.timer = None
+        self._answer_no_more(group)
         if idev.dead or not reported(group.address):
             return
         if self._old_querier(idev):
-            self._send_v1(idev, mld.MLD_DONE, group.address)
+            if group.last:
+                self._send_v1(idev, mld.MLD_DONE, group.address)
             return
         idev.reporting.gone.insert(0, Group(group.address, reports=idev.reporting.robustness))
         self._changed(idev)
@@ -216,54 +218,99 @@ class Groups:
             self.ip6.stack.kernel.workers.released = True  # by its route (icmp6_dst_alloc)
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio), dst)
 
+    def _forced(self, idev: Inet6Dev) -> int:
+        return self.ip6.conf_all.get("force_mld_version") or idev.conf.get("force_mld_version")
+
     # -- queries ----------------------------------------------------------------------------------------------------
 
     def _old_querier(self, idev: Inet6Dev) -> bool:
         """Whether a querier of version 1 was heard lately, or version 1 is forced (mld_in_v1_mode)."""
-        forced = self.ip6.conf_all.get("force_mld_version") or idev.conf.get("force_mld_version")
+        forced = self._forced(idev)
         return forced == 1 or (forced != 2 and self.ip6.now < idev.reporting.v1_until_ns)
 
     def receive(self, found: Packet6, octets: bytes) -> Drop | None:
         """Take a listener message (igmp6_event_query, igmp6_event_report)."""
         idev = self.ip6.idev(found.dev) if found.dev is not None else None
+        if idev is not None and octets[0] == icmp6.MLD_REPORT:
+            self._reported(idev, found, octets)
         if idev is None or octets[0] != icmp6.MLD_QUERY:
             return None
         query = mld.parse_query(octets)
         if query is None or not addr.is_link_local(found.src) or found.hops != 1 or not found.router_alert:
             return Drop.MLD_MALFORMED
-        if query.robustness is None:
+        if query.group and not addr.is_multicast(query.group):
+            return None
+        if query.robustness is None or self._old_querier(idev):
             self._queried_v1(idev, query)
-        elif not self._old_querier(idev):
+        else:
             self._queried(idev, query)
         return None
 
     def _queried_v1(self, idev: Inet6Dev, query: mld.Query) -> None:
-        """A querier of version 1: from now on answer as it does (mld_process_v1)."""
-        until = (idev.reporting.robustness * 125_000 + query.max_delay) * MILLISECOND
-        idev.reporting.v1_until_ns = self.ip6.now + until
+        """A querier of version 1: from now on answer as it does (mld_process_v1); a newer one is answered so, too."""
+        if self._forced(idev) == 2:
+            return
+        state, delay = idev.reporting, query.max_delay
+        if query.robustness is None:
+            until = state.robustness * state.interval_ns + state.response_ns
+            state.v1_until_ns = self.ip6.now + until
+        else:
+            delay = min(delay, OLD_DELAY)
+        idev.timers.stop_answers()
+        state.gone.clear()
+        state.changes = 0
         for group in idev.groups:
-            if reported(group.address) and query.group in (0, group.address) and group.timer is None:
-                delay = idev.rng.randrange(max(query.max_delay * MILLISECOND, 1))
-                group.timer = self.ip6.at(self.ip6.now + delay, partial(self._answer_v1, idev, group))
+            if query.group in (0, group.address):
+                self._ask(idev, group, delay)
 
-    def _answer_v1(self, idev: Inet6Dev, group: Group) -> None:
-        group.timer = None
-        if group in idev.groups:
-            self._send_v1(idev, mld.MLD_REPORT, group.address)
+    def _ask(self, idev: Inet6Dev, group: Group, max_delay: int) -> None:
+        """Let a group answer within so many milliseconds, unless it will anyway (igmp6_group_queried)."""
+        if not reported(group.address):
+            return
+        now, most = self.ip6.now, max(max_delay * MILLISECOND, 1)
+        if group.timer is not None and group.due_ns - now < most:
+            return
+        self._answer_at(idev, group, now + idev.rng.randrange(most))
+
+    def _answer_at(self, idev: Inet6Dev, group: Group, when: int) -> None:
+        self._answer_no_more(group)
+        group.due_ns = when
+        group.timer = self.ip6.at(when, partial(self._answer, idev, group))
+
+    @staticmethod
+    def _answer_no_more(group: Group) -> None:
+        if group.timer is not None:
+            group.timer.cancel()
+            group.timer = None
+
+    def _join_v1(self, idev: Inet6Dev, group: Group) -> None:
+        """Report a group the old way, now and once more (igmp6_join_group)."""
+        self._send_v1(idev, mld.MLD_REPORT, group.address)
+        span = max(idev.conf.get("mldv1_unsolicited_report_interval") * MILLISECOND, 1)
+        if group.timer is None:
+            self._answer_at(idev, group, self.ip6.now + idev.rng.randrange(span))
+        group.last = True
+
+    def _reported(self, idev: Inet6Dev, found: Packet6, octets: bytes) -> None:
+        """Somebody has reported a group the old way: no need to do so, too (__mld_report_work)."""
+        group = idev.group(mld.parse_v1(octets) or 0)
+        local = not found.src or addr.is_link_local(found.src)
+        if group is not None and local and found.ptype in (MCAST, BCAST) and not found.looped:
+            self._answer_no_more(group)
+            group.last = False
 
     def _queried(self, idev: Inet6Dev, query: mld.Query) -> None:
-        """Answer after a random part of the response time (mld_process_v2, igmp6_group_queried)."""
-        delay = idev.rng.randrange(max(query.max_delay * MILLISECOND, 1))
-        if query.robustness:
-            idev.reporting.robustness = query.robustness
-        if not query.group:
-            if idev.timers.answer is None:
-                when = self.ip6.now + delay + 2 * TICK_NS
-                idev.timers.answer = self.ip6.at(when, partial(self._answer_all, idev))
-            return
-        group = idev.group(query.group)
-        if group is not None and reported(group.address) and group.timer is None:
-            group.timer = self.ip6.at(self.ip6.now + delay, partial(self._answer, idev, group))
+        """Answer after a random part of the response time (mld_process_v2)."""
+        state = idev.reporting
+        state.robustness = max(query.robustness or state.robustness, 2)
+        state.interval_ns, state.response_ns = query.interval * SECOND, query.max_delay * MILLISECOND
+        if not query.group and not query.sources:
+            idev.timers.stop_answer()
+            delay = idev.rng.randrange(max(query.max_delay * MILLISECOND, 1))
+            idev.timers.answer = self.ip6.at(self.ip6.now + delay + 2 * TICK_NS, partial(self._answer_all, idev))
+        group = idev.group(query.group) if query.group else None
+        if group is not None:
+            self._ask(idev, group, query.max_delay)
 
     def _answer_all(self, idev: Inet6Dev) -> None:
         """Tell the present state of every group (mld_send_report)."""
@@ -271,6 +318,12 @@ class Groups:
         self._send(idev, [mld.Record(mld.IS_EX, g.address) for g in idev.groups if reported(g.address)])
 
     def _answer(self, idev: Inet6Dev, group: Group) -> None:
+        """Tell of one group (mld_mca_work)."""
         group.timer = None
-        if group in idev.groups:
+        if group not in idev.groups:
+            return
+        if self._old_querier(idev):
+            self._send_v1(idev, mld.MLD_REPORT, group.address)
+        else:
             self._send(idev, [mld.Record(mld.IS_EX, group.address)])
+        group.last = True

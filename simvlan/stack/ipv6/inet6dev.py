@@ -85,6 +85,10 @@ class Group:
     """How often the change is still to be told (mca_crcount)."""
     timer: Timer | None = None
     """An answer to a query for this group."""
+    due_ns: int = 0
+    """When it comes."""
+    last: bool = False
+    """Whether nobody has reported it the old way since this device did (MAF_LAST_REPORTER)."""
 
 
 @dataclass(slots=True)
@@ -100,9 +104,20 @@ class Timers:
     solicit: Timer | None = None
     """The next router solicitation (rs_timer)."""
 
+    def stop_answer(self) -> None:
+        """The general query before is answered with the next (mod_delayed_work)."""
+        self._stop("answer")
+
+    def stop_answers(self) -> None:
+        """Nothing is told the new way (mld_gq_stop_work, mld_ifc_stop_work)."""
+        self._stop("answer", "change")
+
     def stop(self) -> None:
         """Stop them all."""
-        for name in ("change", "dad", "answer", "solicit"):
+        self._stop("change", "dad", "answer", "solicit")
+
+    def _stop(self, *names: str) -> None:
+        for name in names:
             timer = getattr(self, name)
             if timer is not None:
                 timer.cancel()
@@ -121,14 +136,22 @@ class Soliciting:
 
 @dataclass(slots=True)
 class Reporting:
-    """Where reports of groups stand (mc_ifc_count, mc_dad_count, mc_qrv, mc_v1_seen)."""
+    """Where reports of groups stand (mc_ifc_count, mc_dad_count, mc_qrv, mc_qi, mc_qri, mc_v1_seen)."""
 
     changes: int = 0
     dad: int = 0
     robustness: int = 2
+    interval_ns: int = 125_000_000_000
+    response_ns: int = 10_000_000_000
     v1_until_ns: int = 0
     gone: list[Group] = field(default_factory=list)
     """Groups left whose leaving is still to be told (mc_tomb), newest first."""
+
+    def forget_queriers(self) -> None:
+        """What queriers have said holds no more (ipv6_mc_reset)."""
+        fresh = Reporting()
+        self.robustness, self.interval_ns, self.response_ns = fresh.robustness, fresh.interval_ns, fresh.response_ns
+        self.v1_until_ns = 0
 
 
 class Inet6Dev(Side):

@@ -67,7 +67,8 @@ def to_float8(value: int) -> int:
 
 def build_query(src: int, dst: int, query: Query) -> bytes:
     """Make a query: of version 1 if it has no robustness."""
-    head = _V1.pack(MLD_QUERY, 0, 0, to_float16(query.max_delay), 0, query.group.to_bytes(16, "big"))
+    code = query.max_delay & 0xFFFF if query.robustness is None else to_float16(query.max_delay)
+    head = _V1.pack(MLD_QUERY, 0, 0, code, 0, query.group.to_bytes(16, "big"))
     if query.robustness is None:
         return seal(src, dst, head)
     tail = bytes((query.suppress << 3 | query.robustness & 7, to_float8(query.interval)))
