@@ -24,8 +24,8 @@ class Clock(Protocol):
     def now(self) -> int:
         """The current time in ns."""
 
-    def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
-        """Run *action* at a time, after everything already due then."""
+    def at(self, time_ns: int, action: Callable[[], object], first: bool = False) -> Timer:
+        """Run *action* at a time, after everything already due then, or before it (`first`)."""
 
     def post(self, time_ns: int, action: Callable[[], object]) -> None:
         """Do the same for good: it cannot be cancelled, which costs less."""
@@ -57,10 +57,10 @@ class HeapClock:
         self._heap: list[HeapTimer] = []
         self._seq = 0
 
-    def at(self, time_ns: int, action: Callable[[], object]) -> HeapTimer:
+    def at(self, time_ns: int, action: Callable[[], object], first: bool = False) -> HeapTimer:
         """Schedule an action."""
         self._seq += 1
-        timer = HeapTimer(max(time_ns, self.now), self._seq, action)
+        timer = HeapTimer(max(time_ns, self.now), -self._seq if first else self._seq, action)
         heappush(self._heap, timer)
         return timer
 

@@ -182,6 +182,10 @@ class Network(Softirq):
         """Run *action* at a time, then let what it queued be received."""
         return self.clock.at(time_ns, partial(self._timed, action))
 
+    def timer(self, time_ns: int, action: Callable[[], object]) -> Timer:
+        """Do the same as a timer of Linux: of those that end at once the one armed last is the first (enqueue_timer)."""
+        return self.clock.at(time_ns, partial(self._timed, action), first=True)
+
     def soon(self, action: Callable[[], object]) -> None:
         """Run *action* once what goes on is over, as a work queue does; `drain` comes to it."""
         self._soon.append(action)

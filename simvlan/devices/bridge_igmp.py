@@ -17,6 +17,9 @@ from simvlan.stack.ipv6.addr import multicast_mac
 
 PLAIN: Final = "plain"
 BAD: Final = "bad"
+ROUTER: Final = "router"
+"""A multicast router says that it is one (RFC 4286), by IPv6; by IPv4 it is PLAIN."""
+MRD_ADVERTISEMENT6 = 151
 
 IGMP, ICMPV6, HOP_BY_HOP = 2, 58, 0
 ALL_HOSTS = 0xE000_0001
@@ -170,12 +173,12 @@ def _read_mld(data: bytes, body: bytes) -> Message:
     if len(body) < 8 or checksum(pseudo + body):
         return BAD
     kind = body[0]
+    if kind == MRD_ADVERTISEMENT6:
+        return ROUTER
+    if len(body) < 24 or kind not in (130, 131, 132, 143):
+        return PLAIN
     if kind == 143:
         return _records(body, 16)
-    if kind not in (130, 131, 132):
-        return PLAIN
-    if len(body) < 24:
-        return BAD
     group = int.from_bytes(body[8:24], "big")
     if kind == 131:
         return Report((group,), (), True)

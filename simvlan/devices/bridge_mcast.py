@@ -15,7 +15,7 @@ from simvlan.devices.bridge_mcast_port import FAMILIES, ROUTER_ALWAYS, ROUTER_AU
 from simvlan.devices.bridge_mdb import GroupKey, Mdb, MdbEntry
 from simvlan.devices.bridge_stp_port import State
 from simvlan.devices.bridge_timer import BridgeTimer
-from simvlan.frame import IPV4, IPV6, Frame
+from simvlan.frame import IPV4, Frame
 from simvlan.verdict import Drop, Way
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ALL_PIM_ROUTERS = 0xE000_000D
 PIM = 103
 FIRING = tuple(reversed(FAMILIES))
 """Of timers that one tick ends the one armed last is the first (enqueue_timer), and IPv6's are armed after IPv4's."""
-MRD_ADVERTISEMENT, MRD_ADVERTISEMENT6 = 0x30, 151
+MRD_ADVERTISEMENT = 0x30
 
 
 class Querier:
@@ -93,14 +93,11 @@ class Snooping:
         else:
             group = igmp.destination(transit.frame)
             transit.mrouters_only = not igmp.is_link_local_group(family, group)
-            (self._hear_routers if family == IPV4 else self._hear_routers6)(transit, group)
+            if family == IPV4:
+                self._hear_routers(transit, group)
+            elif message == igmp.ROUTER and group == ALL_SNOOPERS6:
+                self.mark_router(transit.port, family)
         return None
-
-    def _hear_routers6(self, transit: Transit, group: int) -> None:
-        """Advertisements of multicast routers, without options in front (br_ip6_multicast_mrd_rcv)."""
-        data = transit.frame.payload
-        if group == ALL_SNOOPERS6 and data[6] == igmp.ICMPV6 and data[40:41] == bytes((MRD_ADVERTISEMENT6,)):
-            self.mark_router(transit.port, IPV6)
 
     def _hear_routers(self, transit: Transit, group: int) -> None:
         """PIM hellos and router advertisements tell of multicast routers."""

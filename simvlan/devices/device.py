@@ -83,6 +83,9 @@ class Kernel(Protocol):
     def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
         """Run *action* (a bound method or a partial of one) at a time."""
 
+    def timer(self, time_ns: int, action: Callable[[], object]) -> Timer:
+        """Do the same, before everything that was to be done then."""
+
     def transmit(self, dev: Device, frame: Frame) -> Drop | None:
         """Send through a device (dev_queue_xmit); the drop when the driver refused."""
 

@@ -72,10 +72,10 @@ class EventClock:
         self._queue: list[Any] = self._env._queue
         self._next_id: Callable[[], int] = self._env._eid.__next__
 
-    def at(self, time_ns: int, action: Callable[[], object]) -> EventTimer:
-        """Run *action* at a time (at once if it has passed), after everything already due then."""
-        timer = EventTimer(max(time_ns, self.now), action)
-        heappush(self._queue, (timer.time_ns, NORMAL, self._next_id(), timer))
+    def at(self, time_ns: int, action: Callable[[], object], first: bool = False) -> EventTimer:
+        """Run *action* at a time (at once if it has passed), after everything already due then, or before (`first`)."""
+        timer, number = EventTimer(max(time_ns, self.now), action), self._next_id()
+        heappush(self._queue, (timer.time_ns, NORMAL, -number if first else number, timer))
         return timer
 
     def post(self, time_ns: int, action: Callable[[], object]) -> None:

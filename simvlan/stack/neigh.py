@@ -211,7 +211,7 @@ class NeighbourTable:
     def _timer_at(self, entry: Neighbour, when: int) -> None:
         if entry.timer is not None:
             entry.timer.cancel()
-        entry.timer = self.stack.kernel.at(when, partial(self._timer, entry))
+        entry.timer = self.stack.kernel.timer(when, partial(self._timer, entry))
 
     def _timer_stop(self, entry: Neighbour) -> None:
         if entry.timer is not None:

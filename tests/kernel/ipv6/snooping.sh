@@ -6,6 +6,7 @@ for n in a b c; do
   ip -n $n link set lo up
 done
 ip netns add sw
+ip netns exec sw sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0
 ip netns exec sw sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0
 ip netns exec sw sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0
 ip -n sw link add br0 address 02:00:00:00:00:99 type bridge mcast_snooping 1 \
@@ -45,6 +46,6 @@ sleep 2
 bridge -n sw -d mdb show | grep router
 simvlan send --netns b e0 --hex 33330000012302000000000286dd$data
 # one that says so itself (RFC 4286)
-simvlan send --netns c e0 --hex 33330000006a02000000000386dd6000000000083a01fe80000000000000000000fffe000003ff02000000000000000000000000006a97146b39007d0002
+simvlan send --netns c e0 --hex 33330000006a02000000000386dd6000000000100001fe80000000000000000000fffe000003ff02000000000000000000000000006a3a0005020000010097146b39007d0002
 bridge -n sw -d mdb show | grep router
 ip -n sw maddress show dev br0
