@@ -183,7 +183,7 @@ class Network(Softirq):
         return self.clock.at(time_ns, partial(self._timed, action))
 
     def timer(self, time_ns: int, action: Callable[[], object]) -> Timer:
-        """Do the same as a timer of Linux: of those that end at once the one armed last is the first (enqueue_timer)."""
+        """Do the same as Linux' timers: of those that end at once the one armed last is first (enqueue_timer)."""
         return self.clock.at(time_ns, partial(self._timed, action), first=True)
 
     def soon(self, action: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simvlan.devices.device import Device
 from simvlan.oracle.fuzz import ipv6 as six
 from simvlan.oracle.fuzz import ipv6_timed as six_timed
+from simvlan.oracle.fuzz import mld_timed
 from simvlan.oracle.fuzz.sketch import Sketch, Step, at
 
 _MACVLAN_MODES = ("bridge", "bridge", "bridge", "private", "vepa", "passthru", "source")
@@ -17,7 +18,9 @@ def build(sketch: Sketch) -> None:
         sketch.do(f"ip netns add {space}")
         if sketch.snooping:  # bridges join 224.0.0.106, which would be reported after a random time
             sketch.do(f"ip netns exec {space} sysctl -qw net.ipv4.igmp_link_local_mcast_reports=0")
-        if sketch.clock6:
+        if sketch.listeners:
+            mld_timed.switch_on(sketch, space)
+        elif sketch.clock6:
             six_timed.switch_on(sketch, space)
         elif sketch.ipv6:
             six.switch_on(sketch, space)
@@ -68,6 +71,7 @@ def dummy(sketch: Sketch) -> None:
 def bridge(sketch: Sketch) -> None:
     """A bridge, where there are devices without a master, some of which become its ports."""
     options = f"mcast_snooping {int(sketch.snooping and sketch.chance(0.75))}"
+    options = mld_timed.options(sketch) if sketch.listeners else options
     options += sketch.clock.options if sketch.clock and (sketch.ipv6 or sketch.chance(0.85)) else ""
     if sketch.chance(0.1):
         options += " group_fwd_mask 0x4108"
@@ -99,6 +103,7 @@ def upper(sketch: Sketch) -> None:
     """A vlan, macvlan or ipvlan on something."""
     lower = _lower(sketch)
     kind = "macvlan" if sketch.host else sketch.rng.choice(("vlan", "vlan", "macvlan", "macvlan", "ipvlan"))
+    kind = "macvlan" if sketch.listeners and kind == "ipvlan" else kind
     name = sketch.name({"vlan": "q", "macvlan": "m", "ipvlan": "i"}[kind])
     mac = "" if kind == "ipvlan" or (kind == "vlan" and sketch.chance(0.5)) else f"address {sketch.mac()} "
     there = f"netns {sketch.rng.choice(sketch.spaces)} " if sketch.chance(0.3) else ""

@@ -6,6 +6,7 @@ from simvlan.devices.device import Device
 from simvlan.frame import mac_text
 from simvlan.oracle.fuzz import ipv6 as six
 from simvlan.oracle.fuzz import ipv6_timed as six_timed
+from simvlan.oracle.fuzz import mld_timed
 from simvlan.oracle.fuzz.building import enslave, upper
 from simvlan.oracle.fuzz.frames import NOBODY
 from simvlan.oracle.fuzz.ipv6 import CHANGES6
@@ -17,7 +18,9 @@ def change(sketch: Sketch) -> None:
     more = () if sketch.host else (fdb, fdb, *_VLANS) if sketch.filtering else (fdb, fdb, refused_vlan)
     more += (mdb, mdb) if sketch.snooping else ()
     more += CHANGES6 if sketch.ipv6 else ()
-    if sketch.clock6 and sketch.chance(0.7):
+    if sketch.listeners:
+        sketch.rng.choice((*mld_timed.CHANGES, updown, leave, enslave, upper, fdb))(sketch)
+    elif sketch.clock6 and sketch.chance(0.7):
         sketch.rng.choice(six_timed.CHANGES)(sketch)
     else:
         sketch.rng.choice((*_ANYWHERE, *more))(sketch)

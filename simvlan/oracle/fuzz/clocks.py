@@ -43,10 +43,13 @@ AGEING = Clock(" ageing_time 2000", "sleep 41", 12.0, 12.0)
 """Entries last 20 s; those that are found expired go at the latest after another 20."""
 CLOCKS = (STP, AGEING)
 
-NEIGHBOURS = Clock(" ageing_time 100000", "sleep 15", 3.0, 1.8, "router_solicitation_interval=1", "sleep 50", ipv6=True)
+CALM6 = " ageing_time 100000"
+NEIGHBOURS = Clock(CALM6, "sleep 15", 3.0, 1.8, "router_solicitation_interval=1", "sleep 50", ipv6=True)
 """Duplicates are looked for, routers asked, neighbours probed (ipv6_timed.py). Timers run from 4 s on, so that none
-ends among lines that follow each other, and are over after 15 s; those of neighbours, and what routers say, after 50."""
-CLOCKS6 = (NEIGHBOURS,)
+ends among lines that follow each other, and are over after 15 s; those of neighbours and routes after 50."""
+LISTENERS = Clock(CALM6, "sleep 12", 8.0, 5.0, "router_solicitation_interval=2", "sleep 12", ipv6=True)
+"""Bridges listen to MLD (mld_timed.py): who listens is told within a tenth of a second, and forgotten after 9 s."""
+CLOCKS6 = (NEIGHBOURS, LISTENERS)
 
 
 def clock_of(lines: Iterable[str]) -> Clock | None:

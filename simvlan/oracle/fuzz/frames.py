@@ -6,6 +6,7 @@ from random import Random
 
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, DOT1Q, QINQ
+from simvlan.oracle.fuzz import mld_timed
 from simvlan.oracle.fuzz.frames6 import ipv6
 from simvlan.oracle.fuzz.ipv6 import within_earshot
 from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED, Sketch
@@ -27,6 +28,9 @@ def shoot(sketch: Sketch, count: int) -> None:
         ready = [dev for dev in sketch.devices if dev.up and dev.carrier]
         dev = sketch.rng.choice(ready) if ready and sketch.chance(0.95) else sketch.pick()
         if dev:
+            if sketch.listeners and sketch.chance(0.6):
+                mld_timed.speak(sketch, dev)
+                continue
             octets = igmp(sketch, dev) if sketch.snooping and sketch.chance(0.35) else frame(sketch, dev)
             sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {octets.hex()}")
             if b"\x11\x01\xee\xfe" in octets:

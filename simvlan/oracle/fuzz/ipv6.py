@@ -62,12 +62,14 @@ def quieten(sketch: Sketch, dev: Device) -> None:
 
 def mac(sketch: Sketch, number: int) -> int:
     """A MAC address of its own that ends in one of few ways."""
-    return 0x02 << 40 | (number & 0xFFFF) << 24 | sketch.rng.choice(LOW)
+    low = number & 0xFFFF if sketch.listeners else sketch.rng.choice(LOW)
+    return 0x02 << 40 | (number & 0xFFFF) << 24 | low
 
 
 def address(sketch: Sketch, number: int) -> str:
     """An address in one of two networks."""
-    return f"2001:db8:0:{sketch.rng.randint(0, 1)}:0:{number:x}:0:{sketch.rng.choice(LOW)}"
+    low = f"8{number:x}" if sketch.listeners else sketch.rng.choice(LOW)
+    return f"2001:db8:0:{sketch.rng.randint(0, 1)}:0:{number:x}:0:{low}"
 
 
 def addresses(sketch: Sketch) -> None:

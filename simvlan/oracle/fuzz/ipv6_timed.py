@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.oracle.fuzz.sketch import Sketch
 
-CHOSEN = ("sleep 16", "sleep 51")
+CHOSEN = ("sleep 16", "sleep 51", "sleep 13")
 """Sleeps that belong to a scenario; others are put in where one has to be (clocks.NEIGHBOURS)."""
 
 ON = (
@@ -53,9 +53,9 @@ def hurry(sketch: Sketch, dev: Device) -> None:
 
 def rest(sketch: Sketch) -> None:
     """Mostly, let all timers end."""
-    if sketch.chance(0.8):
-        short, longer = CHOSEN
-        sketch.rest(longer if sketch.spoken else short)
+    short, longer, brief = CHOSEN
+    if sketch.chance(0.8 if not sketch.listeners else 0.5):
+        sketch.rest(brief if sketch.listeners else longer if sketch.spoken else short)
 
 
 # -- changes ----------------------------------------------------------------------------------------------------------

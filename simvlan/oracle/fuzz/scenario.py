@@ -10,7 +10,7 @@ from random import Random
 from simvlan.oracle.fuzz import ipv6_timed as six_timed
 from simvlan.oracle.fuzz.building import build
 from simvlan.oracle.fuzz.changes import change
-from simvlan.oracle.fuzz.clocks import CLOCKS, CLOCKS6, Clock, clock_of
+from simvlan.oracle.fuzz.clocks import CLOCKS, CLOCKS6, LISTENERS, Clock, clock_of
 from simvlan.oracle.fuzz.frames import shoot
 from simvlan.oracle.fuzz.sketch import Sketch, Storm
 from simvlan.oracle.fuzz.world import World
@@ -64,6 +64,7 @@ def generate(seed: int, kernel: Kernel, frames: int, *, ipv6: bool = False, time
 
 def _draw(seed: int, rng: Random, kernel: Kernel, frames: int, ipv6: bool, clock: Clock | None) -> Scenario:
     snooping = kernel == "uml" and not (ipv6 or clock) and Random(f"snooping {seed}").random() < SNOOPING
+    snooping |= clock is LISTENERS
     sketch = Sketch(rng, host=kernel == "host", snooping=snooping, ipv6=ipv6, clock=clock)
     build(sketch)
     for left in range(TIMED_ROUNDS if clock else ROUNDS, 0, -1):

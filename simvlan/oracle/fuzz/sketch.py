@@ -14,7 +14,7 @@ from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, mac_text
 from simvlan.oracle.fuzz import ipv6 as six
 from simvlan.oracle.fuzz import ipv6_timed as six_timed
-from simvlan.oracle.fuzz.clocks import Clock, is_pause
+from simvlan.oracle.fuzz.clocks import LISTENERS, NEIGHBOURS, Clock, is_pause
 from simvlan.oracle.fuzz.world import World, listing_of
 
 SETTLE = "sleep 3.2"
@@ -110,6 +110,11 @@ class Sketch:
         """The clock of a network with IPv6."""
         return self.clock if self.clock and self.clock.ipv6 else None
 
+    @property
+    def listeners(self) -> bool:
+        """Whether bridges listen to MLD."""
+        return self.clock is LISTENERS
+
     def _keep_time6(self, clock: Clock, line: str) -> None:
         """Sleep before a timer may end among lines that follow each other; listings come when all is calm."""
         if not any(dev.up for dev in self.devices):
@@ -198,7 +203,7 @@ class Sketch:
             if (dev.path, dev.ifindex) not in self._quiet:
                 self._quiet.add((dev.path, dev.ifindex))
                 if self.ipv6:
-                    (six.quieten if self.clock is None else six_timed.hurry)(self, dev)
+                    (six_timed.hurry if self.clock is NEIGHBOURS else six.quieten)(self, dev)
                 for knob in NEIGHBOUR if self.addressed else ():
                     self.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv4.neigh.{dev.name}.{knob}")
 
@@ -242,7 +247,7 @@ class Sketch:
 
     def mac(self, last: int = 0) -> str:
         """Mostly an address of its own, now and then somebody's."""
-        if not last and self.chance(0.1) and self.devices:
+        if not last and not self.listeners and self.chance(0.1) and self.devices:
             return mac_text(self.rng.choice(self.devices).mac)
         number = self._names * 16 + last
         return mac_text(six.mac(self, number) if self.ipv6 else 0x02_00_00_00_00_00 + number)

@@ -77,7 +77,7 @@ class Ndisc:
         if is_multicast(dst):
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets), dst)
         else:
-            self.ip6.neigh.send(dev, dst, octets, False, None)
+            self.ip6.neigh.send(dev, dst, octets, False, self.ip6.own_packet(octets, dev))
 
     def send_redirect(self, about: Packet6, target: int) -> None:
         """Tell a host of a better first hop (ndisc_send_redirect)."""
