@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simvlan.oracle import DEFAULT, Observation, compare, disagreements, listings
-from simvlan.oracle.agreement import BESIDE, plain, tidy_text
+from simvlan.oracle.agreement import BESIDE, EXACT, plain, tidy_text
 from simvlan.oracle.order import OVERTAKE_NS
 from simvlan.stack.ipv6 import ndp, packet
 from simvlan.stack.ipv6.addr import parse_ip6
@@ -175,6 +175,19 @@ def test_stations_that_speak_at_one_moment_may_speak_in_any_order_where_works_ru
     assert apart(seen(UNI, FROM_B, gap_ns=0), seen(UNI, UNI)) == ["frame"]
     assert apart(seen(UNI, FROM_B, gap_ns=0), seen(FROM_B)) == ["frame"]
     assert apart(seen(UNI, FROM_B, gap_ns=0), seen(FROM_B, UNI, way="out")) == ["frame"]
+
+
+def test_what_timers_do_in_a_sleep_has_no_order_but_a_number() -> None:
+    def apart(ours: Seen, theirs: Seen, *calm: tuple[int, int]) -> list[str]:
+        sides = [Observation(captures={"n.d": each}) for each in (ours, theirs)]
+        return [each.what for each in compare(*sides, replace(EXACT, calm=calm))]
+
+    three = seen(UNI, UNI2, GROUP)
+    begin, end = three[0][0] - 1, three[2][0]
+    assert apart(three, seen(GROUP, UNI, UNI2), (begin, end)) == []
+    assert apart(three, seen(GROUP, UNI, UNI2), (end, end + 1)) == ["frame"]  # they came before it slept
+    assert apart(three, seen(GROUP, UNI, UNI2), (begin, begin + 1), (begin + 1, end)) == ["frame"]  # two sleeps
+    assert apart(seen(UNI, UNI, GROUP), seen(GROUP, UNI, GROUP), (begin, end)) == ["frame"]
 
 
 def test_exit_statuses_and_output() -> None:

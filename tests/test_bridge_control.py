@@ -18,12 +18,14 @@ from simvlan.rtnl.bridge import port_info
 from simvlan.rtnl.mdb import mdb_add, mdb_del, mdb_dump, router_ports
 from simvlan.rtnl.neigh import neigh_add
 from simvlan.rtnl.sysctl import sysctl_set
-from simvlan.stack.ipv6 import ndp, packet
-from simvlan.stack.ipv6.addr import multicast_mac, solicited_node
+from simvlan.stack.ipv6 import addr as addr6
+from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
+from simvlan.stack.ipv6.addr import ALL_NODES, LINK_LOCAL, multicast_mac, solicited_node
 from tests.networks import Ledger
 from tests.test_bridge import BROADCAST, GROUP_MAC, RESERVED, SECOND, A, B, Switch, X
 
 GROUP = 0xEF01_0203
+FAR = 0xFF05 << 112 | 0x123
 
 
 # -- spanning tree (br_stp.c) ---------------------------------------------------------------------------------------
@@ -290,6 +292,60 @@ def test_querier_octets_and_interval() -> None:
     )  # fmt: skip
     sw.wait(0.5)
     assert len([f for n, f in sw.got if n == "h0" and f.dst == 0x0100_5E00_0001]) == 2
+
+
+def asks_mld(**changes: Any) -> tuple[Switch, list[bytes]]:
+    """A switch whose br0 has fe80:: and begins to ask; what h0 hears of it by MLD."""
+    sw = Switch(2, **changes)
+    sysctl_set(sw.net, sw.net.netns[""], "net.ipv6.conf.br0.disable_ipv6", "0")
+    sw.wait(4)
+    sw.got.clear()
+    sw.set(mcast_snooping=1, mcast_querier=1)
+    sw.wait(0.1)
+    return sw, [bytes(f) for n, f in sw.got if n == "h0" and f.dst == multicast_mac(ALL_NODES)]
+
+
+def test_querier_asks_by_mld_from_its_own_address() -> None:
+    """br_ip6_multicast_alloc_query: version 1, hop limit 1, router alert and Pad1 twice; 10 s to answer."""
+    sw, queries = asks_mld()
+    own = LINK_LOCAL | addr6.eui64(sw.br.mac)
+    head = "6000000000200001" + f"{own:032x}{ALL_NODES:032x}" + "3a00050200000000"
+    assert [query.hex()[:28] for query in queries] == ["333300000001" + f"{sw.br.mac:012x}" + "86dd"]
+    assert queries[0].hex()[28:].startswith(head)
+    assert queries[0][62:64] == b"\x82\0"
+    assert queries[0][66:] == b"\x27\x10" + bytes(18)
+
+
+def test_without_an_address_nobody_is_asked_by_mld_and_groups_flood() -> None:
+    """BROPT_HAS_IPV6_ADDR; with an address the bridge is a querier, after the response interval."""
+    for address in (False, True):
+        sw, queries = asks_mld() if address else (Switch(2, mcast_snooping=1, mcast_querier=1), [])
+        assert bool(queries) == address
+        sw.wait(11)
+        far = Frame(multicast_mac(FAR), A, IPV6, packet.build(1, FAR, 17, bytes(8)))
+        assert ("h1" in sw.transmit(sw.hosts[0], far)) == (not address)
+
+
+def test_a_querier_by_mld_is_believed_if_its_address_is_lower() -> None:
+    """br_ip6_multicast_select_querier; nobody's address is ::, so there is always one to compare with."""
+    for src, router in ((LINK_LOCAL | 1, ["p0"]), (LINK_LOCAL | 1 << 63, [])):
+        sw, _ = asks_mld()
+        query = mld.envelope(src, ALL_NODES, mld.build_query(src, ALL_NODES, mld.Query(0, 100)))
+        sw.transmit(sw.hosts[0], Frame(multicast_mac(ALL_NODES), A, IPV6, query))
+        assert isinstance(sw.br, Bridge)
+        assert [p.dev.name for p in router_ports(sw.br)] == router
+
+
+def test_a_multicast_router_says_so_behind_a_hop_by_hop_header() -> None:
+    """br_ip6_multicast_mrd_rcv (RFC 4286): without the header it is a packet like others."""
+    snoopers = 0xFF02 << 112 | 0x6A
+    message = icmp6.seal(LINK_LOCAL | 1, snoopers, bytes((151, 20, 0, 0, 0, 125, 0, 2)))
+    plain = packet.build(LINK_LOCAL | 1, snoopers, packet.ICMPV6, message, hops=1)
+    for octets, router in ((plain, []), (mld.envelope(LINK_LOCAL | 1, snoopers, message), ["p0"])):
+        sw = Switch(2, mcast_snooping=1)
+        sw.transmit(sw.hosts[0], Frame(multicast_mac(snoopers), A, IPV6, octets))
+        assert isinstance(sw.br, Bridge)
+        assert [p.dev.name for p in router_ports(sw.br)] == router
 
 
 def test_malformed_group_packets_are_freed_while_snooping() -> None:

@@ -19,12 +19,12 @@ from simvlan.frame import BROADCAST
 from simvlan.oracle.fuzz import campaign, crew, recording, verb
 from simvlan.oracle.fuzz.campaign import Folder, Limits, Plan, State
 from simvlan.oracle.fuzz.chance import explained
-from simvlan.oracle.fuzz.clocks import CLOCKS, STP, clock_of, comparable, is_pause
+from simvlan.oracle.fuzz.clocks import CLOCKS, LISTENERS, NEIGHBOURS, STP, clock_of, comparable, is_pause
 from simvlan.oracle.fuzz.crew import Crew
 from simvlan.oracle.fuzz.farm import Answer
 from simvlan.oracle.fuzz.judge import Verdict, judge
 from simvlan.oracle.fuzz.scenario import Scenario, follow, generate
-from simvlan.oracle.fuzz.sketch import SETTLE, Sketch
+from simvlan.oracle.fuzz.sketch import SETTLE, Sketch, is_wait
 from simvlan.oracle.fuzz.tally import classes
 from simvlan.oracle.observation import Observation
 from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
@@ -139,6 +139,30 @@ def test_scenarios_reach_everything_that_is_modelled():
     }  # fmt: skip
     refused = {text for each in made for _, status, text in each.ours.answers if status}
     assert len(refused) > 20
+
+
+def test_networks_with_ipv6_and_a_clock_reach_its_timers() -> None:
+    """Detection, routers' and neighbours' lifetimes, listeners; no line comes when a timer is about to end."""
+    made = [generate(seed, "uml", 30, ipv6=True, timed=True) for seed in range(12)]
+    assert made[2] == generate(2, "uml", 30, ipv6=True, timed=True)
+    assert {clock_of(each.lines) for each in made} == {NEIGHBOURS, LISTENERS}
+    text = "\n".join(line for each in made for line in each.lines)
+    for words in ("accept_dad=2", "dad_transmits=2", "preferred_lft 6", "retrans_time_ms=4000", "sleep 51", "sleep 13",
+                  "mcast_querier 1", "mcast_membership_interval 900", " mdb add ", " mdb show"):  # fmt: skip
+        assert words in text, words
+    shown = [octets for each in made for frames in each.ours.captures.values() for _, _, octets in frames]
+    doubts = [f for f in shown if f[12:14] == b"\x86\xdd" and f[54:55] == b"\x87" and not any(f[22:38])]
+    assert doubts, "somebody looks for duplicates"
+    mld = {f[62] for f in shown if f[12:14] == b"\x86\xdd" and f[20:21] == b"\0" and len(f) > 62}
+    assert mld >= {130, 131, 132, 143}, "queries, reports, leaving"
+    addresses = [rows for each in made for (_, subject), rows in each.ours.listings.items() if subject == "addr"]
+    assert "dadfailed" in str(addresses)
+
+
+def test_a_sleep_of_a_scenario_is_kept_when_it_is_made_smaller() -> None:
+    """What has to be waited for is put in anew; what a scenario sleeps by itself is a line like others."""
+    assert [is_wait(line) for line in ("sleep 15", "sleep 50", "sleep 12")] == [True] * 3
+    assert [is_wait(line) for line in ("sleep 16", "sleep 51", "sleep 13")] == [False] * 3
 
 
 @pytest.mark.parametrize("seed", range(8))

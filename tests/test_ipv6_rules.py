@@ -175,11 +175,50 @@ def test_after_an_old_querier_groups_are_reported_the_old_way(old: bool, kind: i
     router.net.drain()
     router.wait(0.1)
     assert {message.type for end, _, message in router.messages() if end == "w0"} == {kind}
+    router.ip6.groups.leave(router.ip6.idev(router.eth0), ip6("ff02::fb"))
+    router.net.drain()
+    router.wait(0.1)
+    left = {message.type for end, _, message in router.messages() if end == "w0"}
+    assert left == {icmp6.MLD_DONE if old else icmp6.MLD2_REPORT}
     router.wait(300 if old else 10)  # an old querier is remembered for the robustness times its interval
     router.messages()
     router.ip6.groups.join(router.ip6.idev(router.eth0), ip6("ff02::fc"))
     router.wait(0.1)
     assert {message.type for end, _, message in router.messages() if end == "w0"} == {icmp6.MLD2_REPORT}
+
+
+def test_an_old_report_of_another_makes_ours_needless_and_its_leaving_silent() -> None:
+    """__mld_report_work, igmp6_leave_group: who was not the last to report says nothing when it leaves."""
+    group = ip6("ff02::fb")
+    for heard in (False, True):
+        router = Router6()
+        query = mld.envelope(NEIGHBOUR, ALL, mld.build_query(NEIGHBOUR, ALL, mld.Query(0, 60_000, robustness=None)))
+        router.octets(query, mac=addr.multicast_mac(ALL))
+        idev = router.ip6.idev(router.eth0)
+        router.ip6.groups.join(idev, group)
+        router.net.drain()
+        router.wait(0.1)
+        if heard:
+            report = mld.envelope(NEIGHBOUR, group, mld.build_v1(NEIGHBOUR, group, mld.MLD_REPORT, group))
+            router.octets(report, mac=addr.multicast_mac(group))
+        router.messages()
+        router.wait(11)  # the own second report comes within mldv1_unsolicited_report_interval
+        router.ip6.groups.leave(idev, group)
+        router.net.drain()
+        router.wait(0.1)
+        said = [message.type for end, _, message in router.messages() if end == "w0"]
+        assert (icmp6.MLD_DONE in said) is not heard
+
+
+def test_a_device_that_comes_up_anew_has_heard_no_querier() -> None:
+    """ipv6_mc_reset."""
+    router = Router6()
+    query = mld.envelope(NEIGHBOUR, ALL, mld.build_v1(NEIGHBOUR, ALL, mld.MLD_QUERY, 0))
+    router.octets(query, mac=addr.multicast_mac(ALL))
+    router.ip6.groups.up(router.ip6.idev(router.eth0))
+    router.net.drain()
+    router.wait(0.1)
+    assert icmp6.MLD_REPORT not in {message.type for _, _, message in router.messages()}
 
 
 # -- soft interrupts --------------------------------------------------------------------------------------------------

@@ -61,10 +61,16 @@ def rest(sketch: Sketch) -> None:
 # -- changes ----------------------------------------------------------------------------------------------------------
 
 
+def _near(sketch: Sketch, dev: Device) -> Device | None:
+    """Mostly a device that hears this one."""
+    heard = six.within_earshot(dev)
+    return sketch.rng.choice(heard) if heard and sketch.chance(0.8) else sketch.pick()
+
+
 def rivals(sketch: Sketch) -> None:
     """An address for two devices, one after the other or both at once."""
-    one, other = sketch.pick(), sketch.pick()
-    if one and other:
+    one = sketch.pick()
+    if one and (other := _near(sketch, one)):
         text = six.address(sketch, sketch.rng.randint(1, 40))
         how = sketch.rng.choice(("", "", " nodad", " valid_lft 9 preferred_lft 6"))
         sketch.do(f"ip -n {one.netns.name} addr add {text}/64 dev {one.name}{how}")
@@ -83,9 +89,9 @@ def again(sketch: Sketch) -> None:
 def twin(sketch: Sketch) -> None:
     """A device gets the MAC of another: its link-local address is that one's, too."""
     if dev := sketch.pick():
-        again_by = sketch.rng.choice(sketch.devices)
+        like = _near(sketch, dev) or dev
         sketch.set(dev, "down")
-        sketch.set(dev, f"address {again_by.mac.to_bytes(6, 'big').hex(':')}")
+        sketch.set(dev, f"address {like.mac.to_bytes(6, 'big').hex(':')}")
         sketch.set(dev, "up")
 
 
@@ -112,4 +118,4 @@ def knob(sketch: Sketch) -> None:
         sketch.do(f"ip netns exec {dev.netns.name} sysctl -qw net.ipv6.conf.{dev.name}.{which}")
 
 
-CHANGES = (rivals, rivals, rivals, again, again, twin, lifetime, knob, knob, six.change_address, six.switch, six.route)
+CHANGES = (*[rivals] * 5, again, again, twin, twin, lifetime, knob, knob, six.change_address, six.switch, six.route)
