@@ -221,10 +221,13 @@ def _fuzz_parser(verbs: Any) -> None:
     fuzz.add_argument("--frames", type=_count, default=60, metavar="M", help="frames sent in each (default: 60)")
     fuzz.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the first; the others follow")
     fuzz.add_argument(
-        "--timed", action="store_true", help="networks with spanning trees and ageing instead: they sleep for true"
+        "--timed",
+        action="store_true",
+        help="networks that sleep for true instead: spanning trees and ageing; with"
+        " --ipv6 duplicates, routers, neighbours' timers and bridges that listen to MLD",
     )
     fuzz.add_argument("--jobs", type=_count, default=2, metavar="J", help="guests at a time (default: 2)")
-    fuzz.add_argument("--out", metavar="DIR", help="state and scripts (default: fuzz-KERNEL[-ipv6|-timed]-SEED)")
+    fuzz.add_argument("--out", metavar="DIR", help="state and scripts (default: fuzz-KERNEL[-ipv6][-timed]-SEED)")
     fuzz.add_argument("--fresh", action="store_true", help="begin anew instead of going on")
     fuzz.add_argument(
         "--replay", action="store_true", help="compare again with what the kernel did, without running it"

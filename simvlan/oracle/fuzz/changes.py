@@ -19,7 +19,7 @@ def change(sketch: Sketch) -> None:
     more += (mdb, mdb) if sketch.snooping else ()
     more += CHANGES6 if sketch.ipv6 else ()
     if sketch.listeners:
-        sketch.rng.choice((*mld_timed.CHANGES, updown, leave, enslave, upper, fdb))(sketch)
+        sketch.rng.choice((*mld_timed.CHANGES, updown, leave, enslave, upper, *(() if sketch.host else (fdb,))))(sketch)
     elif sketch.clock6 and sketch.chance(0.7):
         sketch.rng.choice(six_timed.CHANGES)(sketch)
     else:

@@ -20,6 +20,9 @@ from simvlan.oracle.observation import Observation, subjects
 ROUNDS = 4
 """Bursts of frames, changes between them."""
 
+CHANGES, CHANGES6 = (1, 4), (3, 7)
+"""How many changes come between two; the second where IPv6 has a clock, and so few rounds."""
+
 TIMED_ROUNDS = 2
 """So many where bursts wait for true."""
 
@@ -75,7 +78,7 @@ def _draw(seed: int, rng: Random, kernel: Kernel, frames: int, ipv6: bool, clock
         frames -= frames // left if left > 1 else frames
         if sketch.clock6:
             six_timed.rest(sketch)
-        for _ in range(rng.randint(1, 4) if left > 1 else 0):
+        for _ in range(rng.randint(*(CHANGES6 if sketch.clock6 else CHANGES)) if left > 1 else 0):
             change(sketch)
     if sketch.clock6:
         six_timed.rest(sketch)
