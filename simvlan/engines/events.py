@@ -74,7 +74,8 @@ class EventClock:
 
     def at(self, time_ns: int, action: Callable[[], object], first: bool = False) -> EventTimer:
         """Run *action* at a time (at once if it has passed), after everything already due then, or before (`first`)."""
-        timer, number = EventTimer(max(time_ns, self.now), action), self._next_id()
+        timer = EventTimer(max(time_ns, self.now), action)
+        number = self._next_id()
         heappush(self._queue, (timer.time_ns, NORMAL, -number if first else number, timer))
         return timer
 
