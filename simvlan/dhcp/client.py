@@ -82,6 +82,14 @@ class Deconfigured:
 
 
 @dataclass(frozen=True)
+class Told:
+    """Something that only a script of one's own hears of: `nak` with its message, `leasefail`."""
+
+    event: str
+    message: Message | None = None
+
+
+@dataclass(frozen=True)
 class Check:
     """Ask by ARP whether anybody has the address; `checked` wants to hear."""
 
@@ -107,7 +115,7 @@ class Exit:
     status: int
 
 
-Action: TypeAlias = "Send | Bound | Deconfigured | Check | Say | Background | Exit"
+Action: TypeAlias = "Send | Bound | Deconfigured | Told | Check | Say | Background | Exit"
 
 
 class Client:
@@ -171,10 +179,11 @@ class Client:
     def _failed(self, now: int) -> list[Action]:
         """No lease: leave, go to the background, or begin again later."""
         self.sent = 0
+        told = Told("leasefail")
         if self.options.fail:
-            return [Say("no lease, failing"), Exit(1)]
+            return [told, Say("no lease, failing"), Exit(1)]
         self._later(now, self.options.again_s)
-        return [Background()] if self.options.background else []
+        return [told, *([Background()] if self.options.background else [])]
 
     def _select(self, now: int) -> list[Action]:
         if self.sent >= SELECTS:
@@ -259,7 +268,7 @@ class Client:
         configured = self.holds
         self.state, self.sent, self.address, self.began = INIT, 0, 0, None
         self._later(now, NAK_PAUSE_S)
-        return [Say("received DHCP NAK"), *([Deconfigured()] if configured else [])]
+        return [Say("received DHCP NAK"), Told("nak", msg), *([Deconfigured()] if configured else [])]
 
     def checked(self, in_use: bool, now: int) -> list[Action]:
         """Hear what ARP said of the address."""
@@ -271,7 +280,7 @@ class Client:
         self.state, self.sent, self.address, self.began = INIT, 0, 0, None
         self._later(now, self.options.again_s)
         found = Say("offered address is in use (got ARP reply), declining")
-        return [found, Say("broadcasting decline"), Send(decline), Deconfigured()]
+        return [found, Say("broadcasting decline"), Send(decline)]
 
     def release(self, now: int) -> list[Action]:
         """Give the address back, if there is one."""
@@ -281,9 +290,8 @@ class Client:
             gone = self._message(m.RELEASE, now, {m.SERVER_ID: _four(self.server)}, ciaddr=self.address, bare=True)
             said = Say(f"unicasting a release of {mine} to {theirs}")
             actions = [said, Say("sending release"), Send(gone, self.address, self.server)]
-            actions.append(Deconfigured())
         self.state, self.due = RELEASED, None
-        return [*actions, Say("entering released state")]
+        return [*actions, Say("entering released state"), Deconfigured()]
 
     # -- messages ---------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from simvlan.dhcp.client import (
     Options,
     Say,
     Send,
+    Told,
     lease_time,
 )
 from simvlan.dhcp.message import Message
@@ -35,6 +36,7 @@ from simvlan.dhcp.message import Message
 REBOOTING = "rebooting"
 TIMEOUT_S, REBOOT_S, RETRY_S, CUTOFF_S, INITIAL_S = 300, 10, 300, 15, 3
 WANTED = bytes((m.MASK, m.BROADCAST, 2, m.ROUTER, m.DOMAIN, m.DNS, m.HOSTNAME))
+REASONS = {REBOOTING: "REBOOT", RENEWING: "RENEW", REBINDING: "REBIND"}
 NO_LEASE = 2
 """dhclient's exit status of -1 without a lease."""
 
@@ -58,6 +60,8 @@ class IscClient(Client):
         self.first_ns = 0
         """When the first message of this kind went."""
         self.rebind_ns = 0
+        self.reason = "BOUND"
+        """What an acknowledgement came to, as scripts hear it."""
 
     @property
     def listens(self) -> bool:
@@ -121,7 +125,7 @@ class IscClient(Client):
         return [Say(said), Send(self._message(m.DISCOVER, now, wish))]
 
     def _failed(self, now: int) -> list[Action]:
-        said: list[Action] = [Say("No DHCPOFFERS received.")]
+        said: list[Action] = [Say("No DHCPOFFERS received."), Told("FAIL")]
         if self.once:
             return [*said, Say("Unable to obtain a lease on first try.  Exiting."), Exit(NO_LEASE)]
         self.first_ns, self.interval = now + RETRY_S * SECOND, 0
@@ -147,8 +151,8 @@ class IscClient(Client):
 
     def _renewal(self, now: int) -> list[Action]:
         if now >= self.ends:
-            self.state, self.address = INIT, 0
-            return [Deconfigured(), *self._fresh(now)]
+            self.state = INIT  # what it had is asked for again
+            return [Deconfigured(), Told("PREINIT"), *self._fresh(now)]
         if now >= self.rebind_ns:
             self.state = REBINDING
         self._next_interval(now, None)
@@ -181,6 +185,7 @@ class IscClient(Client):
     def _leased(self, msg: Message, now: int) -> list[Action]:
         """The address is ours; renewal at T1, or up to a quarter of it earlier."""
         new, seconds = not self.holds, lease_time(msg)
+        self.reason = REASONS.get(self.state, "BOUND")
         half = msg.number(m.T1) or seconds // 2
         self.offer, self.address, self.server = msg, msg.yiaddr, msg.number(m.SERVER_ID) or self.server
         self.ends = now + seconds * SECOND

@@ -117,7 +117,7 @@ def _parse(octets: bytes) -> Message:
     ident, flags, questions, answers, authorities, more = unpack_from("!HHHHHH", octets)
     if questions != 1:
         raise MessageError(f"{questions} questions: one is expected")
-    name, at = _name(octets, 12)
+    name, at = name_at(octets, 12)
     kind = unpack_from("!H", octets, at)[0]
     records, values, at = _records(octets, at + 4, answers, kind)
     _, _, at = _records(octets, at, authorities, kind)
@@ -128,7 +128,8 @@ def _parse(octets: bytes) -> Message:
     )  # fmt: skip
 
 
-def _name(octets: bytes, at: int) -> tuple[str, int]:
+def name_at(octets: bytes, at: int) -> tuple[str, int]:
+    """A name and where it ends."""
     labels: list[str] = []
     after, jumps = 0, 0
     while octets[at]:
@@ -148,14 +149,14 @@ def _records(octets: bytes, at: int, count: int, wanted: int) -> tuple[tuple[Rec
     found: list[Record] = []
     values: list[int | str] = []
     for _ in range(count):
-        name, at = _name(octets, at)
+        name, at = name_at(octets, at)
         kind, _, ttl, size = unpack_from("!HHIH", octets, at)
         at += 10
         found.append(Record(name, kind, ttl, _text(octets, at, kind, size)))
         if kind == wanted and kind in (A, AAAA):
             values.append(int.from_bytes(octets[at : at + size], "big"))
         elif kind == wanted == PTR:
-            values.append(_name(octets, at)[0])
+            values.append(name_at(octets, at)[0])
         at += size
     return tuple(found), tuple(values), at
 
@@ -168,16 +169,16 @@ def _text(octets: bytes, at: int, kind: int, size: int) -> str:
     if kind == AAAA and size == 16:
         return str(IPv6Address(data))
     if kind in (PTR, CNAME, NS):
-        return f"{_name(octets, at)[0]}."
+        return f"{name_at(octets, at)[0]}."
     if kind == MX:
-        return f"{int.from_bytes(data[:2], 'big')} {_name(octets, at + 2)[0]}."
+        return f"{int.from_bytes(data[:2], 'big')} {name_at(octets, at + 2)[0]}."
     return f"\\# {size} {data.hex().upper()}".rstrip()
 
 
 def _edns(octets: bytes, at: int, count: int) -> Edns | None:
     """The OPT record among the additional ones."""
     for _ in range(count):
-        _, at = _name(octets, at)
+        _, at = name_at(octets, at)
         kind, size, _, length = unpack_from("!HHIH", octets, at)
         at += 10
         if kind == OPT:

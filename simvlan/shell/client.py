@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from simvlan.shell import wire
@@ -45,10 +45,12 @@ class ClientProcess(Process):
     def _send_err(self, data: bytes) -> None:
         self.client.send("2", data)
 
-    def spawn(self, argv: Sequence[str], by: str) -> Any:
+    runs_others = True
+
+    def spawn(self, argv: Sequence[str], by: str, env: Mapping[str, str] | None = None) -> Any:
         """Run a command as a child of the client; an event with its exit code (negative: by that signal)."""
         self.client.child_ended = self.lab.env.event()
-        self.client.send("P", wire.command(by, self.netns, argv, self.env))
+        self.client.send("P", wire.command(by, self.netns, argv, self.env if env is None else env))
         return self.client.child_ended
 
     def note_pid(self, pidfile: str) -> None:

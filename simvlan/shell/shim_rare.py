@@ -20,6 +20,8 @@ FAILED = {
     "ip": ('exec of "{}" failed: {}', 255, 255),
     "timeout": ("timeout: failed to run command '{}': {}", 126, 127),
     "sudo": ("sudo: {}: {}", 1, 1),
+    "udhcpc": ("", 1, 1),
+    "dhclient": ("execve ({}, ...): {}", 0, 0),
 }
 """By the command that runs another: its message, its status when the file cannot be run, and when there is none."""
 
@@ -61,7 +63,7 @@ def execute(by: str, netns: bytes, argv: list[bytes], environment: dict[bytes, b
     except OSError as error:
         message, cannot, missing = FAILED.get(by, FAILED["timeout"])
         text = message.format(os.fsdecode(argv[0]), error.strerror) + "\n"
-        os.write(2, encode(text))
+        os.write(2, encode(text if message else ""))
         os._exit(missing if isinstance(error, FileNotFoundError) else cannot)
 
 

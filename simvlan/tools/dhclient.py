@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
 from simvlan.dhcp import message as m
 from simvlan.dhcp.client import Bound
-from simvlan.dhcp.isc import IscClient
+from simvlan.dhcp.isc import WANTED, IscClient
 from simvlan.errors import RtnlError
 from simvlan.rtnl import link_set
 from simvlan.rtnl.address import address_add, address_flush, address_replace
 from simvlan.rtnl.route import route_add
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import Ifaddr
-from simvlan.tools.common import Refused
+from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.dhcp_io import Voice
+from simvlan.tools.dhcp_script import Script, lease_variables, wishes
 from simvlan.tools.program import Process
 from simvlan.tools.udhcpc import Interface
+from simvlan.tools.udhcpc_options import script_of
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
@@ -43,8 +46,10 @@ USAGE = """Usage: dhclient [-4|-6] [-SNTPRI1dvrxi] [-nw] [-p <port>] [-D LL|LLT]
        dhclient {--version|--help|-h}
 """
 FLAGS = frozenset(("-4", "-v", "-q", "-d", "-1", "-r", "-x", "--no-pid"))
-IGNORED = frozenset(("-lf", "-pf"))
-"""They name files that are not kept."""
+IGNORED = frozenset(("-lf",))
+"""It names a file that is not kept."""
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""What a script's search path is after dhclient's own (CLIENT_PATH)."""
 NOT_BUILT = frozenset(
     (
         "-6",
@@ -64,8 +69,6 @@ NOT_BUILT = frozenset(
         "-g",
         "-cf",
         "-df",
-        "-sf",
-        "-e",
     )
 )
 TOS, TTL = 16, 128
@@ -74,8 +77,11 @@ TOS, TTL = 16, 128
 
 @dataclass
 class Options:
-    """What dhclient was told."""
+    """What dhclient was told; *told*: variables for its script (-e)."""
 
+    script: str = ""
+    pidfile: str = ""
+    told: dict[str, str] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     names: list[str] = field(default_factory=list)
 
@@ -96,6 +102,13 @@ def read(words: list[str]) -> Options:
         word = words.pop(0)
         if word in FLAGS:
             made.flags.add(word)
+        elif word == "-sf" and words:
+            made.script = words.pop(0)
+        elif word == "-pf" and words:
+            made.pidfile = words.pop(0)
+        elif word == "-e" and words:
+            name, _, value = words.pop(0).partition("=")
+            made.told[name] = value
         elif word in IGNORED:
             words = words[1:]
         elif word == "--version":
@@ -116,10 +129,12 @@ def read(words: list[str]) -> Options:
 
 @dataclass(frozen=True)
 class Kept:
-    """A lease in the lease file: its address, and when it ends (0: it was given back)."""
+    """A lease in the lease file: its address, when it ends (0: it was given back), what was told, until when."""
 
     address: int
     ends: int
+    lease: m.Message | None = None
+    ends_s: int = 0
 
 
 def lease_file(dev: Device) -> str:
@@ -136,9 +151,45 @@ class IscInterface(Interface):
     def __init__(self, network: Any, dev: Device, voice: Voice, client: IscClient) -> None:
         super().__init__(network, dev, client, voice)
         self.background = True
+        self.told: dict[str, str] = {}
+        """Variables for the script that are always the same."""
+        self.lease_ends_s = 0
+        self.filed: m.Message | None = None
+        """The lease of the file, until there is another."""
+        self.leaving = "EXPIRE"
+        """Why an address is given up."""
+
+    def report(self, reason: str, new: m.Message | None = None) -> bool:
+        """Have the script do something for a reason, if there is one."""
+        told = {"interface": self.dev.name, "reason": reason, **self.told}
+        old = self.filed or self.lease
+        if old is not None and reason not in ("PREINIT", "REBOOT"):
+            told |= lease_variables("old", old, self.lease_ends_s)
+        if new is not None:
+            self.filed = None
+            self.lease_ends_s = self.client.ends // SECOND
+            told |= lease_variables("new", new, self.lease_ends_s)
+        if reason != "PREINIT":
+            told |= wishes(WANTED)
+        return self.script.start([], told, self._go_on)
+
+    def _tell(self, event: str, msg: m.Message | None) -> bool:
+        if event == "deconfig":
+            self._note(held=False)
+            return self.report(self.leaving)
+        if msg is None:
+            return self.report(event)
+        assert isinstance(self.client, IscClient)
+        if self.script.run is None:
+            return False
+        self._note(held=True)
+        return self.report(self.client.reason, msg)
 
     def start(self) -> None:
         """Begin: the device up."""
+        if self.report("PREINIT"):
+            super().start()
+            return
         try:
             link_set(self.network, self.dev, up=True)
         except RtnlError as error:
@@ -164,7 +215,9 @@ class IscInterface(Interface):
 
     def _note(self, held: bool) -> None:
         """Keep the lease where the next run finds it."""
-        self.dev.netns.kept[lease_file(self.dev)] = Kept(self.client.address, self.client.ends if held else 0)
+        filed = replace(self.lease, siaddr=0) if self.lease is not None else self.filed
+        ends = self.client.ends if held else 0
+        self.dev.netns.kept[lease_file(self.dev)] = Kept(self.client.address, ends, filed, self.lease_ends_s)
 
     def _routes_of(self, msg: m.Message) -> None:
         routers = msg.options.get(m.ROUTER, b"")
@@ -224,10 +277,22 @@ class Dhclient:
             f"Listening on LPF/{dev.name}/{text}\nSending on   LPF/{dev.name}/{text}\nSending on   Socket/fallback\n"
         )
         if flags & {"-r", "-x"}:
-            return self._end(old, release="-r" in flags)
+            return (yield from self._end(old, release="-r" in flags))
         if old is not None:
             old.stop(False)
-        return (yield from self._work(self._begin(mac, old)))
+        it = self._begin(mac, old)
+        status = yield from self._work(it)
+        if status == 0 and it.background and (self.options.script or self.options.pidfile):
+            self.proc.detach(partial(self._let_go, it), self.options.pidfile)  # somebody has to run the script
+        return status
+
+    def _let_go(self, it: IscInterface) -> None:
+        """End it, if it is not ended; the address stays."""
+        it.stop(False)
+        self.kept.pop(self._key(), None)
+
+    def _script(self) -> Script:
+        return script_of(self.proc, self.options.script)
 
     def _key(self) -> str:
         return f"/run/dhclient.{self.dev.name if self.dev is not None else ''}.pid"
@@ -236,29 +301,40 @@ class Dhclient:
         found = self.kept.get(self._key())
         return found if isinstance(found, IscInterface) and self.dev is not None and found.dev is self.dev else None
 
-    def _end(self, old: IscInterface | None, release: bool) -> int:
+    def _end(self, old: IscInterface | None, release: bool) -> Generator[Any, Any, int]:
         if old is not None:
-            old.voice = Voice(self.say)
+            old.voice, old.script = Voice(self.say), self._script()
+            old.leaving = "RELEASE" if release else "STOP"
+            old.told["pid"] = str(self.proc.pid)
+            old.lease_ends_s = self.proc.lab.network.now // SECOND if release else old.lease_ends_s
+            if old.lease is not None:
+                old.filed = replace(old.lease, siaddr=0)
             address = old.client.address
             old.stop(release)
             if release:
                 old.client.address = address
                 old._note(held=False)
-            else:
+            elif not old.report("STOP"):
                 old._deconfigure()
             del self.kept[self._key()]
+            if old.script.busy:
+                yield old.script.event
         return 0
 
     def _begin(self, mac: bytes, old: IscInterface | None) -> IscInterface:
         rng = self.proc.lab.network.rng
         assert self.dev is not None
         client = IscClient(mac, rng.getrandbits(32), self.dev.name, rng.randrange, once="-1" in self.options.flags)
+        filed, ends_s = None, 0
         kept = self.kept.get(lease_file(self.dev))
         if isinstance(kept, Kept):
             client.remember(kept.address, kept.ends)
+            filed, ends_s = kept.lease, kept.ends_s
         voice = Voice(self.say, self._over)
         made = self.kept[self._key()] = IscInterface(self.proc.lab.network, self.dev, voice, client)
         made.background = "-d" not in self.options.flags
+        made.filed, made.lease_ends_s = filed, ends_s
+        made.script, made.told = self._script(), {"pid": str(self.proc.pid), "PATH": PATH, **self.options.told}
         return made
 
     def _over(self, status: int) -> None:

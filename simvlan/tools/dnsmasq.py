@@ -18,8 +18,10 @@ from simvlan.dhcp.asking import Interface
 from simvlan.dhcp.leases import FOREVER
 from simvlan.dhcp.message import Message
 from simvlan.dhcp.server import Action, Log, Probe, Reply, Server
+from simvlan.dns.message import PORT
 from simvlan.dns.zone import Zone
 from simvlan.stack.family import DONT
+from simvlan.stack.ipv6.addr import ip6_text
 from simvlan.stack.packet import checksum
 from simvlan.tools.common import SECOND, Refused
 from simvlan.tools.dhcp_io import Voice
@@ -28,6 +30,7 @@ from simvlan.tools.dns_service import DnsService
 from simvlan.tools.dnsmasq_options import Asked, read
 from simvlan.tools.hosts import Host, literal
 from simvlan.tools.program import Process
+from simvlan.tools.ra_service import RaAsked, RaService
 
 PROBE_NS = 3 * SECOND
 """PING_WAIT."""
@@ -167,14 +170,19 @@ def spoken(seconds: int) -> str:
     return "".join(f"{number}{unit}" for number, unit in parts if number)
 
 
-def greeting(asked: Asked) -> str:
-    """What dnsmasq says when it starts."""
+def greeting(asked: Asked, made: Sequence[tuple[int, str]] = ()) -> str:
+    """What dnsmasq says when it starts; *made*: the networks of constructed ranges, and their devices."""
     dns = "cachesize 150" if asked.port else "DNS disabled"
     lines = [f"dnsmasq: started, version 2.90 {dns}\n"]
     for each in reversed(asked.dhcp.ranges):
         first, last, time = IPv4Address(each.first), IPv4Address(each.last), spoken(each.lease_s)
         what = f"static leases only on {first}" if each.static else f"IP range {first} -- {last}"
         lines.append(f"dnsmasq-dhcp: DHCP, {what}, lease time {time}\n")
+    for found in reversed(asked.ra):
+        lines.append(f"dnsmasq-dhcp: router advertisement on {found.device or ip6_text(found.network)}\n")
+    for network, name in made:
+        lines.append(f"dnsmasq-dhcp: router advertisement on {ip6_text(network)}, constructed for {name}\n")
+    lines += ["dnsmasq-dhcp: IPv6 router advertisement enabled\n"] if asked.ra else []
     return "".join(lines)
 
 
@@ -196,7 +204,8 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         proc.note_pid(pidfile)
     absent = [name for name in asked.interfaces if name not in ns.devices]
     warnings = "".join(f"dnsmasq: warning: interface {name} does not currently exist\n" for name in absent)
-    proc.write_err(greeting(asked) + warnings if asked.aloud else "")
+    made = [each for service in services if isinstance(service, RaService) for each in service.constructed()]
+    proc.write_err(greeting(asked, made) + warnings if asked.aloud else "")
     try:
         yield proc.lab.env.event()
     except simpy.Interrupt as signal:
@@ -247,7 +256,12 @@ def _leave(proc: Process, asked: Asked, services: list[Any]) -> int:
 
 def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
     voice = Voice(proc.write_err if asked.aloud else None, write=lambda name, text: _write(proc, name, text))
-    made: list[Any] = [DhcpService(network, ns, asked, voice)] if asked.dhcp.ranges else []
+    dhcp = DhcpService(network, ns, asked, voice) if asked.dhcp.ranges else None
+    made: list[Any] = [dhcp] if dhcp is not None else []
+    if asked.ra:
+        faces, out = asked.interfaces, asked.excepted
+        ra = RaAsked(asked.ra, asked.ra_params, faces, out, asked.port == PORT, asked.quiet_ra)
+        made.append(RaService(network, ns, ra, voice))
     if asked.relays:
         local = frozenset(each for each, _ in asked.relays)
         made.append(RelayService(network, ns, [server for _, server in asked.relays], local, []))
@@ -258,7 +272,7 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
         dns.listens = [host for host in map(literal, asked.listen) if host is not None]
         usual = servers[0] if servers else None
         dns.forward = [(domain, usual if who == "#" else literal(who)) for domain, who in asked.forward]
-        dns.leases = made[0].server.leases if asked.dhcp.ranges else None
+        dns.leases = dhcp.server.leases if dhcp is not None else None
         made.append(dns)
     return made
 

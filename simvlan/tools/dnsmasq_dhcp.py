@@ -78,8 +78,6 @@ def dhcp_range(value: str) -> Range:
             wanted.append(word[4:])
         elif tag:
             raise _wrong("only one tag allowed")
-        elif "::" in word:
-            raise Refused(f"\nsimvlan: dnsmasq: --dhcp-range={value}: ranges of IPv6 are not modelled: use radvd\n", 95)
         elif ":" in word and not word.startswith("set:"):
             raise Refused(f"\nsimvlan: dnsmasq: --dhcp-range={value}: {word} is not modelled\n", 95)
         else:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from simvlan.dhcp.leases import Config
+from simvlan.radv.ranges import Param, Range
 from simvlan.tools import dnsmasq_dhcp
 from simvlan.tools.common import Refused
+from simvlan.tools.dnsmasq_ra import is_six, ra_param, ra_range
 from simvlan.tools.dnsmasq_values import BAD, address_of, bad
 from simvlan.tools.hosts import literal
 
@@ -35,12 +37,18 @@ _FLAGS = """
 no-daemon keep-in-foreground bind-interfaces bind-dynamic dhcp-authoritative no-resolv no-poll log-queries log-dhcp
 no-ping no-hosts strict-order no-negcache domain-needed bogus-priv quiet-dhcp leasefile-ro clear-on-reload
 all-servers localmx selfmx expand-hosts filterwin2k localise-queries read-ethers help version
-dhcp-ignore-clid dhcp-sequential-ip
+dhcp-ignore-clid dhcp-sequential-ip enable-ra quiet-ra
 """
 FLAGS = frozenset(_FLAGS.split())
 
 
-KNOWN = NO_BEARING | FLAGS | set(SHORT.values()) | dnsmasq_dhcp.NAMES | {"dhcp-relay", "leasefile", "host-record"}
+KNOWN = (
+    NO_BEARING
+    | FLAGS
+    | set(SHORT.values())
+    | dnsmasq_dhcp.NAMES
+    | {"dhcp-relay", "leasefile", "host-record", "ra-param"}
+)
 """Every option that is understood."""
 
 
@@ -63,6 +71,10 @@ class Asked:
     aloud: bool = False
     """-d, or -k with --log-facility=-: what it does is said on standard error; else the system's log has it."""
     to_stderr: bool = False
+    ra: list[Range] = field(default_factory=list)
+    """Networks that are advertised."""
+    ra_params: dict[str, Param] = field(default_factory=dict)
+    quiet_ra: bool = False
     quiet: bool = False
     """--quiet-dhcp: of DHCP only what goes wrong is said."""
     pidfile: str = ""
@@ -152,6 +164,8 @@ def _options(words: list[str]) -> list[tuple[str, str]]:
 
 def _set(asked: Asked, name: str, value: str) -> None:
     match name:
+        case "dhcp-range" if is_six(value):
+            asked.ra.append(ra_range(value))
         case _ if name in dnsmasq_dhcp.NAMES:
             dnsmasq_dhcp.set_option(asked.dhcp, name, value)
         case "interface":
@@ -165,6 +179,12 @@ def _set(asked: Asked, name: str, value: str) -> None:
             asked.relays.append((int(address_of(local, name)), int(address_of(server, name))))
         case "quiet-dhcp":
             asked.quiet = True
+        case "quiet-ra":
+            asked.quiet_ra = True
+        case "enable-ra":
+            pass  # it makes ranges with addresses of DHCPv6 advertised, which are not here
+        case "ra-param":
+            asked.ra_params.update([ra_param(value)])
         case "pid-file":
             asked.pidfile = value
         case "bind-interfaces":

@@ -47,6 +47,8 @@ class Process:
     """One run of a simulated command. Streams are kept in `out` and `err`; the shell's own subclass sends them on."""
 
     stdout_isatty = False
+    runs_others = False
+    """Whether `spawn` works: there is a client whose child another command can be."""
 
     def __init__(
         self,
@@ -142,6 +144,10 @@ class Process:
     def etc(self, name: str) -> str | None:
         """A file of a machine of its own, such as `hosts` of /etc; None where there is none but the namespace's."""
         return None
+
+    def spawn(self, argv: Sequence[str], by: str, env: Mapping[str, str] | None = None) -> Any:
+        """Run any command as a child; an event with its exit code (negative: by that signal)."""
+        raise NotImplementedError(f"{self.name} has nobody to run {argv[0]}")
 
     def real(self, name: str) -> str:
         """Where the real program is that a simulated command stands for; "" where there is none to run."""

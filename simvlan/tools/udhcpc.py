@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from simvlan.dhcp.client import (
     Exit,
     Say,
     Send,
+    Told,
 )
 from simvlan.errors import RtnlError
 from simvlan.frame import ARP, BROADCAST, IPV4, Frame
@@ -35,6 +37,7 @@ from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import Ifaddr
 from simvlan.tools.common import MILLISECOND, Refused
 from simvlan.tools.dhcp_io import Voice, broadcast, heard
+from simvlan.tools.dhcp_script import Script, variables
 from simvlan.tools.program import Process
 from simvlan.tools.udhcpc_options import read
 
@@ -58,6 +61,9 @@ class Interface:
         self.probe: Any = None
         self.timer: Any = None
         self.lease: m.Message | None = None
+        self.script = Script()
+        self.pending: deque[Action] = deque()
+        """What is to be done once the script has ended."""
         self.background = False
         """Whether the program leaves its terminal once it has a lease."""
 
@@ -67,6 +73,7 @@ class Interface:
 
     def stop(self, release: bool) -> None:
         """End: give the address back if that was asked for, close everything."""
+        self.script.busy = False
         if release:
             self.perform(self.client.release(self.network.now))
         self.client.state, self.client.due = "gone", None
@@ -76,9 +83,20 @@ class Interface:
 
     def perform(self, actions: Sequence[Action]) -> None:
         """Do what the client's rules answered, then wait for what they wait for."""
-        for action in actions:
-            self._do(action)
-        self._arm()
+        self.pending.extend(actions)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Do what is pending; while a script runs, nothing."""
+        while self.pending and not self.script.busy:
+            self._do(self.pending.popleft())
+        if not self.script.busy:
+            self._arm()
+            self._hear(None)
+
+    def _tell(self, event: str, msg: m.Message | None) -> bool:
+        """Have a script of one's own do what there is to do, if there is one."""
+        return self.script.start([event], variables(self.dev.name, msg), self._go_on)
 
     def _do(self, action: Action) -> None:
         match action:
@@ -87,10 +105,22 @@ class Interface:
             case Send(msg, src, dst):
                 self._send(msg, src, dst)
             case Deconfigured():
-                self._deconfigure()
-            case Bound():
-                self._configure(action)
+                if self._tell("deconfig", None):
+                    self.lease = None
+                else:
+                    self._deconfigure()
+            case Bound(msg, new):
+                if self._tell("bound" if new else "renew", msg):
+                    self.lease = msg
+                    self._name_servers(msg)
+                    self.pending.appendleft(Told(""))
+                else:
+                    self._configure(action)
+                    self._bound()
+            case Told("", None):
                 self._bound()
+            case Told(event, told):
+                self._tell(event, told)
             case Check(address):
                 self._check(address)
             case Background():
@@ -120,7 +150,7 @@ class Interface:
         if self.timer is not None:
             self.timer.cancel()
         due = self.client.due
-        self.timer = None if due is None else self.network.at(due, self._wake)
+        self.timer = None if due is None else self.network.at(max(due, self.network.now), self._wake)
         self._listen(self.client.listens)
         if self.client.state != RENEWING:
             self._close_udp()
@@ -135,6 +165,8 @@ class Interface:
 
     def _wake(self) -> None:
         self.timer = None
+        if self.script.busy:
+            return  # when it has ended this is due at once
         self.client.due = None
         self.perform(self.client.wake(self.network.now))
 
@@ -143,10 +175,10 @@ class Interface:
         self.network.at(self.network.now, self._collect)
 
     def _collect(self) -> None:
-        while self.raw is not None and self.raw.queue:
+        while self.raw is not None and self.raw.queue and not self.script.busy:
             _, _, frame = self.raw.queue.popleft()
             self._take(heard(frame))
-        while self.udp is not None and self.udp.queue:
+        while self.udp is not None and self.udp.queue and not self.script.busy:
             data = self.udp.queue.popleft().data
             with contextlib.suppress(m.MessageError):
                 self._take(m.parse(data))
@@ -247,6 +279,8 @@ class Interface:
         body = bytes.fromhex("0001080006040001") + mine + bytes(4) + bytes(6) + address.to_bytes(4, "big") + bytes(18)
         self.probe.send(Frame(BROADCAST, self.dev.mac, ARP, body))
         until = self.network.now + self.client.options.check_ms * MILLISECOND
+        if self.timer is not None:
+            self.timer.cancel()
         self.timer = None
         self.network.at(until, partial(self._checked, self.probe, False))
 
@@ -287,6 +321,7 @@ def main(proc: Process) -> Generator[Any, Any, int]:
     client = Client(asked.dev.mac.to_bytes(6, "big"), asked.options, proc.lab.network.rng.getrandbits(32))
     it = Interface(proc.lab.network, asked.dev, client, Voice(proc.write_err, end))
     it.background = asked.background
+    it.script = asked.script
     try:
         if asked.pidfile and not asked.background:
             proc.note_pid(asked.pidfile)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from simvlan.dhcp import message as m
 from simvlan.dhcp.client import DEFAULT_WANTED, Options
 from simvlan.tools.common import Refused, permute
+from simvlan.tools.dhcp_script import Script
 from simvlan.tools.program import Process
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Asked:
     background: bool
     release: bool
     pidfile: str = ""
+    script: Script = field(default_factory=Script)
 
 
 def read(proc: Process) -> Asked:
@@ -45,15 +47,27 @@ def read(proc: Process) -> Asked:
     if fault or rest:
         raise Refused(f"udhcpc: {fault or 'unexpected argument: ' + rest[0]}\n")
     given = dict(flags)
-    for flag, what in (("F", "DNS updates"), ("s", "scripts of one's own")):
-        if flag in given and not (flag == "s" and given["s"].endswith("default.script")):
-            raise Refused(f"simvlan: udhcpc -{flag}: {what} are not modelled; the address is configured as by"
-                          " /etc/udhcpc/default.script\n", 95)  # fmt: skip
+    if "F" in given:
+        raise Refused("simvlan: udhcpc -F: DNS updates are not modelled\n", 95)
     dev = proc.lab.network.netns[proc.netns].devices.get(given.get("i", "eth0"))
     if dev is None:
         raise Refused("udhcpc: SIOCGIFINDEX: No such device\n")
     return Asked(dev, _options(flags, given, dev, check), not {"f", "q"} & set(given), "R" in given,
-                 given.get("p", ""))  # fmt: skip
+                 given.get("p", ""), script_of(proc, given.get("s", "")))  # fmt: skip
+
+
+def script_of(proc: Process, path: str) -> Script:
+    """A script of one's own; who names the usual one gets what that does.
+
+    Raises:
+        Refused: nobody is here who could run it.
+    """
+    if not path or path in ("/etc/udhcpc/default.script", "/sbin/dhclient-script"):
+        return Script()
+    if not proc.runs_others:
+        raise Refused(f"simvlan: {proc.name}: {path} is run in scripts of `simvlan run`, not by itself\n", 95)
+    by = proc.name
+    return Script(proc.path(path), lambda words, told: proc.spawn(words, by, {**proc.env, **told}))
 
 
 def _options(flags: list[tuple[str, str]], given: dict[str, str], dev: Device, check: str | None) -> Options:

@@ -14,8 +14,9 @@ NOT_OURS = ("compile time options", "default.script", "Read-only", "bound exclus
 
 def said(text: str) -> list[str]:
     """The lines of clients and servers, in any order: they come through several pipes."""
+    text = re.sub(r"(pid|_expiry|_renewal_time|_rebinding_time)=\d+", r"\1=N", text)
     lines = (line.rstrip() for line in text.splitlines() if not any(word in line for word in NOT_OURS))
-    return sorted(line for line in lines if re.match(r"udhcpc: |dnsmasq-dhcp: |eth0@|default |10\.", line))
+    return sorted(line for line in lines if re.match(r"udhcpc: |own: |dnsmasq-dhcp: |eth0@|default |10\.", line))
 
 
 def is_dhcp(octets: bytes) -> bool:
