@@ -386,7 +386,7 @@ def test_the_walk_of_an_answer_that_an_ipvlan_never_hears() -> None:
         ("dnsmasq -d --dhcp-boot=x", "simvlan does not model --dhcp-boot"),
         ("dnsmasq -d --dhcp-range=10.0.0.1", "bad command line options: bad dhcp-range\n"),
         ("dnsmasq -d --dhcp-range=10.0.0.9,10.1.0.1,255.255.255.0", "inconsistent DHCP range"),
-        ("dnsmasq -d --dhcp-range=::1,::2", "ranges of IPv6 are not modelled"),
+        ("dnsmasq -d --dhcp-range=::1,::2", "DHCPv6 is not modelled; there are ra-only and slaac"),
         ("dnsmasq -d --dhcp-range=set:x,set:y,10.0.0.1,10.0.0.2", "only one tag allowed"),
         ("dnsmasq -d --dhcp-range=interface:x,10.0.0.1,10.0.0.2", "interface:x is not modelled"),
         ("dnsmasq -d --dhcp-range=10.0.0.0,proxy", "proxy is not modelled"),
