@@ -79,7 +79,7 @@ def _plain_ip(data: bytes, ip: int, start: int) -> bool:
     return right and not fragment and int.from_bytes(data[ip + 2 : ip + 4], "big") == len(data) - ip
 
 
-def _pseudo(data: bytes, ip: int, start: int, size: int) -> int:
+def _pseudo(data: bytes, ip: int, size: int) -> int:
     """The folded sum of the pseudo header of *size* octets."""
     ends = data[ip + 8 : ip + 40] if data[ip] >> 4 == 6 else data[ip + 12 : ip + 20]
     return (int.from_bytes(ends, "big") + TCP + size - 1) % 0xFFFF + 1
@@ -91,7 +91,7 @@ def _valid(frame: Frame, ip: int, start: int) -> bool:
         return True
     data = frame.payload
     size = len(data) - start
-    return folded(_pseudo(data, ip, start, size).to_bytes(2, "big") + data[start:]) == 0xFFFF
+    return folded(_pseudo(data, ip, size).to_bytes(2, "big") + data[start:]) == 0xFFFF
 
 
 class Held:
@@ -146,7 +146,7 @@ class Held:
             data[ip + 10 : ip + 12] = folded(bytes(data[ip:start])).to_bytes(2, "big")
         data[start + 13] = self._flags
         at = start + CSUM_OFFSET[TCP]
-        data[at : at + 2] = _pseudo(bytes(data), ip, start, len(data) - start).to_bytes(2, "big")
+        data[at : at + 2] = _pseudo(bytes(data), ip, len(data) - start).to_bytes(2, "big")
         made = copy(self._frame)
         made.payload, made.csum = bytes(data), self._each
         return made

@@ -584,6 +584,16 @@ def test_images(node: Node) -> None:
     assert {tag for each in engine.image_list() for tag in each["RepoTags"]} == {
         "alpine:latest", "nginx:latest", "registry.example:5000/team/app:1.2",
     }  # fmt: skip
+    listed = [
+        ({"reference": ["alpine"]}, {"alpine:latest"}), ({"reference": ["ngin*:l*"]}, {"nginx:latest"}),
+        ({"reference": ["*"]}, {"alpine:latest", "nginx:latest"}), ({"reference": ["nosuch"]}, set()),
+        ({"dangling": ["true"]}, set()), ({"dangling": ["false"], "reference": ["alpine:latest"]}, {"alpine:latest"}),
+        ({"label": ["a=b"]}, set()), ({"before": ["alpine"]}, set()),
+    ]  # fmt: skip
+    for filters, wanted in listed:
+        assert {tag for each in engine.image_list(filters) for tag in each["RepoTags"]} == wanted, filters
+    node.refuses(400, "invalid filter 'colour'", engine.image_list, {"colour": ["red"]})
+    node.refuses(404, "No such image: nosuch:latest", lambda: engine.image_list({"since": ["nosuch"]}))
     nginx = engine.image_inspect("nginx")["Config"]
     assert nginx["ExposedPorts"] == {"80/tcp": {}}
     engine.image_tag("alpine", "mine", "1")

@@ -120,9 +120,9 @@ def test_on_off_exact_in_one_place_abbreviated_in_another() -> None:
     assert on_off("arp", "on")
     with pytest.raises(Failed):
         on_off("arp", "of")
-    assert parse_on_off("hairpin", "o") is False
-    assert parse_on_off("hairpin", "on") is True
-    assert parse_on_off("hairpin", "yes") is None
+    assert parse_on_off("o") is False
+    assert parse_on_off("on") is True
+    assert parse_on_off("yes") is None
 
 
 def test_prefixes() -> None:

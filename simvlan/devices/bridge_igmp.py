@@ -116,11 +116,11 @@ def _igmp_query(body: bytes, group: int, source: int) -> Query:
     code = body[1]
     if len(body) == 8:
         return Query(group if code else 0, source, code * TENTH if code else 10 * SECOND)
-    delay = _floating(code, 8, 4) * TENTH if code else TENTH // 10
+    delay = _floating(code, 4) * TENTH if code else TENTH // 10
     return Query(group, source, delay, counts=body[10:12] == b"\0\0")
 
 
-def _floating(code: int, exponent_bit: int, mantissa_bits: int) -> int:
+def _floating(code: int, mantissa_bits: int) -> int:
     """Read a response code: above the first half, mantissa and exponent (IGMPV3_MRC, MLDV2_MRC)."""
     top = 1 << (mantissa_bits + 3)
     if code < top:
@@ -192,7 +192,7 @@ def _mld_query(data: bytes, body: bytes, group: int) -> Message:
     if source >> 118 != 0xFE80 >> 6 or (len(body) != 24 and len(body) < 28) or (not group and target != ALL_NODES):
         return BAD
     code = int.from_bytes(body[4:6], "big")
-    millis = code if len(body) == 24 else _floating(code, 16, 12)
+    millis = code if len(body) == 24 else _floating(code, 12)
     return Query(group, source, max(millis, 1) * SECOND // 1000, counts=len(body) == 24 or body[26:28] == b"\0\0")
 
 

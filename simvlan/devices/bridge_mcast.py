@@ -329,9 +329,6 @@ class Snooping:
 
     # -- ports and the bridge coming and going ----------------------------------------------------------------------
 
-    def add_port(self, port: BridgePort) -> None:
-        """A port joins: nothing is known of it (br_multicast_add_port)."""
-
     def remove_port(self, port: BridgePort) -> None:
         """A port leaves the bridge (br_multicast_del_port)."""
         port.snooping.stop()

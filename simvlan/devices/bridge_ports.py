@@ -29,7 +29,6 @@ def add(bridge: Bridge, dev: Device) -> BridgePort:
     """Make a device a port (br_add_if, after its refusals)."""
     kernel = bridge.kernel
     port = BridgePort(bridge, dev, free_number(bridge))
-    bridge.mcast.add_port(port)
     kernel.allmulti(dev, 1)
     dev.rx_handler = port
     dev.master = bridge

@@ -93,7 +93,7 @@ class Containers:
             self._check_wish(network_name, wish)
         image = self.images.find(body.get("Image") or "")
         ident = self.core.new_id()
-        name = self._free_name(name, ident)
+        name = self._free_name(name)
         config = container_config(body, image.config, ident, self.core.hostname, host["NetworkMode"])
         if not (config["Entrypoint"] or config["Cmd"]):
             raise invalid("no command specified")
@@ -103,7 +103,7 @@ class Containers:
         self.tell(container, "create")
         return container, warnings
 
-    def _free_name(self, name: str, ident: str) -> str:
+    def _free_name(self, name: str) -> str:
         name = name.removeprefix("/")
         if not name:
             return made_up(self.core.rng, {each.name for each in self.all.values()})

@@ -330,7 +330,7 @@ class Engine:
 
     def image_list(self, filters: Filters = NONE) -> list[Json]:
         """`GET /images/json`."""
-        return [image_shapes.summary(image) for image in self.images.all.values()]
+        return [image_shapes.summary(image) for image in self.images.select(filters)]
 
     def image_inspect(self, ref: str) -> Json:
         """`GET /images/{ref}/json`."""

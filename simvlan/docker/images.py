@@ -6,11 +6,14 @@ An image here is only a name with a default command and environment: what runs i
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from simvlan.docker.errors import DockerError, conflict, invalid, not_found
+from simvlan.docker.filters import Filters, boolean, check_names, labels_match
 from simvlan.docker.times import rfc3339
 
 if TYPE_CHECKING:
@@ -65,6 +68,11 @@ def repository(ref: str) -> str:
     return familiar(ref).partition("@")[0].rpartition(":")[0].rpartition("/")[2]
 
 
+def _refers(pattern: str, tag: str) -> bool:
+    """Whether `alp*` or `alpine:3*` means a name with its tag; `*` stops at slashes (reference.FamiliarMatch)."""
+    return any(PurePosixPath(f"/{name}").match(f"/{pattern}") for name in (tag, tag.rpartition(":")[0]))
+
+
 class Images:
     """The images of one engine."""
 
@@ -91,6 +99,24 @@ class Images:
             return None
         found = [image for image in self.all.values() if image.id.startswith(f"sha256:{wanted}")]
         return found[0] if len(found) == 1 else None
+
+    def select(self, filters: Filters) -> Iterator[Image]:
+        """The images that filters let through, each with the names that were asked for (daemon/images, Images).
+
+        Raises:
+            DockerError: 400 `invalid filter 'x'`, 404 for `before` or `since` an image that is not there.
+        """
+        check_names(filters, ("before", "dangling", "label", "reference", "since"))
+        dangling, patterns = boolean(filters, "dangling"), filters.get("reference")
+        before = min((self.find(ref).created_ns for ref in filters.get("before", ())), default=None)
+        since = max((self.find(ref).created_ns for ref in filters.get("since", ())), default=None)
+        for image in self.all.values():
+            names = [tag for tag in image.tags if not patterns or any(_refers(each, tag) for each in patterns)]
+            wanted = not patterns or bool(names)
+            wanted &= dangling in (None, not image.tags) and labels_match(filters, image.config.get("Labels") or {})
+            wanted &= (before is None or image.created_ns < before) and (since is None or image.created_ns > since)
+            if wanted:
+                yield replace(image, tags=names)
 
     def pull(self, ref: str, now_ns: int) -> Image:
         """Have an image of this name: every name is a simulated image."""

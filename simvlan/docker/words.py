@@ -39,7 +39,7 @@ def _refused(proc: Process, program: str, verb: str, known: dict[str, Verb]) -> 
     return 1
 
 
-def _names(proc: Process, words: list[str], flags: tuple[str, ...] = ()) -> list[str]:
+def _names(words: list[str], flags: tuple[str, ...] = ()) -> list[str]:
     names = [word for word in words if word not in flags]
     for name in names:
         if name.startswith("-"):
@@ -113,14 +113,14 @@ def _state(running: bool) -> str:
 
 
 def _status(proc: Process, machines: Machines, words: list[str]) -> int:
-    for name in _names(proc, words):
+    for name in _names(words):
         _machine(machines, name)
         proc.write(f"{_state(machines.find(name).running)}\n")
     return 0
 
 
 def _ip(proc: Process, machines: Machines, words: list[str]) -> int:
-    for name in _names(proc, words):
+    for name in _names(words):
         _machine(machines, name)
         if not machines.find(name).running:
             raise MachineError("Error getting IP address: Host is not running")
@@ -133,7 +133,7 @@ def _env(proc: Process, machines: Machines, words: list[str]) -> int:
         proc.write("unset DOCKER_HOST\nunset DOCKER_MACHINE_NAME\n# Run this command to configure your shell:\n"
                    "# eval $(docker-machine env -u)\n")  # fmt: skip
         return 0
-    name = _names(proc, words)[0]
+    name = _names(words)[0]
     _machine(machines, name)
     if not machines.find(name).running:
         raise MachineError(f"Error checking TLS connection: Host is not running: docker-machine start {name}")
@@ -157,7 +157,7 @@ def _ssh(proc: Process, machines: Machines, words: list[str]) -> int:
 
 
 def _stop(proc: Process, machines: Machines, words: list[str]) -> int:
-    for name in _names(proc, words):
+    for name in _names(words):
         _machine(machines, name)
         proc.write(f'Stopping "{name}"...\n')
         machines.stop(name)
@@ -166,7 +166,7 @@ def _stop(proc: Process, machines: Machines, words: list[str]) -> int:
 
 
 def _start(proc: Process, machines: Machines, words: list[str]) -> int:
-    for name in _names(proc, words):
+    for name in _names(words):
         _machine(machines, name)
         proc.write(f'Starting "{name}"...\n')
         machines.start(name)
@@ -176,7 +176,7 @@ def _start(proc: Process, machines: Machines, words: list[str]) -> int:
 
 
 def _restart(proc: Process, machines: Machines, words: list[str]) -> int:
-    for name in _names(proc, words):
+    for name in _names(words):
         _machine(machines, name)
         proc.write(f'Restarting "{name}"...\n')
         machines.stop(name)
@@ -185,7 +185,7 @@ def _restart(proc: Process, machines: Machines, words: list[str]) -> int:
 
 
 def _remove(proc: Process, machines: Machines, words: list[str]) -> int:
-    for name in _names(proc, words, ("-f", "--force", "-y")):
+    for name in _names(words, ("-f", "--force", "-y")):
         _machine(machines, name)
         proc.write(f"About to remove {name}\n")
         machines.remove(name)

@@ -82,7 +82,7 @@ class Arp:
         if arp.sip == arp.tip and stack.either(indev, "drop_gratuitous_arp"):
             return Drop.ARP_GRATUITOUS
         if arp.sip == 0:
-            return self._probe(dev, indev, arp, why)
+            return self._probe(dev, indev, arp)
         if arp.op == REQUEST:
             kind = stack.route_kind(dev, arp.tip, arp.sip)
             if kind == "local":
@@ -92,9 +92,9 @@ class Arp:
                 return self._proxy(dev, indev, frame, arp, why, enqueued)
         return self._update(dev, indev, frame, arp, why)
 
-    def _probe(self, dev: Device, indev: InDevice, arp: Message, why: Why) -> Drop | None:
+    def _probe(self, dev: Device, indev: InDevice, arp: Message) -> Drop | None:
         """Duplicate address detection (RFC 5227): answer for an own address, learn nothing."""
-        if arp.op == REQUEST and self.stack.addr_type(arp.tip, dev) == "local" and not self._ignored(indev, 0, arp.tip):
+        if arp.op == REQUEST and self.stack.addr_type(arp.tip) == "local" and not self._ignored(indev, 0, arp.tip):
             self._reply(dev, arp, 0)
             return None
         return Drop.ARP_NOT_OURS
@@ -159,7 +159,7 @@ class Arp:
         entry = table.get(dev, arp.sip)
         accept = self._accepts(indev, arp.sip)
         garp = (entry is not None or accept) and self._gratuitous(dev, arp)
-        if entry is None and accept and (garp or (arp.op == REPLY and self.stack.addr_type(arp.sip, dev) == "unicast")):
+        if entry is None and accept and (garp or (arp.op == REPLY and self.stack.addr_type(arp.sip) == "unicast")):
             entry = table.ensure(dev, arp.sip)
         if entry is None:
             return Drop.ARP_NOT_OURS
@@ -179,7 +179,7 @@ class Arp:
         """Whether a message announces its own sender (arp_is_garp)."""
         if arp.tip != arp.sip or (arp.op == REPLY and arp.tha != arp.sha):
             return False
-        return self.stack.addr_type(arp.sip, dev) == "unicast"
+        return self.stack.addr_type(arp.sip) == "unicast"
 
     # -- sending ----------------------------------------------------------------------------------------------------
 

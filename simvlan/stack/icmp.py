@@ -247,7 +247,7 @@ class Icmp:
             self.error(about, REDIRECT, 1, gateway)
             self.limits.redirected(about.src)
 
-    def link_failure(self, waiting: Packet, octets: bytes) -> None:
+    def link_failure(self, waiting: Packet) -> None:
         """A packet waited for a neighbour in vain: host unreachable to its source (ipv4_link_failure)."""
         self.error(waiting, UNREACH, 1)
 

@@ -112,7 +112,7 @@ class NeighbourTable:
             entry.state, entry.mac = NOARP, multicast_mac(ip)
         elif dev.noarp or not dev.kind:
             entry.state, entry.mac = NOARP, dev.mac
-        elif self.stack.addr_type(ip, dev) == "broadcast":
+        elif self.stack.addr_type(ip) == "broadcast":
             entry.state, entry.mac = NOARP, BROADCAST
 
     def _make_room(self) -> bool:
@@ -275,7 +275,7 @@ class NeighbourTable:
 
     def _report(self, packet: Any, octets: bytes) -> None:
         """Tell a sender that a packet waited in vain."""
-        self.stack.icmp.link_failure(packet, octets)
+        self.stack.icmp.link_failure(packet)
 
     # -- learning ---------------------------------------------------------------------------------------------------
 

@@ -302,7 +302,7 @@ class Stack:
             if not self._owners[address]:
                 del self._owners[address]
 
-    def addr_type(self, address: int, dev: Device | None = None) -> str:
+    def addr_type(self, address: int) -> str:
         """Local, broadcast, multicast or unicast, by the local table (inet_addr_type)."""
         if address in (0, LIMITED_BROADCAST):
             return fib.BROADCAST

@@ -121,7 +121,7 @@ class Iptables:
         if order.command == "L":
             self.proc.write(listed(table, chains, order.flags, order.number))
         else:
-            self.proc.write(rules_text(table, chains, "v" in order.flags))
+            self.proc.write(rules_text(chains, "v" in order.flags))
 
     # -- changing -----------------------------------------------------------------------------------------------------
 

@@ -147,7 +147,7 @@ def _target(target: Target) -> str:
     return words.get(target.name, "to:") + range_text(target.range)
 
 
-def rules_text(table: Table, chains: list[Chain], counters: bool) -> str:
+def rules_text(chains: list[Chain], counters: bool) -> str:
     """-S: policies and chains, then rules."""
     tail = " -c 0 0" if counters else ""
     lines = [f"-P {c.name} {c.policy}{tail}" if c.policy else f"-N {c.name}" for c in chains]

@@ -233,9 +233,12 @@ def _row(each: dict[str, Any], now_ns: int, whole: bool) -> tuple[str, ...]:
 
 def _images(session: Session, words: list[str]) -> int:
     line = read(words, "all|a quiet|q no-trunc", "filter|f format", "docker images")
+    if len(line.rest) > 1:
+        raise UsageFault("docker images: 'docker images' requires at most 1 argument\n", 1)
+    asked = {**session.filters(line), **({"reference": line.rest} if line.rest else {})}
     rows = []
-    for each in session.engine.image_list(session.filters(line)):
-        for tag in each["RepoTags"]:
+    for each in session.engine.image_list(asked):
+        for tag in each["RepoTags"] or ["<none>:<none>"]:
             repo, _, name = tag.rpartition(":")
             since = age(session.engine.core.now() / SECOND - each["Created"]) + " ago"
             rows.append((repo, name, each["Id"].partition(":")[2][:12], since, size(each["Size"])))

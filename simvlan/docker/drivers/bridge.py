@@ -88,7 +88,7 @@ class BridgeDriver:
                 raise invalid(f"{name} is not a bridge")
             inhibited = network.options.get("com.docker.network.bridge.inhibit_ipv4", "").lower() in ("true", "1", "t")
             for use in () if inhibited else network.of(4):
-                self._address(network, name, use.gateway, use.prefix.prefixlen)
+                self._address(name, use.gateway, use.prefix.prefixlen)
             link_set(core.net, dev, up=True)
         except RtnlError as error:
             raise internal(f"failed to create bridge {name}: {go_errno(error)}") from None
@@ -104,7 +104,7 @@ class BridgeDriver:
             bridges_load(core.net)
         self.firewall.add_network(network)
 
-    def _address(self, network: Network, name: str, gateway: str, plen: int) -> None:
+    def _address(self, name: str, gateway: str, plen: int) -> None:
         dev = self.core.host.devices[name]
         if not gateway or any(each.local == parse_ip(gateway) for each in self.core.host.stack.addresses(dev)):
             return

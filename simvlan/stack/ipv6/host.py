@@ -125,7 +125,7 @@ class Ip6:
         found.input_if = dev
         return found
 
-    def next_ident(self, src: int, dst: int) -> int:
+    def next_ident(self) -> int:
         """The next identification of fragments: counted from 1."""
         self._ident = self._ident % 0xFFFF_FFFF + 1
         return self._ident

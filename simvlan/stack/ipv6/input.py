@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.devices.ipvlan import Ipvlan
     from simvlan.stack.ipv6.host import Ip6
-    from simvlan.stack.ipv6.inet6dev import Inet6Dev
 
 PAD1, ROUTER_ALERT = 0, 5
 SWITCHED_OFF = (2, 3, 4)
@@ -104,7 +103,7 @@ class Input6:
             return Drop.OTHERHOST
         if idev is None or idev.disabled:
             return Drop.IPV6DISABLED
-        checked = self._checked(dev, idev, frame)
+        checked = self._checked(dev, frame)
         if isinstance(checked, Drop):
             return checked
         if checked.proto == packet.HOPOPTS:
@@ -137,7 +136,7 @@ class Input6:
         return drop
 
     @staticmethod
-    def _checked(dev: Device, idev: Inet6Dev, frame: Frame) -> Packet6 | Drop:
+    def _checked(dev: Device, frame: Frame) -> Packet6 | Drop:
         """Whether octets are a packet that may be here (ip6_rcv_core), cut to its length."""
         octets = frame.payload
         if len(octets) < packet.HEADER:

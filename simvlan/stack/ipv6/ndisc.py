@@ -226,7 +226,7 @@ class Ndisc:
         state = REACHABLE if na.solicited else STALE
         table.update(entry, mac, state, override=na.override, weak=True, router=na.router)
         if was_router and not entry.router:
-            self.ip6.ra.no_router(idev.dev, found.src)
+            self.ip6.ra.no_router(found.src)
         return None
 
     def _router_solicited(self, idev: Inet6Dev, found: Packet6, octets: bytes) -> Drop | None:

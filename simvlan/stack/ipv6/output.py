@@ -132,7 +132,7 @@ class Output6:
             return self._out(made, octets, partial, source, loop)
         if partial:
             octets = packet_with_checksum(octets)
-        for piece in fragments(octets, made.path_mtu, self.ip6.next_ident(made.src, made.dst)):
+        for piece in fragments(octets, made.path_mtu, self.ip6.next_ident()):
             if answer := self._out(made, piece, False, source, loop):
                 return answer
             self.ip6.stack.kernel.softirq()

@@ -146,7 +146,7 @@ class Routers:
         node = self.ip6.fib.table(fib.MAIN_TABLE).node(0, 0)
         return next((r for r in node if r.default_router and r.dev is dev and r.via == router), None)
 
-    def no_router(self, dev: Device, router: int) -> None:
+    def no_router(self, router: int) -> None:
         """A router says it is none: no route by it is left (rt6_clean_tohost)."""
         for route in list(self.ip6.fib.routes()):
             if route.default_router and route.via == router:

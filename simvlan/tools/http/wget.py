@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import suppress
 from time import gmtime, strftime
-from typing import Any
+from typing import Any, NoReturn
 
 from simvlan.clock import SECOND
 from simvlan.tools.common import Refused
@@ -134,8 +134,8 @@ class Wget:
         for _ in range(self.options.redirects + 1):
             tries = f"  (try:{count:2d})" if count > 1 else ""
             self.say(f"--{self.clock}--{tries}  {url}\n")
-            connection, reused = yield from self._connection(url)
-            head = yield from self._asked(connection, url, reused)
+            connection = yield from self._connection(url)
+            head = yield from self._asked(connection, url)
             location = head.get("location") if head.status in REDIRECTS else ""
             if not location:
                 return (yield from self._answered(url, connection, head, name))
@@ -146,15 +146,15 @@ class Wget:
         self.note(f"{self.options.redirects} redirections exceeded.\n")
         raise GaveUp(SERVER)
 
-    def _connection(self, url: Url) -> Generator[Any, Any, tuple[Connection, bool]]:
+    def _connection(self, url: Url) -> Generator[Any, Any, Connection]:
         idle, self.idle = self.idle, None
         if idle is not None:
             if (idle[0].host, idle[0].port) == (url.host, url.port) and not idle[1].sock.eof:
                 self.say(f"Reusing existing connection to {url.host}:{url.port}.\n")
                 idle[1].again()
-                return idle[1], True
+                return idle[1]
             self.talk.drop(idle[1].sock)
-        return (yield from self._connect(url)), False
+        return (yield from self._connect(url))
 
     def _connect(self, url: Url) -> Generator[Any, Any, Connection]:
         """A connection to the first of the host's addresses that answers."""
@@ -187,7 +187,7 @@ class Wget:
             self.say(f"{', '.join([each.text for each in found[:3]] + ['...'] * (len(found) > 3))}\n")
         return found
 
-    def _asked(self, connection: Connection, url: Url, reused: bool) -> Generator[Any, Any, Head]:
+    def _asked(self, connection: Connection, url: Url) -> Generator[Any, Any, Head]:
         """Send the request, wait for the response's head."""
         method = "HEAD" if self.options.spider else "POST" if self.posting else "GET"
         headers = [("Host", url.authority), ("User-Agent", self.options.agent), ("Accept", "*/*"),
@@ -274,7 +274,7 @@ class Wget:
             file.close()
         dots.end()
         if not whole:
-            yield from self._cut(dots, head)
+            self._cut(dots)
         self._counted(url, dots, head, name, given)
         self._keep(url, connection)
         return 0
@@ -289,11 +289,10 @@ class Wget:
         else:
             self.note(f'{self.clock} URL:{url} [{size}] -> "{given or name}" [1]\n')
 
-    def _cut(self, dots: Dots, head: Head) -> Generator[Any, Any, None]:
+    def _cut(self, dots: Dots) -> NoReturn:
         """The body ended too early."""
         self.say(f"{self.clock} ({rate(dots.count, dots.elapsed)}) - Connection closed at byte {dots.count}. ")
         raise GaveUp(NETWORK, True)
-        yield
 
     def _opened(self, name: str) -> Any:
         try:

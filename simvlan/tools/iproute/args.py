@@ -152,7 +152,7 @@ def on_off(name: str, text: str) -> bool:
     return text == "on"
 
 
-def parse_on_off(name: str, text: str) -> bool | None:
+def parse_on_off(text: str) -> bool | None:
     """Read an abbreviation of `off` or `on` (`o` is off); None for anything else."""
     for word, value in (("off", False), ("on", True)):
         if matches(text, word):
@@ -183,14 +183,9 @@ def lladdr(text: str) -> bytes:
     for part in text.split(":")[:32]:
         found = re.match(r"\s*(0[xX])?([0-9a-fA-F]+)", part)
         if found is None or int(found[2], 16) > 255:
-            raise Failed(1, f'"{_from(text, part)}" is invalid lladdr.\n')
+            raise Failed(1, f'"{part}" is invalid lladdr.\n')  # what is left of the text there
         octets.append(int(found[2], 16))
     return bytes(octets)
-
-
-def _from(text: str, part: str) -> str:
-    """Return what iproute2 has left of an address when one part of it is bad: that part alone."""
-    return part
 
 
 @dataclass(frozen=True)

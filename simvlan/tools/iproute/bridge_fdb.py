@@ -274,7 +274,7 @@ def get(ctx: Context, args: Args) -> None:
     """Show one entry of a bridge."""
     from simvlan.rtnl.fdb import fdb_dump
 
-    mac, dev, br, vlan = _parse_get(ctx, args)
+    mac, dev, br, vlan = _parse_get(args)
     owner = ctx.need(dev) if dev is not None else None
     bridge = bridge_device(ctx, br) if br is not None else owner.master if owner is not None else None
     if bridge is None:
@@ -286,7 +286,7 @@ def get(ctx: Context, args: Args) -> None:
     raise Quit(GET_REFUSED, "Error: Fdb entry not found.\n")
 
 
-def _parse_get(ctx: Context, args: Args) -> tuple[int, str | None, str | None, int]:
+def _parse_get(args: Args) -> tuple[int, str | None, str | None, int]:
     mac: str | None = None
     named: dict[str, str] = {}
     while args:

@@ -54,7 +54,7 @@ def modify(ctx: Context, args: Args) -> None:
     from simvlan.errors import RtnlError
     from simvlan.rtnl.bridge import set_port
 
-    name, info, to_self = _parse(ctx, args)
+    name, info, to_self = _parse(args)
     if name is None:
         raise Failed(USAGE, "Device is a required argument.\n")
     dev = ctx.device(name)
@@ -66,7 +66,7 @@ def modify(ctx: Context, args: Args) -> None:
         set_port(ctx.net, dev, info)
 
 
-def _parse(ctx: Context, args: Args) -> tuple[str | None, dict[str, Any], bool]:
+def _parse(args: Args) -> tuple[str | None, dict[str, Any], bool]:
     name: str | None = None
     info: dict[str, Any] = {}
     to_self = False
@@ -101,7 +101,7 @@ def _option(info: dict[str, Any], word: str, args: Args) -> None:
 
 
 def _switch(word: str, text: str) -> bool:
-    value = parse_on_off(word, text)
+    value = parse_on_off(text)
     if value is None:
         raise Failed(EINVAL_STATUS, on_off_text(word, text))
     return value

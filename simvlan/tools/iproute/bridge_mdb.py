@@ -116,7 +116,7 @@ def show(ctx: Context, args: Args) -> None:
     if ctx.opt.json:
         ctx.say(dump([{"mdb": records, "router": routers}], bool(ctx.opt.pretty)))
     else:
-        ctx.say("".join(map(_text, records)) + "".join(_router_text(ctx, *pair) for pair in routers.items()))
+        ctx.say("".join(map(_text, records)) + "".join(_router_text(*pair) for pair in routers.items()))
 
 
 def _record(ctx: Context, row: Any) -> Record:
@@ -163,5 +163,5 @@ def _routers(ctx: Context, bridge: Any) -> list[Record]:
     return [{"port": port.dev.name} for port in router_ports(bridge)]
 
 
-def _router_text(ctx: Context, name: str, ports: list[Record]) -> str:
+def _router_text(name: str, ports: list[Record]) -> str:
     return f"router ports on {name}: " + "".join(f"{port['port']} " for port in ports) + "\n"

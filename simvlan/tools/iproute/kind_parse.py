@@ -92,7 +92,7 @@ def _port_switch(key: str, word: str = "") -> Rule:
 
     def rule(ctx: Context, info: Info, args: Args) -> None:
         text = args.value()
-        value = parse_on_off(word or key, text)
+        value = parse_on_off(text)
         if value is None:
             raise Quit(WRONG, on_off_text(word or key, text))
         info[key] = value

@@ -171,7 +171,7 @@ def _not_modelled(ctx: Context, words: LinkWords, args: Args) -> None:
 
 def _carrier(ctx: Context, words: LinkWords, args: Args) -> None:
     text = args.value()
-    words.carrier = parse_on_off("carrier", text)
+    words.carrier = parse_on_off(text)
     if words.carrier is None:
         raise Failed(EINVAL_STATUS, on_off_text("carrier", text))
 
