@@ -21,8 +21,9 @@ from simvlan.engines.events import EventClock
 from simvlan.frame import Frame
 from simvlan.network import Network
 from simvlan.tools.program import call
-from simvlan.tools.tcpdump_filter import FilterError, View, compile_filter
+from simvlan.tools.tcpdump_filter import FilterError, compile_filter
 from simvlan.tools.tcpdump_print import Style, dump, print_frame
+from simvlan.tools.tcpdump_view import View
 
 A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
 E = Ether(src=A, dst=B)

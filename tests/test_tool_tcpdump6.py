@@ -14,8 +14,9 @@ from scapy.packet import Raw
 
 from simvlan.capture import file_header, read_pcap, record
 from simvlan.frame import Frame
-from simvlan.tools.tcpdump_filter import FilterError, View, compile_filter
+from simvlan.tools.tcpdump_filter import FilterError, compile_filter
 from simvlan.tools.tcpdump_print import Style, print_frame
+from simvlan.tools.tcpdump_view import View
 
 A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
 E = Ether(src=A, dst=B)

@@ -178,7 +178,14 @@ class Addresses:
                 self._add_routes(dev, ifa)
         stack.igmp.up(dev)
         stack.pmtu.flush()
-        stack.announce(dev)
+        self.announce(dev)
+
+    def announce(self, dev: Device) -> None:
+        """Send gratuitous ARP for each address where arp_notify asks for it (inetdev_send_gratuitous_arp)."""
+        indev = self.stack.indev(dev)
+        if dev.up and max(self.stack.conf_all.get("arp_notify"), indev.conf.get("arp_notify")):
+            for ifa in indev.addresses:
+                self.stack.arp.announce(dev, ifa.local)
 
     def device_down(self, dev: Device) -> None:
         """A device goes down: everything routed by it goes, its own addresses stay reachable."""

@@ -16,8 +16,8 @@ from simvlan.netfilter.calls import CALLS, IPTABLES
 from simvlan.netfilter.conntrack import Conntrack
 from simvlan.netfilter.tables import Tables
 from simvlan.segmentation import longest
-from simvlan.stack import fib
-from simvlan.stack.addresses import LEAST_MTU, Addresses
+from simvlan.stack import devinet, fib
+from simvlan.stack.addresses import Addresses
 from simvlan.stack.arp import Arp
 from simvlan.stack.family import Family, Family4
 from simvlan.stack.fib import Fib, Flow
@@ -216,58 +216,9 @@ class Stack:
 
     def device_event(self, dev: Device, event: Event) -> None:
         """React to a change of a device."""
-        self._ipv4_event(dev, event)
+        devinet.device_event(self, dev, event)
         if self.ip6 is not None:
             self.ip6.device_event(dev, event)
-
-    def _ipv4_event(self, dev: Device, event: Event) -> None:
-        """What IPv4 does about it (inetdev_event, fib_netdev_event, arp_netdev_event)."""
-        if event is Event.UP:
-            self.addresses_of.device_up(dev)
-        elif event is Event.DOWN:
-            self.igmp.down(dev)
-            self.addresses_of.device_down(dev)
-            if self.netfilter is not None:
-                self.netfilter.device_down(dev)
-            self.neigh.forget_device(dev)
-        elif event is Event.CHANGE:
-            if not dev.carrier and self.indev(dev).conf.get("arp_evict_nocarrier"):
-                self.neigh.forget_device(dev, keep_permanent=True)
-        elif event is Event.FLAGS:
-            self.neigh.forget_device(dev)
-        elif event is Event.MAC:
-            self.neigh.forget_device(dev)
-            self.announce(dev)
-        elif event is Event.MTU:
-            self.pmtu.flush()
-            self._follow_mtu(dev)
-        elif event in (Event.UNREGISTER, Event.MOVED):
-            self._device_gone(dev)
-            self.without_ip.discard(dev)
-
-    def _follow_mtu(self, dev: Device) -> None:
-        """Under 68 octets there is no IPv4: addresses, groups and settings go, and come back empty (inetdev_event)."""
-        if dev.mtu < LEAST_MTU and dev not in self.without_ip:
-            self.igmp.destroy(dev)
-            self._device_gone(dev)
-            self.without_ip.add(dev)
-        elif dev.mtu >= LEAST_MTU and dev in self.without_ip:
-            self.device_added(dev)
-            if dev.up:
-                self.igmp.up(dev)
-
-    def _device_gone(self, dev: Device) -> None:
-        """No IPv4 on a device any more (inetdev_destroy)."""
-        self.addresses_of.purge(dev)
-        self.neigh.forget_device(dev)
-        self.indevs.pop(dev, None)
-
-    def announce(self, dev: Device) -> None:
-        """Send gratuitous ARP for each address where arp_notify asks for it."""
-        indev = self.indev(dev)
-        if dev.up and max(self.conf_all.get("arp_notify"), indev.conf.get("arp_notify")):
-            for ifa in indev.addresses:
-                self.arp.announce(dev, ifa.local)
 
     # -- questions --------------------------------------------------------------------------------------------------
 

@@ -52,8 +52,6 @@ class Order:
     new_name: str = ""
     policy: str = ""
     rule: Rule = field(default_factory=Rule)
-    by_rule: bool = False
-    """The rule was described (-D CHAIN RULE), not numbered."""
     flags: set[str] = field(default_factory=set)
 
 
@@ -184,12 +182,10 @@ class Parser:
                 rule.src = net
             else:
                 rule.dst = net
-            self.order.by_rule = True
         elif letter in "io":
             self._device(letter, value)
         elif letter == "p":
             rule.proto, rule.proto_negated = values.protocol(value), self.negated
-            self.order.by_rule = True
         elif letter == "j":
             self._jump(value)
         elif letter == "m":
@@ -208,12 +204,11 @@ class Parser:
             rule.in_dev = dev
         else:
             rule.out_dev = dev
-        self.order.by_rule = True
 
     def _jump(self, name: str) -> None:
         if name in REAL_TARGETS:
             raise NotBuilt(f"iptables -j {name}")
-        self.target, self.order.by_rule = name, True
+        self.target = name
 
     def _match(self, name: str) -> None:
         if name in REAL_MATCHES:
@@ -223,7 +218,6 @@ class Parser:
         if name not in self.options:
             self.options[name] = {}
             self.matches.append(name)
-        self.order.by_rule = True
 
     # -- extensions ---------------------------------------------------------------------------------------------------
 

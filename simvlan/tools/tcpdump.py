@@ -19,8 +19,9 @@ from simvlan.devices.device import Device
 from simvlan.frame import Frame, PType
 from simvlan.tools.common import Refused
 from simvlan.tools.program import Process
-from simvlan.tools.tcpdump_filter import FilterError, Test, View, compile_filter
+from simvlan.tools.tcpdump_filter import FilterError, Test, compile_filter
 from simvlan.tools.tcpdump_print import Style, dump, ethertype, hexdump, print_frame, print_protocol, stamp
+from simvlan.tools.tcpdump_view import View
 
 USAGE = """\
 tcpdump version 4.99.3

@@ -1,8 +1,8 @@
 """The filter language of pcap-filter(7), the part people type: compiled into a predicate over frames.
 
 Mirrors libpcap 1.10 (grammar.y, gencode.c): `and` and `or` bind alike and to the left, `not` binds tight, qualifiers
-carry over (`host A or B`), `vlan` shifts everything written after it past one tag. As in the kernel, a tag that travels
-beside the frame is invisible except to `vlan`.
+carry over (`host A or B`), `vlan` shifts everything written after it past one tag. What a test looks at is in
+`tcpdump_view`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,23 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from simvlan.frame import BROADCAST, GROUP, VLAN_ETHERTYPES, Frame, parse_mac
+from simvlan.frame import BROADCAST, GROUP, parse_mac
+from simvlan.tools.tcpdump_view import (
+    ETHERTYPE,
+    IP_PROTO,
+    BeyondTheFrame,
+    View,
+    base_of,
+    compares,
+    hosts,
+    hosts6,
+    ip_proto,
+    ipv4,
+    ports,
+    tagged,
+)
 
-Test = Callable[["View"], bool]
+Test = Callable[[View], bool]
 
 
 class FilterError(Exception):
@@ -24,21 +38,6 @@ class FilterError(Exception):
 
 
 SYNTAX = "can't parse filter expression: syntax error"
-
-
-@dataclass
-class View:
-    """A frame as a filter sees it."""
-
-    frame: Frame
-    outgoing: bool
-
-    def at_depth(self, depth: int) -> tuple[int, bytes]:
-        """Return ethertype and payload past *depth* tags, the one beside the frame first."""
-        proto, data = self.frame.proto, self.frame.payload
-        for _ in range(depth - (1 if depth and self.frame.accel else 0)):
-            proto, data = int.from_bytes(data[2:4], "big"), data[4:]
-        return proto, data
 
 
 @dataclass(frozen=True)
@@ -50,20 +49,6 @@ class Qualifiers:
     kind: str = "host"
 
 
-ETHERTYPE = {"ip": 0x0800, "arp": 0x0806, "rarp": 0x8035, "ip6": 0x86DD}
-IP_PROTO = {
-    "icmp": 1,
-    "igmp": 2,
-    "tcp": 6,
-    "udp": 17,
-    "sctp": 132,
-    "esp": 50,
-    "ah": 51,
-    "pim": 103,
-    "vrrp": 112,
-    "icmp6": 58,
-}
-FRAGMENT = 44
 NAMES = {"icmptype": 0, "icmpcode": 1, "tcpflags": 13, "icmp-echoreply": 0, "icmp-unreach": 3, "icmp-redirect": 5,
          "icmp-echo": 8, "icmp-timxceed": 11, "tcp-fin": 1, "tcp-syn": 2, "tcp-rst": 4, "tcp-push": 8, "tcp-ack": 16,
          "tcp-urg": 32}  # fmt: skip
@@ -93,14 +78,10 @@ def compile_filter(text: str) -> Test | None:
     return lambda view: _accepts(test, view)
 
 
-class _BeyondTheFrame(Exception):  # noqa: N818
-    """A load past the last octet: the kernel's filter machine then rejects the frame, whatever stands around it."""
-
-
 def _accepts(test: Test, view: View) -> bool:
     try:
         return test(view)
-    except _BeyondTheFrame:
+    except BeyondTheFrame:
         return False
 
 
@@ -201,7 +182,7 @@ class _Parser:
             wanted = ETHERTYPE[proto]
             return lambda view: view.at_depth(depth)[0] == wanted
         number = IP_PROTO[proto]
-        return lambda view: _ip_proto(view, depth) == number
+        return lambda view: ip_proto(view, depth) == number
 
     def cast(self, proto: str, cast: str) -> Test:
         depth = self.depth
@@ -210,7 +191,7 @@ class _Parser:
                 return lambda view: view.frame.dst == BROADCAST
             return lambda view: bool(view.frame.dst & GROUP)
         if proto == "ip" and cast == "multicast":
-            return lambda view: (packet := _ipv4(view, depth)) is not None and packet[16] >= 224
+            return lambda view: (packet := ipv4(view, depth)) is not None and packet[16] >= 224
         raise FilterError(f"simvlan: '{proto} {cast}' is not built; use 'ether {cast}' or a host")
 
     def vlan(self) -> Test:
@@ -221,7 +202,7 @@ class _Parser:
             wanted = int(self.take())
             if wanted > 4095:
                 raise FilterError(f"VLAN tag {wanted} greater than maximum 4095")
-        return lambda view: _tagged(view, depth, wanted)
+        return lambda view: tagged(view, depth, wanted)
 
     def length(self) -> Test:
         word = self.take()
@@ -243,7 +224,7 @@ class _Parser:
         if compare is None:
             raise FilterError(SYNTAX)
         value, depth = _number(self.take()), self.depth
-        return lambda view: _compares(_base(view, proto, depth), offset, size, mask, compare, value)
+        return lambda view: compares(base_of(view, proto, depth), offset, size, mask, compare, value)
 
     def identified(self, how: Qualifiers) -> Test:
         """Read the id that qualifiers wait for."""
@@ -267,7 +248,7 @@ class _Parser:
             wanted = ETHERTYPE.get(word) or _number(word)
             return lambda view: view.at_depth(depth)[0] == wanted
         number = IP_PROTO.get(word) or _number(word)
-        return lambda view: _ip_proto(view, depth) == number
+        return lambda view: ip_proto(view, depth) == number
 
     def port(self, how: Qualifiers, word: str) -> Test:
         if how.proto in ("ether", "ip", "arp", "rarp", "icmp", "igmp"):
@@ -276,7 +257,7 @@ class _Parser:
         first, depth = _port(low), self.depth
         last = _port(high) if high else first
         protos = (IP_PROTO[how.proto],) if how.proto in IP_PROTO else (6, 17, 132)
-        return lambda view: _matches(_ports(view, depth, protos), how.direction, lambda p: first <= p <= last)
+        return lambda view: _matches(ports(view, depth, protos), how.direction, lambda p: first <= p <= last)
 
     def ether_host(self, how: Qualifiers, word: str) -> Test:
         try:
@@ -291,15 +272,15 @@ class _Parser:
         depth = self.depth
         if ":" in word and how.proto in ("", "ip6"):
             base, mask = _network6(word, how.kind)
-            return lambda view: _matches(_hosts6(view, depth), how.direction, lambda ip: ip & mask == base)
+            return lambda view: _matches(hosts6(view, depth), how.direction, lambda ip: ip & mask == base)
         base, mask = _network(word, how.kind)
         kinds = (how.proto,) if how.proto else ("ip", "arp", "rarp")
         if "ip6" in kinds:
             raise FilterError(f"unknown ip6 host '{word}'")
-        return lambda view: _matches(_hosts(view, depth, kinds), how.direction, lambda ip: ip & mask == base)
+        return lambda view: _matches(hosts(view, depth, kinds), how.direction, lambda ip: ip & mask == base)
 
 
-# -- what a test looks at -------------------------------------------------------------------------------------------
+# -- joining tests --------------------------------------------------------------------------------------------------
 
 
 def _both(left: Test, right: Test) -> Test:
@@ -320,88 +301,6 @@ def _matches(ends: tuple[int, int] | None, direction: str, test: Callable[[int],
         return False
     source, target = test(ends[0]), test(ends[1])
     return {"src": source, "dst": target, "or": source or target, "and": source and target}[direction]
-
-
-def _tagged(view: View, depth: int, wanted: int | None) -> bool:
-    if depth == 0 and view.frame.accel:
-        tci = view.frame.accel
-    else:
-        proto, data = view.at_depth(depth)
-        if proto not in VLAN_ETHERTYPES and proto != 0x9100:
-            return False
-        tci = int.from_bytes(data[:2], "big")
-    return wanted is None or tci & 0xFFF == wanted
-
-
-def _ipv4(view: View, depth: int) -> bytes | None:
-    proto, data = view.at_depth(depth)
-    return data if proto == 0x0800 and len(data) >= 20 else None
-
-
-def _ip_proto(view: View, depth: int) -> int | None:
-    proto, data = view.at_depth(depth)
-    if proto not in (0x0800, 0x86DD):
-        return None
-    if proto == 0x86DD and _load(data, 6, 1) == FRAGMENT:
-        return _load(data, 40, 1)
-    return _load(data, 9 if proto == 0x0800 else 6, 1)
-
-
-def _hosts6(view: View, depth: int) -> tuple[int, int] | None:
-    proto, data = view.at_depth(depth)
-    if proto != 0x86DD or len(data) < 40:
-        return None
-    return int.from_bytes(data[8:24], "big"), int.from_bytes(data[24:40], "big")
-
-
-def _hosts(view: View, depth: int, kinds: tuple[str, ...]) -> tuple[int, int] | None:
-    proto, data = view.at_depth(depth)
-    if proto == 0x0800 and "ip" in kinds:
-        return _pair(data, 12, 16, 4)
-    if (proto == 0x0806 and "arp" in kinds) or (proto == 0x8035 and "rarp" in kinds):
-        return _pair(data, 14, 24, 4)
-    return None
-
-
-def _ports(view: View, depth: int, protos: tuple[int, ...]) -> tuple[int, int] | None:
-    if _ip_proto(view, depth) not in protos:
-        return None
-    proto, data = view.at_depth(depth)
-    if proto == 0x86DD:
-        return _pair(data, 40, 42, 2)
-    if int.from_bytes(data[6:8], "big") & 0x1FFF:
-        return None
-    head = (data[0] & 15) * 4
-    return _pair(data, head, head + 2, 2)
-
-
-def _pair(data: bytes, first: int, second: int, size: int) -> tuple[int, int]:
-    return _load(data, first, size), _load(data, second, size)
-
-
-def _load(data: bytes, at: int, size: int) -> int:
-    if len(data) < at + size:
-        raise _BeyondTheFrame
-    return int.from_bytes(data[at : at + size], "big")
-
-
-def _base(view: View, proto: str, depth: int) -> bytes | None:
-    """Return the octets that `proto[...]` counts from."""
-    if proto == "ether":
-        return bytes(view.frame.with_accel(0))
-    if proto in ETHERTYPE:
-        found, data = view.at_depth(depth)
-        return data if found == ETHERTYPE[proto] else None
-    packet = _ipv4(view, depth)
-    if packet is None or packet[9] != IP_PROTO.get(proto) or int.from_bytes(packet[6:8], "big") & 0x1FFF:
-        return None
-    return packet[(packet[0] & 15) * 4 :]
-
-
-def _compares(
-    data: bytes | None, offset: int, size: int, mask: int, compare: Callable[[int, int], bool], value: int
-) -> bool:
-    return data is not None and compare(_load(data, offset, size) & mask, value)
 
 
 # -- reading ids ----------------------------------------------------------------------------------------------------
