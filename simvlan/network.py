@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from simvlan.clock import Clock, HeapClock, Timer
 from simvlan.devices.device import Device
@@ -30,15 +30,32 @@ _BACKLOG, _TX, _UP, _RX, _WORK, _NAPI = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way
 """Bound here because looking a member up in its enum costs more than comparing it."""
 
 
-Told = tuple[int, int, int, Device, str, Frame, list[str], Drop | None, Sequence[Emit]]
-"""A step: when, the frame's number, that of which it is a copy (0: of none), at which device and on which way (tx, rx,
-work, up), the frame, what rules noted, why it ended, where it goes on."""
+
+class Told(NamedTuple):
+    """What a tracer is told of one step."""
+
+    now: int
+    """Virtual time in ns."""
+    fid: int
+    """The frame's number."""
+    parent: int
+    """The number of the frame that it is a copy of; 0: of none."""
+    dev: Device
+    way: str
+    """Through which hook of the device: tx, rx, work, up or out."""
+    frame: Frame
+    notes: list[str]
+    """What rules said on the way."""
+    drop: Drop | None
+    """Why it ended here."""
+    emits: Sequence[Emit] = ()
+    """Where it goes on."""
 
 
 class Tracer(Protocol):
     """Somebody who reads every step; None while nobody does."""
 
-    def step(self, *told: *Told) -> None:
+    def step(self, told: Told) -> None:
         """Take note of one."""
 
 
@@ -393,7 +410,7 @@ class Network(Softirq):
         if self._tracer is not None:
             notes, self._notes = self._notes, []
             parent = self._parent_of.get(self._fid, 0)
-            self._tracer.step(self.clock.now, self._fid, parent, dev, way, frame, notes, drop, emits)
+            self._tracer.step(Told(self.clock.now, self._fid, parent, dev, way, frame, notes, drop, emits))
 
     @property
     def why(self) -> Why:

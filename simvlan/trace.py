@@ -125,18 +125,9 @@ _WAYS = {
 }
 
 
-def make_step(
-    now: int,
-    fid: int,
-    parent: int,
-    dev: Device,
-    way: str,
-    frame: Frame,
-    notes: Sequence[str],
-    drop: Drop | None,
-    emits: Sequence[Emit] = (),
-) -> Step:
+def make_step(told: Told) -> Step:
     """Turn what the network tells a tracer into a Step."""
+    now, fid, parent, dev, way, frame, notes, drop, emits = told
     rule, outcome = rule_of(dev, way, frame, drop), outcome_of(way, drop, emits)
     return Step(now, fid, parent, dev.netns.name, dev.name, way, rule, tuple(notes), outcome, drop, frame)
 
@@ -147,9 +138,9 @@ class Listener(OutsideSnapshots):
     def __init__(self) -> None:
         self.ears: list[Callable[[Step], None]] = []
 
-    def step(self, *told: *Told) -> None:
+    def step(self, told: Told) -> None:
         """Tell everybody."""
-        made = make_step(*told)
+        made = make_step(told)
         for ear in self.ears:
             ear(made)
 

@@ -18,7 +18,7 @@ from simvlan.engines.batch.classes import DROP_NUMBER
 from simvlan.engines.batch.probe import COUNTERS
 from simvlan.errors import Unsupported
 from simvlan.frame import ARP, IPV4, IPV6, OTHERHOST, Frame, mac_text
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.verdict import Drop
 from tests.batch_verdicts import Alone, Questions
 
@@ -55,12 +55,9 @@ class Reference:
         net.originate = lambda dev, frame: None  # type: ignore[method-assign]
         net.tracer = self
 
-    def step(
-        self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, notes: Any, drop: Any,
-        emits: Any = (),
-    ) -> None:  # fmt: skip
-        if drop is not None or way == "up":
-            self.ends.append((dev.path, drop, bytes(frame), frame.ptype))
+    def step(self, told: Told) -> None:
+        if told.drop is not None or told.way == "up":
+            self.ends.append((told.dev.path, told.drop, bytes(told.frame), told.frame.ptype))
 
     @staticmethod
     def _arrived(dev: Device, frame: Frame, why: Any) -> Drop | None:

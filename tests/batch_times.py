@@ -13,7 +13,7 @@ from simvlan.engines.batch.classes import DELIVERED, DROPS
 from simvlan.engines.events import EventClock
 from simvlan.frame import BROADCAST, Frame
 from simvlan.links import Cable, CableOptions
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge_vlan import vlan_add
 from tests.batch_parity import Reference, Sent, batch_of
@@ -144,15 +144,13 @@ class Timed(Reference):
         super().__init__(net)
         self.told: Counter[Any] = Counter()
 
-    def step(
-        self, now: int, fid: int, parent: int, dev: Any, way: str, frame: Frame, notes: Any, drop: Any, emits: Any = ()
-    ) -> None:
-        if drop is not None or way == "up":
-            name = drop.name if drop is not None else None
-            octets: Any = bytes(frame)
+    def step(self, told: Told) -> None:
+        if told.drop is not None or told.way == "up":
+            name = told.drop.name if told.drop is not None else None
+            octets: Any = bytes(told.frame)
             if name == "QDISC_DROP":
                 octets = int.from_bytes(octets[octets.index(b"\x88\xb5") + 2 :][:4], "big")
-            self.told[now - self.start, dev.path, name, octets] += 1
+            self.told[told.now - self.start, told.dev.path, name, octets] += 1
 
 
 def _first(told: Counter[Any], real: Counter[Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, Frame, parse_mac
-from simvlan.network import Netns, Network
+from simvlan.network import Netns, Network, Told
 from simvlan.rtnl.link import link_add, link_del, link_set
 from simvlan.rtnl.spec import LinkSpec, PeerSpec
 from simvlan.verdict import Drop
@@ -38,11 +38,10 @@ class Bench:
     def _tap(self, now: int, dev: Device, frame: Frame, out: bool) -> None:
         self.seen.append((dev.name, "out" if out else "in", frame.ptype.name, frame))
 
-    def step(self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, *rest: Any) -> None:
+    def step(self, told: Told) -> None:
         """Take note of drops (Tracer)."""
-        drop = rest[1]
-        if drop is not None:
-            self.drops.append((dev.name, drop))
+        if told.drop is not None:
+            self.drops.append((told.dev.name, told.drop))
 
     def add(self, kind: str, name: str, lower: Device | None = None, up: bool = True, **more: Any) -> Any:
         """Create a device; keywords of LinkSpec (ns, mac, mtu), all others are options of the kind."""

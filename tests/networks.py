@@ -13,7 +13,7 @@ from typing import Any
 from simvlan.devices.device import Device
 from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, QINQ, Frame
-from simvlan.network import Netns, Network
+from simvlan.network import Netns, Network, Told
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.address import address_add
 
@@ -177,29 +177,18 @@ class Ledger:
         self.delivered = 0
         self.dropped: dict[str, int] = {}
 
-    def step(
-        self,
-        now: int,
-        fid: int,
-        parent: int,
-        dev: Device,
-        way: str,
-        frame: Frame,
-        notes: Any,
-        drop: Any,
-        emits: Any = (),
-    ) -> None:
+    def step(self, told: Told) -> None:
         """Count an end: a drop, a delivery, or a split into copies (each of which must end itself)."""
-        self.born.add(fid)
-        self.ends.setdefault(fid, 0)
-        if drop is not None:
-            self.ends[fid] += 1
-            self.dropped[drop.name] = self.dropped.get(drop.name, 0) + 1
-        elif way == "up":
-            self.ends[fid] += 1
+        self.born.add(told.fid)
+        self.ends.setdefault(told.fid, 0)
+        if told.drop is not None:
+            self.ends[told.fid] += 1
+            self.dropped[told.drop.name] = self.dropped.get(told.drop.name, 0) + 1
+        elif told.way == "up":
+            self.ends[told.fid] += 1
             self.delivered += 1
-        elif len(emits) > 1:
-            self.ends[fid] += 1
+        elif len(told.emits) > 1:
+            self.ends[told.fid] += 1
 
     def unbalanced(self) -> dict[int, int]:
         """Frames that ended never or more than once."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from simvlan.engines.events import EventClock
 from simvlan.frame import IPV6, Frame
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address6 import address6_add
 from simvlan.rtnl.neigh import neigh_add
@@ -74,11 +74,10 @@ class Router6:
         """Let time pass."""
         self.net.clock.advance(self.net.now + int(seconds * SECOND))  # type: ignore[attr-defined]
 
-    def step(self, now: int, fid: int, parent: int, dev: Any, way: str, frame: Frame, notes: Any, drop: Drop | None,
-             *more: Any) -> None:  # fmt: skip
+    def step(self, told: Told) -> None:
         """The network's tracer: what the router's protocols answered."""
-        if dev.netns is self.r and way == "up":
-            self.drops.append(drop)
+        if told.dev.netns is self.r and told.way == "up":
+            self.drops.append(told.drop)
 
     def octets(self, octets: bytes, mac: int = R0, dev: Any = None) -> Any:
         """Send a packet in at w0; the reasons it met."""

@@ -14,7 +14,7 @@ from simvlan.devices.bridge_port import BridgePort
 from simvlan.devices.device import Device
 from simvlan.errors import RtnlError
 from simvlan.frame import BROADCAST, DOT1Q, QINQ, Frame, PType
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.bridge import port_info, set_port
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del, vlan_list
@@ -32,10 +32,9 @@ class Notes:
 
     drops: list[Drop] = field(default_factory=list)
 
-    def step(self, now: int, fid: int, parent: int, dev: Any, way: str, frame: Any, notes: Any, drop: Any,
-             *rest: Any) -> None:  # fmt: skip
-        if drop is not None:
-            self.drops.append(drop)
+    def step(self, told: Told) -> None:
+        if told.drop is not None:
+            self.drops.append(told.drop)
 
 
 class Switch:

@@ -18,7 +18,7 @@ from test_stack_router import R0, W0, Router
 from simvlan import transmission
 from simvlan.engines.events import EventClock
 from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, IPV6, Frame
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.qdisc.netem import CERTAIN, Netem, NetemOptions
 from simvlan.qdisc.queue import install
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
@@ -101,10 +101,9 @@ def clocked() -> tuple[Network, Any, Any, Met]:
 class _Reasons(list[Drop]):
     """A tracer that keeps only the reasons."""
 
-    def step(self, now: int, fid: int, parent: int, dev: Any, way: str, frame: Frame, notes: Any, drop: Drop | None,
-             *more: Any) -> None:  # fmt: skip
-        if drop is not None:
-            self.append(drop)
+    def step(self, told: Told) -> None:
+        if told.drop is not None:
+            self.append(told.drop)
 
 
 @provokes(Drop.DEV_DOWN, Drop.NO_CARRIER, Drop.PKT_TOO_BIG, Drop.VLAN_TOO_SHORT, Drop.UNHANDLED_PROTO)

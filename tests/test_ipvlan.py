@@ -11,7 +11,7 @@ from simvlan.devices.device import Device
 from simvlan.devices.ipvlan import QUEUE_LIMIT, Flag, Ipvlan, Mode
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import ARP, BCAST, DOT1Q, HOST, IPV4, IPV6, MCAST, OTHERHOST, Frame
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.kinds import KINDS
 from simvlan.stack.ipaddr import parse_ip
@@ -71,9 +71,9 @@ class Lab:
         self.sights.append((dev.name, "out" if out else "in", "" if out else frame.ptype.name))
         self.frames.append((dev.name, frame))
 
-    def step(self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, *rest: Any) -> None:
-        if way != "up" and rest[1] is not None:
-            self.drops.append((dev.name, rest[1]))
+    def step(self, told: Told) -> None:
+        if told.way != "up" and told.drop is not None:
+            self.drops.append((told.dev.name, told.drop))
 
     def send(self, dev: Device, frame: Frame) -> list[Sight]:
         """What the packet sockets saw, beginning with the sender's own copy; named drops in `drops`."""

@@ -8,7 +8,7 @@ import pytest
 from simvlan.devices.device import Device
 from simvlan.errors import RtnlError
 from simvlan.frame import DOT1Q, HOST, OTHERHOST, QINQ, Frame
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.verdict import Drop
 
@@ -47,8 +47,8 @@ def untagged(payload: int = 46, dst: int = B) -> Frame:
 class Steps(list[tuple[str, str, Drop | None, Frame]]):
     """A tracer that keeps (device, way, drop, frame)."""
 
-    def step(self, now: int, fid: int, parent: int, dev: Device, way: str, frame: Frame, *rest: Any) -> None:
-        self.append((dev.path, way, rest[1], frame))
+    def step(self, told: Told) -> None:
+        self.append((told.dev.path, told.way, told.drop, told.frame))
 
 
 def test_what_one_end_sends_the_other_receives() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from simvlan.clock import SECOND
 from simvlan.frame import ARP, BROADCAST, IPV4, Frame
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.address import address_add
 from simvlan.rtnl.neigh import neigh_add
@@ -44,10 +44,9 @@ class Router:
         self.sysctl("net.ipv4.ip_forward", 1)
         net.tracer = self  # type: ignore[assignment]
 
-    def step(self, now: int, fid: int, parent: int, dev: Any, way: str, frame: Frame, notes: Any, drop: Any,
-             *more: Any) -> None:  # fmt: skip
-        if dev.netns is self.r and way == "up":
-            self.drops.append(drop)
+    def step(self, told: Told) -> None:
+        if told.dev.netns is self.r and told.way == "up":
+            self.drops.append(told.drop)
 
     def _tap(self, now: int, dev: Any, frame: Frame, out: bool) -> None:
         if not out:

@@ -28,13 +28,12 @@ class DropCounter(Listener):
         super().__init__()
         self.drops: Counter[tuple[Drop, str]] = Counter()
 
-    def step(self, *told: *Told) -> None:
+    def step(self, told: Told) -> None:
         """Count a drop."""
-        _, _, _, dev, _, _, _, drop, _ = told
-        if drop is not None:
-            self.drops[drop, dev.path] += 1
+        if told.drop is not None:
+            self.drops[told.drop, told.dev.path] += 1
         if self.ears:
-            super().step(*told)
+            super().step(told)
 
 
 def count_drops(network: Network) -> DropCounter:

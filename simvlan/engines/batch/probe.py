@@ -209,7 +209,7 @@ class Prober:
 
     # -- what the network tells -------------------------------------------------------------------------------------
 
-    def step(self, *told: *Told) -> None:
+    def step(self, told: Told) -> None:
         """Take note of one step (the network's tracer)."""
         _, fid, _, dev, way, frame, _, drop, emits = told
         if drop is Drop.STORM:
