@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from simvlan.clock import SECOND
-from simvlan.devices.bridge_igmp import checksum
 from simvlan.engines.batch import FrameBatch, Pipeline
 from simvlan.engines.batch import compile as compile_lab
 from simvlan.engines.batch.interner import Interner
@@ -27,6 +26,7 @@ from simvlan.network import Network
 from simvlan.qdisc.netem import Netem, NetemOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge_vlan import vlan_add
+from simvlan.stack.packet import checksum
 from tests.batch_networks import City
 from tests.batch_parity import Sent, Tally, batch_of, hold
 from tests.batch_times import Tree, hold_times

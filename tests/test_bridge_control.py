@@ -9,7 +9,6 @@ import pytest
 
 from simvlan.devices.bridge import Bridge
 from simvlan.devices.bridge_bpdu import Config, config_frame, parse
-from simvlan.devices.bridge_igmp import checksum
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import ARP, IPV4, IPV6, Frame
 from simvlan.network import Network
@@ -21,6 +20,7 @@ from simvlan.rtnl.sysctl import sysctl_set
 from simvlan.stack.ipv6 import addr as addr6
 from simvlan.stack.ipv6 import icmp6, mld, ndp, packet
 from simvlan.stack.ipv6.addr import ALL_NODES, LINK_LOCAL, multicast_mac, solicited_node
+from simvlan.stack.packet import checksum
 from tests.networks import Ledger
 from tests.test_bridge import BROADCAST, GROUP_MAC, RESERVED, SECOND, A, B, Switch, X
 

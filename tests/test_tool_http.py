@@ -119,13 +119,13 @@ def test_a_request_in_pieces_is_answered_when_it_is_whole(tmp_path: Path) -> Non
 
 
 REFUSED = {
-    "curl --http2 http://x/": "simvlan: curl --http2 is not built\n2\n",
-    "curl -F a=b http://x/": "simvlan: curl -F is not built\n2\n",
+    "curl --http2 http://x/": "simvlan: curl --http2 is not built (docs/hosts.md says what is)\n2\n",
+    "curl -F a=b http://x/": "simvlan: curl -F is not built (docs/hosts.md says what is)\n2\n",
     "curl https://x/": "simvlan: curl: https:// is not built; http:// is\n2\n",
-    "wget -r http://x/": "simvlan: wget -r is not built\n2\n",
-    "wget --mirror http://x/": "simvlan: wget --mirror is not built\n2\n",
+    "wget -r http://x/": "simvlan: wget -r is not built (docs/hosts.md says what is)\n2\n",
+    "wget --mirror http://x/": "simvlan: wget --mirror is not built (docs/hosts.md says what is)\n2\n",
     "wget https://x/": "simvlan: wget: https:// is not built; http:// is\n2\n",
-    "python3 -m http.server --cgi": "simvlan: http.server --cgi is not built\n2\n",
+    "python3 -m http.server --cgi": "simvlan: http.server --cgi is not built (docs/hosts.md says what is)\n2\n",
 }
 
 

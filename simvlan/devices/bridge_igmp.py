@@ -14,6 +14,7 @@ from simvlan.clock import SECOND
 from simvlan.frame import IPV4, IPV6, Frame
 from simvlan.stack.ipv6 import mld, packet
 from simvlan.stack.ipv6.addr import multicast_mac
+from simvlan.stack.packet import checksum
 
 PLAIN: Final = "plain"
 BAD: Final = "bad"
@@ -41,7 +42,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Report:
-    """Groups joined and left; `flood` where it travels to every port (leaves and version 3)."""
+    """Groups joined and left; `to_routers`: only routers hear it, where leaves and version 3 travel to every port."""
 
     joined: tuple[int, ...]
     left: tuple[int, ...]
@@ -49,16 +50,6 @@ class Report:
 
 
 Message: TypeAlias = "Query | Report | str"
-
-
-def checksum(data: bytes) -> int:
-    """Return the Internet checksum; 0 over data that contains a right one."""
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
 
 
 def is_link_local_group(family: int, group: int) -> bool:

@@ -37,7 +37,7 @@ class EventLog:
                 callback(event)
 
     def past(self, filters: Filters, since_ns: int, until_ns: int | None) -> list[Event]:
-        """The kept events from *since* on, up to *until*."""
+        """The kept events from *since_ns* to *until_ns*."""
         check_names(filters, FILTERS)
         last = until_ns if until_ns is not None else 1 << 63
         return [e for e in self._kept if since_ns <= e["timeNano"] <= last and _wanted(e, filters)]

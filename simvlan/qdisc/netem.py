@@ -10,9 +10,11 @@ from functools import cache
 from random import Random
 
 from simvlan.clock import SECOND
-from simvlan.frame import Frame
+from simvlan.frame import IPV4, IPV6, Frame
 from simvlan.qdisc.queue import Departures, Queue
 from simvlan.segmentation import wire_size
+from simvlan.stack import packet
+from simvlan.stack.ipv6 import packet as packet6
 from simvlan.verdict import Drop
 
 CERTAIN = 0xFFFF_FFFF
@@ -210,21 +212,9 @@ class Netem(Queue):
         return hurt
 
 
-_CHECKSUM_AT = {6: 16, 17: 6}
-
-
 def complete_checksum(frame: Frame) -> Frame:
-    """Finish a partial transport checksum (skb_checksum_help): IPv4 with TCP or UDP."""
-    data = frame.payload
-    if not frame.csum or len(data) < 20 or data[9] not in _CHECKSUM_AT:
+    """Finish a partial transport checksum (skb_checksum_help)."""
+    finish = {IPV4: packet.finish_checksum, IPV6: packet6.finish_checksum}.get(frame.proto)
+    if not frame.csum or finish is None:
         return frame
-    start = (data[0] & 15) * 4
-    at = start + _CHECKSUM_AT[data[9]]
-    total = int.from_bytes(data[2:4], "big")
-    segment = data[start:total]
-    words = sum(int.from_bytes(segment[i : i + 2].ljust(2, b"\0"), "big") for i in range(0, len(segment), 2))
-    while words >> 16:
-        words = (words & 0xFFFF) + (words >> 16)
-    value = ~words & 0xFFFF or 0xFFFF
-    whole = data[:at] + value.to_bytes(2, "big") + data[at + 2 :]
-    return Frame(frame.dst, frame.src, frame.proto, whole, frame.accel, frame.ptype, frame.prio)
+    return Frame(frame.dst, frame.src, frame.proto, finish(frame.payload), frame.accel, frame.ptype, frame.prio)

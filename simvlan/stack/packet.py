@@ -155,8 +155,5 @@ def finish_checksum(data: bytes) -> bytes:
     at = _CHECKSUM_AT.get(data[9])
     if at is None or len(data) < size + at + 2:
         return data
-    body = data[size:]
-    value = checksum(body)
-    if value == 0 and data[9] == UDP:
-        value = 0xFFFF
+    value = checksum(data[size:]) or 0xFFFF
     return data[: size + at] + value.to_bytes(2, "big") + data[size + at + 2 :]

@@ -224,7 +224,7 @@ def save(proc: Process) -> int:
             proc.write(f"iptables-save v{VERSION}{VARIANT}\n")
             return 0
         else:
-            proc.write_err(f"simvlan: iptables-save {word} is not simulated\n")
+            proc.write_err(f"simvlan: iptables-save {word} is not simulated (docs/netfilter.md says what is)\n")
             return REFUSED_STATUS
     tables = proc.lab.network.netns[proc.netns].stack.tables.tables
     moment = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(EPOCH + proc.lab.network.now // 1_000_000_000))
@@ -330,7 +330,7 @@ def restore(proc: Process) -> int:
         if word.startswith("-") and len(letter) == 1 and letter in "ncwv":
             flags.add(letter)
         elif word.startswith("-"):
-            proc.write_err(f"simvlan: iptables-restore {word} is not simulated\n")
+            proc.write_err(f"simvlan: iptables-restore {word} is not simulated (docs/netfilter.md says what is)\n")
             return REFUSED_STATUS
         else:
             files.append(word)

@@ -114,7 +114,7 @@ class Options:
         elif flag == "--time-stamp-precision":
             style.nano = value.startswith("nano")
         elif flag not in IGNORED and flag != "--micro":
-            raise Refused(f"simvlan: tcpdump {flag} is not built\n")
+            raise Refused(f"simvlan: tcpdump {flag} is not built (docs/scripts.md says what is)\n")
 
 
 def _count(value: str) -> int:

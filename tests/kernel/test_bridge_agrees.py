@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from simvlan.devices.bridge import Bridge
-from simvlan.devices.bridge_igmp import checksum
 from simvlan.errors import RtnlError
 from simvlan.frame import Frame, mac_text
 from simvlan.network import Network
@@ -23,6 +22,7 @@ from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from simvlan.rtnl.bridge import set_port
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del
 from simvlan.rtnl.fdb import fdb_add, fdb_del, fdb_dump
+from simvlan.stack.packet import checksum
 from tests.kernels import require
 
 NETWORKS, ROUNDS, SHOTS, PORTS = 14, 3, 18, 4

@@ -10,7 +10,7 @@ import ipaddress
 from random import Random
 
 import pytest
-from wires import Captures, Plan, Router, Shot
+from wires import Captures, Plan, Router, Shot, total
 
 from simvlan.oracle.kernels import Kernel
 from tests.kernels import require
@@ -48,16 +48,6 @@ ODD_SOURCES = ("2001:db8:1::fe", "::", "::1", "ff02::5", "2001:db8:2::77", "2600
 
 def ip6(text: str) -> bytes:
     return ipaddress.IPv6Address(text).packed
-
-
-def total(octets: bytes) -> int:
-    """The internet checksum, written out."""
-    if len(octets) % 2:
-        octets += b"\0"
-    value = sum(octets[i] << 8 | octets[i + 1] for i in range(0, len(octets), 2))
-    while value >> 16:
-        value = (value & 0xFFFF) + (value >> 16)
-    return 0xFFFF - value
 
 
 def summed(src: str, dst: str, proto: int, octets: bytes, at: int, wrong: bool = False) -> bytes:

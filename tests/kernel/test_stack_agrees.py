@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from wires import Captures, Plan, Router, Shot
+from wires import Captures, Plan, Router, Shot, total
 
 from tests.kernels import require
 
@@ -48,16 +48,6 @@ ODD_SOURCES = ("10.0.1.254", "0.0.0.0", "127.0.0.1", "255.255.255.255", "224.0.0
 
 def ip4(text: str) -> bytes:
     return bytes(int(part) for part in text.split("."))
-
-
-def total(octets: bytes) -> int:
-    """The internet checksum, written out."""
-    if len(octets) % 2:
-        octets += b"\0"
-    value = sum(octets[i] << 8 | octets[i + 1] for i in range(0, len(octets), 2))
-    while value >> 16:
-        value = (value & 0xFFFF) + (value >> 16)
-    return 0xFFFF - value
 
 
 def setup(rng: Random) -> list[str]:

@@ -59,6 +59,16 @@ def simulate(
     return captures, call(lab, shlex.split(last)).out if last else ""
 
 
+def total(octets: bytes) -> int:
+    """The internet checksum, written out."""
+    if len(octets) % 2:
+        octets += b"\0"
+    value = sum(octets[i] << 8 | octets[i + 1] for i in range(0, len(octets), 2))
+    while value >> 16:
+        value = (value & 0xFFFF) + (value >> 16)
+    return 0xFFFF - value
+
+
 Plan = tuple[list[str], list[Shot]]
 """Commands, and what is sent then."""
 

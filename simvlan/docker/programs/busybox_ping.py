@@ -62,7 +62,7 @@ class Ping:
         if len(rest) != 1:
             raise Refused(USAGE)
         if "6" in given:
-            raise Refused("simvlan: ping -6: IPv6 is not modelled\n")
+            raise Refused("simvlan: ping -6: containers have no IPv6 here: use -4\n")
         self.name = rest[0]
         self.count = self._whole(given.get("c", "0"))
         self.size = self._whole(given.get("s", "56"))

@@ -71,7 +71,7 @@ class Netcat:
         if fault:
             raise Refused(f"nc: {fault}\n")
         if "u" not in given:
-            raise Refused("simvlan: nc: TCP is not modelled; use -u\n", 95)
+            raise Refused("simvlan: nc speaks UDP only in a container: use -u, or wget\n", 95)
         self.listening = "l" in given
         self.idle_ns = seconds(given.get("w", "0"), "nc")
         self.stack: Any = proc.lab.network.netns[proc.netns].stack

@@ -17,7 +17,6 @@ from simvlan.stack.ipv6 import addr, packet
 from simvlan.stack.ipv6.addr import is_multicast
 from simvlan.stack.ipv6.fib6 import Flow6, Route6, needs_device
 from simvlan.stack.ipv6.frag import fragments
-from simvlan.stack.packet import checksum
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ class Output6:
         if source is not None or longest(octets, partial) <= made.path_mtu:
             return self._out(made, octets, partial, source, loop)
         if partial:
-            octets = packet_with_checksum(octets)
+            octets = packet.finish_checksum(octets)
         for piece in fragments(octets, made.path_mtu, self.ip6.next_ident()):
             if answer := self._out(made, piece, False, source, loop):
                 return answer
@@ -154,16 +153,3 @@ class Output6:
             return emit(dev, Frame(dev.mac, dev.mac, IPV6, octets, csum=partial), made.nexthop) or 0
         waiting = source if source is not None else self.ip6.own_packet(octets, dev)
         return self.ip6.neigh.send(dev, made.nexthop, octets, partial, waiting)
-
-
-_CHECKSUM_AT = {packet.UDP: 6, packet.TCP: 16}
-
-
-def packet_with_checksum(octets: bytes) -> bytes:
-    """Complete a partial transport checksum in software (skb_checksum_help)."""
-    upper = packet.skip_extensions(octets, octets[6])
-    at = _CHECKSUM_AT.get(upper.proto) if upper is not None else None
-    if upper is None or at is None or len(octets) < upper.at + at + 2:
-        return octets
-    value = checksum(octets[upper.at :]) or 0xFFFF
-    return octets[: upper.at + at] + value.to_bytes(2, "big") + octets[upper.at + at + 2 :]

@@ -153,3 +153,16 @@ def pseudo_sum(src: int, dst: int, proto: int, size: int) -> int:
 def transport_checksum(src: int, dst: int, proto: int, octets: bytes) -> int:
     """The checksum of an upper protocol's octets (its own checksum field zero); of received octets 0 means right."""
     return checksum(pseudo(src, dst, proto, len(octets)) + octets)
+
+
+_CHECKSUM_AT = {UDP: 6, TCP: 16}
+
+
+def finish_checksum(octets: bytes) -> bytes:
+    """Complete a partial transport checksum in software (skb_checksum_help)."""
+    upper = skip_extensions(octets, octets[6])
+    at = _CHECKSUM_AT.get(upper.proto) if upper is not None else None
+    if upper is None or at is None or len(octets) < upper.at + at + 2:
+        return octets
+    value = checksum(octets[upper.at :]) or 0xFFFF
+    return octets[: upper.at + at] + value.to_bytes(2, "big") + octets[upper.at + at + 2 :]

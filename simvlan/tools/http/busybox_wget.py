@@ -71,7 +71,7 @@ class BusyboxWget:
             if letter in "qS":
                 self.given[letter] = ""
             elif letter in "co":
-                raise Refused(f"simvlan: wget -{letter} is not built\n")
+                raise Refused(f"simvlan: wget -{letter} is not built (docs/hosts.md says what is)\n")
             else:
                 raise Refused(f"wget: invalid option -- '{letter}'\n{USAGE}")
 

@@ -119,7 +119,7 @@ def _short(proc: Process, made: Options, letters: str, words: list[str]) -> None
 def _take(proc: Process, made: Options, name: str, shown: str, glued: str | None, words: list[str]) -> bool:
     """Note one option; True when what was glued to it was its value."""
     if name in NOT_BUILT:
-        raise Refused(f"simvlan: curl {shown} is not built\n", 2)
+        raise Refused(f"simvlan: curl {shown} is not built (docs/hosts.md says what is)\n", 2)
     if name == "remote-name":
         made.outputs.append(None)
     if name in FLAGS:

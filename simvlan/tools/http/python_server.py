@@ -157,7 +157,7 @@ class Options:
             elif word in ("-h", "--help"):
                 raise Refused(USAGE, 0)
             elif word in ("--cgi", "-p", "--protocol"):
-                raise Refused(f"simvlan: http.server {word} is not built\n", 2)
+                raise Refused(f"simvlan: http.server {word} is not built (docs/hosts.md says what is)\n", 2)
             else:
                 what = f"argument port: invalid int value: '{word}'" if word[:1] != "-" else ""
                 raise Refused(f"{USAGE}server.py: error: {what or 'unrecognized arguments: ' + word}\n", 2)

@@ -125,7 +125,7 @@ def _short(proc: Process, made: Options, word: str, words: list[str]) -> None:
 def _option(proc: Process, made: Options, name: str, shown: str, value: str | None, words: list[str]) -> bool:
     """Note one option; True when it took a value."""
     if name in NOT_BUILT:
-        raise Refused(f"simvlan: wget {shown} is not built\n", 2)
+        raise Refused(f"simvlan: wget {shown} is not built (docs/hosts.md says what is)\n", 2)
     if name in PLAIN:
         made.flags.add(name)
         return False

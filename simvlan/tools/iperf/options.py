@@ -198,4 +198,4 @@ def _limits(made: Options) -> None:
     if made.unit not in ("a", *"kmgtKMGT"):
         raise wrong("bad format specifier (valid formats are in the set [kmgtKMGT])")
     if made.udp and not made.rate:
-        raise Refused("simvlan: iperf3 -u -b 0 is not built: nothing holds a sender of datagrams back here\n", 95)
+        raise Refused("simvlan: iperf3 -u -b 0 is not built: nothing holds datagrams back here; say a rate\n", 95)
