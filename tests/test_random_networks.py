@@ -14,7 +14,7 @@ from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, restore, snapshot
 from simvlan.frame import Frame
 from simvlan.links import Cable, CableOptions
-from simvlan.network import Network
+from simvlan.network import Network, Told
 from simvlan.qdisc.netem import Netem, NetemOptions
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_set
 from tests.networks import Ledger, World
@@ -150,9 +150,9 @@ def test_the_ledger_bites() -> None:
     ledger = Ledger()
     dev: Any = None
     frame = Frame(0, 0, 0, b"")
-    ledger.step(0, 1, 0, dev, "rx", frame, [], None, [(None, dev, frame)])
+    ledger.step(Told(0, 1, 0, dev, "rx", frame, [], None, [(None, dev, frame)]))
     assert ledger.unbalanced() == {1: 0}
-    ledger.step(0, 1, 0, dev, "up", frame, [], None)
+    ledger.step(Told(0, 1, 0, dev, "up", frame, [], None))
     assert not ledger.unbalanced()
-    ledger.step(0, 1, 0, dev, "up", frame, [], None)
+    ledger.step(Told(0, 1, 0, dev, "up", frame, [], None))
     assert ledger.unbalanced() == {1: 2}
