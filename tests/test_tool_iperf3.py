@@ -238,9 +238,12 @@ def test_a_path_that_takes_no_time_is_told_of() -> None:
 
 
 REFUSED = {
-    "iperf3 -c h -O 1": "simvlan: iperf3 -O is not built (docs/hosts.md says what is)\n",
-    "iperf3 -s -V": "simvlan: iperf3 -V is not built (docs/hosts.md says what is)\n",
-    "iperf3 -c h -u -b 0": "simvlan: iperf3 -u -b 0 is not built: nothing holds datagrams back here; say a rate\n",
+    "iperf3 -c h -Z": "simvlan: iperf3 -Z is not built (docs/hosts.md says what is)
+",
+    "iperf3 -s -V": "simvlan: iperf3 -s -V is not built (docs/hosts.md says what is)
+",
+    "iperf3 -c h -u -b 0": "simvlan: iperf3 -u -b 0 is not built: nothing holds datagrams back here; say a rate
+",
     "iperf3": "iperf3: parameter error - must either be a client (-c) or server (-s)\n",
     "iperf3 -c x -s": "iperf3: parameter error - cannot be both server and client\n",
     "iperf3 -s -P 2": "iperf3: parameter error - some option you are trying to set is client only\n",
@@ -274,3 +277,80 @@ def test_a_line_of_a_sender() -> None:
     """As printed by iperf 3.12."""
     line = Interval(0, 1, 2_621_440, 0, 279_552, sending=True, number=5).line(udp=False)
     assert line == "[  5]   0.00-1.00   sec  2.50 MBytes  21.0 Mbits/sec    0    273 KBytes       \n"
+
+
+OMITTED = """\
+Connecting to host 10.9.0.2, port 5201
+[  5] local 10.9.0.1 port 33120 connected to 10.9.0.2 port 5201
+[ ID] Interval           Transfer     Bitrate         Retr  Cwnd
+[  5]   0.00-1.02   sec   308 MBytes  2.53 Gbits/sec   61   1.12 MBytes       (omitted)
+[  5]   0.00-1.00   sec   439 MBytes  3.68 Gbits/sec  364    973 KBytes
+[  5]   1.00-2.00   sec   450 MBytes  3.77 Gbits/sec    2   2.30 MBytes
+- - - - - - - - - - - - - - - - - - - - - - - - -
+[ ID] Interval           Transfer     Bitrate         Retr
+[  5]   0.00-2.99   sec  1.25 GBytes  3.60 Gbits/sec  366             sender
+[  5]   0.00-3.00   sec  1.25 GBytes  3.57 Gbits/sec                  receiver
+
+iperf Done.
+"""
+"""iperf 3.12 -O 1 on Linux 6.18."""
+VERBOSE = """\
+iperf 3.12
+Linux vm 6.18.44 #1 SMP PREEMPT_DYNAMIC @0 x86_64
+Control connection MSS 1448
+Time: Thu, 01 Jan 1970 00:00:03 GMT
+Connecting to host 10.9.0.2, port 5201
+      Cookie: q7ercx6xqaiu7fijldixjgc66mf7lnctshii
+      TCP MSS: 1448 (default)
+[  5] local 10.9.0.1 port 46994 connected to 10.9.0.2 port 5201
+Starting Test: protocol: TCP, 1 streams, 131072 byte blocks, omitting 0 seconds, 1 second test, tos 0
+[ ID] Interval           Transfer     Bitrate         Retr  Cwnd
+[  5]   0.00-1.01   sec   224 MBytes  1.85 Gbits/sec  623    345 KBytes
+- - - - - - - - - - - - - - - - - - - - - - - - -
+Test Complete. Summary Results:
+[ ID] Interval           Transfer     Bitrate         Retr
+[  5]   0.00-2.01   sec   546 MBytes  2.28 Gbits/sec  671             sender
+[  5]   0.00-2.01   sec   542 MBytes  2.26 Gbits/sec                  receiver
+CPU Utilization: local/sender 9.0% (0.4%u/8.6%s), remote/receiver 7.1% (0.0%u/7.1%s)
+snd_tcp_congestion cubic
+rcv_tcp_congestion cubic
+
+iperf Done.
+"""
+"""iperf 3.12 -V on Linux 6.18."""
+
+
+def test_the_beginning_may_be_left_out() -> None:
+    """Its rows are marked, the clock begins anew, and it is in no sum; both ends do so (-O)."""
+    mine, theirs = both("-t 2 -O 1")
+    assert shape(mine) == shape(OMITTED)
+    assert shape(theirs).count("[ N] N-N sec N Bytes N bits/sec (omitted)") == 1
+    sizes = [float(each) for each in re.findall(r"sec  ([0-9.]+) MBytes.*[0-9] [KM]Bytes *(?!\(omitted)$", mine, re.M)]
+    assert float(re.findall(r"([0-9.]+) MBytes.*sender", mine)[0]) == pytest.approx(sum(sizes), abs=0.05)
+    found = json.loads(both("-t 2 -O 1 -u -b 5M -J")[0])
+    assert [each["sum"]["omitted"] for each in found["intervals"]] == [True, False, False]
+    assert found["start"]["test_start"]["omit"] == 1
+    counted = sum(each["sum"]["packets"] for each in found["intervals"][1:])
+    assert counted <= found["end"]["sum"]["packets"] < counted + 20  # the other end's beginning ends a little earlier
+    assert found["end"]["sum"]["lost_packets"] == 0
+    assert both("-t 2")[0].count("(omitted)") == 0
+
+
+def test_verbose_says_more() -> None:
+    assert [line for line in shape(both("-t 1 -V")[0]) if "Linux" not in line and "Cookie" not in line] == [
+        line for line in shape(VERBOSE) if "Linux" not in line and "Cookie" not in line
+    ]
+    assert "verbose" not in both("-t 1")[0]
+
+
+def test_a_title_stands_before_each_line() -> None:
+    plain, titled = both("-t 1")[0], both("-t 1 -T lab")[0]
+    assert titled.splitlines() == [f"lab:  {line}" for line in plain.splitlines()]
+    assert json.loads(both("-t 1 -J -T lab")[0])["title"] == "lab"
+
+
+def test_what_is_said_may_go_behind_a_file() -> None:
+    out = run("b iperf3 -s -D; echo before > log; a iperf3 -c 10.9.0.2 -t 1 --logfile log; echo \"[$?]\"; cat log")
+    assert out.startswith("[0]\nbefore\nConnecting to host")
+    assert out.endswith("iperf Done.\n")
+    assert "unable to open log file: No such file" in run("a iperf3 -c 10.9.0.2 --logfile /nosuch/log 2>&1")

@@ -34,15 +34,11 @@ class Client(Trial):
 
     def run(self) -> Generator[Any, Any, int]:
         """One test; its exit status."""
-        o = self.options
         yield from self._find()
         self.control = yield from self._connect(plain=True)
-        self.say(f"Connecting to host {o.host}, port {o.port}\n")
-        if o.reverse:
-            self.say(f"Reverse mode, remote host {o.host} is sending\n")
+        self._introduce()
         self.control.send(self.cookie)
         yield from self.expect(PARAM)
-        o.length = o.length or (self.control.conn.mss if o.udp else BLOCK)
         self._check()
         yield from self.put(self._parameters())
         yield from self.expect(CREATE)
@@ -50,6 +46,23 @@ class Client(Trial):
         yield from self.expect(RUNNING)
         yield from self._test()
         return 0
+
+    def _introduce(self) -> None:
+        """What is said before the test; with -V of the connection and the machine too (iperf_on_connect)."""
+        o, mss = self.options, int(self.control.conn.mss)
+        self.tell_more(f"{written.VERSION}\n{written.SYSTEM}\nControl connection MSS {mss}\n")
+        if o.udp and not o.length:
+            self.tell_more(f"Setting UDP block size to {mss}\n")
+        o.length = o.length or (mss if o.udp else BLOCK)
+        self.tell_more(f"Time: {written.date(self.talk.now)}\n")
+        self.say(f"Connecting to host {o.host}, port {o.port}\n")
+        if o.reverse:
+            self.say(f"Reverse mode, remote host {o.host} is sending\n")
+        self.tell_more(f"      Cookie: {self.cookie[:-1].decode()}\n")
+        if not o.udp:
+            self.tell_more(f"      TCP MSS: {o.mss}\n" if o.mss else f"      TCP MSS: {mss} (default)\n")
+        if o.rate:
+            self.tell_more(f"      Target Bitrate: {o.rate}\n")
 
     def _find(self) -> Generator[Any, Any, None]:
         o = self.options
@@ -87,7 +100,7 @@ class Client(Trial):
     def _parameters(self) -> dict[str, Any]:
         o = self.options
         made: dict[str, Any] = {"udp": True} if o.udp else {"tcp": True}
-        made |= {"omit": 0, "time": 0 if o.size or o.blocks else o.seconds, "num": o.size, "blockcount": o.blocks}
+        made |= {"omit": o.omit, "time": 0 if o.size or o.blocks else o.seconds, "num": o.size, "blockcount": o.blocks}
         made |= {"parallel": o.parallel, "len": o.length, "bandwidth": o.rate, "pacing_timer": 1000}
         wishes = {"reverse": o.reverse, "bidirectional": o.bidir, "window": o.window, "MSS": o.mss,
                   "nodelay": o.nodelay, "congestion": o.congestion,
@@ -120,9 +133,16 @@ class Client(Trial):
     def _test(self) -> Generator[Any, Any, None]:
         o = self.options
         self.began = self.talk.now
+        much = f"{o.size} bytes to send" if o.size else f"{o.blocks} blocks to send" if o.blocks else ""
+        self.tell_more(
+            f"Starting Test: protocol: {'UDP' if o.udp else 'TCP'}, {o.parallel} streams, {o.length} byte blocks, "
+            f"omitting {o.omit} seconds, {much or f'{o.seconds:g} second test'}, tos 0\n"
+        )
         self.head()
+        self.omitting = bool(o.omit)
         limited = o.size or o.blocks
-        yield from self.flow(None if limited else self.began + round(o.seconds * SECOND), self._enough)
+        seconds = o.omit + o.seconds
+        yield from self.flow(None if limited else self.began + round(seconds * SECOND), self._enough)
         self.tell(END)
         yield from self.expect(EXCHANGE)
         yield from self.put(self.results())
@@ -134,7 +154,7 @@ class Client(Trial):
     def _enough(self) -> bool:
         """All that was to go has gone, or come."""
         wanted = self.options.size or self.options.blocks * self.options.length
-        return bool(wanted) and sum(each.size for each in self.streams) >= wanted
+        return bool(wanted) and not self.omitting and sum(each.size for each in self.streams) >= wanted
 
     def pairs(self) -> list[tuple[Interval, Interval]]:
         """For each stream what its sender and its receiver counted."""
@@ -150,6 +170,7 @@ class Client(Trial):
     def _report(self) -> None:
         o = self.options
         self.say(RULE)
+        self.tell_more("Test Complete. Summary Results:\n")
         self.head(total=True)
         pairs = self.pairs()
         for part in (pairs[: o.parallel], pairs[o.parallel :]):
@@ -157,11 +178,21 @@ class Client(Trial):
                 [(summed([s for s, _ in part]), summed([r for _, r in part]))] if self.several and part else []
             ):
                 self.say(pair[0].total(o.udp, "sender", o.unit) + pair[1].total(o.udp, "receiver", o.unit))
+        self._more_at_the_end()
         if self.told.get("server_output_text"):
             self.say(f"\nServer output:\n{self.told['server_output_text']}\n")
         self.say("\niperf Done.\n")
         if o.json:
-            self.proc.write(written.of_client(self))
+            self.write(written.of_client(self))
+
+    def _more_at_the_end(self) -> None:
+        """With -V: processors' shares, which take no time here, and congestion control."""
+        if not self.options.reverse:
+            self.tell_more("CPU Utilization: local/sender 0.0% (0.0%u/0.0%s), remote/receiver 0.0% (0.0%u/0.0%s)\n")
+        if not self.options.udp:
+            ours, theirs = self.congestion, str(self.told.get("congestion_used") or self.congestion)
+            sender, receiver = (theirs, ours) if self.options.reverse else (ours, theirs)
+            self.tell_more(f"snd_tcp_congestion {sender}\nrcv_tcp_congestion {receiver}\n")
 
     @property
     def there(self) -> str:

@@ -35,10 +35,15 @@ def printed(value: Any, depth: int = 0) -> str:
     return json.dumps(value)
 
 
+def date(moment_ns: int) -> str:
+    """A moment as iperf3 writes it."""
+    return strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime(moment_ns // SECOND))
+
+
 def _start(trial: Trial, connected: list[Found], meeting: Found, mss: int) -> Found:
     o = trial.options
     seconds = trial.began // SECOND
-    clock = {"time": strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime(seconds)), "timesecs": seconds}
+    clock = {"time": date(trial.began), "timesecs": seconds}
     send, receive = (212_992, 212_992) if o.udp else (16_384, 131_072)
     sizes = {
         "sock_bufsize": o.window,
@@ -51,7 +56,7 @@ def _start(trial: Trial, connected: list[Found], meeting: Found, mss: int) -> Fo
     made |= {} if o.udp else {"tcp_mss_default": mss}
     made |= {"target_bitrate": o.rate} | ({} if "sock_bufsize" in made else sizes)
     return made | {"test_start": {
-        "protocol": "UDP" if o.udp else "TCP", "num_streams": o.parallel, "blksize": o.length, "omit": 0,
+        "protocol": "UDP" if o.udp else "TCP", "num_streams": o.parallel, "blksize": o.length, "omit": o.omit,
         "duration": _whole(o.seconds), "bytes": o.size, "blocks": o.blocks, "reverse": int(o.reverse), "tos": 0,
         "target_bitrate": o.rate,
     }}  # fmt: skip
@@ -85,7 +90,7 @@ def _interval(part: Interval, stream: Stream | None, udp: bool) -> Found:
     if conn is not None:
         made |= {"snd_cwnd": part.cwnd, "snd_wnd": int(conn.peer_window), "rtt": part.rtt_us,
                  "rttvar": int(conn.rtt.var_ns) // 1000, "pmtu": int(conn.path_mss) + 40}  # fmt: skip
-    return made | {"omitted": False, "sender": sender}
+    return made | {"omitted": part.omitted, "sender": sender}
 
 
 def _intervals(trial: Trial) -> list[Found]:
@@ -159,6 +164,8 @@ def of_client(trial: Client) -> str:
     made = {"start": _start(trial, connected, meeting, mss), "intervals": _intervals(trial), "end": end}
     if trial.told.get("server_output_text"):
         made["server_output_text"] = trial.told["server_output_text"]
+    if o.title:
+        made["title"] = o.title
     return printed(made) + "\n"
 
 

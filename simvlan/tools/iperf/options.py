@@ -8,7 +8,7 @@ from simvlan.tools.common import Refused, permute
 from simvlan.tools.hosts import Host, literal
 
 SPEC = "46sc:p:t:i:ub:l:JD1C:n:P:Rw:M:NVf:B:k:hvS:O:A:T:ZL:I:F:d"
-BUILT = frozenset("46scptiublJ1CnPRwMNfkxgEDIB")
+BUILT = frozenset("46scptiublJ1CnPRwMNfkxgEDIBOToV")
 CLIENT_ONLY = frozenset("tbuPRlnkCwMNxgO")
 LONG = {
     "json": "-J", "udp": "-u", "server": "-s", "one-off": "-1", "client": "-c", "port": "-p", "time": "-t",
@@ -16,11 +16,11 @@ LONG = {
     "bytes": "-n", "blockcount": "-k", "parallel": "-P", "window": "-w", "set-mss": "-M", "no-delay": "-N",
     "format": "-f", "bidir": "-x", "forceflush": "-E", "version": "-v", "help": "-h",
     "get-server-output": "-g", "version4": "-4", "version6": "-6",
-    "omit": "-O", "verbose": "-V", "daemon": "-D", "bind": "-B", "zerocopy": "-Z", "tos": "-S",
+    "omit": "-O", "verbose": "-V", "daemon": "-D", "logfile": "-o", "bind": "-B", "zerocopy": "-Z", "tos": "-S",
     "pidfile": "-I", "title": "-T", "file": "-F", "affinity": "-A", "flowlabel": "-L", "debug": "-d",
 }  # fmt: skip
 _OTHERS = """
-bind-dev logfile timestamps rcv-timeout snd-timeout server-bitrate-limit idle-timeout sctp xbind nstreams
+bind-dev timestamps rcv-timeout snd-timeout server-bitrate-limit idle-timeout sctp xbind nstreams
 connect-timeout pacing-timer fq-rate cport dscp extra-data udp-counters-64bit repeating-payload dont-fragment username
 rsa-public-key-path rsa-private-key-path authorized-users-path time-skew-threshold
 """
@@ -34,8 +34,8 @@ Usage: iperf3 [-s|-c host] [options]
 """
 MOST_STREAMS, MOST_BUFFER = 128, 212_992
 """MAX_STREAMS; net.core.wmem_max."""
-MOST_SECONDS, MOST_BLOCK, MOST_MSS, UDP_BLOCKS = 86_400, 1 << 20, 9216, (16, 65_507)
-"""MAX_TIME, MAX_BLOCKSIZE, MAX_MSS, MIN_ and MAX_UDP_BLOCKSIZE."""
+MOST_SECONDS, MOST_BLOCK, MOST_MSS, UDP_BLOCKS, MOST_OMITTED = 86_400, 1 << 20, 9216, (16, 65_507), 60
+"""MAX_TIME, MAX_BLOCKSIZE, MAX_MSS, MIN_ and MAX_UDP_BLOCKSIZE, MAX_OMIT_TIME."""
 
 
 def wrong(text: str) -> Refused:
@@ -102,6 +102,12 @@ class Options:
     pidfile: str = ""
     bind: str = ""
     """-B: the own address."""
+    omit: int = 0
+    """-O: seconds at the beginning that do not count."""
+    title: str = ""
+    """-T: stands before each line."""
+    logfile: str = ""
+    verbose: bool = False
 
 
 def read(words: list[str]) -> Options:
@@ -110,7 +116,7 @@ def read(words: list[str]) -> Options:
     Raises:
         Refused: the text says why.
     """
-    flags, _, fault = permute(_short(words), SPEC.replace("1", "1xgE"))
+    flags, _, fault = permute(_short(words), SPEC.replace("1", "1xgEo:"))
     given = dict(flags)
     if fault:
         raise Refused(f"iperf3: {fault}{USAGE}")
@@ -143,6 +149,8 @@ def _check(given: dict[str, str]) -> None:
         raise wrong("must either be a client (-c) or server (-s)")
     if "s" in given and CLIENT_ONLY & set(given):
         raise wrong("some option you are trying to set is client only")
+    if "s" in given and "V" in given:
+        raise not_built("-s -V")
     if "c" in given and {"1", "D"} & set(given):
         raise wrong("some option you are trying to set is server only")
     for flag in given:
@@ -173,6 +181,8 @@ def _made(given: dict[str, str]) -> Options:
         family=4 if "4" in given else 6 if "6" in given else 0,
         congestion=given.get("C", ""), unit=given.get("f", "a"), server_output="g" in given,
         daemon="D" in given, pidfile=given.get("I", ""), bind=given.get("B", ""),
+        omit=int(_number(given, "O", "0")), title=given.get("T", ""), logfile=given.get("o", ""),
+        verbose="V" in given,
     )  # fmt: skip
     _limits(made)
     return made
@@ -184,6 +194,8 @@ def _limits(made: Options) -> None:
         raise wrong("port number must be between 1 and 65535 inclusive")
     if made.seconds > MOST_SECONDS:
         raise wrong(f"test duration too long (maximum = {MOST_SECONDS} seconds)")
+    if made.omit > MOST_OMITTED:
+        raise wrong("bogus value for --omit")
     if made.mss > MOST_MSS:
         raise wrong(f"TCP MSS too large (maximum = {MOST_MSS} bytes)")
     if not made.udp and made.length > MOST_BLOCK:

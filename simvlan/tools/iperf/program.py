@@ -34,6 +34,13 @@ def _serve(server: Server) -> Generator[Any, Any, None]:
     server.talk.close()
 
 
+def _writable(proc: Process, name: str) -> None:
+    try:
+        proc.open(name, "ab").close()
+    except OSError as error:
+        raise Refused(f"iperf3: error - unable to open log file: {error.strerror}\n") from None
+
+
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Run iperf3."""
     end: Client | Server | None = None
@@ -41,6 +48,8 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         options = read(proc.argv[1:])
         if options.daemon:
             return _behind(proc, options)
+        if options.logfile:
+            _writable(proc, options.logfile)
         end = Server(proc, options) if options.server else Client(proc, options)
         if options.pidfile and options.server:
             proc.note_pid(options.pidfile)

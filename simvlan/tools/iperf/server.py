@@ -80,6 +80,7 @@ class Server(Trial):
         self.tell(START)
         self.tell(RUNNING)
         self.head()
+        self.omitting = bool(self.options.omit)
         yield from self.flow(None, self._told_to_end)
         self.tell(EXCHANGE)
         yield from self.get()
@@ -90,7 +91,7 @@ class Server(Trial):
         yield from self.put(results)
         self.tell(DISPLAY)
         if self.options.json:
-            self.proc.write(written.of_server(self))
+            self.write(written.of_server(self))
         yield from self.expect(DONE)
 
     def _agree(self, wanted: dict[str, Any]) -> None:
@@ -100,6 +101,7 @@ class Server(Trial):
         o.seconds, o.size, o.blocks = wanted.get("time", 0), wanted.get("num", 0), wanted.get("blockcount", 0)
         o.rate, o.parallel = int(wanted.get("bandwidth", 0)), int(wanted.get("parallel", 1))
         o.reverse, o.bidir = bool(wanted.get("reverse")), bool(wanted.get("bidirectional"))
+        o.omit = int(wanted.get("omit", 0))
         o.nodelay, o.congestion = bool(wanted.get("nodelay")), str(wanted.get("congestion", ""))
         self.listener.maxseg, self.listener.buffer = int(wanted.get("MSS", 0)), 2 * int(wanted.get("window", 0))
         self.listener.nodelay, self.listener.congestion = o.nodelay, o.congestion

@@ -31,14 +31,28 @@ class Stream:
         self.most_cwnd = self.most_window = 0
         self.rtts: list[int] = []
         """Microseconds, at each report."""
-        self._left = self._seen = 0
+        self._left = self._seen = self._number = 0
+        self._uncounted = (0, 0)
+        """Segments sent again, and the last datagram, of the time that does not count."""
+        self.start = 0.0
+        """Where the next interval begins."""
         self._transit: float | None = None
         self._before = (0, 0, 0, 0)
 
     @property
     def repeats(self) -> int:
         """Segments sent again."""
+        return self._all_repeats - self._uncounted[0]
+
+    @property
+    def _all_repeats(self) -> int:
         return 0 if self.udp or not self.sending or self.sock.conn is None else int(self.sock.conn.queue.repeats)
+
+    def restart(self) -> None:
+        """From here on it counts (iperf_reset_stats)."""
+        self._uncounted = (self._all_repeats, self._seen)
+        self.size = self.packets = self.lost = 0
+        self._before, self.start = (0, 0, 0, 0), 0.0
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
@@ -63,8 +77,9 @@ class Stream:
 
     def _datagram(self, block: bytes, now: int) -> None:
         self.packets += 1
+        self._number += 1
         head = (now // SECOND).to_bytes(4, "big") + (now % SECOND // 1000).to_bytes(4, "big")
-        self.sock.send(head + self.packets.to_bytes(4, "big") + block[12:])
+        self.sock.send(head + self._number.to_bytes(4, "big") + block[12:])
         self.size += len(block)
 
     # -- counting -----------------------------------------------------------------------------------------------------
@@ -86,7 +101,7 @@ class Stream:
         self.size += len(got.data)
         self.lost += max(0, number - self._seen - 1) if number > self._seen else -1
         self._seen = max(self._seen, number)
-        self.packets = self._seen
+        self.packets = self._seen - self._uncounted[1]
         transit = got.time_ns / MS - (seconds * 1000 + micros / 1000)
         if self._transit is not None:
             self.jitter += (abs(transit - self._transit) - self.jitter) / 16
@@ -94,18 +109,18 @@ class Stream:
 
     # -- reports ----------------------------------------------------------------------------------------------------
 
-    def report(self, now_s: float) -> Interval | None:
+    def report(self, now_s: float, omitted: bool = False) -> Interval | None:
         """What happened since the last report; None where no time has passed."""
-        start = self.intervals[-1].end if self.intervals else 0.0
+        start = self.start
         if now_s <= start:
             return None
         size, packets, lost, repeats = self._before
         made = Interval(
             start, now_s, self.size - size, self.repeats - repeats, self._window(), self.packets - packets,
             self.lost - lost, self.jitter, rtt_us=self.rtts[-1] if self.rtts else 0,
-            sending=self.sending, number=self.number, role=self.role,
+            sending=self.sending, number=self.number, role=self.role, omitted=omitted,
         )  # fmt: skip
-        self._before = (self.size, self.packets, self.lost, self.repeats)
+        self._before, self.start = (self.size, self.packets, self.lost, self.repeats), now_s
         self.intervals.append(made)
         return made
 

@@ -56,6 +56,8 @@ class Interval:
     """0: the sum of several streams."""
     role: str = ""
     """`TX-C`, where both directions are shown."""
+    omitted: bool = False
+    """Of the beginning that does not count (-O)."""
 
     @property
     def bps(self) -> float:
@@ -77,6 +79,10 @@ class Interval:
 
     def line(self, udp: bool, unit: str = "a") -> str:
         """A line of the reports."""
+        made = self._plain_line(udp, unit)
+        return f"{made[:-1]}(omitted)\n" if self.omitted else made
+
+    def _plain_line(self, udp: bool, unit: str) -> str:
         head = self._head(unit)
         if udp and self.sending:
             return f"{head}{'':{12 if self.role else 2}}{self.packets}  \n"
@@ -100,7 +106,7 @@ def summed(parts: Sequence[Interval]) -> Interval:
     return Interval(
         parts[0].start, parts[0].end, sum(p.size for p in parts), sum(p.repeats for p in parts), 0,
         sum(p.packets for p in parts), sum(p.lost for p in parts), sum(p.jitter_ms for p in parts) / count,
-        sending=parts[0].sending, role=parts[0].role,
+        sending=parts[0].sending, role=parts[0].role, omitted=parts[0].omitted,
     )  # fmt: skip
 
 

@@ -50,12 +50,28 @@ class Trial:
         self.log = ""
         """All that was said of this test."""
         self._sent_at = (0, 0)
+        self.omitting = False
+        """Whether the beginning that does not count (-O) lasts."""
 
     def say(self, text: str) -> None:
-        """Print, unless all is to be JSON."""
+        """Print, unless all is to be JSON; -T stands before each line."""
         self.log += text
         if not self.options.json:
+            title = f"{self.options.title}:  " if self.options.title else ""
+            self.write("".join(title + line for line in text.splitlines(keepends=True)) if title else text)
+
+    def tell_more(self, text: str) -> None:
+        """Print what only -V asks for."""
+        if self.options.verbose:
+            self.say(text)
+
+    def write(self, text: str) -> None:
+        """Write to standard output, or behind what is in the file of --logfile."""
+        if not self.options.logfile:
             self.proc.write(text)
+            return
+        with self.proc.open(self.options.logfile, "ab") as file:
+            file.write(text.encode())
 
     @property
     def since(self) -> float:
@@ -129,22 +145,34 @@ class Trial:
         """Send and count until it is over, reporting as time passes."""
         block, every = bytes(self.options.length or BLOCK), round(self.options.every * SECOND)
         report = self.began + every if every else None
+        omitting = self.began + self.options.omit * SECOND if self.options.omit else None
         while True:
             for each in self.streams:
                 each.take()
             if report is not None and self.talk.now >= report:
                 self.report()
                 report += every
+            if omitting is not None and self.talk.now >= omitting:
+                omitting, report = None, self.talk.now + every if every else None
+                self._restart()
             if over() or (end_ns is not None and self.talk.now >= end_ns):
                 break
             moved, due = self._push(block, over)
             if not moved:
-                moments = [moment for moment in (report, end_ns, due) if moment is not None]
+                moments = [moment for moment in (report, end_ns, due, omitting) if moment is not None]
                 yield self.talk.waiter.until(min(moments, default=None))
         for each in self.streams:
             each.ended = self.since
-        if any(not each.intervals or each.intervals[-1].end < self.since for each in self.streams):
+        if any(each.start < self.since for each in self.streams):
             self.report()
+
+    def _restart(self) -> None:
+        """What was until now is left out; from here on it counts (iperf_omit_timer_proc)."""
+        if any(each.start < self.since for each in self.streams):
+            self.report()
+        self.began, self.omitting = self.talk.now, False
+        for each in self.streams:
+            each.restart()
 
     def _push(self, block: bytes, over: Callable[[], bool]) -> tuple[bool, int | None]:
         """A block on each stream that may send; whether one went, and when the next may."""
@@ -184,7 +212,7 @@ class Trial:
             self.say(RULE)
         sums = []
         for part in self.by_direction():
-            made = [found for each in part if (found := each.report(self.since)) is not None]
+            made = [found for each in part if (found := each.report(self.since, self.omitting)) is not None]
             if made:
                 sums.append(summed(made))
                 self._lines(made, sums[-1])
