@@ -238,12 +238,9 @@ def test_a_path_that_takes_no_time_is_told_of() -> None:
 
 
 REFUSED = {
-    "iperf3 -c h -Z": "simvlan: iperf3 -Z is not built (docs/hosts.md says what is)
-",
-    "iperf3 -s -V": "simvlan: iperf3 -s -V is not built (docs/hosts.md says what is)
-",
-    "iperf3 -c h -u -b 0": "simvlan: iperf3 -u -b 0 is not built: nothing holds datagrams back here; say a rate
-",
+    "iperf3 -c h -Z": "simvlan: iperf3 -Z is not built (docs/hosts.md says what is)\n",
+    "iperf3 -s -V": "simvlan: iperf3 -s -V is not built (docs/hosts.md says what is)\n",
+    "iperf3 -c h -u -b 0": "simvlan: iperf3 -u -b 0 is not built: nothing holds datagrams back here; say a rate\n",
     "iperf3": "iperf3: parameter error - must either be a client (-c) or server (-s)\n",
     "iperf3 -c x -s": "iperf3: parameter error - cannot be both server and client\n",
     "iperf3 -s -P 2": "iperf3: parameter error - some option you are trying to set is client only\n",
