@@ -350,7 +350,7 @@ def test_autoconf_0_routes_a_prefix_but_makes_no_address() -> None:
     router = Router6("conf.eth0.autoconf=0", forwarding=0)
     router.announce(options=(prefix("2001:db8:5::"),))
     assert of(router.ip6.idev(router.eth0), ip6("2001:db8:5::ff:fe00:a0")) is None
-    assert router.ip6.fib.table(254).node(ip6("2001:db8:5::"), 64)
+    assert router.ip6.fib.table(254).of_prefix(ip6("2001:db8:5::"), 64)
 
 
 def test_a_router_asks_no_router_and_forgets_those_it_knew() -> None:

@@ -32,7 +32,7 @@ def test_among_equal_metrics_the_first_route_counts() -> None:
     routes = [Route6(0, 0, metric=metric, via=via) for via, metric in enumerate((1024, 512, 1024, 512))]
     for route in routes:
         table.insert(route)
-    assert [route.via for route in table.node(0, 0)] == [1, 3, 0, 2]
+    assert [route.via for route in table.of_prefix(0, 0)] == [1, 3, 0, 2]
 
 
 @pytest.mark.parametrize(("deprecated", "chosen"), [(False, "2001:db8:1::1"), (True, "2001:db8:3::1")])
@@ -141,7 +141,7 @@ def test_an_address_is_made_of_a_prefix_of_64_bits_only(length: int, made: bool)
     host = Router6(forwarding=0)
     host.announce(options=(ndp.prefix(ndp.Prefix(ip6("2001:db8:5::"), length)),))
     assert (of(host.ip6.idev(host.eth0), ip6("2001:db8:5::ff:fe00:a0")) is not None) is made
-    assert host.ip6.fib.table(254).node(ip6("2001:db8:5::"), length)
+    assert host.ip6.fib.table(254).of_prefix(ip6("2001:db8:5::"), length)
 
 
 @pytest.mark.parametrize(("source", "drop"), [(NEIGHBOUR, None), (NEAR, Drop.IPV6_NDISC_INVALID)])

@@ -176,7 +176,7 @@ class Sandbox:
         return chosen is not None and not self._defaults()
 
     def _defaults(self) -> list[Route]:
-        return list(self.netns.stack.fib.table(fib.MAIN_TABLE).aliases(0, 0))
+        return list(self.netns.stack.fib.table(fib.MAIN_TABLE).of_prefix(0, 0))
 
     def _drop_default(self) -> None:
         for route in self._defaults():

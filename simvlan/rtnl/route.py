@@ -67,7 +67,7 @@ def route_del(net: Network, ns: Netns, **keys: object) -> None:
     dst, plen = int(keys.get("dst") or 0), int(keys.get("plen") or 0)  # type: ignore[call-overload]
     if dst & ~MASKS[plen] & 0xFFFF_FFFF:
         raise RtnlError(EINVAL, "Invalid prefix for given prefix length.")
-    for route in table.aliases(dst, plen):
+    for route in table.of_prefix(dst, plen):
         if _fits(route, keys):
             route_remove(net, ns, route)
             return
@@ -98,7 +98,7 @@ def route_remove(net: Network, ns: Netns, route: Route) -> None:
 
 def _peers(stack: Stack, route: Route) -> list[Route]:
     """The routes of the same prefix, TOS and metric."""
-    aliases = stack.fib.table(route.table).aliases(route.dst, route.plen)
+    aliases = stack.fib.table(route.table).of_prefix(route.dst, route.plen)
     return [r for r in aliases if r.tos == route.tos and r.metric == route.metric]
 
 

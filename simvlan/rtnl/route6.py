@@ -65,7 +65,7 @@ def route6_del(net: Network, ns: Netns, **keys: object) -> None:
     if ip6 is None or number not in ip6.fib.tables:
         raise RtnlError(ESRCH, "FIB table does not exist.")
     dst, plen = int(keys.get("dst") or 0), int(keys.get("plen") or 0)  # type: ignore[call-overload]
-    for route in list(ip6.fib.tables[number].node(dst & mask(plen), plen)):
+    for route in list(ip6.fib.tables[number].of_prefix(dst & mask(plen), plen)):
         if _fits(route, keys):
             ip6.remove_route(route)
             return
@@ -93,7 +93,7 @@ def _stack(ns: Netns) -> Ip6:
 
 
 def _peers(ip6: Ip6, route: Route6) -> list[Route6]:
-    return [r for r in ip6.fib.table(route.table).node(route.dst, route.plen) if r.metric == route.metric]
+    return [r for r in ip6.fib.table(route.table).of_prefix(route.dst, route.plen) if r.metric == route.metric]
 
 
 def _insert(ip6: Ip6, route: Route6) -> None:

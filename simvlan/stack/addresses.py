@@ -143,7 +143,7 @@ class Addresses:
                 self.stack.fib.insert(route, after_equals=True)
 
     def _aliases(self, route: Route) -> list[Route]:
-        return self.stack.fib.table(route.table).aliases(route.dst, route.plen)
+        return self.stack.fib.table(route.table).of_prefix(route.dst, route.plen)
 
     def _del_routes(self, dev: Device, ifa: Ifaddr) -> None:
         """Take away what no other address of the device brings too (fib_del_ifaddr)."""
@@ -159,7 +159,7 @@ class Addresses:
 
     def _del_local(self, dev: Device, ifa: Ifaddr) -> None:
         """Forget the local route that still names the old primary."""
-        for other in list(self.stack.fib.table(LOCAL_TABLE).aliases(ifa.local, 32)):
+        for other in list(self.stack.fib.table(LOCAL_TABLE).of_prefix(ifa.local, 32)):
             if other.dev is dev and other.type == fib.LOCAL:
                 self.stack.fib.remove(other)
 

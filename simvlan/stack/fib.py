@@ -10,18 +10,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from simvlan.stack.fib_rules import LOOKUP, PROTO_KERNEL, Rule, Rules
+from simvlan.stack.fib_rules import LOOKUP, Rule, Rules
+from simvlan.stack.fib_rules import PROTO_KERNEL as PROTO_KERNEL
 from simvlan.stack.ipaddr import MASKS, UNIVERSE, ip_text
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
 
-__all__ = ["PROTO_KERNEL", "Rule"]
-
 LOCAL_TABLE, MAIN_TABLE, DEFAULT_TABLE = 255, 254, 253
-TABLE_NAMES = {LOCAL_TABLE: "local", MAIN_TABLE: "main", DEFAULT_TABLE: "default"}
 
 UNICAST, LOCAL, BROADCAST, MULTICAST = "unicast", "local", "broadcast", "multicast"
 BLACKHOLE, UNREACHABLE, PROHIBIT, THROW = "blackhole", "unreachable", "prohibit", "throw"
@@ -47,6 +45,8 @@ class AnyRoute:
     """What routes of both families tell of themselves."""
 
     __slots__ = ()
+    dst: int
+    plen: int
     type: str
     dev: Device | None
 
@@ -88,15 +88,45 @@ class Route(AnyRoute):
         return f"{self.type} {ip_text(self.dst)}/{self.plen}{via}{dev} table {self.table} metric {self.metric}"
 
 
-class Table:
-    """One routing table."""
+R = TypeVar("R", bound=AnyRoute)
+
+
+class AnyTable(Generic[R]):
+    """The routes of one table of either family, by length of prefix and address."""
 
     __slots__ = ("_lengths", "_prefixes", "number")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._prefixes: dict[int, dict[int, list[Route]]] = {}
+        self._prefixes: dict[int, dict[int, list[R]]] = {}
         self._lengths: tuple[int, ...] = ()
+        """Lengths of prefix that there are, the longest first."""
+
+    def of_prefix(self, dst: int, plen: int) -> list[R]:
+        """The routes of exactly one prefix, in order of use."""
+        return self._prefixes.get(plen, {}).get(dst, [])
+
+    def _prefix(self, route: R) -> list[R]:
+        """The list that a route belongs into."""
+        nets = self._prefixes.setdefault(route.plen, {})
+        self._lengths = tuple(sorted(self._prefixes, reverse=True))
+        return nets.setdefault(route.dst, [])
+
+    def remove(self, route: R) -> None:
+        """Take a route out."""
+        nets = self._prefixes[route.plen]
+        nets[route.dst].remove(route)
+        if not nets[route.dst]:
+            del nets[route.dst]
+        if not nets:
+            del self._prefixes[route.plen]
+            self._lengths = tuple(sorted(self._prefixes, reverse=True))
+
+
+class Table(AnyTable[Route]):
+    """One routing table."""
+
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[Route]:
         """Every route, by address, then shorter prefixes first, then order of use (the order of a dump)."""
@@ -107,15 +137,9 @@ class Table:
     def __bool__(self) -> bool:
         return bool(self._prefixes)
 
-    def aliases(self, dst: int, plen: int) -> list[Route]:
-        """The routes of exactly one prefix, in order of use."""
-        return self._prefixes.get(plen, {}).get(dst, [])
-
     def insert(self, route: Route, after_equals: bool = False) -> None:
         """Put a route in its place: higher TOS first, then lower metric; before its equals, or after them."""
-        nets = self._prefixes.setdefault(route.plen, {})
-        self._lengths = tuple(sorted(self._prefixes, reverse=True))
-        routes = nets.setdefault(route.dst, [])
+        routes = self._prefix(route)
         key = (-route.tos, route.metric)
         at = 0
         while at < len(routes) and (
@@ -123,16 +147,6 @@ class Table:
         ):
             at += 1
         routes.insert(at, route)
-
-    def remove(self, route: Route) -> None:
-        """Take a route out."""
-        nets = self._prefixes[route.plen]
-        nets[route.dst].remove(route)
-        if not nets[route.dst]:
-            del nets[route.dst]
-        if not nets:
-            del self._prefixes[route.plen]
-            self._lengths = tuple(sorted(self._prefixes, reverse=True))
 
     def lookup(self, flow: Flow) -> Route | None:
         """The longest prefix with a usable route (fib_table_lookup)."""

@@ -201,7 +201,7 @@ class Addrconf:
             return
         ends = [other.changed_ns + (other.valid_lft or 0) * SECOND for other in others]
         dst = ifa.address & addr.mask(ifa.prefixlen)
-        for route in list(self.ip6.fib.table(fib.MAIN_TABLE).node(dst, ifa.prefixlen)):
+        for route in list(self.ip6.fib.table(fib.MAIN_TABLE).of_prefix(dst, ifa.prefixlen)):
             if route.dev is idev.dev and route.via is None and route.proto in (fib.PROTO_KERNEL, PROTO_RA):
                 if ends:
                     self.ip6.expire_route(route, max(ends))
@@ -224,7 +224,7 @@ class Addrconf:
         """Add a route unless it is there or its device is down (fib6_nh_init)."""
         if route.dev is None or not route.dev.up:
             return
-        node = self.ip6.fib.table(route.table).node(route.dst, route.plen)
+        node = self.ip6.fib.table(route.table).of_prefix(route.dst, route.plen)
         same = [r for r in node if (r.dev, r.via, r.metric) == (route.dev, route.via, route.metric)]
         if not same:
             self.ip6.add_route(route)

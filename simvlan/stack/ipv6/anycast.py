@@ -44,7 +44,7 @@ class Anycast:
             return
         del self.users[key]
         self.ip6.groups.leave_solicited(idev, address)
-        for route in list(self.ip6.fib.table(fib.LOCAL_TABLE).node(address, 128)):
+        for route in list(self.ip6.fib.table(fib.LOCAL_TABLE).of_prefix(address, 128)):
             if route.type == ANYCAST and route.dev is idev.dev:
                 self.ip6.remove_route(route)
 

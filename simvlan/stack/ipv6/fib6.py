@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from simvlan.stack.fib import LOCAL, LOCAL_TABLE, MAIN_TABLE, NO_TABLE, PROTO_BOOT, THROW, UNICAST, AnyRoute
+from simvlan.stack.fib import LOCAL, LOCAL_TABLE, MAIN_TABLE, NO_TABLE, PROTO_BOOT, THROW, UNICAST, AnyRoute, AnyTable
 from simvlan.stack.fib_rules import LOOKUP, Rule, Rules
 from simvlan.stack.ipv6.addr import ip6_text, is_link_local, is_multicast, mask
 
@@ -82,15 +82,10 @@ def needs_device(address: int) -> bool:
     return is_multicast(address) or is_link_local(address) or address == 1
 
 
-class Table6:
+class Table6(AnyTable[Route6]):
     """One routing table."""
 
-    __slots__ = ("_lengths", "_prefixes", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self._prefixes: dict[int, dict[int, list[Route6]]] = {}
-        self._lengths: tuple[int, ...] = ()
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[Route6]:
         """Every route in the order of a dump: a prefix after those inside it, then by bits, then by metric."""
@@ -98,27 +93,11 @@ class Table6:
         for net, plen in sorted(keys, key=_walk_key):
             yield from self._prefixes[plen][net]
 
-    def node(self, dst: int, plen: int) -> list[Route6]:
-        """The routes of exactly one prefix, in order of use."""
-        return self._prefixes.get(plen, {}).get(dst, [])
-
     def insert(self, route: Route6) -> None:
         """Put a route behind those of a lower or the same metric."""
-        nets = self._prefixes.setdefault(route.plen, {})
-        self._lengths = tuple(sorted(self._prefixes, reverse=True))
-        routes = nets.setdefault(route.dst, [])
+        routes = self._prefix(route)
         at = sum(other.metric <= route.metric for other in routes)
         routes.insert(at, route)
-
-    def remove(self, route: Route6) -> None:
-        """Take a route out."""
-        nets = self._prefixes[route.plen]
-        nets[route.dst].remove(route)
-        if not nets[route.dst]:
-            del nets[route.dst]
-        if not nets:
-            del self._prefixes[route.plen]
-            self._lengths = tuple(sorted(self._prefixes, reverse=True))
 
     def lookup(self, flow: Flow6, reach: Reach, now: int) -> Route6 | None:
         """The longest prefix with a usable route; gateways that failed only when nothing else is there."""
@@ -184,7 +163,7 @@ class Fib6(Rules):
 
     def remove(self, route: Route6) -> None:
         """Take a route out of its table, if it is there."""
-        if route in self.tables[route.table].node(route.dst, route.plen):
+        if route in self.tables[route.table].of_prefix(route.dst, route.plen):
             self.tables[route.table].remove(route)
 
     def routes(self) -> Iterator[Route6]:

@@ -328,4 +328,4 @@ class Ip6:
 
     def is_local(self, address: int) -> bool:
         """Whether the local table holds an address."""
-        return any(r.type == fib.LOCAL for r in self.fib.table(fib.LOCAL_TABLE).node(address, 128))
+        return any(r.type == fib.LOCAL for r in self.fib.table(fib.LOCAL_TABLE).of_prefix(address, 128))

@@ -143,7 +143,7 @@ class Routers:
 
     def _default_by(self, dev: Device, router: int) -> Route6 | None:
         """The default route learnt from a router (rt6_get_dflt_router)."""
-        node = self.ip6.fib.table(fib.MAIN_TABLE).node(0, 0)
+        node = self.ip6.fib.table(fib.MAIN_TABLE).of_prefix(0, 0)
         return next((r for r in node if r.default_router and r.dev is dev and r.via == router), None)
 
     def no_router(self, router: int) -> None:
@@ -206,7 +206,7 @@ class Routers:
 
     def _on_link(self, idev: Inet6Dev, info: ndp.Prefix) -> None:
         dst = info.prefix & mask(info.length)
-        node = self.ip6.fib.table(fib.MAIN_TABLE).node(dst, info.length)
+        node = self.ip6.fib.table(fib.MAIN_TABLE).of_prefix(dst, info.length)
         route = next((r for r in node if r.dev is idev.dev and r.via is None and r.host_added), None)
         expires = None if info.valid == ndp.FOREVER else self.ip6.now + info.valid * SECOND
         if route is not None and not info.valid:
