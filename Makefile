@@ -13,7 +13,7 @@ demo: $(READY)
 	$(BIN)/simvlan trace examples/two-nodes.sh --from n1-100-a/eth0 'Ether(dst="ff:ff:ff:ff:ff:ff")/ARP(pdst="192.168.10.1")'
 
 test: $(READY) packages
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .

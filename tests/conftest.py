@@ -24,7 +24,29 @@ summary names each test that needed this and what was wrong. Tests of the simula
 """
 
 
+LONGEST_FIRST = (
+    "test_live_soak.py",
+    "test_scenarios_again.py",
+    "test_examples_agree.py",
+    "test_experiments.py",
+    "test_fuzz_agrees.py",
+    "test_fuzz_faults.py",
+    "test_batch.py",
+    "test_ipv6_agrees.py",
+    "test_bridge_agrees.py",
+    "test_examples.py",
+    "test_cli.py",
+)
+"""Files that take long: they begin, so that no worker is left alone with one when the other is done."""
+
+
+def turn(item: pytest.Item) -> int:
+    """Whose turn is how early."""
+    return LONGEST_FIRST.index(item.path.name) if item.path.name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=turn)
     for item in items:
         if item.get_closest_marker("kernel"):
             item.add_marker(pytest.mark.flaky(reruns=RERUNS))

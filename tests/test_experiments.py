@@ -175,8 +175,23 @@ def test_each_claim_looks_at_the_data(name, claim, change):
     """The committed tables, doctored: the sentence that is about them no longer holds, all others do."""
     frame = table(ROOT / "results" / name)
     told = load(name).claims(frame)
-    assert all(each.holds for each in told)
-    assert [n for n, each in enumerate(load(name).claims(change(frame))) if not each.holds] == [claim]
+    assert all(each.holds and each.timed for each in told)
+    assert [n for n, each in enumerate(load(name).claims(change(frame))) if not (each.holds and each.timed)] == [claim]
+
+
+@pytest.mark.parametrize(
+    ("claim", "full", "quick"), [((True, True), 0, 0), ((True, False), 1, 0), ((False, True), 1, 1)]
+)
+def test_measured_times_are_asked_of_full_runs_only(claim, full, quick, tmp_path, capsys):
+    """A quick run says so all the same; what is exact must hold in both."""
+    common = load("broadcast").common
+    for words, status in ((["--full"], full), ([], quick)):
+        made = common.options("x", "", ["--draw", "--results", str(tmp_path), *words])
+        assert common.finish(made, common.Report("Is it so?", [common.Claim("It is.", *claim)], {})) == status
+        page = (tmp_path / "x" / "README.md").read_text()
+        assert ("**Not so in this run:** It is." in page) == bool(status)
+        assert ("- It is." in page) == all(claim)
+        assert ("NOT SO" in capsys.readouterr().out) != all(claim)
 
 
 def test_broadcast_copies(run):

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from simvlan.oracle.judge import Judge
 from simvlan.oracle.kernels import Kernel
 from simvlan.oracle.kinds import kinds_of
 from simvlan.oracle.report import text
+from simvlan.oracle.runs import Job
 from simvlan.pytest_plugin import missing_kernel
+from tests.kernel.ahead import Ahead, coming, job_of, patient
 from tests.kernels import require
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(path for path in EXAMPLES.glob("*.sh") if path.name != "check.sh")
+PROGRAMS = {"dnsmasq-base udhcpc": ("dnsmasq", "udhcpc"), "radvd": ("radvd",)}
 NEEDS = {
     "vlan_filtering": "bridge VLAN filtering",
     "type vlan": "vlan",
@@ -26,37 +28,51 @@ NEEDS = {
     "type macvlan": "macvlan",
     "type ipvlan": "ipvlan",
 }
+AHEAD = 8
+"""Of so many tests that come next the scripts are begun."""
+TIMEOUT_S = 300
 
 
 @pytest.fixture(scope="module")
-def judges() -> Iterator[Callable[[Kernel], Judge]]:
-    """One boot of each kernel for all."""
-    booted: dict[Kernel, Judge] = {}
+def kernels() -> Iterator[Callable[[Kernel], Ahead]]:
+    """One boot of each kernel, for all."""
+    booted: dict[Kernel, Ahead] = {}
 
-    def judge(kernel: Kernel) -> Judge:
+    def of(kernel: Kernel) -> Ahead:
         require(kernel)
         if kernel not in booted:
-            booted[kernel] = Judge(kernel, EXAMPLES)
+            booted[kernel] = Ahead(kernel, guests=1)  # both kernels are at work anyway
         return booted[kernel]
 
-    yield judge
+    yield of
     for each in booted.values():
         each.close()
 
 
 @pytest.fixture(scope="module")
-def kinds(judges: Callable[[Kernel], Judge]) -> Callable[[Kernel], dict[str, bool]]:
+def kinds(kernels: Callable[[Kernel], Ahead]) -> Callable[[Kernel], dict[str, bool]]:
     """What each kernel can do."""
-    return cache(lambda kernel: kinds_of(judges(kernel).run))
+    return cache(lambda kernel: kinds_of(kernels(kernel).say))
 
 
-OUTLASTS = {
-    ("dual-stack", "uml"): "a guest takes longer for its pings than its neighbours' 5 s of DELAY; its output is"
-    " recorded there, and tests/radvd/ holds what its router says",
-    ("netfilter-publish", "uml"): "so many iptables commands take a guest longer than its neighbours' 5 s of DELAY;"
-    " tests/kernel/netfilter/publish.sh holds the same rules, and the host's kernel this script",
-}
-"""Examples whose timers a guest crosses, and what is held instead."""
+PATIENT = {("dual-stack", "uml"), ("netfilter-publish", "uml")}
+"""Examples that take a guest longer than its neighbours' 5 s of DELAY: there these are trusted for longer."""
+
+
+def obstacle(script: Path, kernel: Kernel, has: dict[str, bool]) -> str:
+    """Why an example is not for a kernel; "" if it is."""
+    words = script.read_text()
+    if re.search(r"^[^#\n]*\bdocker (?:network|pull|run)\b", words, re.MULTILINE):
+        return "it talks to the simulated Docker engine; no kernel has one"
+    if lacking := [kind for word, kind in NEEDS.items() if word in words and not has[kind]]:
+        assert kernel == "host", f"User Mode Linux lacks {lacking}"
+        return f"this host's kernel lacks {', '.join(lacking)}"
+    return ""
+
+
+def job(script: Path, kernel: Kernel) -> Job:
+    made = patient if (script.stem, kernel) in PATIENT else job_of
+    return made(script, timeout_s=TIMEOUT_S)
 
 
 @pytest.mark.kernel
@@ -65,22 +81,18 @@ OUTLASTS = {
 def test_example_agrees(
     kernel: Kernel,
     script: Path,
-    judges: Callable[[Kernel], Judge],
+    kernels: Callable[[Kernel], Ahead],
     kinds: Callable[[Kernel], dict[str, bool]],
+    request: pytest.FixtureRequest,
 ) -> None:
-    judge = judges(kernel)
-    words = script.read_text()
-    if re.search(r"^[^#\n]*\bdocker (?:network|pull|run)\b", words, re.MULTILINE):
-        pytest.skip("it talks to the simulated Docker engine; no kernel has one")
-    if (script.stem, kernel) in OUTLASTS:
-        pytest.skip(OUTLASTS[script.stem, kernel])
-    if "dnsmasq" in words and not (shutil.which("dnsmasq") and shutil.which("udhcpc")):
-        missing_kernel(kernel, "the real dnsmasq and udhcpc are missing: apt-get install dnsmasq-base udhcpc")
-    if "radvd" in words and not shutil.which("radvd"):
-        missing_kernel(kernel, "the real radvd is missing: apt-get install radvd")
-    lacking = [kind for word, kind in NEEDS.items() if word in words and not kinds(kernel)[kind]]
-    if lacking:
-        assert kernel == "host", f"User Mode Linux lacks {lacking}"
-        pytest.skip(f"this host's kernel lacks {', '.join(lacking)}")
-    compared = judge.diff(str(script), timeout=150)
+    asked = kernels(kernel)
+    if why := obstacle(script, kernel, kinds(kernel)):
+        pytest.skip(why)
+    for package, programs in PROGRAMS.items():
+        if any(program in script.read_text() and not shutil.which(program) for program in programs):
+            missing_kernel(kernel, f"the real {' and '.join(programs)} are missing: apt-get install {package}")
+    params = [item.callspec.params for item in coming(request.node, AHEAD)]
+    scripts = [each["script"] for each in params if each["kernel"] == kernel]
+    asked.order([job(each, kernel) for each in scripts if not obstacle(each, kernel, kinds(kernel))])
+    compared = asked.diff(job(script, kernel))
     assert compared.agree, text(script.name, compared)

@@ -5,42 +5,44 @@ Pauses in the scripts are longer than what is drawn at random: up to a second be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from simvlan.oracle.judge import Judge
+from simvlan.oracle.kernels import Kernel
 from simvlan.oracle.report import text
+from tests.kernel.ahead import GUESTS, Ahead, coming, job_of
 from tests.kernels import require
 
 SCRIPTS = sorted((Path(__file__).parent / "ipv6").glob("*.sh"))
+BOTH = ("routers", "sequences", "switches")
+"""What the host's kernel is asked about too: bring-up, routers, duplicates, redirects, fragments, nobody there."""
+CASES = [(script, "uml") for script in SCRIPTS] + [(script, "host") for script in SCRIPTS if script.stem in BOTH]
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
-    """One boot for all."""
-    require("uml")
-    made = Judge("uml", SCRIPTS[0].parent)
-    yield made
-    made.close()
+def kernels() -> Iterator[Callable[[Kernel], Ahead]]:
+    """Each kernel's guests, for all."""
+    booted: dict[Kernel, Ahead] = {}
+
+    def of(kernel: Kernel) -> Ahead:
+        require(kernel)
+        if kernel not in booted:
+            booted[kernel] = Ahead(kernel)
+        return booted[kernel]
+
+    yield of
+    for each in booted.values():
+        each.close()
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_host_of_ipv6_does_what_linux_does(judge: Judge, script: Path) -> None:
-    compared = judge.diff(str(script), timeout=100)
-    assert compared.agree, text(script.name, compared)
-
-
-@pytest.mark.kernel
-def test_sequences_of_ipv6_are_those_of_the_host_s_kernel_too() -> None:
-    """Bring-up, a router's advertisement, a duplicate, a redirect, fragments, nobody there."""
-    require("host")
-    script = SCRIPTS[0].parent / "sequences.sh"
-    judge = Judge("host", script.parent)
-    try:
-        compared = judge.diff(str(script), timeout=100)
-    finally:
-        judge.close()
+@pytest.mark.parametrize(("script", "kernel"), CASES, ids=[f"{script.stem}-{kernel}" for script, kernel in CASES])
+def test_a_host_of_ipv6_does_what_linux_does(
+    script: Path, kernel: Kernel, kernels: Callable[[Kernel], Ahead], request: pytest.FixtureRequest
+) -> None:
+    params = [item.callspec.params for item in coming(request.node, GUESTS + 1)]
+    kernels(kernel).order([job_of(each["script"]) for each in params if each["kernel"] == kernel])
+    compared = kernels(kernel).diff(job_of(script))
     assert compared.agree, text(script.name, compared)

@@ -42,3 +42,4 @@ simvlan send --netns b vb --hex 33330000000102000000000b86dd6000000000183afffe80
 ip -n a -6 route show default | sed -E 's/-?[0-9]+sec/Nsec/g'
 ip -n a link set va down
 ip -n a -6 route show | sed -E 's/-?[0-9]+sec/Nsec/g'
+sleep 1.5

@@ -60,17 +60,19 @@ ip netns exec a sysctl -qw net.ipv6.conf.all.disable_ipv6=1
 sleep 0.3
 ip -n a -6 addr
 ip -n a -6 route show table all
-ip -n a addr add 2001:db8::1/64 dev vx
+# newer kernels say more
+ip -n a addr add 2001:db8::1/64 dev vx 2>&1 | sed 's/^Error: ipv6: IPv6 is disabled on this device.$/RTNETLINK answers: Permission denied/'
 ip netns exec a sysctl -qw net.ipv6.conf.all.disable_ipv6=0
 sleep 3
 ip -n a -6 addr
 ip -n a link set vx netns b
-sleep 0.3
+sleep 1.5
 ip -n b -6 addr
 ip -n b link set vx up
 ip netns exec a sysctl -qw net.ipv6.conf.default.disable_ipv6=1
 sleep 0.3
-ip -n a link add d0 type dummy
+ip -n a link add d0 type veth peer name d1
+ip -n a link set d1 up
 ip -n a link set d0 up
 ip -n a -6 addr show dev d0
 sleep 1
