@@ -12,8 +12,9 @@ demo: $(READY)
 	@echo
 	$(BIN)/simvlan trace examples/two-nodes.sh --from n1-100-a/eth0 'Ether(dst="ff:ff:ff:ff:ff:ff")/ARP(pdst="192.168.10.1")'
 
+# Three at a time even on two cores: half of the time kernels are waited for.
 test: $(READY) packages
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .
