@@ -26,7 +26,7 @@ LABELS: tuple[tuple[int, int, int], ...] = (
 )
 """The default policy table: prefix, length, label."""
 
-LINK_SCOPE, SITE_SCOPE, GLOBAL_SCOPE = 2, 5, 14
+NO_SCOPE, LINK_SCOPE, SITE_SCOPE, GLOBAL_SCOPE = -1, 2, 5, 14
 
 
 def label(address: int) -> int:
@@ -41,6 +41,8 @@ def scope(address: int) -> int:
         return multicast_scope(address)
     if is_link_local(address) or address == 1:
         return LINK_SCOPE
+    if not address:
+        return NO_SCOPE
     return SITE_SCOPE if address >> 118 == 0xFEC0 >> 6 else GLOBAL_SCOPE
 
 
