@@ -25,9 +25,11 @@ BOUND, UNBOUND, KSOFTIRQD = "kworker/0", "kworker/u", "ksoftirqd/0"
 class Workers:
     """What waits for workers, and whose turn comes when."""
 
-    __slots__ = ("_works", "ready", "released")
+    __slots__ = ("_works", "ready", "released", "several")
 
     def __init__(self) -> None:
+        self.several = False
+        """Whether there are several processors: then no switch of tasks awakens ksoftirqd (kernel/rcu/tree.c)."""
         self.ready: deque[str] = deque()
         """Tasks that are awake, in the order in which they were awakened."""
         self.released = False
@@ -46,7 +48,7 @@ class Workers:
 
     def switch(self) -> str:
         """Whose turn it is."""
-        if self.released and KSOFTIRQD not in self.ready:
+        if self.released and not self.several and KSOFTIRQD not in self.ready:
             self.ready.append(KSOFTIRQD)
         self.released = False
         return self.ready[0]

@@ -16,7 +16,7 @@ from simvlan.frame import BROADCAST
 from simvlan.oracle.agreement import Difference
 from simvlan.oracle.fuzz.farm import Answer
 from simvlan.oracle.fuzz.ipv6 import ALL_NODES_MAC, GROUPS6
-from simvlan.oracle.fuzz.judge import Verdict, judge
+from simvlan.oracle.fuzz.judge import Verdict, beside, judge
 from simvlan.oracle.fuzz.scenario import Scenario, follow, switches_ipv6
 
 JOINED = (BROADCAST, ALL_NODES_MAC, *GROUPS6, 0x0100_5E00_0001)
@@ -37,7 +37,7 @@ def explained(verdict: Verdict, answer: Answer, release: str) -> Verdict:
     for point, group in _uninvited(scenario, answer):
         for joined in JOINED:
             tried = {**alike, point: (*alike.get(point, ()), (joined, group))}
-            told = judge(_told(scenario, tried), answer, release)
+            told = judge(_told(scenario, tried, release), answer, release)
             if len(told.found) < len(best.found):
                 best, alike = told, tried
                 break
@@ -47,8 +47,9 @@ def explained(verdict: Verdict, answer: Answer, release: str) -> Verdict:
     return verdict
 
 
-def _told(scenario: Scenario, alike: Alike) -> Scenario:
-    return replace(follow(scenario.seed, scenario.lines, alike), doubtful=scenario.doubtful)
+def _told(scenario: Scenario, alike: Alike, release: str) -> Scenario:
+    again = follow(scenario.seed, scenario.lines, alike, several=beside(release))
+    return replace(again, doubtful=scenario.doubtful)
 
 
 def _uninvited(scenario: Scenario, answer: Answer) -> Iterator[tuple[str, int]]:

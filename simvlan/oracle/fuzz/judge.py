@@ -67,8 +67,13 @@ def judge(scenario: Scenario, answer: Answer, release: str) -> Verdict:
     return Verdict(scenario, real, known, sum(map(len, answer.captures.values())), answer=answer)
 
 
+def beside(release: str) -> bool:
+    """Whether a kernel's works run beside each other: such a one has several processors."""
+    return numbers(release) >= WORKS_BESIDE
+
+
 def _rules(scenario: Scenario, release: str) -> Rules:
-    rules = BESIDE if numbers(release) >= WORKS_BESIDE and any(map(switches_ipv6, scenario.lines)) else EXACT
+    rules = BESIDE if beside(release) and any(map(switches_ipv6, scenario.lines)) else EXACT
     clock = clock_of(scenario.lines)
     return replace(rules, ambient="everything", calm=scenario.calm) if clock and clock.ipv6 else rules
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from simvlan.oracle.fuzz.chance import explained
 from simvlan.oracle.fuzz.farm import Answer
-from simvlan.oracle.fuzz.judge import Verdict, judge
+from simvlan.oracle.fuzz.judge import Verdict, beside, judge
 from simvlan.oracle.fuzz.scenario import follow
 
 
@@ -31,7 +31,8 @@ class Record:
 
     def verdict(self) -> Verdict:
         """Hold the simulator as it is now against it."""
-        return explained(judge(follow(self.seed, self.lines), self.answer, self.release), self.answer, self.release)
+        scenario = follow(self.seed, self.lines, several=beside(self.release))
+        return explained(judge(scenario, self.answer, self.release), self.answer, self.release)
 
 
 def write(path: Path, records: Iterable[Record]) -> int:

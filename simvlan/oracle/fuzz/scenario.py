@@ -112,10 +112,11 @@ def _listings(sketch: Sketch, kernel: Kernel) -> None:
 
 
 def follow(
-    seed: int, lines: list[str], alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None
+    seed: int, lines: list[str], alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None, *,
+    several: bool = False,
 ) -> Scenario:  # fmt: skip
-    """A scenario kept as lines, on the simulator as it is now; `alike`: as World has it."""
-    world = World(alike=alike, rounds=any(map(switches_ipv6, lines)))
+    """A scenario kept as lines, on the simulator as it is now; `alike` and `several`: as World has them."""
+    world = World(alike=alike, rounds=any(map(switches_ipv6, lines)), several=several)
     for line in lines:
         world.do(line)
     return _observed(seed, world, lines)

@@ -70,7 +70,7 @@ class Sketch:
     ) -> None:
         self.rng, self.host, self.snooping, self.ipv6, self.clock = rng, host, snooping, ipv6, clock
         self.lines: list[str] = []
-        self.world = World(rounds=ipv6)
+        self.world = World(rounds=ipv6, several=host)
         self.spaces = [f"n{number}" for number in range(1, rng.choice((3, 3, 4)))]
         self.addressed = not host and rng.random() < 0.4
         self.filtering = not host and rng.random() < 0.6

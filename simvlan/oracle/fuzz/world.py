@@ -30,16 +30,19 @@ class World:
     """Follows lines on a lab of its own."""
 
     def __init__(
-        self, seed: int = 0, alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None, *, rounds: bool = False
-    ) -> None:
+        self, seed: int = 0, alike: Mapping[str, tuple[tuple[int, int], ...]] | None = None, *, rounds: bool = False,
+        several: bool = False,
+    ) -> None:  # fmt: skip
         """`alike`: what a kernel's filters took for one, by capture point (chance.py).
 
         `rounds`: linkwatch has had a round within the last second, always (guest/linkwatch.py, keep_rounds).
+        `several`: the kernel has several processors (workers.py).
         """
         self._rounds = rounds
         self.lab = Lab(seed)
         self._alike = alike or {}
         self.net = self.lab.network
+        self.net.workers.several = several
         self.answers: list[tuple[int, str]] = []
         self.captures: dict[str, list[Captured]] = {}
         self.labels: dict[str, str] = {}
