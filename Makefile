@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check kernel bench bench-peers bench-live soak-live parity mutants examples packages conformance conformance-rate fuzz-mutants netfilter-uml notebooks experiments clean
+.PHONY: demo test check bench bench-peers bench-live soak-live parity mutants examples packages conformance conformance-rate fuzz-mutants netfilter-uml notebooks experiments clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh

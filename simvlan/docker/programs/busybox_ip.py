@@ -30,7 +30,7 @@ def asked(proc: Proc, *argv: str) -> Any:
 
 
 def ip(proc: Proc) -> int:
-    """ip."""
+    """`ip [-4|-6|-o] address|route|link|neigh ...`: show anybody; change if the container is privileged."""
     words, family, oneline = proc.argv[1:], "", False
     while words and words[0].startswith("-"):
         flag = words.pop(0).lstrip("-")
@@ -179,7 +179,7 @@ def _neighbours(proc: Proc, words: Sequence[str], _family: str) -> str:
 
 
 def ifconfig(proc: Proc) -> int:
-    """ifconfig."""
+    """`ifconfig [-a] [DEV]`: show devices; changes are not permitted."""
     words = [word for word in proc.argv[1:] if word != "-a"]
     if len(words) > 1:
         proc.write_err("ifconfig: SIOCSIFADDR: Operation not permitted\n")
@@ -233,7 +233,7 @@ def _mask(length: int) -> str:
 
 
 def route(proc: Proc) -> int:
-    """route."""
+    """`route [-n]`: show the table; changes are not permitted."""
     words = [word for word in proc.argv[1:] if not word.startswith("-")]
     if words:
         proc.write_err("route: SIOCADDRT: Operation not permitted\n")
@@ -254,7 +254,7 @@ def route(proc: Proc) -> int:
 
 
 def arp(proc: Proc) -> int:
-    """arp."""
+    """`arp`: show neighbours; changes are not permitted."""
     if any(word[:1] == "-" and ("d" in word or "s" in word) for word in proc.argv[1:]):
         proc.write_err("arp: SIOCDARP: Operation not permitted\n")
         return 1

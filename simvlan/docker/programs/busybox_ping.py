@@ -192,7 +192,7 @@ def musl(error: OSError) -> str:
 
 
 def ping(proc: Proc) -> Running:
-    """ping."""
+    """`ping`: its lines and summary; ended by -c, -w or SIGINT, 1 when nobody answered."""
     made: Ping | None = None
     try:
         made = Ping(proc)
@@ -232,7 +232,7 @@ class BusyboxArping(Arping):
 
 
 def arping(proc: Proc) -> Running:
-    """arping."""
+    """`arping`: names are looked up first; the probes are those of iputils, the lines busybox's."""
     target = proc.argv[-1]
     if numeric(target) is None and not target.startswith("-"):
         found = proc.lookup(target)
@@ -338,7 +338,7 @@ NOTES = {0: " !N", 1: " !H", 2: " !P", 3: "", 4: " !F", 5: " !S", 9: " !A", 10: 
 
 
 def traceroute(proc: Proc) -> Running:
-    """traceroute."""
+    """`traceroute`: one line for each hop."""
     try:
         return (yield from Traceroute(proc).run())
     except Refused as refused:

@@ -151,7 +151,7 @@ class Netcat:
 
 
 def nc(proc: Proc) -> Running:
-    """nc."""
+    """`nc -u`: datagrams from and to a port; TCP is not built."""
     made: Netcat | None = None
     try:
         made = Netcat(proc)

@@ -15,17 +15,17 @@ Running = Generator[Any, Any, int]
 
 
 def true(_proc: Proc) -> int:
-    """true."""
+    """Succeed."""
     return 0
 
 
 def false(_proc: Proc) -> int:
-    """false."""
+    """Fail."""
     return 1
 
 
 def sleep(proc: Proc) -> Running:
-    """sleep."""
+    """Let so much virtual time pass; several durations add up."""
     from simvlan.shell.commands import duration_ns
 
     total = 0.0
@@ -75,7 +75,7 @@ def instead(proc: Proc, argv: list[str]) -> Running:
 
 
 def hostname(proc: Proc) -> int:
-    """hostname."""
+    """`hostname [-i]`: the container's name or address; it cannot be changed."""
     words = proc.argv[1:]
     if words and not words[0].startswith("-"):
         proc.write_err("hostname: sethostname: Operation not permitted\n")
@@ -109,7 +109,7 @@ def identity(proc: Proc) -> int:
 
 
 def ps(proc: Proc) -> int:
-    """ps."""
+    """List the processes of the container."""
     rows = "".join(
         f"{pid:5} {user_name(each.uid):<8} {' '.join(each.argv)}\n"
         for pid, each in sorted(proc.container.procs.items())
@@ -119,14 +119,14 @@ def ps(proc: Proc) -> int:
 
 
 def tty(proc: Proc) -> int:
-    """tty."""
+    """The name of the terminal; 1 without one."""
     terminal = proc.streams.tty
     proc.write("not a tty\n" if terminal is None else f"/dev/pts/{proc.container.terminals.index(terminal)}\n")
     return int(terminal is None)
 
 
 def stty(proc: Proc) -> int:
-    """stty."""
+    """`stty size|[-]echo|-a`: ask or set the terminal; other settings change nothing."""
     terminal = proc.streams.tty
     if terminal is None:
         proc.write_err("stty: standard input: Not a tty\n")
@@ -142,7 +142,7 @@ def stty(proc: Proc) -> int:
 
 
 def uname(proc: Proc) -> int:
-    """uname."""
+    """`uname [-asnrvm]`: the kernel that the simulator follows."""
     flags = "".join(word[1:] for word in proc.argv[1:]) or "s"
     fields = {"s": "Linux", "n": proc.container.hostname, "r": "6.1.176", "v": "#1 SMP", "m": "x86_64"}
     shown = [text for flag, text in fields.items() if flag in flags or "a" in flags]
@@ -160,7 +160,7 @@ def date(proc: Proc) -> int:
 
 
 def kill(proc: Proc) -> int:
-    """kill."""
+    """The shell's `kill`, as a program of its own."""
     from simvlan.docker.programs.sh.builtins import kill as in_shell
     from simvlan.docker.programs.sh.shell import Shell
 
@@ -168,7 +168,7 @@ def kill(proc: Proc) -> int:
 
 
 def which(proc: Proc) -> int:
-    """which."""
+    """Where programs are; 1 when one of them is not there."""
     missing = 0
     for name in proc.argv[1:]:
         if proc.container.programs(name) is None:
@@ -179,7 +179,7 @@ def which(proc: Proc) -> int:
 
 
 def timeout(proc: Proc) -> Running:
-    """timeout."""
+    """`timeout [-s SIG] SECS PROG ...`: run a program, in virtual time; 143 when it was ended."""
     from simvlan.docker.programs.process import Proc as Child
     from simvlan.docker.programs.sh.builtins import signal_named
     from simvlan.shell.commands import duration_ns

@@ -124,13 +124,13 @@ def _binary(left: str, op: str, right: str) -> bool:
 
 
 def echo(proc: Proc) -> int:
-    """echo."""
+    """Write words, with -n and -e as busybox reads them."""
     proc.write(echo_text(proc.argv[1:]).encode(errors="surrogateescape"))
     return 0
 
 
 def printf(proc: Proc) -> int:
-    """printf."""
+    """Write words by a format."""
     if len(proc.argv) < 2:
         proc.write_err("BusyBox printf: missing FORMAT\n")
         return 1
@@ -139,7 +139,7 @@ def printf(proc: Proc) -> int:
 
 
 def test(proc: Proc) -> int:
-    """test."""
+    """`test` and `[`: 0 where the condition holds, 1 where not, 2 where it is none."""
     words = proc.argv[1:-1] if proc.name == "[" else proc.argv[1:]
     try:
         return int(not test_words(words, proc.container.files(), proc.container.directories, proc.path))
@@ -216,7 +216,7 @@ def _octets(proc: Proc, count: int, names: list[str]) -> Running:
 
 
 def wc(proc: Proc) -> Running:
-    """wc."""
+    """`wc [-lwc] [FILE]...`: lines, words and octets, with a total for several files."""
     flags = "".join(word[1:] for word in proc.argv[1:] if word.startswith("-"))
     names = [word for word in proc.argv[1:] if not word.startswith("-")]
     rows = []
@@ -233,7 +233,7 @@ def wc(proc: Proc) -> Running:
 
 
 def grep(proc: Proc) -> Running:
-    """grep."""
+    """`grep [-EFHhinqvwc] PATTERN [FILE]...`: lines that match; 1 when none does."""
     flags = ""
     rest: list[str] = []
     words = list(proc.argv[1:])
@@ -300,7 +300,7 @@ def sort(proc: Proc) -> Running:
 
 
 def seq(proc: Proc) -> int:
-    """seq."""
+    """`seq [-w] [-s SEP] [FIRST [INC]] LAST`: whole numbers, up to a limit."""
     words = proc.argv[1:]
     try:
         numbers = [int(word) for word in words]

@@ -147,7 +147,7 @@ class Agent:
         watching = {fd for tap in self._taps.values() for fd in tap.filenos()}
         return len(self._turn(0) & watching) if time.monotonic() < end else 0
 
-    # namespaces
+    # -- namespaces --------------------------------------------------------------------------------------------------
 
     def _follow_namespaces(self) -> None:
         for mask, name in read_directory_events(self._directory):
@@ -187,7 +187,7 @@ class Agent:
         for name in list(self._taps):
             self._drop(name)
 
-    # requests
+    # -- requests ----------------------------------------------------------------------------------------------------
 
     def _answer_requests(self) -> None:
         for pid in os.read(self._requests, 65536).split():

@@ -74,7 +74,7 @@ class Options:
 
     @property
     def spider(self) -> bool:
-        """--spider."""
+        """Only ask whether it is there (--spider)."""
         return "spider" in self.flags
 
     @property

@@ -53,7 +53,7 @@ def give_back(shell: Shell, argv: list[str]) -> int:
 
 
 def cd(shell: Shell, argv: list[str]) -> int:
-    """cd."""
+    """Go to a folder: HOME without an argument, back with `-`."""
     target = argv[1] if len(argv) > 1 else shell.variables.get("HOME", "/root")
     target = shell.variables.get("OLDPWD", shell.proc.cwd) if target == "-" else target
     path = posixpath.normpath(posixpath.join(shell.proc.cwd, target))
@@ -66,19 +66,19 @@ def cd(shell: Shell, argv: list[str]) -> int:
 
 
 def pwd(shell: Shell, _argv: list[str]) -> int:
-    """pwd."""
+    """Say where the shell is."""
     _out(shell, shell.proc.cwd + "\n")
     return 0
 
 
 def echo(shell: Shell, argv: list[str]) -> int:
-    """echo."""
+    """Write words, with -n and -e as busybox reads them."""
     _out(shell, echo_text(argv[1:]))
     return 0
 
 
 def printf(shell: Shell, argv: list[str]) -> int:
-    """printf."""
+    """Write words by a format."""
     if len(argv) < 2:
         shell.streams.stderr.write(b"usage: printf FORMAT [ARG...]\n")
         return 2
@@ -140,7 +140,7 @@ def export(shell: Shell, argv: list[str]) -> int:
 
 
 def unset(shell: Shell, argv: list[str]) -> int:
-    """unset."""
+    """Forget variables and functions."""
     for name in argv[1:]:
         shell.variables.pop(name, None)
         shell.functions.pop(name, None)
@@ -149,7 +149,7 @@ def unset(shell: Shell, argv: list[str]) -> int:
 
 
 def local(shell: Shell, argv: list[str]) -> int:
-    """local."""
+    """Make variables of the running function, which get their old values back when it returns."""
     for word in argv[1:]:
         name, equals, value = word.partition("=")
         if shell.locals:
@@ -179,7 +179,7 @@ def options(shell: Shell, argv: list[str]) -> int:
 
 
 def shift(shell: Shell, argv: list[str]) -> int:
-    """shift."""
+    """Drop positional parameters; 1 when there are not as many."""
     count = _number(shell, argv, 1)
     if count > len(shell.args):
         return 1
@@ -188,7 +188,7 @@ def shift(shell: Shell, argv: list[str]) -> int:
 
 
 def read(shell: Shell, argv: list[str]) -> Generator[Any, Any, int]:
-    """read."""
+    """Read a line into variables (REPLY without any), the last taking the rest; 1 at the end of input."""
     names = [word for word in argv[1:] if not word.startswith("-")] or ["REPLY"]
     raw = (yield from shell.streams.stdin.line()).decode(errors="replace")
     line = raw.rstrip("\n")
@@ -200,7 +200,7 @@ def read(shell: Shell, argv: list[str]) -> Generator[Any, Any, int]:
 
 
 def trap(shell: Shell, argv: list[str]) -> int:
-    """trap."""
+    """Set, reset or list what is done at signals and at EXIT."""
     if len(argv) < 2:
         _out(shell, "".join(f"trap -- '{text}' {name.removeprefix('SIG')}\n" for name, text in shell.traps.items()))
         return 0
@@ -240,7 +240,7 @@ def signal_named(word: str) -> str:
 
 
 def kill(shell: Shell, argv: list[str]) -> int:
-    """kill."""
+    """Send a signal, TERM without one, to processes and jobs; `-0` asks whether they are there."""
     words, name = argv[1:], "SIGTERM"
     if words and words[0] == "-l":
         _out(shell, " ".join(each.name.removeprefix("SIG") for each in signal.Signals) + "\n")
@@ -278,7 +278,7 @@ def _kill_one(shell: Shell, word: str, name: str) -> int:
 
 
 def wait(shell: Shell, argv: list[str]) -> Generator[Any, Any, int]:
-    """wait."""
+    """Wait for these jobs or for all; the status of the last that was named."""
     status = 0
     wanted = [job for job in shell.jobs if len(argv) < 2 or str(job.pid) in argv[1:]]
     for job in wanted:
@@ -289,7 +289,7 @@ def wait(shell: Shell, argv: list[str]) -> Generator[Any, Any, int]:
 
 
 def jobs(shell: Shell, _argv: list[str]) -> int:
-    """jobs."""
+    """List what runs in the background, and forget what is done."""
     for number, job in enumerate(shell.jobs, 1):
         state = "Running" if job.exit_code is None else "Done"
         _out(shell, f"[{number}]+  {state:<27}{' '.join(job.argv)}\n")
