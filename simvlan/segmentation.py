@@ -100,11 +100,6 @@ def has(dev: Features, feature: str) -> bool:
     return has(dev, SCATTER_GATHER) and (feature == SOFTWARE or has(dev, CHECKSUM))
 
 
-def made_for(dev: Features) -> bool:
-    """Whether TCP makes super-packets for a device (sk_setup_caps, sk_can_gso)."""
-    return has(dev, SOFTWARE) or has(dev, FEATURES[4, TCP])
-
-
 TSO = ("tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation")
 
 

@@ -215,7 +215,7 @@ def _take_data(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
         conn.recv.fin_at = seq + len(segment.payload)
     if segment.payload:
         _queue(conn, segment, seq, now)
-    if conn.recv.fin_at == conn.recv.nxt:
+    if conn.recv.fin():
         _finished(conn, now)
     return True
 
@@ -242,7 +242,7 @@ def _queue(conn: Connection, segment: Segment, seq: int, now: int) -> None:
 
 def _finished(conn: Connection, now: int) -> None:
     """The other side's FIN, everything before it being here (tcp_fin)."""
-    conn.recv.nxt += 1
+    conn.recv.finish()
     conn.eof = True
     conn.notices.append(Notice.READABLE)
     before = conn.state

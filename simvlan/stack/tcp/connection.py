@@ -195,11 +195,14 @@ class Connection:
         else:
             self.soft_error = number
 
+    def follow(self, mtu: int) -> None:
+        """The route has another MTU: what is cut from now on fits it (tcp_current_mss, tcp_sync_mss)."""
+        self.path_mss = max(mtu - self.config.headers, MIN_MSS)
+
     def path_mtu(self, mtu: int, now: int) -> None:
-        """A router wants shorter segments (tcp_v4_mtu_reduced)."""
-        mss = max(mtu - self.config.headers, MIN_MSS)
-        if mss < self.path_mss:
-            self.path_mss = mss
+        """A router wants shorter segments, and has dropped longer ones (tcp_v4_mtu_reduced)."""
+        if mtu - self.config.headers < self.path_mss:
+            self.follow(mtu)
             if self.state is not State.SYN_SENT:
                 transmit.resend_shorter(self, now)
 

@@ -35,8 +35,8 @@ class ReceiveQueue:
 
     @property
     def out_of_order(self) -> bool:
-        """Something waits for a hole to be filled."""
-        return bool(self._parts)
+        """Something waits for a hole to be filled, if only a FIN."""
+        return bool(self._parts) or (self.fin_at is not None and self.fin_at > self.nxt)
 
     @property
     def blocks(self) -> int:
@@ -64,6 +64,17 @@ class ReceiveQueue:
         if self._parts:
             self._fill()
         return self.nxt - before
+
+    def fin(self) -> bool:
+        """Whether the FIN is next; one that came too early is a block of its own, or the end of one."""
+        if self.fin_at is not None and self.fin_at > self.nxt:
+            self._merge(self.fin_at, self.fin_at + 1)
+        return self.fin_at == self.nxt
+
+    def finish(self) -> None:
+        """Take the FIN: nothing is out of order any more."""
+        self.nxt += 1
+        self._blocks.clear()
 
     def _take(self, data: bytes, end: int) -> None:
         self.data += data

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from operator import attrgetter
 
-from simvlan.stack.tcp.segment import FIN, SYN
+from simvlan.stack.tcp.segment import FIN, PSH, SYN
 
 _seq = attrgetter("seq")
 
@@ -19,9 +19,9 @@ _seq = attrgetter("seq")
 class Sent:
     """One segment under way."""
 
-    __slots__ = ("data", "end", "flags", "lost", "repeated", "retransmitted", "sacked", "sent_ns", "seq")
+    __slots__ = ("data", "end", "flags", "lost", "repeated", "retransmitted", "sacked", "sent_ns", "seq", "whole")
 
-    def __init__(self, seq: int, data: bytes, flags: int, sent_ns: int) -> None:
+    def __init__(self, seq: int, data: bytes, flags: int, sent_ns: int, whole: int | None = None) -> None:
         self.seq = seq
         self.end = seq + len(data) + (flags & FIN) + (flags >> 1 & 1)
         self.data = data
@@ -33,6 +33,8 @@ class Sent:
         """Sent again since it was last held for lost."""
         self.repeated = False
         """Sent more than once: its acknowledgement measures nothing (Karn)."""
+        self.whole = seq if whole is None else whole
+        """Where the super-packet began that it was sent in."""
 
 
 class Acked:
@@ -118,11 +120,11 @@ class SendQueue:
         """Octets kept: written and not acknowledged."""
         return self.end - self.una
 
-    def send(self, size: int, flags: int, now: int) -> Sent:
-        """Move the next octets (and SYN or FIN) under way."""
+    def send(self, size: int, flags: int, now: int, whole: int | None = None) -> Sent:
+        """Move the next octets (and SYN or FIN) under way; *whole*: where the super-packet began that has them."""
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
-        sent = Sent(self.nxt, data, flags, now)
+        sent = Sent(self.nxt, data, flags, now, whole)
         self.nxt = sent.end
         while self._ends and self._ends[0] <= self.nxt:
             del self._ends[0]
@@ -297,6 +299,17 @@ class SendQueue:
         self._resend = at
         return None
 
+    def lost_with(self, first: Sent, most: int) -> list[Sent]:
+        """A lost segment, the one `next_lost` found, with those of its super-packet that are to go again behind it."""
+        found, at = [first], self._resend + 1
+        while len(found) < most and at < len(self._flight) and len(found[-1].data) == len(first.data):
+            sent = self._flight[at]
+            if sent.whole != first.whole or not sent.lost or sent.retransmitted or len(sent.data) > len(first.data):
+                break
+            found.append(sent)
+            at += 1
+        return found
+
     def resent(self, sent: Sent, now: int) -> None:
         """Note a retransmission."""
         if not sent.retransmitted and sent.lost:
@@ -307,31 +320,61 @@ class SendQueue:
         self.repeats += 1
 
     def resize(self, mss: int) -> None:
-        """Cut what is under way for a smaller MSS, and hold what was too long for lost (tcp_simple_retransmit)."""
+        """Cut what is under way for a smaller MSS, and hold what was too long for lost (tcp_simple_retransmit).
+
+        What was one super-packet is cut as one: only its last segment is short.
+        """
         flight: list[Sent] = []
-        for sent in self.flight():
-            pieces = _cut(sent, mss)
-            too_long = len(pieces) > 1
-            if too_long and sent.retransmitted:
-                self.retrans_out -= 1
-            for piece in pieces:
-                if too_long and not sent.sacked:
-                    self.lost_out += not (sent.lost and piece is pieces[0])
-                    piece.lost, piece.retransmitted = True, False
-            self.sacked_out += sent.sacked * (len(pieces) - 1)
+        for together in _wholes(self.flight()):
+            if all(len(sent.data) <= mss for sent in together):
+                flight += together
+                continue
+            pieces = _cut(together, mss)
+            self._count_anew(together, pieces, lost=True)
             flight += pieces
         self._flight, self._head, self._resend = flight, 0, 0
 
+    def shorten(self, sent: Sent, mss: int) -> Sent:
+        """Cut a segment that is to go again and has become too long; the first piece (tcp_retransmit_skb)."""
+        if len(sent.data) <= mss:
+            return sent
+        at = bisect_left(self._flight, sent.seq, self._head, key=_seq)
+        pieces = _cut([sent], mss)
+        self._count_anew([sent], pieces, lost=sent.lost)
+        self._flight[at : at + 1] = pieces
+        return pieces[0]
 
-def _cut(sent: Sent, mss: int) -> list[Sent]:
-    if len(sent.data) <= mss:
-        return [sent]
-    pieces, seq = [], sent.seq
-    starts = range(0, len(sent.data), mss)
+    def _count_anew(self, before: list[Sent], pieces: list[Sent], *, lost: bool) -> None:
+        """Some segments became others: lost or not, but those selectively acknowledged are not."""
+        self.lost_out -= sum(sent.lost for sent in before)
+        self.retrans_out -= sum(sent.retransmitted for sent in before)
+        self.sacked_out -= sum(sent.sacked for sent in before)
+        for piece in pieces:
+            piece.lost = lost and not piece.sacked
+            self.lost_out += piece.lost
+            self.sacked_out += piece.sacked
+
+
+def _wholes(flight: Iterator[Sent]) -> list[list[Sent]]:
+    """Segments by the super-packet that they were sent in; one in two states counts as two (tcp_match_skb_to_sack)."""
+    found: list[list[Sent]] = []
+    for sent in flight:
+        last = found[-1][-1] if found else None
+        if last is not None and (last.whole, last.sacked) == (sent.whole, sent.sacked):
+            found[-1].append(sent)
+        else:
+            found.append([sent])
+    return found
+
+
+def _cut(together: list[Sent], mss: int) -> list[Sent]:
+    """Cut segments that follow each other anew: the last piece says what the last segment said."""
+    first, last = together[0], together[-1]
+    data, flags = b"".join(sent.data for sent in together), last.flags
+    pieces, starts = [], range(0, len(data), mss)
     for at in starts:
-        flags = sent.flags & ~(FIN | 8) if at != starts[-1] else sent.flags
-        piece = Sent(seq, sent.data[at : at + mss], flags, sent.sent_ns)
-        piece.repeated, piece.sacked = True, sent.sacked
+        told = flags if at == starts[-1] else flags & ~(FIN | PSH)
+        piece = Sent(first.seq + at, data[at : at + mss], told, first.sent_ns, first.whole)
+        piece.repeated, piece.sacked = True, first.sacked
         pieces.append(piece)
-        seq = piece.end
     return pieces

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simvlan.segmentation import GSO_MAX_SIZE, made_for
+from simvlan.segmentation import GSO_MAX_SIZE
 from simvlan.stack import fib
 from simvlan.stack.family import Ends
 from simvlan.stack.packet import TCP
@@ -75,6 +75,10 @@ class TcpSocket(Ends):
         """Half open: not accepted yet, not even established."""
         self._timer: Timer | None = None
         self._timer_ns = 0
+        self._mtu_of: tuple[Device | None, int] = None, 0
+        """The device of the route, and the MTU it had when we last looked."""
+        self._sending = self._reduced = False
+        """Segments are being sent; meanwhile came a router's word about the MTU."""
 
     # -- names ------------------------------------------------------------------------------------------------------
 
@@ -162,9 +166,8 @@ class TcpSocket(Ends):
         self.family.flows[self.flow] = self
 
     def _gso_max(self, route: Any) -> int:
-        """Octets of a super-packet that the way out takes; 0 where the model or the device has none (sk_setup_caps)."""
-        dev: Device = route.dev
-        return GSO_MAX_SIZE if self.stack.kernel.gso and dev.kind and made_for(dev) else 0
+        """Octets of a super-packet: TCP makes them whatever the device says (sk_setup_caps); 0: not modelled."""
+        return GSO_MAX_SIZE if self.stack.kernel.gso and route.dev.kind else 0
 
     def opened(self, flow: Flow, segment: Segment, found: Any) -> None:
         """A SYN came to this listening socket: a child answers (tcp_conn_request)."""
@@ -224,6 +227,7 @@ class TcpSocket(Ends):
         """
         if self.conn is None or not (self.connected or self.conn.error):
             raise refusal(errno.ENOTCONN if self.conn is None else errno.EAGAIN)
+        self._look_at_path()
         try:
             taken = self.conn.write(data, self.stack.kernel.now)
         except OSError as error:
@@ -287,6 +291,7 @@ class TcpSocket(Ends):
         full = waiting and parent is not None and parent.listener is not None and parent.listener.full
         if full and segment.flags & ACK and not segment.flags & RST:
             return Drop.TCP_LISTEN_OVERFLOW
+        self._look_at_path()
         conn.arrive(segment, self.stack.kernel.now)
         if waiting and self.connected:
             self._established()
@@ -310,20 +315,31 @@ class TcpSocket(Ends):
             self.settle()
 
     def path_changed(self) -> None:
-        """The path's MTU fell."""
-        self._follow_path()
-        self.settle()
-
-    def _follow_path(self) -> None:
+        """A router says that the path's MTU fell; that waits while segments are sent (TCP_MTU_REDUCED_DEFERRED)."""
+        if self._sending:
+            self._reduced = True
+            return
         route = self._route(self.flow[2])
         if self.conn is not None and not isinstance(route, int):
             self.conn.path_mtu(route.path_mtu, self.stack.kernel.now)
+            self._mtu_of = route.dev, route.dev.mtu
+        self.settle()
+
+    def _look_at_path(self) -> None:
+        """Before anything is cut: follow the MTU of the device, which may be another by now."""
+        dev, mtu = self._mtu_of
+        if dev is not None and dev.mtu != mtu and self.conn is not None:
+            route = self._route(self.flow[2])
+            if not isinstance(route, int):
+                self._mtu_of = route.dev, route.dev.mtu
+                self.conn.follow(route.path_mtu)
 
     def _expired(self) -> None:
         self._timer = None
         if self.conn is not None:
             due = self.conn.deadline
             if due is not None and due <= self.stack.kernel.now:
+                self._look_at_path()
                 self.conn.on_timer(self.stack.kernel.now)
             self.settle()
 
@@ -339,9 +355,7 @@ class TcpSocket(Ends):
         conn = self.conn
         if conn is None:
             return
-        while conn.out:
-            out, conn.out = conn.out, []
-            self._transmit(out)
+        self._send_out(conn)
         self._set_timer(conn.deadline)
         if conn.state is State.CLOSED:
             self._gone()
@@ -349,6 +363,19 @@ class TcpSocket(Ends):
             conn.notices.clear()
             if self.on_receive is not None:
                 self.on_receive(self)
+
+    def _send_out(self, conn: Connection) -> None:
+        """Send what there is; what is sent now may have an answer before it is over."""
+        if self._sending:
+            return
+        self._sending = True
+        while conn.out:
+            out, conn.out = conn.out, []
+            self._transmit(out)
+        self._sending = False
+        if self._reduced:
+            self._reduced = False
+            self.path_changed()
 
     def _gone(self) -> None:
         """The connection is over: its name is free."""
@@ -381,6 +408,10 @@ class TcpSocket(Ends):
         if isinstance(route, int) or self.conn is None:
             return
         self.conn.gso_max = self._gso_max(route)
-        if route.path_mtu - self.conn.config.headers < self.conn.path_mss:
+        mss = route.path_mtu - self.conn.config.headers
+        if mss < self.conn.path_mss:
             self.conn.path_mtu(route.path_mtu, self.stack.kernel.now)
+        elif mss > self.conn.path_mss:
+            self.conn.follow(route.path_mtu)
+        self._mtu_of = route.dev, route.dev.mtu
         self.family.transmit(self, route, segments)

@@ -40,7 +40,7 @@ def _retransmit(conn: Connection, now: int) -> None:
     linear = conn.state is State.SYN_SENT and conn.retransmits <= conn.config.syn_linear_timeouts
     if not linear:
         conn.rto_ns = min(conn.rto_ns * 2, RTO_MAX_NS)
-    transmit.resend(conn, conn.queue.oldest, now)
+    transmit.resend(conn, [conn.queue.shorten(conn.queue.oldest, conn.mss)], now)
     conn.rto_at = now + conn.rto_ns
 
 

@@ -203,14 +203,13 @@ def _send(conn: Connection, size: int, fin: bool, now: int, mss: int = 0) -> Non
         conn.rto_at = now + conn.rto_ns
     data = bytes(queue.buffer[:size])
     cuts = range(0, size, mss) if mss else (0,)
+    flags |= PSH if len(cuts) > 1 else 0  # so that GRO hands it on at once
     for at in cuts:
-        queue.send(min(size - at, mss or size), flags if at == cuts[-1] else 0, now)
+        queue.send(min(size - at, mss or size), flags if at == cuts[-1] else 0, now, seq)
         conn.recovery.transmitted()
     conn.sent_ns = now
     if size:
         conn.acks.sent_data(now)
-    if len(cuts) > 1:
-        flags |= PSH  # so that GRO hands it on at once
     _emit(conn, seq, flags, now, data, mss if len(cuts) > 1 else 0)
 
 
@@ -245,21 +244,28 @@ def resend_lost(conn: Connection, now: int) -> None:
         sent = queue.next_lost()
         if sent is None or (sent is not queue.oldest and sent.end > queue.una + conn.peer_window):
             return
+        sent = queue.shorten(sent, conn.mss)
         if sent is queue.oldest:
             conn.rto_at = now + conn.rto_ns
-        resend(conn, sent, now)
+        most = min(autosize.most_segments(conn, conn.mss), conn.cc.cwnd - queue.in_flight) if conn.gso_max else 1
+        resend(conn, queue.lost_with(sent, most), now)
+
+
+def resend(conn: Connection, together: list[Sent], now: int) -> None:
+    """Send a segment again, or several in one super-packet, with today's acknowledgement, window and timestamp."""
+    first, last = together[0], together[-1]
+    for sent in together:
+        conn.queue.resent(sent, now)
         conn.recovery.transmitted()
-
-
-def resend(conn: Connection, sent: Sent, now: int) -> None:
-    """Send one segment again, with today's acknowledgement, window and timestamp."""
-    conn.queue.resent(sent, now)
     if conn.repeats_from is None:
         conn.repeats_from = now
-    if sent.flags & SYN:
+    if first.flags & SYN:
         _emit_syn(conn, now)
-    else:
-        _emit(conn, sent.seq, sent.flags, now, sent.data)
+        return
+    several = len(together) > 1
+    last.flags |= PSH if several else 0
+    data = b"".join(sent.data for sent in together)
+    _emit(conn, first.seq, last.flags, now, data, len(first.data) if several else 0)
 
 
 def resend_shorter(conn: Connection, now: int) -> None:
