@@ -40,7 +40,12 @@ class Connection:
         self.eof = False
         """The other side finished."""
         self.read_shut = False
+        self._begin_sending(config, iss)
+        self._begin_receiving(config, stamp_offset)
+        self._begin_timers()
 
+    def _begin_sending(self, config: Config, iss: int) -> None:
+        """The half that sends: what is under way, how much may be, how long to wait for it."""
         self.queue = SendQueue(iss, config.reordering)
         self.cc = CONTROLS[config.congestion](config.initcwnd)
         self.recovery = Recovery(self.queue, self.cc)
@@ -68,6 +73,8 @@ class Connection:
         self.pushed = iss
         """Where the application's octets were last pushed before it had written all (pushed_seq)."""
 
+    def _begin_receiving(self, config: Config, stamp_offset: int) -> None:
+        """The half that receives, and the options of both."""
         self.recv = ReceiveQueue(0)
         self.window = ReceiveWindow(config, config.mss, window_scale(config))
         self.acks = AckPolicy(config.mss, initial_window(config, config.mss), config.delayed_ack)
@@ -79,6 +86,8 @@ class Connection:
         self.scaling = config.window_scaling
         self.told_out_of_window_ns: int | None = None
 
+    def _begin_timers(self) -> None:
+        """When to act unasked, and how often that was done."""
         self.rto_at: int | None = None
         """Retransmission, or a probe of a closed window when nothing is under way."""
         self.expires_at: int | None = None
