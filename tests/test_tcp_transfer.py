@@ -263,6 +263,18 @@ def test_sack_blocks_name_the_latest_first() -> None:
     assert (THEIRS + 101, THEIRS + 151) not in conn.out[-1].options.sack
 
 
+@pytest.mark.parametrize("data", [b"y" * 50, b""])
+def test_a_fin_out_of_order_is_told_of(data: bytes) -> None:
+    """It takes a number, and so it does in a block, alone too; once all is here there is none (as Linux 6.1)."""
+    conn = made(S.ESTABLISHED)
+    conn.sack_ok = True
+    conn.arrive(seg(ACK | FIN, THEIRS + 101, OURS + 1, data), MS)
+    assert conn.out[-1].ack == THEIRS + 1
+    assert conn.out[-1].options.sack == ((THEIRS + 101, THEIRS + 102 + len(data)),)
+    conn.arrive(seg(ACK, THEIRS + 1, OURS + 1, b"y" * 100), MS)
+    assert (conn.out[-1].ack, conn.out[-1].options.sack) == (THEIRS + 102 + len(data), ())
+
+
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 

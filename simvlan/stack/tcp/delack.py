@@ -19,7 +19,8 @@ TICK_NS = 4 * MS
 class AckPolicy:
     """Delayed acknowledgement of one connection."""
 
-    __slots__ = ("_last_ns", "ato_ns", "delayed", "due_ns", "pending", "pingpong", "pushed", "quick", "rcv_mss")
+    __slots__ = ("_last_ns", "ato_ns", "delayed", "due_ns", "filled", "pending", "pingpong", "pushed", "quick",
+                 "rcv_mss")  # fmt: skip
 
     def __init__(self, mss: int, window: int, delayed: bool = True) -> None:
         self.delayed = delayed
@@ -31,6 +32,8 @@ class AckPolicy:
         self.ato_ns = 0
         self.due_ns: int | None = None
         self.pending = False
+        self.filled = False
+        """A gap was filled: that is told at once (RFC 5681, 4.2; ICSK_ACK_NOW)."""
         self.pushed = 0
         """Short segments since the last acknowledgement: 2 or more count like a full one when read."""
         self._last_ns = 0
@@ -80,13 +83,13 @@ class AckPolicy:
     def sent(self) -> None:
         """An acknowledgement went out, by itself or on data (tcp_event_ack_sent)."""
         self.quick = max(0, self.quick - 1)
-        self.pending = False
+        self.pending = self.filled = False
         self.pushed = 0
         self.due_ns = None
 
     def wants_now(self, unacknowledged: int, window_grew: bool, disorder: bool) -> bool:
         """Whether what came is to be acknowledged at once (__tcp_ack_snd_check)."""
-        if not self.delayed or disorder or (self.quick and not self.interactive):
+        if not self.delayed or disorder or self.filled or (self.quick and not self.interactive):
             return True
         return unacknowledged > self.rcv_mss and window_grew
 
