@@ -159,3 +159,16 @@ def test_what_is_said_aloud(tmp_path: Path) -> None:
     for flags, lines in (("-d", 3), ("-k", 0), ("-k --log-facility=-", 3)):
         script = f"$S dnsmasq {flags} -C conf 2> said & sleep 1; kill $!; wait $!; wc -l < said"
         assert said(tmp_path, script, conf=CONFIG) == f"{lines}\n", flags
+
+
+def test_names_are_read_again_at_sighup(tmp_path: Path) -> None:
+    script = """S2="$S nslookup a.lan 127.0.0.1"
+echo 10.0.0.7 a.lan > names
+$S dnsmasq -R -h -H names -x pid
+$S dnsmasq -R -h -H names -z -a 127.0.0.1 -p 5353 -k -x pid2 & sleep 1
+echo 10.0.0.8 a.lan > names
+$S2 | grep -o 'Address: .*'
+kill -HUP $(cat pid) $(cat pid2); sleep 1
+$S2 | grep -o 'Address: .*'; $S dig +short -p 5353 @127.0.0.1 a.lan
+kill $(cat pid) $(cat pid2)"""
+    assert said(tmp_path, script).splitlines() == ["Address: 10.0.0.7", "Address: 10.0.0.8", "10.0.0.8"]

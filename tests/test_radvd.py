@@ -31,7 +31,7 @@ MAC = 0x02_00_00_00_00_01
 # -- the real program -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["advertises", "asked"])
+@pytest.mark.parametrize("name", ["advertises", "asked", "signals"])
 def test_it_does_what_the_real_one_did(name: str, tmp_path: Path) -> None:
     """Every solicitation and advertisement at every device, and what hosts made of it, as of radvd 2.19 on Linux."""
     theirs = json.loads((HERE / f"{name}.json").read_text())
@@ -201,7 +201,7 @@ def test_a_solicitation_that_is_traced_is_answered_in_the_copy_only(tmp_path: Pa
         ("radvd -m nosuch", "unknown log method: nosuch"),
         ("radvd -t /jail", "simvlan: radvd: -t /jail is not modelled"),
         ("radvd -Q", "radvd: invalid option -- 'Q'"),
-        ("radvd -p /tmp/x.pid", "-p without -n is not modelled"),
+        ("radvd -d 2", "simvlan: radvd: -d 2 is not modelled"),
     ],
 )
 def test_what_is_refused(command: str, said: str) -> None:

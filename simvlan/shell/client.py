@@ -206,6 +206,12 @@ class Client:
     def _end_behind(self, name: str) -> None:
         """End what went on in the background; the script's own end leaves it in the network, as it does a real one."""
         behind = self.left_behind
+        heard = behind.detached.heard.get(name) if behind is not None and behind.detached is not None else None
+        if heard is not None:
+            if not heard():
+                self.left_behind = None
+                self.finish(1)
+            return
         if behind is None or name not in ("SIGTERM", "SIGINT", "SIGKILL"):
             return
         self.left_behind = None

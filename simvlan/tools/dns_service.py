@@ -22,6 +22,7 @@ class DnsService:
 
     def __init__(self, network: Any, ns: Any, zone: Zone, servers: list[Host], names: list[str]) -> None:
         self.network, self.ns, self.zone, self.servers, self.names = network, ns, zone, servers, names
+        self.port = PORT
         self.excepted: list[str] = []
         """Devices it does not listen on."""
         self.listens: list[Host] = []
@@ -51,7 +52,7 @@ class DnsService:
         self.ups = {family: stack.open_udp(family) for family in families}
         for sock in (*self.socks, *self.ups.values()):
             sock.on_receive, sock.v6only = self._hear, True
-            sock.bind(0, PORT if sock in self.socks else 0)
+            sock.bind(0, self.port if sock in self.socks else 0)
 
     def stop(self) -> None:
         """Close it."""

@@ -206,15 +206,29 @@ def main(proc: Process) -> Generator[Any, Any, int]:
     warnings = "".join(f"dnsmasq: warning: interface {name} does not currently exist\n" for name in absent)
     made = [each for service in services if isinstance(service, RaService) for each in service.constructed()]
     proc.write_err(greeting(asked, made) + warnings if asked.aloud else "")
-    try:
-        yield proc.lab.env.event()
-    except simpy.Interrupt as signal:
-        if signal.cause != "SIGKILL" and asked.aloud:
-            proc.write_err("dnsmasq: exiting on receipt of SIGTERM\n")
+    while True:
+        try:
+            yield proc.lab.env.event()
+        except simpy.Interrupt as signal:
+            if signal.cause == "SIGHUP":
+                _read_again(proc, asked, services)
+                continue
+            if signal.cause != "SIGKILL" and asked.aloud:
+                proc.write_err("dnsmasq: exiting on receipt of SIGTERM\n")
+            break
     for service in services:
         service.stop()
     proc.forget_pid(pidfile)
     return 0
+
+
+def _read_again(proc: Process, asked: Asked, services: list[Any]) -> bool:
+    """SIGHUP: read the files of names again; one that is gone has none."""
+    for service in services:
+        if isinstance(service, DnsService):
+            with contextlib.suppress(Refused):
+                service.zone = zone_of(proc, asked)
+    return True
 
 
 def _start(services: list[Any], asked: Asked, ns: Any) -> None:
@@ -246,7 +260,7 @@ def _leave(proc: Process, asked: Asked, services: list[Any]) -> int:
             service.stop()
 
     try:
-        proc.detach(stop, asked.pidfile)
+        proc.detach(stop, asked.pidfile, {"SIGHUP": lambda: _read_again(proc, asked, services)})
     except OSError as error:
         stop()
         proc.write_err(f"\ndnsmasq: failed to open pidfile {asked.pidfile}: {error.strerror}\n")
@@ -268,6 +282,7 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
     if asked.port:
         servers = [host for host in map(literal, asked.servers) if host is not None]
         dns = DnsService(network, ns, zone_of(proc, asked), servers, asked.interfaces)
+        dns.port = asked.port
         dns.excepted, dns.bogus, dns.full = asked.excepted, asked.bogus, asked.full
         dns.listens = [host for host in map(literal, asked.listen) if host is not None]
         usual = servers[0] if servers else None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from simvlan.dhcp.leases import Config
+from simvlan.dns.message import PORT
 from simvlan.radv.ranges import Param, Range
 from simvlan.tools import dnsmasq_dhcp
 from simvlan.tools.common import Refused
@@ -114,7 +115,7 @@ def read(words: list[str], contents: Callable[[str], str] | None = None) -> Aske
             _read_file(asked, value, contents)
         else:
             _set(asked, name, value)
-    asked.dhcp.dns = b"yes" if asked.port else b""
+    asked.dhcp.dns = b"yes" if asked.port == PORT else b""
     asked.aloud = asked.debug or (asked.foreground and asked.to_stderr)
     return asked
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 
@@ -28,10 +28,12 @@ class Detached:
     Attributes:
         pidfile: the file that is to hold the number of the process left behind; "" for none.
         stop: ends it, when it is signalled.
+        heard: what other signals do; False where that ends it.
     """
 
     pidfile: str
     stop: Callable[[], None]
+    heard: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
 
 @dataclass
@@ -153,8 +155,13 @@ class Process:
         """Where the real program is that a simulated command stands for; "" where there is none to run."""
         return ""
 
-    def detach(self, stop: Callable[[], None], pidfile: str = "") -> None:
+    def detach(
+        self, stop: Callable[[], None], pidfile: str = "", heard: Mapping[str, Callable[[], bool]] | None = None
+    ) -> None:
         """Go on in the background once the tool returns 0: *stop* is called when SIGTERM or SIGINT comes.
+
+        Args:
+            heard: what other signals do (`SIGHUP`); False where that ends it.
 
         Raises:
             OSError: the file for its process number cannot be written.
@@ -166,7 +173,7 @@ class Process:
             stop()
             self.forget_pid(pidfile)
 
-        self.detached = Detached(self.path(pidfile) if pidfile else "", end)
+        self.detached = Detached(self.path(pidfile) if pidfile else "", end, heard or {})
 
     def note_pid(self, pidfile: str) -> None:
         """Write the number of the process that stands for this command; where there is none, an empty file.

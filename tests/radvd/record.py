@@ -1,6 +1,6 @@
 """Record what the real radvd does: of scripts what is said and sent (NAME.json), of configurations what -c says.
 
-python tests/radvd/record.py   (root: it runs on this machine's kernel, in private namespaces)
+python tests/radvd/record.py [NAME ...]   (root: it runs on this machine's kernel, in private namespaces)
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from tests.radvd.exchange import heard, said  # noqa: E402
 RADVD = "/usr/sbin/radvd"
 
 
-def main() -> None:
-    """Everything."""
-    for script in sorted(HERE.glob("*.sh")):
+def main(names: list[str]) -> None:
+    """Everything, or the scripts that are named."""
+    for script in [HERE / f"{name}.sh" for name in names] or sorted(HERE.glob("*.sh")):
         with tempfile.TemporaryDirectory() as folder:
             command = [str(Path(sys.executable).parent / "simvlan"), "run", "--on", "host", "--pcap", folder]
             run = subprocess.run([*command, str(script)], capture_output=True, text=True, check=True)
             record = {"versions": versions(), "said": said(run.stdout + run.stderr), "frames": heard(Path(folder))}
         script.with_suffix(".json").write_text(json.dumps(record, indent=0) + "\n")
+    if names:
+        return
     with tempfile.TemporaryDirectory() as folder:
         answers = {name: checked(text, Path(folder)) for name, text in CONFIGURATIONS.items()}
     record = {"versions": versions(), "answers": answers}
@@ -50,4 +52,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
