@@ -1,4 +1,4 @@
-"""Scapy packets become frames: what a packet leaves open comes from the sending device, not from this machine.
+"""What somebody wants sent becomes frames: what a scapy packet leaves open comes from the sending device.
 
 Scapy by itself would take the addresses of the machine it runs on, and ask that machine's network for the MAC of a
 destination. Here the namespace of the sending device plays that part: its addresses, its neighbour table.
@@ -6,16 +6,23 @@ destination. Here the namespace of the sending device plays that part: its addre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from simvlan.capture import read_pcap
 from simvlan.frame import BROADCAST, Frame, mac_text
 from simvlan.stack.ipaddr import multicast_mac
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
+
+
+FrameLike: TypeAlias = "Frame | bytes | str | os.PathLike[str] | Any"
+"""A Frame, octets, a scapy packet, the name of a pcap file, or several of them."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,29 @@ def to_octets(packet: Any, sender: Sender) -> bytes:
     for layer in _layers(packet):
         _fill(layer, sender)
     return bytes(packet)
+
+
+def frames_of(what: FrameLike, dev: Device) -> list[Frame]:
+    """Turn whatever describes frames into frames that *dev* sends.
+
+    Raises:
+        FileNotFoundError: no such pcap file.
+        TypeError: it describes no frame.
+    """
+    if isinstance(what, Frame):
+        return [what]
+    if is_packet(what):
+        return [to_frame(what, dev)]
+    if isinstance(what, (bytes, bytearray, memoryview)):
+        return [Frame.parse(bytes(what))]
+    if isinstance(what, (str, os.PathLike)):
+        if not os.path.exists(what):
+            hint = "no such pcap file (a frame is given as octets or as a scapy packet, not as text)"
+            raise FileNotFoundError(errno.ENOENT, hint, os.fspath(what))
+        return [Frame.parse(octets) for _, octets in read_pcap(what)]
+    if isinstance(what, Iterable):
+        return [frame for each in what for frame in frames_of(each, dev)]
+    raise TypeError(f"{what!r} is no frame: octets, a scapy packet, a Frame or the name of a pcap file is expected")
 
 
 def is_packet(what: object) -> bool:

@@ -8,27 +8,26 @@ print(lab.trace("c1/eth0", Ether() / IP(dst="10.0.0.1") / ICMP()))
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from html import escape
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from simvlan import expect
-from simvlan.capture import OutsideSnapshots, read_pcap
+from simvlan.capture import OutsideSnapshots
 from simvlan.clock import SECOND
 from simvlan.devices.device import Device
 from simvlan.engines.events import EventClock, Snapshot, restore, snapshot
-from simvlan.fill import is_packet, to_frame
+from simvlan.fill import FrameLike, frames_of
 from simvlan.frame import Frame
 from simvlan.network import Network
+from simvlan.stack.packet_socket import transmit
 from simvlan.table import Table
-from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
     from simvlan.engines.batch import Pipeline
@@ -41,10 +40,6 @@ QUIET_LIMIT_S = 60
 
 HTML_ROWS = 40
 """Devices that a notebook's summary of a lab lists."""
-
-FrameLike: TypeAlias = "Frame | bytes | str | os.PathLike[str] | Any"
-"""A Frame, octets, a scapy packet, or the name of a pcap file."""
-
 
 @dataclass(frozen=True)
 class ShellResult:
@@ -142,7 +137,11 @@ class Lab:
         return self.clock.step()
 
     def run(self, until: float | None = None, *, until_ns: int | None = None) -> Lab:
-        """Let time pass until a time (seconds, or *until_ns*), else until nothing is pending or a minute has passed."""
+        """Let time pass until a time (seconds, or *until_ns*), else until nothing is pending or a minute has passed.
+
+        Raises:
+            ValueError: the time is over already.
+        """
         if until is not None and until_ns is not None:
             raise TypeError(f"until={until!r} and until_ns={until_ns!r}: one of them says when to stop")
         if until is not None:
@@ -161,7 +160,17 @@ class Lab:
     # -- doing ------------------------------------------------------------------------------------------------------
 
     def sh(self, text: str, *args: str, confined: bool = True) -> ShellResult:
-        """Run a bash script on this lab; its network commands act here, in virtual time."""
+        """Run a bash script on this lab; its network commands act here, in virtual time.
+
+        Args:
+            text: the script itself, not its file's name.
+            args: its `$1`, `$2` ...
+            confined: in namespaces that keep it from the machine's own network (docs/scripts.md).
+
+        Raises:
+            simvlan.shell.confine.Refused: this machine does not allow such namespaces; `confined=False` does without.
+            simvlan.shell.run.ScriptMissing: there is no bash.
+        """
         from simvlan.shell.run import Streams, run_text
 
         expect.text("text", text, "ip netns add c1")
@@ -172,7 +181,11 @@ class Lab:
             return ShellResult(_read(out), _read(err), status)
 
     def command(self, *argv: str, netns: str = "") -> ShellResult:
-        """Run one simulated command (`lab.command("ip", "link")`) without a shell."""
+        """Run one simulated command (`lab.command("ip", "link")`) without a shell.
+
+        Raises:
+            KeyError: no such namespace. What the command itself refuses is in the result, as in a shell.
+        """
         from simvlan.tools.program import call
 
         if not expect.texts("argv", argv, "ip"):
@@ -181,7 +194,11 @@ class Lab:
         return ShellResult(done.out, done.err, done.status)
 
     def ping(self, ns: str, address: str, count: int = 1, *options: str) -> PingResult:
-        """Ping an address from a namespace."""
+        """Ping an address from a namespace: *count* times, with further options of ping.
+
+        Raises:
+            KeyError: no such namespace.
+        """
         argv = ["-c", str(expect.whole("count", count, 1)), *expect.texts("options", options, "-n")]
         done = self.command("ping", *argv, expect.text("address", address, "192.0.2.1"), netns=ns)
         found = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
@@ -193,15 +210,21 @@ class Lab:
 
         Raises:
             KeyError: no such namespace or device.
-            OSError: ENETDOWN, EMSGSIZE or ENOBUFS, as the socket would say; ENOENT: no such pcap file.
+            OSError: ENETDOWN, EMSGSIZE, ENOBUFS or ENETUNREACH, as the socket would say; ENOENT: no such pcap file.
         """
         dev = self._device(path)
-        for frame in _frames(what, dev):
-            _packet_send(self.network, dev, frame)
+        for frame in frames_of(what, dev):
+            transmit(self.network, dev, frame)
 
     @contextmanager
     def capture(self, path: str) -> Iterator[Any]:
-        """Collect what a packet socket on a device sees; the scapy PacketList is filled while the block runs."""
+        """Collect what a packet socket on a device sees; the scapy PacketList is filled while the block runs.
+
+        Times are in seconds of the lab; `direction` is 1 for what came in, 2 for what went out.
+
+        Raises:
+            KeyError: no such namespace or device.
+        """
         from scapy.plist import PacketList
 
         dev, packets = self._device(path), PacketList(name=path)
@@ -214,7 +237,18 @@ class Lab:
                 dev.taps.remove(tap.tap)
 
     def link(self, path: str, **options: Any) -> Cable:
-        """Make a cable of a veth pair: delay and jitter in seconds, rate in bit/s, loss, duplicate, reorder, limit."""
+        """Make a cable of a veth pair, both ways alike (`links.CableOptions`).
+
+        Args:
+            path: either end.
+            options: delay and jitter in seconds (or `delay_ns`, `jitter_ns`), rate in bit/s, loss, duplicate and
+                reorder as fractions of one, limit in frames.
+
+        Raises:
+            KeyError: no such device.
+            ValueError: it is no veth, or a value is no use.
+            TypeError: a cable has no such option.
+        """
         from simvlan.links import Cable, CableOptions
 
         dev: Any = self._device(path)
@@ -240,16 +274,25 @@ class Lab:
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def trace(self, path: str, what: FrameLike) -> Walk:
-        """Tell where a frame sent on a device would go, and why; nothing changes here."""
+        """Tell where a frame sent on a device would go, and why; nothing changes here.
+
+        Raises:
+            KeyError: no such namespace or device.
+            ValueError: more than one frame, or none.
+        """
         from simvlan.explain import explain
 
-        frames = _frames(what, self._device(path))
+        frames = frames_of(what, self._device(path))
         if len(frames) != 1:
             raise ValueError(f"a trace follows one frame, not {len(frames)}")
         return explain(self.network, path, frames[0])
 
     def matrix(self, between: Sequence[str] | None = None) -> Matrix:
-        """Ping between all namespaces (or these) and say why where it fails; nothing changes here."""
+        """Ping between all namespaces (or these) and say why where it fails; nothing changes here.
+
+        Raises:
+            KeyError: no such namespace.
+        """
         from simvlan.matrix import reach
 
         return reach(self, None if between is None else expect.texts("between", between, "c1"))
@@ -287,7 +330,12 @@ class Lab:
         return topology(self)
 
     def fdb(self, bridge: str) -> Table:
-        """Show a bridge's forwarding database (`bridge fdb show br`)."""
+        """Show a bridge's forwarding database (`bridge fdb show br`).
+
+        Raises:
+            KeyError: no such device.
+            ValueError: it is no bridge.
+        """
         dev = self._device(bridge, "bridge")
         if dev.kind != "bridge":
             raise ValueError(f"{dev.path} is no bridge, but {dev.kind or 'a loopback device'}: only bridges learn")
@@ -327,7 +375,7 @@ class Lab:
         return snapshot(self.network)
 
     def restore(self, saved: Snapshot) -> Lab:
-        """Put the world back to a snapshot; a snapshot may be used any number of times."""
+        """Put the world back to a snapshot of this lab; a snapshot may be used any number of times."""
         if not isinstance(saved, Snapshot):
             raise TypeError(f"{saved!r} is no snapshot: give what snapshot() returned")
         restore(saved, self.network)
@@ -349,37 +397,6 @@ class _Collector(OutsideSnapshots):
         packet.time = EDecimal(now) / SECOND
         packet.direction = 2 if outgoing else 1
         self.packets.append(packet)
-
-
-def _frames(what: FrameLike, dev: Device) -> list[Frame]:
-    """Turn whatever describes frames into frames that *dev* sends."""
-    if isinstance(what, Frame):
-        return [what]
-    if is_packet(what):
-        return [to_frame(what, dev)]
-    if isinstance(what, (bytes, bytearray, memoryview)):
-        return [Frame.parse(bytes(what))]
-    if isinstance(what, (str, os.PathLike)):
-        if not os.path.exists(what):
-            hint = "no such pcap file (a frame is given as octets or as a scapy packet, not as text)"
-            raise FileNotFoundError(errno.ENOENT, hint, os.fspath(what))
-        return [Frame.parse(octets) for _, octets in read_pcap(what)]
-    if isinstance(what, Iterable):
-        return [frame for each in what for frame in _frames(each, dev)]
-    raise TypeError(f"{what!r} is no frame: octets, a scapy packet, a Frame or the name of a pcap file is expected")
-
-
-def _packet_send(network: Network, dev: Device, frame: Frame) -> None:
-    """Send as packet_snd does: refused while down, and beyond the MTU (a tag may be on top)."""
-    if not dev.up:
-        raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
-    if len(frame) > dev.mtu + dev.hard_header_len + (4 if frame.proto == 0x8100 else 0):
-        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-    drop = network.send(dev, frame)
-    if drop is Drop.IPVLAN_NO_IPV6:
-        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-    if drop is not None and (dev.stacked or dev.kind == "veth" or drop is Drop.QDISC_DROP):
-        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
 
 def _read(file: Any) -> str:

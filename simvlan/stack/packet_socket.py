@@ -5,14 +5,33 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from simvlan.frame import Frame
+from simvlan.frame import DOT1Q, Frame
 from simvlan.stack.sockets import refusal
+from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.stack.netstack import Stack
+
+
+def transmit(kernel: Any, dev: Device, frame: Frame) -> None:
+    """Send a frame as it is (packet_snd).
+
+    Raises:
+        OSError: ENETDOWN; EMSGSIZE beyond the MTU (a tag may be on top); ENETUNREACH for IPv6 on an ipvlan without it;
+            ENOBUFS where the driver or the queue says that it is lost: a bridge and a dummy never do.
+    """
+    if not dev.up:
+        raise refusal(errno.ENETDOWN)
+    if len(frame) > dev.mtu + dev.hard_header_len + (4 if frame.proto == DOT1Q else 0):
+        raise refusal(errno.EMSGSIZE)
+    drop = kernel.send(dev, frame)
+    if drop is Drop.IPVLAN_NO_IPV6:
+        raise refusal(errno.ENETUNREACH)
+    if drop is not None and (dev.stacked or dev.kind == "veth" or drop is Drop.QDISC_DROP):
+        raise refusal(errno.ENOBUFS)
 
 
 class PacketSocket:
@@ -26,16 +45,11 @@ class PacketSocket:
         self.on_receive: Callable[[PacketSocket], None] | None = None
 
     def send(self, frame: Frame, dev: Device | None = None) -> None:
-        """Transmit a frame as it is: EMSGSIZE, ENETDOWN or ENOBUFS where the kernel says so."""
+        """Transmit a frame as it is: an OSError where the kernel says so (see `transmit`)."""
         out = dev or self.dev
         if out is None:
             raise refusal(errno.ENXIO)
-        if not out.up:
-            raise refusal(errno.ENETDOWN)
-        if len(frame) > out.mtu + out.hard_header_len + (4 if frame.proto == 0x8100 else 0):
-            raise refusal(errno.EMSGSIZE)
-        if self.stack.kernel.send(out, frame) is not None:
-            raise refusal(errno.ENOBUFS)
+        transmit(self.stack.kernel, out, frame)
 
     def got(self, dev: Device, frame: Frame) -> None:
         """Queue a frame and wake the owner."""
