@@ -286,6 +286,17 @@ def test_a_device_in_another_namespace_is_named_by_index(shell: Shell) -> None:
     assert shell.ok("ip -n x link show v1").rstrip().endswith("link-netnsid 0")
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_is_asked_for_first_gives_the_namespace_of_its_link_the_first_number(shell: Shell, asked: bool) -> None:
+    """ll_name_to_index has the kernel describe a device, also where nothing about its link changes."""
+    shell.ok("ip netns add x", "ip netns add y", "ip link add v0 type veth peer name v1 netns x")
+    shell.ok("ip -n y link add w0 type veth peer name w1 netns x")
+    if asked:
+        shell.ok("ip -n x addr add 10.0.0.1/24 dev v1")
+    shell.ok("ip -n x link set w1 up")
+    assert shell.ok("ip -n x link show v1").rstrip().endswith(f"link-netnsid {0 if asked else 1}")
+
+
 def test_netns_ids_are_given_lowest_first_and_forgotten(shell: Shell) -> None:
     for name in "xy":
         shell.ok(f"ip netns add {name}", f"ip link add v{name} type veth peer name p{name} netns {name}")

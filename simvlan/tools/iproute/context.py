@@ -77,10 +77,15 @@ class Context:
     # -- names ------------------------------------------------------------------------------------------------------
 
     def device(self, name: str) -> Device | None:
-        """Return a device by name, or by index as `ifN` (ll_name_to_index)."""
+        """Return a device by name, or by index as `ifN` (ll_name_to_index).
+
+        The kernel describes it, and so gives the namespace of its link a number (rtnl_fill_link_netnsid).
+        """
         found = self.ns.devices.get(name)
         if found is None and re.fullmatch(r"if\d+", name):
             return self.ns.by_index(int(name[2:]))
+        if found is not None and found.link is not None and found.link.netns is not self.ns:
+            self.ns.id_of(found.link.netns)
         return found
 
     def need(self, name: str) -> Device:
