@@ -1,4 +1,4 @@
-"""ping of names: addresses of both families, full names, names of addresses, as the real one does."""
+"""ping of names, and tracepath: what they ask, send and print, as the real ones do."""
 
 from __future__ import annotations
 
@@ -50,3 +50,20 @@ def test_the_next_address_is_tried_where_there_is_no_way_to_the_first() -> None:
     said = Lab(seed=1).sh(f"{NETWORK} a ping -c1 -W1 -I lo both.lan; a ping -6 -c1 -W1 -I lo both.lan")
     assert said.stdout.startswith("PING  (10.0.0.2) from ")
     assert said.stderr.endswith("ping: connect: Network is unreachable\n")
+
+
+def test_tracepath_says_what_the_real_one_said() -> None:
+    script = (FOLDER / "tracepath.sh").read_text()
+    said = re.sub(r" *\d+\.\d{3}ms", " T ms", Lab(seed=1).sh(script).stdout)
+    assert said == (FOLDER / "tracepath.out").read_text()
+
+
+def test_tracepath_sends_what_the_path_carries_to_ports_that_rise() -> None:
+    """Linux 6.18: the first is as long as the device carries, the one behind the router as long as its way does."""
+    lab = Lab(seed=1)
+    lab.sh((FOLDER / "tracepath.sh").read_text().split("a tracepath")[0])
+    with lab.capture("a/eth0") as seen:
+        lab.command("tracepath", "-n", "10.0.2.2", netns="a")
+    sent = [bytes(each)[14:] for each in seen if bytes(each)[23:24] == b"\x11"]
+    told = [(each[8], len(each), int.from_bytes(each[22:24], "big"), each[6] >> 6) for each in sent]
+    assert told == [(1, 1500, 44444, 1), (1, 1500, 44445, 1), (2, 1500, 44446, 1), (2, 1400, 44447, 1)]
