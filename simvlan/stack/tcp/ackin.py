@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simvlan.stack.tcp import timewait, transmit
+from simvlan.stack.tcp import probe, timewait, transmit
 from simvlan.stack.tcp.config import MS
 from simvlan.stack.tcp.segment import FIN, SYN, Segment
 from simvlan.stack.tcp.sendqueue import Acked
@@ -55,6 +55,7 @@ def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: i
     if conn.sack_ok:
         for left, right in segment.options.sack:
             queue.sack(unwrap(left, queue.una), unwrap(right, queue.una), told)
+            told.duplicate_told = told.duplicate_told or unwrap(right, queue.una) <= max(ack, before)
     advanced = ack > before
     if advanced:
         conn.retransmits = 0
@@ -72,7 +73,8 @@ def _control(conn: Connection, told: Acked, advanced: bool, duplicate: bool, now
     """Congestion control and loss recovery."""
     recovery, queue = conn.recovery, conn.queue
     limited = transmit.limited_by_cwnd(conn)
-    recovery.acked(told, advanced, duplicate)
+    recovery.acked(told, advanced, duplicate, now)
+    probe.acked(conn, told, advanced, duplicate)
     if advanced and recovery.growing and limited:
         conn.cc.acked(told.packets, now, queue.una, queue.nxt)
     if advanced and not queue.retrans_out:
@@ -116,7 +118,12 @@ def _set_timer(conn: Connection, advanced: bool, now: int) -> None:
     if queue.packets_out:
         if advanced:
             conn.rto_at = now + conn.rto_ns
-    elif not (queue.buffer or transmit.unsent_fin(conn)):
+            probe.schedule(conn, now)
+        if conn.recovery.look_in_ns:
+            probe.look_again(conn, now)
+        return
+    conn.loss_at = None
+    if not (queue.buffer or transmit.unsent_fin(conn)):
         conn.rto_at = None
     elif queue.nxt + min(len(queue.buffer), conn.mss) <= queue.una + conn.peer_window:
         conn.rto_at, conn.backoff = None, 0

@@ -14,6 +14,7 @@ from simvlan.stack.tcp.config import MIN_MSS, RTO_INIT_NS, Config, initial_windo
 from simvlan.stack.tcp.cubic import CONTROLS
 from simvlan.stack.tcp.delack import AckPolicy
 from simvlan.stack.tcp.options import ALIGNED_TIMESTAMP
+from simvlan.stack.tcp.rack import Rack
 from simvlan.stack.tcp.recovery import Recovery
 from simvlan.stack.tcp.recvqueue import ReceiveQueue
 from simvlan.stack.tcp.rtt import RttEstimator
@@ -48,8 +49,8 @@ class Connection:
         """The half that sends: what is under way, how much may be, how long to wait for it."""
         self.queue = SendQueue(iss, config.reordering)
         self.cc = CONTROLS[config.congestion](config.initcwnd)
-        self.recovery = Recovery(self.queue, self.cc)
         self.rtt = RttEstimator(config.rto_min_ns)
+        self.recovery = Recovery(self.queue, self.cc, self.rtt, Rack() if config.rack else None)
         self.rto_ns = RTO_INIT_NS
         self.path_mss = config.mss
         """What the path's MTU leaves for a segment without options."""
@@ -90,6 +91,12 @@ class Connection:
         """When to act unasked, and how often that was done."""
         self.rto_at: int | None = None
         """Retransmission, or a probe of a closed window when nothing is under way."""
+        self.loss_at: int | None = None
+        """A tail loss probe, or RACK's second look."""
+        self.loss_is_probe = False
+        self.probed_to: int | None = None
+        """What was sent when the last probe went out, until it is known what became of it."""
+        self.probe_repeats = False
         self.expires_at: int | None = None
         """End of TIME-WAIT, or of waiting for the other's FIN."""
         self.retransmits = 0
@@ -188,7 +195,7 @@ class Connection:
     def deadline(self) -> int | None:
         """When `on_timer` is to be called; None when nothing waits."""
         first = self.rto_at
-        for other in (self.acks.due_ns, self.expires_at):
+        for other in (self.acks.due_ns, self.loss_at, self.expires_at):
             if other is not None and (first is None or other < first):
                 first = other
         return first
@@ -224,7 +231,7 @@ class Connection:
     def finish(self, now: int, number: int = 0) -> None:
         """Be closed, with an error or without."""
         self.move(Event.ABORT)
-        self.rto_at = self.expires_at = self.acks.due_ns = None
+        self.rto_at = self.loss_at = self.expires_at = self.acks.due_ns = None
         self.error = self.error or number
         self.eof = True
         self.notices.append(Notice.FAILED if number else Notice.CLOSED)

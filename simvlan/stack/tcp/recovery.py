@@ -1,8 +1,8 @@
 """Loss recovery: duplicate acknowledgements, fast retransmit, the way down to the new window, timeouts.
 
 RFC 6675 with SACK and RFC 6582 (NewReno) without, in the states of Linux's tcp_fastretrans_alert; during recovery the
-window follows RFC 6937 (proportional rate reduction), as there. Linux's RACK, tail loss probe, F-RTO and undoing
-of spurious recoveries are not modelled.
+window follows RFC 6937 (proportional rate reduction), as there. RACK is in `rack.py`, tail loss probes in `probe.py`;
+F-RTO and undoing of spurious recoveries are not modelled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from enum import Enum
 
 from simvlan.stack.tcp.congestion import Reno
-from simvlan.stack.tcp.sendqueue import Acked, SendQueue
+from simvlan.stack.tcp.rack import Rack
+from simvlan.stack.tcp.rtt import RttEstimator
+from simvlan.stack.tcp.sendqueue import Acked, SendQueue, Sent
 
 
 class Phase(Enum):
@@ -25,12 +27,16 @@ class Phase(Enum):
 class Recovery:
     """The sender's reaction to what acknowledgements and silence tell."""
 
-    __slots__ = ("_prior_cwnd", "_prr_delivered", "_prr_out", "cc", "high_seq", "phase", "queue", "recoveries",
-                 "sack", "timeouts")  # fmt: skip
+    __slots__ = ("_prior_cwnd", "_prr_delivered", "_prr_out", "cc", "high_seq", "look_in_ns", "phase", "queue", "rack",
+                 "recoveries", "rtt", "sack", "timeouts")  # fmt: skip
 
-    def __init__(self, queue: SendQueue, cc: Reno) -> None:
+    def __init__(self, queue: SendQueue, cc: Reno, rtt: RttEstimator, rack: Rack | None = None) -> None:
         self.queue = queue
         self.cc = cc
+        self.rtt = rtt
+        self.rack = rack
+        self.look_in_ns = 0
+        """RACK wants to look again after so long; 0: it does not."""
         self.sack = False
         self.phase = Phase.OPEN
         self.high_seq = 0
@@ -42,21 +48,45 @@ class Recovery:
         """Acknowledgements may raise the window."""
         return self.phase is not Phase.RECOVERY
 
-    def acked(self, told: Acked, advanced: bool, duplicate: bool) -> None:
+    def acked(self, told: Acked, advanced: bool, duplicate: bool, now: int = 0) -> None:
         """Act on an acknowledgement (tcp_fastretrans_alert)."""
+        if self.rack is not None:
+            self.rack.advance(told, self.rtt, now)
+            self.look_in_ns = 0
         if not self.sack:
             self._count_duplicates(told, advanced, duplicate)
         if self.phase in (Phase.RECOVERY, Phase.LOSS) and self._over():
             self._finish()
         if self.phase is Phase.OPEN and not self.queue.sacked_out:
             return
-        lost = self.queue.judge() if self.sack else False
+        lost = self._judge(now) if self.sack else False
         if self.phase is Phase.RECOVERY:
             if not self.sack and advanced:
                 self.queue.lose_oldest()
             self._reduce(told.packets, advanced and not lost)
         elif self.phase is not Phase.LOSS:
             self._consider(told, lost)
+
+    def _judge(self, now: int) -> bool:
+        """What is lost? By how much came after it, or by time; whether anything is, newly."""
+        if self.rack is None:
+            return self.queue.judge()
+        before = self.queue.lost_out - self.queue.retrans_out
+        wait = self.rack.patience(self.queue, self.rtt, self.phase in (Phase.RECOVERY, Phase.LOSS))
+        self.look_in_ns = self.rack.detect(self.queue, wait, now)
+        return self.queue.lost_out - self.queue.retrans_out > before
+
+    def look_again(self, now: int) -> bool:
+        """The time of what was not overdue yet is over: begin a recovery if it is lost (tcp_rack_reo_timeout)."""
+        lost = self._judge(now)
+        if lost and self.phase not in (Phase.RECOVERY, Phase.LOSS):
+            self._enter(1)
+        return lost
+
+    def mended(self) -> None:
+        """A probe mended a loss that nothing else told of: come down as after a recovery (tcp_process_tlp_ack)."""
+        self.cc.ssthresh = self.cc.after_loss()
+        self.cc.cwnd = min(self.cc.cwnd, self.cc.ssthresh)
 
     def _count_duplicates(self, told: Acked, advanced: bool, duplicate: bool) -> None:
         """Without SACK each duplicate says that one segment is through (tcp_add_reno_sack)."""
@@ -98,6 +128,11 @@ class Recovery:
             allowed = min(spare, max(self._prr_delivered - self._prr_out, delivered) + in_order)
         self.cc.cwnd = flight + max(allowed, 0 if self._prr_out else 1)
 
+    def repeated(self, sent: Sent) -> None:
+        """A segment went out again."""
+        if self.rack is not None and sent.retransmitted:
+            self.rack.again.append((sent.sent_ns, sent))
+
     def transmitted(self) -> None:
         """A segment went out, new or again."""
         if self.phase is Phase.RECOVERY:
@@ -124,7 +159,7 @@ class Recovery:
             self.cc.ssthresh = max(self.cc.ssthresh if self.cc.slow_start else self.cc.cwnd, 2)
             self.phase = Phase.LOSS
 
-    def timed_out(self, again: bool) -> None:
+    def timed_out(self, again: bool, now: int = 0) -> None:
         """Retransmission timeout: everything is lost, one segment may go (tcp_enter_loss).
 
         *again*: nothing came since the last one, so the threshold has been lowered already.
@@ -138,7 +173,7 @@ class Recovery:
             queue.reset_dup_acks()
         elif queue.packets_out and queue.oldest.sacked:
             queue.forget_sacks()
-        queue.lose_all()
+        queue.lose_all(None if self.rack is None or not self.sack else now - self.rack.rtt_ns)
         self.cc.cwnd = queue.in_flight + 1
         self.phase = Phase.LOSS
         self.high_seq = queue.nxt

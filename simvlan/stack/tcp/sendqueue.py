@@ -40,7 +40,8 @@ class Sent:
 class Acked:
     """What one acknowledgement did."""
 
-    __slots__ = ("first_sent_ns", "in_order", "packets", "repeated", "sack_sent_ns", "sacked", "syn")
+    __slots__ = ("duplicate_told", "first_sent_ns", "in_order", "newest", "newest_repeated", "packets", "repeated",
+                 "sack_sent_ns", "sacked", "syn")  # fmt: skip
 
     def __init__(self) -> None:
         self.packets = 0
@@ -53,6 +54,20 @@ class Acked:
         """When the oldest of them was sent, unless it was sent twice."""
         self.sack_sent_ns: int | None = None
         self.syn = False
+        self.newest: tuple[int, int] | None = None
+        self.newest_repeated: tuple[int, int] | None = None
+        """Of what came through the one sent last: when, and its end; the same of what was sent more than once."""
+        self.duplicate_told = False
+        """A block names octets acknowledged before (D-SACK)."""
+
+    def through(self, sent: Sent) -> None:
+        """One more segment came through."""
+        self.packets += 1
+        seen = (sent.sent_ns, sent.end)
+        if sent.repeated:
+            self.newest_repeated = max(self.newest_repeated or seen, seen)
+        else:
+            self.newest = max(self.newest or seen, seen)
 
 
 class SendQueue:
@@ -155,6 +170,11 @@ class SendQueue:
         """The first segment not acknowledged."""
         return self._flight[self._head]
 
+    @property
+    def newest(self) -> Sent:
+        """The last segment sent."""
+        return self._flight[-1]
+
     def flight(self) -> Iterator[Sent]:
         """Every segment under way, in order."""
         for at in range(self._head, len(self._flight)):
@@ -186,7 +206,7 @@ class SendQueue:
         if sent.sacked:
             self.sacked_out -= 1
         else:
-            told.packets += 1
+            told.through(sent)
             self._forget_loss(sent)
 
     def _forget_loss(self, sent: Sent) -> None:
@@ -226,7 +246,7 @@ class SendQueue:
         sent.sacked = True
         self.sacked_out += 1
         told.sacked += 1
-        told.packets += 1
+        told.through(sent)
         if not sent.repeated:
             told.sack_sent_ns = sent.sent_ns
         self._top.append(sent.seq)
@@ -258,20 +278,43 @@ class SendQueue:
         self._resend = min(self._resend, at)
         return True
 
+    def unjudged(self) -> Iterator[tuple[int, Sent]]:
+        """What may yet be held for lost and was never sent again, by place, in order of sending."""
+        start = max(self._judged, self.una)
+        for at in range(bisect_left(self._flight, start, self._head, key=_seq), len(self._flight)):
+            sent = self._flight[at]
+            if not sent.sacked and not sent.lost and not sent.repeated:
+                yield at, sent
+
+    def judged(self, sent: Sent) -> None:
+        """Nothing up to this segment needs to be looked at again."""
+        self._judged = max(self._judged, sent.end)
+
+    def lose_again(self, sent: Sent) -> None:
+        """What was sent again is lost again."""
+        self.retrans_out -= 1
+        sent.retransmitted = False
+        self._resend = min(self._resend, bisect_left(self._flight, sent.seq, self._head, key=_seq))
+
     def lose_oldest(self) -> bool:
         """Without SACK only the oldest can be named (NewReno)."""
         return self.packets_out > 0 and self.lose(self.oldest, self._head)
 
-    def lose_all(self) -> None:
-        """A timeout: everything not selectively acknowledged is lost, retransmissions too (tcp_enter_loss)."""
+    def lose_all(self, sent_by: int | None = None) -> None:
+        """A timeout: everything not selectively acknowledged is lost, retransmissions too (tcp_enter_loss).
+
+        *sent_by*: of all but the oldest only what was sent by then (tcp_timeout_mark_lost with RACK).
+        """
         for at in range(self._head, len(self._flight)):
             sent = self._flight[at]
+            if sent_by is not None and at > self._head and sent.sent_ns > sent_by:
+                continue
             if sent.retransmitted:
                 sent.retransmitted = False
                 self.retrans_out -= 1
             self.lose(sent, at)
         self._resend = self._head
-        self._judged = self.nxt
+        self._judged = self.nxt if sent_by is None else self._judged
 
     def forget_sacks(self) -> None:
         """Believe nothing told before: the receiver took it back (a SACK for the oldest at a timeout)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from simvlan.stack.tcp import timewait, transmit
+from simvlan.stack.tcp import probe, timewait, transmit
 from simvlan.stack.tcp.config import RTO_MAX_NS
 from simvlan.stack.tcp.states import Event, Notice, State
 
@@ -22,6 +22,8 @@ def expire(conn: Connection, now: int) -> None:
     if conn.acks.due_ns is not None and conn.acks.due_ns <= now:
         conn.acks.expired(conn.rto_ns)
         transmit.send_ack(conn, now)
+    if conn.loss_at is not None and conn.loss_at <= now:
+        probe.expired(conn, now)
     if conn.rto_at is not None and conn.rto_at <= now:
         conn.rto_at = None
         _retransmit(conn, now) if conn.queue.packets_out else _probe(conn, now)
@@ -34,8 +36,9 @@ def _retransmit(conn: Connection, now: int) -> None:
     if _given_up(conn, now):
         conn.finish(now, conn.soft_error or errno.ETIMEDOUT)
         return
+    conn.loss_at = conn.probed_to = None
     if conn.state not in (State.SYN_SENT, State.SYN_RECEIVED):
-        conn.recovery.timed_out(conn.retransmits > 0)
+        conn.recovery.timed_out(conn.retransmits > 0, now)
     conn.retransmits += 1
     linear = conn.state is State.SYN_SENT and conn.retransmits <= conn.config.syn_linear_timeouts
     if not linear:
@@ -70,7 +73,7 @@ def _probe(conn: Connection, now: int) -> None:
         conn.finish(now, conn.soft_error or errno.ETIMEDOUT)
         return
     conn.probes += 1
-    transmit.probe(conn, now)
+    transmit.probe_window(conn, now)
     conn.backoff += 1
     conn.rto_at = now + min(conn.rto_ns << conn.backoff, RTO_MAX_NS)
 

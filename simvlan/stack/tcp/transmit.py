@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simvlan.stack.tcp import autosize
+from simvlan.stack.tcp import autosize, probe
 from simvlan.stack.tcp.config import INVALID_LIMIT_NS
 from simvlan.stack.tcp.options import Options
 from simvlan.stack.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment
@@ -134,6 +134,8 @@ def push(conn: Connection, now: int, last: bool = False) -> None:
     limited = conn.cwnd_blocked or queue.in_flight >= conn.cc.cwnd
     if sent or limited:
         _validate(conn, limited)
+    if sent and conn.config.loss_probes:
+        probe.schedule(conn, now)
     if not queue.packets_out and conn.rto_at is None:
         conn.rto_at = now + conn.rto_ns
 
@@ -246,7 +248,7 @@ def resend_lost(conn: Connection, now: int) -> None:
             return
         sent = queue.shorten(sent, conn.mss)
         if sent is queue.oldest:
-            conn.rto_at = now + conn.rto_ns
+            conn.rto_at, conn.loss_at = now + conn.rto_ns, None
         most = min(autosize.most_segments(conn, conn.mss), conn.cc.cwnd - queue.in_flight) if conn.gso_max else 1
         resend(conn, queue.lost_with(sent, most), now)
 
@@ -256,6 +258,7 @@ def resend(conn: Connection, together: list[Sent], now: int) -> None:
     first, last = together[0], together[-1]
     for sent in together:
         conn.queue.resent(sent, now)
+        conn.recovery.repeated(sent)
         conn.recovery.transmitted()
     if conn.repeats_from is None:
         conn.repeats_from = now
@@ -268,6 +271,17 @@ def resend(conn: Connection, together: list[Sent], now: int) -> None:
     _emit(conn, first.seq, last.flags, now, data, len(first.data) if several else 0)
 
 
+def send_one(conn: Connection, now: int) -> bool:
+    """Send one new segment whatever the congestion window says, if there is one and the other side has room."""
+    queue, mss = conn.queue, conn.mss - _sack_size(conn)
+    size = min(len(queue.buffer), mss, queue.head or mss)
+    fin = size == len(queue.buffer) and unsent_fin(conn)
+    if not (size or fin) or queue.nxt + size + fin > queue.una + conn.peer_window:
+        return False
+    _send(conn, size, fin, now)
+    return True
+
+
 def resend_shorter(conn: Connection, now: int) -> None:
     """The path carries less: cut what is under way and send it again."""
     conn.queue.resize(conn.mss)
@@ -276,7 +290,7 @@ def resend_shorter(conn: Connection, now: int) -> None:
         push(conn, now)
 
 
-def probe(conn: Connection, now: int) -> None:
+def probe_window(conn: Connection, now: int) -> None:
     """Ask whether the window is still closed: with what fits of the next segment, else with an old octet's number."""
     queue = conn.queue
     fits = min(queue.una + conn.peer_window - queue.nxt, len(queue.buffer), conn.mss)

@@ -1,0 +1,84 @@
+"""RACK: a segment is lost when one sent later came through, and long enough passed for it to have been overtaken.
+
+RFC 8985 as net/ipv4/tcp_recovery.c (6.1) has it, `net.ipv4.tcp_recovery=1`. Left out: widening the reordering window
+after reordering or duplicate SACKs were seen; it stays a quarter of the least round trip until a recovery begins, then
+none.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simvlan.stack.tcp.rtt import RttEstimator
+    from simvlan.stack.tcp.sendqueue import Acked, SendQueue, Sent
+
+TIMEOUT_MIN_NS = 2_000_000
+"""Added to what a timer waits for (TCP_TIMEOUT_MIN, two ticks)."""
+Newest = tuple[int, int]
+"""When a segment was sent, and its end: which of two was sent later (tcp_rack_sent_after)."""
+
+
+class Rack:
+    """The segment sent last of those that came through, and its round trip."""
+
+    __slots__ = ("again", "newest", "rtt_ns")
+
+    def __init__(self) -> None:
+        self.newest: Newest = (-1, 0)
+        self.rtt_ns = 0
+        self.again: deque[tuple[int, Sent]] = deque()
+        """What was sent again, in order of time, and when."""
+
+    def advance(self, told: Acked, rtt: RttEstimator, now: int) -> None:
+        """Take note of what came through (tcp_rack_advance); a repeated one too quickly is taken for the first."""
+        for newest, repeated in ((told.newest, False), (told.newest_repeated, True)):
+            if newest is None or (repeated and now - newest[0] < rtt.min_ns):
+                continue
+            if newest > self.newest:
+                self.newest, self.rtt_ns = newest, now - newest[0]
+
+    def patience(self, queue: SendQueue, rtt: RttEstimator, recovering: bool) -> int:
+        """How much later than others a segment may come (tcp_rack_reo_wnd)."""
+        if recovering or queue.sacked_out >= queue.reordering:
+            return 0
+        return min(rtt.min_ns >> 2, rtt.srtt_ns)
+
+    def overdue(self, sent: Sent, wait: int, now: int) -> int:
+        """How long a segment still has; 0 or less: it is lost."""
+        return sent.sent_ns + self.rtt_ns + wait - now
+
+    def detect(self, queue: SendQueue, wait: int, now: int) -> int:
+        """Hold for lost what is overdue; how long to wait for the others, 0: for none (tcp_rack_detect_loss)."""
+        longest = 0
+        for at, sent in queue.unjudged():
+            if (sent.sent_ns, sent.end) >= self.newest:
+                break
+            left = self.overdue(sent, wait, now)
+            if left > 0:
+                longest = max(longest, left)
+                continue
+            queue.lose(sent, at)
+            if not longest:
+                queue.judged(sent)
+        return max(longest, self._again(queue, wait, now))
+
+    def _again(self, queue: SendQueue, wait: int, now: int) -> int:
+        """The same for what was sent again: it may be lost again."""
+        longest, kept = 0, deque[tuple[int, "Sent"]]()
+        while self.again:
+            when, sent = self.again.popleft()
+            if when != sent.sent_ns or not sent.retransmitted or sent.sacked or sent.end <= queue.una:
+                continue
+            if (when, sent.end) >= self.newest:
+                self.again.appendleft((when, sent))
+                break
+            left = self.overdue(sent, wait, now)
+            if left <= 0:
+                queue.lose_again(sent)
+            else:
+                longest = max(longest, left)
+                kept.append((when, sent))
+        self.again.extendleft(reversed(kept))
+        return longest
