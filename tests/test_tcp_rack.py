@@ -9,7 +9,7 @@ import pytest
 from simvlan import Lab
 from simvlan.stack.tcp.config import Config
 from simvlan.stack.tcp.segment import Segment
-from tests.tcp_wire import MS, SECOND, End, Pipe, Wire, pair
+from tests.tcp_wire import MS, SECOND, End, Pipe, Wire, bernoulli, pair
 
 BOTH = Config(rack=True, loss_probes=True, congestion="reno", timestamps=False)
 NEITHER = replace(BOTH, rack=False, loss_probes=False)
@@ -74,7 +74,7 @@ def test_without_sack_there_is_no_probe() -> None:
 
 def test_a_probe_is_new_data_where_there_is_some() -> None:
     """Nagle holds a short end back; two round trips later it goes as the probe, and nothing is repeated."""
-    wire, a, b = pair(Pipe(ONE_WAY, passes=lambda s, _: len(s.payload) != MSS), Pipe(ONE_WAY), BOTH, (ISS, 9000))
+    wire, a, _ = pair(Pipe(ONE_WAY, passes=lambda s, _: len(s.payload) != MSS), Pipe(ONE_WAY), BOTH, (ISS, 9000))
     wire.run(SECOND)
     a.source = bytes(2 * MSS + 5)
     a.conn.cc.cwnd = 2
@@ -110,8 +110,6 @@ def test_what_was_sent_again_may_be_lost_again() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_octet_arrives_whatever_is_lost(seed: int) -> None:
-    from tests.tcp_wire import bernoulli
-
     wire, a, b = pair(Pipe(5 * MS, 10_000_000, passes=bernoulli(0.1, seed)), Pipe(5 * MS), BOTH)
     a.source, a.closes, b.closes = bytes(n % 251 for n in range(300_000)), True, True
     wire.run(600 * SECOND)
