@@ -151,13 +151,19 @@ def test_what_a_newer_kernel_says_of_a_refused_address_hides_nothing_behind_it()
     assert known("6.18.44", (other, 1, "RTNETLINK answers: File exists\n")) == [(line, True), (other, False)]
 
 
-@pytest.mark.parametrize(("theirs", "found"), [(1770, 0), (1700, 1), (None, 1), (4_294_967_295, 1)])
-def test_what_is_left_of_a_lifetime_may_differ_by_a_script_s_time(theirs: int | None, found: int) -> None:
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        (1795, 1770, 0), (1795, 1700, 1), (1795, None, 1), (1795, 4_294_967_295, 1),
+        (14_400, 14_358, 0), (14_400, 14_200, 1), (2_592_000, 2_590_000, 1),
+    ],
+)  # fmt: skip
+def test_what_is_left_of_a_lifetime_may_differ_by_a_script_s_time(ours: int, theirs: int | None, found: int) -> None:
     def side(expires: int | None) -> dict[tuple[str, str], Any]:
         row = {"dst": "default", "dev": "d", "protocol": "ra", "metric": 1024}
         return {("n", "route6"): [row if expires is None else row | {"expires": expires}]}
 
-    assert len(listed(side(1795), side(theirs), "6.1")) == found
+    assert len(listed(side(ours), side(theirs), "6.1")) == found
 
 
 FROM_B = bytes.fromhex(A + B + "88b50004")

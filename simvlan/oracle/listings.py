@@ -21,8 +21,8 @@ KNOWN_STATES = {"REACHABLE", "STALE", "DELAY", "PROBE"}
 UNKNOWN_STATES = {"INCOMPLETE", "FAILED"}
 COUNTERS = "stats64"
 LIFETIMES = ("valid_life_time", "preferred_life_time", "expires")
-PASSED_S = 30
-"""How far lifetimes may be apart: commands take time on a kernel, ours none."""
+PASSED_S, PASSED_PART = 30, 0.01
+"""How far lifetimes may be apart, in seconds or as a part of the shorter: commands take time on a kernel, ours none."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,9 @@ def _within_a_tick(path: str, left: Any, right: Any) -> bool:
 
 def _counted_down(path: str, left: Any, right: Any) -> bool:
     """Lifetimes of one beginning; one without an end is far from all others."""
-    return path.endswith(LIFETIMES) and None not in (left, right) and abs(left - right) <= PASSED_S
+    if not path.endswith(LIFETIMES) or None in (left, right):
+        return False
+    return bool(abs(left - right) <= max(PASSED_S, PASSED_PART * min(left, right, 86_400)))
 
 
 def _rows(path: str, left: list[Any], right: list[Any]) -> Iterator[Unlike]:
