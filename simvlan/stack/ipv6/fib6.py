@@ -99,6 +99,11 @@ class Table6(AnyTable[Route6]):
         at = sum(other.metric <= route.metric for other in routes)
         routes.insert(at, route)
 
+    def leading_to(self, dst: int) -> Iterator[Route6]:
+        """Every route whose prefix holds an address, the longest first (fib6_node_lookup, fib6_backtrack)."""
+        for plen in self._lengths:
+            yield from self._prefixes[plen].get(dst & MASKS[plen], ())
+
     def lookup(self, flow: Flow6, reach: Reach, now: int) -> Route6 | None:
         """The longest prefix with a usable route; gateways that failed only when nothing else is there."""
         for reachable in (True, False) if flow.reachable else (False,):

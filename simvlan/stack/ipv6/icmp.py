@@ -202,12 +202,14 @@ class Icmp6:
             return Drop.ICMP_REDIRECT_IGNORED
         if is_multicast(said.dst) or (said.target != said.dst and not is_link_local(said.target)):
             return Drop.ICMP_REDIRECT_IGNORED
-        made = self.ip6.output.find(said.dst, oif=idev.dev)
-        if isinstance(made, int) or made.gateway != found.src or made.dev is not idev.dev:
+        mac = ndp.read_mac(said.options, ndp.TLLA)
+        if mac is None and any(kind == ndp.TLLA for kind, _ in said.options):
+            return Drop.ICMP_REDIRECT_IGNORED
+        made = self.ip6.output.redirected_by(found.src, said.dst, idev.dev)
+        if made is None:
             return Drop.ICMP_REDIRECT_IGNORED
         entry = self.ip6.neigh.ensure(idev.dev, said.target)
         if entry is not None:
-            mac = ndp.read_mac(said.options, ndp.TLLA)
             router = None if said.target == said.dst else True
             self.ip6.neigh.update(entry, mac, STALE, override=True, weak=True, router=router)
         self.ip6.pmtu.learn_gateway(made, said.target)

@@ -88,6 +88,20 @@ class Output6:
             src = chosen
         return self._made(route, dst, src, oif)
 
+    def redirected_by(self, gateway: int, dst: int, dev: Device) -> RouteResult6 | None:
+        """The route by which a gateway may speak of a destination, if need be a shorter one (__ip6_route_redirect)."""
+        for table in (fib.LOCAL_TABLE, fib.MAIN_TABLE):
+            for route in self.ip6.fib.table(table).leading_to(dst):
+                if route.expires_ns is not None and route.expires_ns <= self.ip6.now:
+                    continue
+                if route.error:
+                    break
+                if route.via is not None and route.dev is dev and dev.up:
+                    made = self._made(route, dst, 0, dev)
+                    if gateway in (route.via, made.gateway):
+                        return made
+        return None
+
     def _leaves_by(self, route: Route6) -> Device | None:
         return self.ip6.stack.lo if route.type == fib.LOCAL and route.dev is None else route.dev
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Key = tuple[int, int]
 """Destination and the index of the device."""
 
+Learnt = tuple[int, int, int]
+"""The same, and the length of the prefix of the route that taught it (each has exceptions of its own)."""
+
 
 class Exceptions6:
     """Per destination and device: a smaller MTU until when, another gateway."""
@@ -23,7 +26,7 @@ class Exceptions6:
     def __init__(self, ip6: Ip6) -> None:
         self.ip6 = ip6
         self.mtus: dict[Key, tuple[int, int]] = {}
-        self.gateways: dict[Key, int] = {}
+        self.gateways: dict[Learnt, int] = {}
 
     def apply(self, made: RouteResult6) -> None:
         """Let a fresh route follow what is known of its destination (rt6_find_cached_rt)."""
@@ -34,8 +37,8 @@ class Exceptions6:
                 made.mtu, made.expires_ns = known
             else:
                 del self.mtus[key]
-        if key in self.gateways:
-            gateway = self.gateways[key]
+        gateway = self.gateways.get(_learnt(made))
+        if gateway is not None:
             made.gateway = None if gateway == made.dst else gateway
             made.redirected = True
 
@@ -48,9 +51,13 @@ class Exceptions6:
 
     def learn_gateway(self, made: RouteResult6, gateway: int) -> None:
         """A router says another one is nearer, or that the destination is a neighbour (rt6_do_redirect)."""
-        self.gateways[made.dst, made.dev.ifindex] = gateway
+        self.gateways[_learnt(made)] = gateway
 
     def forget_device(self, ifindex: int) -> None:
         """A device goes: what was learnt for it goes too."""
         self.mtus = {key: value for key, value in self.mtus.items() if key[1] != ifindex}
         self.gateways = {key: value for key, value in self.gateways.items() if key[1] != ifindex}
+
+
+def _learnt(made: RouteResult6) -> Learnt:
+    return made.dst, made.dev.ifindex, 128 if made.route is None else made.route.plen
