@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simvlan.network import Tracer
 
 RECURSION_LIMIT = 8
-"""XMIT_RECURSION_LIMIT: how many transmits may be inside each other."""
+"""XMIT_RECURSION_LIMIT: how many transmits may be around one."""
 
 
 FRAME_STEPS, DEVICE_STEPS = 1_000, 16
@@ -147,7 +147,8 @@ class Transmission(Lifecycle):
         if not dev.active:
             self._dropped(dev, "tx", frame, Drop.NO_CARRIER)
             return None  # the noop queue: the sender is told nothing; 6.1 counts nothing, later kernels one tx_dropped
-        if self._depth >= RECURSION_LIMIT:
+        if self._depth > RECURSION_LIMIT:
+            dev.tx_dropped += 1
             return self._dropped(dev, "tx", frame, Drop.RECURSION_LIMIT)
         if frame.accel and (not dev.vlan_offload or "tx-vlan-offload" in dev.features_off):
             frame = frame.push_inband()

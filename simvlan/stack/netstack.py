@@ -355,7 +355,10 @@ class Stack:
             self.icmp.error(packet, 3, 4, route.path_mtu)
             return Drop.FRAG_NEEDED
         refused = self.output.send(route, packet.data, partial)
-        return refused if isinstance(refused, Drop) else None
+        if not isinstance(refused, Drop):
+            return None
+        dev.count_lost()
+        return refused
 
     def family_of(self, number: int) -> Family:
         """The family 4 or 6; without a device that has IPv6 nothing of it can be reached."""

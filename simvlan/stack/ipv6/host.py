@@ -299,7 +299,10 @@ class Ip6:
             self.icmp.error(found, icmp6.TOO_BIG, 0, route.path_mtu)
             return Drop.FRAG_NEEDED
         refused = self.output.send(route, found.data, partial, loop=False)  # sk_mc_loop: inside of a transmission
-        return refused if isinstance(refused, Drop) else None
+        if not isinstance(refused, Drop):
+            return None
+        dev.count_lost()
+        return refused
 
     # -- questions --------------------------------------------------------------------------------------------------
 
