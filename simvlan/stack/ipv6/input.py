@@ -117,8 +117,11 @@ class Input6:
 
     @staticmethod
     def _l3s(dev: Device, found: Packet6) -> Ipvlan | None:
+        """The slave that has the address; what ICMPv6 sends from `::` is the host's (ipvlan_skb_to_addr)."""
         lookup = getattr(dev.rx_handler, "l3s_lookup", None)
-        slave: Ipvlan | None = lookup(found.dst, 6) if lookup is not None else None
+        if lookup is None or (not found.src and found.data[6] == packet.ICMPV6):
+            return None
+        slave: Ipvlan | None = lookup(found.dst, 6)
         return slave
 
     @staticmethod
