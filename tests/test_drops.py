@@ -18,6 +18,7 @@ from test_stack_router import R0, W0, Router
 from simvlan import transmission
 from simvlan.engines.events import EventClock
 from simvlan.frame import ARP, BROADCAST, DOT1Q, IPV4, IPV6, Frame
+from simvlan.lab import Lab
 from simvlan.network import Network, Told
 from simvlan.qdisc.netem import CERTAIN, Netem, NetemOptions
 from simvlan.qdisc.queue import install
@@ -27,7 +28,6 @@ from simvlan.rtnl.address6 import address6_add
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del
 from simvlan.rtnl.fdb import fdb_add
 from simvlan.rtnl.filters import bridges_load
-from simvlan.rtnl.neigh import neigh_add
 from simvlan.rtnl.route import route_add
 from simvlan.stack import arp
 from simvlan.stack.fib import Route
@@ -38,7 +38,7 @@ from simvlan.stack.packet import MF, build, checksum
 from simvlan.stack.tcp.packets import packed
 from simvlan.stack.tcp.segment import ACK, FIN, SYN, Segment
 from simvlan.tools.iptables import main as iptables
-from simvlan.tools.program import Process
+from simvlan.tools.program import Process, call
 from simvlan.underlay import VirtualBox, lay
 from simvlan.underlay.words import put
 from simvlan.verdict import Drop
@@ -128,18 +128,21 @@ def into_a_device_going_down(drop: Drop) -> Met:
 
 @provokes(Drop.RECURSION_LIMIT)
 def transmits_inside_each_other(drop: Drop) -> Met:
-    """An ipvlan's packet is too long for its host, whose answer has seven VLAN devices and a wire to go through."""
-    lab = L2()
-    slave = lab.add("ipvlan", "i1", lab.p0, mode="l3")
-    lower = link_add(lab.net, lab.root, LinkSpec("veth", "q0", peer=PeerSpec("r0")))
-    for dev in (lower, lab.root.devices["r0"]):
-        lab.set(dev, up=True)
-    for n in range(7):
-        lower = lab.add("vlan", f"v{n}", lower, id=n + 1)
-    address_add(lab.net, lower, "10.9.0.254/24")
-    neigh_add(lab.net, lower, parse_ip("10.9.0.1"), OTHER)
-    octets = build(parse_ip("10.9.0.1"), parse_ip("10.0.0.9"), 253, bytes(1490), frag=0x4000)
-    return lab.met(slave, P, src=P, proto=IPV4, payload=octets)
+    """An ipvlan's host has no other way for its packet than the ipvlan: Linux 6.1 sends it nine times."""
+    lab, met = Lab(), _Reasons()
+    for line in (
+        "sysctl -qw net.ipv6.conf.all.disable_ipv6=0", "ip link add d0 up type dummy",
+        "ip link add i0 link d0 up type ipvlan mode l3s", "ip addr add 2001:db8::1/64 dev i0 nodad", "sleep 4",
+    ):  # fmt: skip
+        assert call(lab, line.split()).status == 0
+    slave = lab.network.device("i0")
+    sent, lab.network.tracer = slave.tx_packets, met
+    octets = packet.build(ip6("2001:db8::1"), ip6("2001:db8::9"), 59, b"")
+    frames: list[bytes] = []
+    slave.taps.append(lambda _now, _dev, frame, out: frames.append(frame.payload) if out else None)
+    lab.network.send(slave, Frame(P, slave.mac, IPV6, octets))
+    assert (len(frames), slave.tx_packets) == (9, sent)
+    return met
 
 
 @provokes(Drop.STORM)

@@ -454,6 +454,17 @@ def test_a_redirect_is_sent_and_followed() -> None:
     assert host.ip6.output.find(ip6("2600::1")).gateway == ip6("fe80::77")
 
 
+def test_a_redirect_may_come_from_the_gateway_of_a_shorter_prefix() -> None:
+    """__ip6_route_redirect looks on from the prefix on the link; what is learnt is that route's, and not followed."""
+    host = Router6(forwarding=0)
+    host.announce(lifetime=60)
+    near = ip6("fe80::88")
+    said = ndp.Redirect(ip6("fe80::77"), near, (ndp.link_layer(ndp.TLLA, W0),))
+    assert host.send(LINK, NEIGHBOUR, body=ndp.build_redirect(NEIGHBOUR, LINK, said), hops=255) == [None]
+    assert [entry.router for entry in host.ip6.neigh.of() if entry.ip == ip6("fe80::77")] == [True]
+    assert host.ip6.output.find(near, oif=host.eth0).gateway is None
+
+
 def test_errors_to_one_sender_are_limited_and_flow_again() -> None:
     """A bucket of six; a route to a /64 fills it four times as fast as one to a host."""
     router = Router6()
