@@ -25,7 +25,7 @@ from simvlan.tools.dnsmasq_options import read
 from tests.dhcp.exchange import heard, said
 
 HERE = Path(__file__).parent / "dhcp"
-RECORDED = ["clients", "lease-times", "tags", "scripts", "isc-scripts"]
+RECORDED = ["clients", "lease-times", "tags", "relay", "scripts", "isc-scripts"]
 MAC, OTHER = bytes.fromhex("020000000011"), bytes.fromhex("020000000012")
 ETH0 = Interface("eth0", int(IPv4Address("10.0.0.1")), 0xFFFF_FF00)
 
@@ -401,7 +401,7 @@ def test_the_walk_of_an_answer_that_an_ipvlan_never_hears() -> None:
         ("dnsmasq -d junk", "junk found in command line"),
         ("dhcrelay -d -id eth9 10.0.0.1", "no interface eth9"),
         ("dhcrelay -d", "No servers specified"),
-        ("dhcrelay -d -a 10.0.0.1", "-a is not modelled"),
+        ("dhcrelay -d -D 10.0.0.1", "-D is not modelled"),
         ("dhcpcd eth0", "use `udhcpc`"),
         ("dhclient -cf f eth0", "dhclient -cf is not built; it behaves as with -cf /dev/null"),
         ("dhclient -6 eth0", "dhclient -6 is not built"),

@@ -78,6 +78,9 @@ class Port67:
 class RelayService(Port67):
     """A relay from the networks of some local addresses to servers; *local* empty means every address."""
 
+    as_heard = True
+    """Requests go on from the address that they were heard on, not from one that the kernel chooses."""
+
     def __init__(self, network: Any, ns: Any, servers: list[int], local: frozenset[int], names: list[str]) -> None:
         super().__init__(network, ns)
         self.servers, self.local, self.names = servers, local, names
@@ -90,14 +93,18 @@ class RelayService(Port67):
         mine = [each.local for each in self.addresses(dev) if not self.local or each.local in self.local]
         if not mine or (self.names and dev.name not in self.names):
             return
-        up = upward(msg, mine[0])
+        up = self.request(msg, dev, mine[0])
         for server in self.servers if up is not None else ():
             assert up is not None
-            self.sock.src = mine[0]
+            self.sock.src = mine[0] if self.as_heard else 0
             try:
                 self.sock.send(up.pack(), server, m.SERVER_PORT)
             finally:
                 self.sock.src = 0
+
+    def request(self, msg: Message, dev: Any, address: int) -> Message | None:
+        """A client's message as it goes on; None where it does not."""
+        return upward(msg, address)
 
     def _down(self, msg: Message) -> None:
         here = {each.local: dev for dev in self.ns.devices.values() for each in self.addresses(dev)}

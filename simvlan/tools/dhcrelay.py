@@ -1,4 +1,7 @@
-"""dhcrelay: a DHCP relay agent as ISC's is called; option 82 is not modelled."""
+"""dhcrelay of ISC DHCP 4.4.3: a DHCP relay agent, with option 82 or without; its rules are in `simvlan/dhcp/relay.py`.
+
+It answers clients by frames of its own, as a host without their addresses has to, and makes no neighbour entries.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,63 @@ from typing import Any
 
 import simpy
 
+from simvlan.dhcp import message as m
+from simvlan.dhcp.message import Message
+from simvlan.dhcp.relay import marked, unmarked, upward
+from simvlan.frame import BROADCAST, IPV4, Frame
+from simvlan.stack.family import WANT
+from simvlan.stack.ipaddr import LIMITED_BROADCAST
+from simvlan.tools.dhcp_io import datagram
 from simvlan.tools.dhcp_serving import RelayService
 from simvlan.tools.program import Process
 
-USAGE = "Usage: dhcrelay [-4] [-d] [-q] [-i DEV | -id DEV | -iu DEV]... SERVER...\n"
+USAGE = "Usage: dhcrelay [-4] [-d] [-q] [-a] [--no-pid] [-i DEV | -id DEV | -iu DEV]... SERVER...\n"
+TOS, TTL = 16, 128
+"""Of what it sends to clients (common/packet.c)."""
+
+
+class IscRelay(RelayService):
+    """The relay of a namespace.
+
+    Args:
+        down: devices with clients; none named: all.
+        says: it says by which device a request came (-a).
+    """
+
+    as_heard = False
+
+    def __init__(self, network: Any, ns: Any, servers: list[int], down: list[str], says: bool) -> None:
+        super().__init__(network, ns, servers, frozenset(), down)
+        self.says = says
+
+    def start(self) -> None:
+        """Open the port."""
+        super().start()
+        self.sock.tos, self.sock.pmtudisc = 0, WANT
+
+    def request(self, msg: Message, dev: Any, address: int) -> Message | None:
+        """A client's message as it goes on."""
+        up = upward(msg, address)
+        return marked(up, dev.name) if up is not None and self.says else up
+
+    def _down(self, msg: Message) -> None:
+        """To where the circuit says, else to the network of the relay's address."""
+        circuit = ""
+        if self.says:
+            msg, circuit = unmarked(msg)
+        here = {each.local: dev for dev in self.ns.devices.values() for each in self.addresses(dev)}
+        dev = self.ns.devices.get(circuit) or here.get(msg.giaddr)
+        if msg.giaddr not in here or dev is None:
+            return
+        loud = bool(msg.flags & m.BROADCAST_FLAG)
+        dst = LIMITED_BROADCAST if loud else msg.yiaddr
+        data = datagram(msg.giaddr, dst, m.SERVER_PORT, m.CLIENT_PORT, msg.pack(), TOS, TTL)
+        mac = BROADCAST if loud else int.from_bytes(msg.chaddr, "big")
+        sock = self.ns.stack.open_packet(dev, IPV4)
+        try:
+            sock.send(Frame(mac, dev.mac, IPV4, data))
+        finally:
+            sock.close()
 
 
 def main(proc: Process) -> Generator[Any, Any, int]:
@@ -26,7 +82,7 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         word = words.pop(0)
         if word in ("-i", "-id", "-iu") and words:
             (up if word == "-iu" else down).append(words.pop(0))
-        elif word in ("-4", "-d", "-q"):
+        elif word in ("-4", "-d", "-q", "-a", "--no-pid"):
             flags.add(word)
         elif word.startswith("-"):
             proc.write_err(f"simvlan: dhcrelay: {word} is not modelled\n{USAGE}")
@@ -39,7 +95,8 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         proc.write_err(f"dhcrelay: no interface {unknown[0]}\n" if unknown else f"No servers specified.\n{USAGE}")
         return 1
     try:
-        service = RelayService(proc.lab.network, ns, [int(IPv4Address(each)) for each in servers], frozenset(), down)
+        wanted = [int(IPv4Address(each)) for each in servers]
+        service = IscRelay(proc.lab.network, ns, wanted, down, "-a" in flags)
         service.start()
     except (ValueError, OSError) as error:
         proc.write_err(f"dhcrelay: {getattr(error, 'strerror', None) or error}\n")
