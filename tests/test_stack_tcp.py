@@ -137,6 +137,22 @@ def test_names_are_taken_once(pair: Pair) -> None:
     assert refused(again.bind, B, 82) == errno.EINVAL
 
 
+def test_several_listen_where_all_agree(pair: Pair) -> None:
+    """SO_REUSEPORT of both lets them share a port; each gets some of the connections, one always the same."""
+    one, other, stranger = (pair.b.stack.open_tcp() for _ in range(3))
+    one.reuseport = other.reuseport = stranger.reuse = True
+    for sock in (one, other):
+        sock.bind(0, 90)
+        sock.listen(50)
+    assert refused(stranger.bind, 0, 90) == errno.EADDRINUSE
+    for _ in range(20):
+        pair.a.stack.open_tcp().connect(B, 90)
+    pair.run(0.1)
+    counts = [len(sock.listener.waiting) for sock in (one, other) if sock.listener is not None]
+    assert sum(counts) == 20
+    assert min(counts) > 0
+
+
 def test_time_wait_keeps_a_port_unless_reused(pair: Pair) -> None:
     listener = server(pair)
     sock = client(pair)

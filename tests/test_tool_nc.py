@@ -57,8 +57,17 @@ def test_scans_say_what_netcat_says() -> None:
 
 
 def test_a_port_in_use() -> None:
-    out = said("b nc -dl 8000 & sleep 1; b nc -dl 8000 2>&1; echo rc $?; kill %1")
+    out = said("b python3 -m http.server 8000 > log 2>&1 & sleep 1; b nc -dl 8000 2>&1; echo rc $?; kill %1")
     assert out == "nc: Address already in use\nrc 1\n"
+
+
+def test_two_listen_on_one_port() -> None:
+    """nc says SO_REUSEPORT (seen with strace; Linux 6.18): the second waits as the first does, over UDP too."""
+    out = said("""
+        b nc -dl 8000 & b nc -dlu 8000 & sleep 1
+        b timeout 1 nc -nvdl 8000 2>&1; echo rc $?; b timeout 1 nc -nvdlu 8000 2>&1; echo rc $?; kill %1 %2
+    """)
+    assert out == "Listening on 0.0.0.0 8000\nrc 124\nBound on 0.0.0.0 8000\nrc 124\n"
 
 
 def test_udp() -> None:

@@ -260,7 +260,7 @@ class UdpSocket(Socket):
 
     def __init__(self, stack: Stack, family: Family, v6only: bool = False) -> None:
         super().__init__(stack, family)
-        self.reuse = False
+        self.reuse = self.reuseport = False
         self.v6only = v6only
         """IPV6_V6ONLY."""
         self.bound_group = 0

@@ -210,6 +210,7 @@ class Nc:
         host = found[0]
         sock: Any = self.talk.udp(host.family) if self.udp else self.talk.tcp(host.family)
         sock.reuse, sock.bind_dev = True, host.device(self.talk.stack)
+        sock.reuseport = True  # so that several may listen
         try:
             sock.bind(host.address, port)
         except OSError as error:

@@ -10,6 +10,7 @@ import errno
 from hashlib import blake2b
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from simvlan.frame import HOST
 from simvlan.stack.packet import TCP, Packet, checksum
@@ -92,9 +93,14 @@ class Tcp:
         return True
 
     def _listener(self, found: Any, port: int) -> TcpSocket | None:
-        """Find the listening socket that fits best: bound to the address or device before any (compute_score)."""
+        """Find the listening socket that fits best: bound to the address or device before any (compute_score).
+
+        Of several that share a port the connection's numbers choose (reuseport_select_sock; Linux: with a secret).
+        """
         takers = [s for s in self.bound.get(port, ()) if s.listener is not None and s.hears(found)]
-        return max(takers, key=lambda s: _score(s, found.family), default=None)
+        best = max((_score(s, found.family) for s in takers), default=None)
+        equals = [s for s in takers if _score(s, found.family) == best]
+        return equals[crc32(found.payload[:4] + str(found.src).encode()) % len(equals)] if equals else None
 
     def _to_listener(self, listener: TcpSocket, found: Any, flow: Flow, segment: Segment) -> Drop | None:
         assert listener.listener is not None
@@ -213,7 +219,7 @@ def _clash(one: TcpSocket, other: TcpSocket) -> bool:
     """Whether two sockets cannot have one port: same address, one of them listening or unwilling to share."""
     if one.bind_dev is not other.bind_dev and one.bind_dev is not None and other.bind_dev is not None:
         return False
-    if not same_place(one, other):
+    if not same_place(one, other) or (one.reuseport and other.reuseport):
         return False
     return not (one.reuse and other.reuse and other.listener is None)
 

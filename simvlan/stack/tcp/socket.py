@@ -60,6 +60,8 @@ class TcpSocket(Ends):
         """0: the namespace's default."""
         self.reuse = False
         """SO_REUSEADDR."""
+        self.reuseport = False
+        """SO_REUSEPORT: several may listen on one port."""
         self.nodelay = False
         self.congestion = ""
         """TCP_CONGESTION; empty: the namespace's."""
