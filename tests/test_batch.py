@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simvlan.clock import SECOND
-from simvlan.engines.batch import FrameBatch, Pipeline
+from simvlan.engines.batch import FrameBatch, Pipeline, compiled
 from simvlan.engines.batch import compile as compile_lab
 from simvlan.engines.batch.interner import Interner
 from simvlan.engines.batch.run import Run
@@ -88,6 +88,20 @@ def test_stations_that_move_with_every_frame(ageing: int, engine: str) -> None:
     hold(net, frames, rng, tally, engine)
     assert (tally.drops.get("BRIDGE_SAME_PORT", 0) > 10) == (ageing > 0)
     assert tally.copies >= 300
+
+
+@pytest.mark.parametrize("turns", [0, compiled.TURNS])
+def test_contents_that_take_turns_are_looked_at_together(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of two lengths in turns: the answers are the walk's, and no call of the loop is for one of them."""
+    monkeypatch.setattr(compiled, "TURNS", turns)
+    calls: list[int] = []
+    kernel = compiled._Work._kernel
+    monkeypatch.setattr(compiled._Work, "_kernel", lambda *told: calls.append(told[1]) or kernel(*told))
+    net, tally, n = star(4), Tally(), 200
+    frames = [(f"c{k % 4}/eth0", Frame(B, A + k % 4, 0x88B5, bytes(46 + k % 2)), k) for k in range(n)]
+    hold(net, frames, Random(1), tally, "numba")
+    assert tally.copies >= n
+    assert len(calls) < n // 4 if turns else len(calls) > n // 2
 
 
 @pytest.mark.parametrize("engine", ENGINES)

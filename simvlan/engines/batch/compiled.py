@@ -26,6 +26,9 @@ CHUNK = 65_536
 SHORTEST, LONGEST, NEAR = 1024, 32_768, 8
 """Frames left to array operations where a class is told limb by limb: to begin with, at most; and how many stretches
 without such a class end a run of them."""
+TURNS = 4096
+"""Fewer frames of one content in a row than these, and contents take turns (as sizes in a mix do): a chunk of them is
+looked at together, for a call of the loop costs as much as thousands of frames."""
 PARALLEL = 1 << 18
 """Frames that make threads worth while; more where many stamps must be merged afterwards."""
 NO_CONTEXT: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -67,11 +70,12 @@ class _Work:
         """Forward frames, those of one content as long as they last, others a chunk at a time."""
         while at < last:
             kind = self.pipeline.contents.uniform(self.batch[at : at + 1], self.words[at : at + 1, 1])
-            if kind is None or not self.pipeline.contents.whatever(kind):
-                at = self._mixed(at, min(at + CHUNK, last))
-                continue
-            stop = self._go(at, last, kind, NO_CONTEXT)
-            at = stop if stop > at else self._mixed(at, min(at + CHUNK, last))
+            stop = at
+            if kind is not None and self.pipeline.contents.whatever(kind):
+                stop = self._go(at, last, kind, NO_CONTEXT)
+            if stop < last and stop - at < TURNS:
+                stop = self._mixed(stop, min(stop + CHUNK, last))
+            at = stop
 
     def _mixed(self, first: int, last: int) -> int:
         """Forward frames whose content is looked up one by one."""
