@@ -52,7 +52,7 @@ class Stage:
             **more,
         )
 
-    def play(self, text: str, *args: str, timeout: float = 30, **more) -> subprocess.CompletedProcess[str]:
+    def play(self, text: str, *args: str, timeout: float = 120, **more) -> subprocess.CompletedProcess[str]:
         process = self.start(text, *args, **more)
         try:
             out, err = process.communicate(timeout=timeout)

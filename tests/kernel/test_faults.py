@@ -38,7 +38,7 @@ def processes(*marks: str) -> list[str]:
 def nothing_left(work: Path) -> Iterator[None]:
     """Afterwards: no process, no namespace, no mount, and no file in the work folder."""
     yield
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while processes(str(work), f"sleep {MARK}") and time.monotonic() < end:
         time.sleep(0.05)
     assert not processes(str(work), f"sleep {MARK}")
