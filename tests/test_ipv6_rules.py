@@ -126,6 +126,20 @@ def test_a_router_that_says_it_is_none_is_no_default_router(router: bool, known:
     assert isinstance(host.ip6.output.find(ip6("2600::1")), int) is not router
 
 
+@pytest.mark.parametrize(("metric", "counts"), [(1024, False), (512, True)])
+def test_a_router_whose_default_route_is_there_by_hand_is_not_listened_to(metric: int, counts: bool) -> None:
+    """fib6_add_rt2node refuses its route (EEXIST), and ndisc_router_discovery ends there; seen on 6.18."""
+    host = Router6(forwarding=0)
+    source = ip6("fe80::66")
+    host.ip6.add_route(Route6(0, 0, dev=host.eth0, via=source, metric=metric))
+    network = ndp.prefix(ndp.Prefix(ip6("2001:db8:7::"), 64, True, True, 600, 600))
+    said = ndp.build_ra(source, ALL, ndp.RouterAdvertisement(lifetime=60, options=(network,)))
+    assert host.send(ALL, source, body=said, hops=255) == [None]
+    routes = [route for route in host.ip6.fib.routes() if route.via == source]
+    assert len(routes) == (2 if counts else 1)
+    assert any(ifa.address >> 64 == ip6("2001:db8:7::") >> 64 for ifa in host.ip6.addresses(host.eth0)) is counts
+
+
 @pytest.mark.parametrize(("valid", "left"), [(10_000, 10_000), (60, 7200), (0, 7200)])
 def test_no_router_shortens_a_lifetime_below_two_hours(valid: int, left: int) -> None:
     """RFC 4862 5.5.3 (e)."""

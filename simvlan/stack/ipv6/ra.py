@@ -96,6 +96,10 @@ class Routers:
         route: Route6 | None = None
         if idev.accepts_ra:
             idev.soliciting.answered = idev.soliciting.answered or idev.soliciting.sent
+            if self._in_the_way(idev, found.src, said):
+                if why:
+                    why(f"the default route by {ip6_text(found.src)} was made by hand: nothing of this counts")
+                return None
             route = self._default(idev, found.src, said)
             self._times(idev, said)
         if not self._router(idev, found.src, said):
@@ -114,9 +118,7 @@ class Routers:
 
     def _default(self, idev: Inet6Dev, router: int, said: ndp.RouterAdvertisement) -> Route6 | None:
         """The default route by a router, for as long as it says."""
-        if not idev.conf.get("accept_ra_defrtr"):
-            return None
-        if not idev.conf.get("accept_ra_from_local") and idev.find(router) is not None:
+        if not self._defaults_by(idev, router):
             return None
         route = self._default_by(idev.dev, router)
         metric = idev.conf.get("ra_defrtr_metric")
@@ -140,6 +142,19 @@ class Routers:
             if route is not None:
                 route.metrics["hoplimit"] = said.hops
         return route
+
+    def _in_the_way(self, idev: Inet6Dev, router: int, said: ndp.RouterAdvertisement) -> bool:
+        """Whether its default route cannot be added, as one that nobody advertised is there (fib6_add_rt2node)."""
+        if not said.lifetime or not self._defaults_by(idev, router) or self._default_by(idev.dev, router):
+            return False
+        same = (idev.dev, router, idev.conf.get("ra_defrtr_metric"))
+        node = self.ip6.fib.table(fib.MAIN_TABLE).of_prefix(0, 0)
+        return any((route.dev, route.via, route.metric) == same for route in node)
+
+    def _defaults_by(self, idev: Inet6Dev, router: int) -> bool:
+        """Whether a router may give a default route here: not if it is ourselves."""
+        local = not idev.conf.get("accept_ra_from_local") and idev.find(router) is not None
+        return bool(idev.conf.get("accept_ra_defrtr")) and not local
 
     def _default_by(self, dev: Device, router: int) -> Route6 | None:
         """The default route learnt from a router (rt6_get_dflt_router)."""
