@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench bench-peers bench-live soak-live parity mutants examples packages conformance conformance-rate fuzz-mutants netfilter-uml notebooks experiments clean
+.PHONY: demo test check bench bench-peers bench-live soak-live parity mutants examples packages conformance conformance-rate fuzz-mutants netfilter-uml routes-uml notebooks experiments clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -96,6 +96,10 @@ fuzz-mutants: $(READY)
 # Packet filters on User Mode Linux: every script, every frame, every counter of a rule (minutes).
 netfilter-uml: $(READY)
 	for script in tests/kernel/netfilter/*.sh; do $(BIN)/simvlan diff --kernel uml --tries 3 $$script || exit 1; done
+
+# Policy routing on User Mode Linux: every script (minutes).
+routes-uml: $(READY)
+	for script in tests/kernel/routes/*.sh; do $(BIN)/simvlan diff --kernel uml --tries 3 $$script || exit 1; done
 
 # Every experiment, quickly, to out/experiments; the committed runs again: make experiments SIZE=--full
 EXPERIMENTS := $(filter-out conformance,$(notdir $(patsubst %/run.py,%,$(wildcard experiments/*/run.py))))
