@@ -419,6 +419,36 @@ def test_what_chance_may_decide_counts_when_it_comes_twice(monkeypatch, doubtful
     assert Moody.asked == asked
 
 
+class Crowded(Stubborn):
+    """A guest that says something else while others are at work in it."""
+
+    def take(self) -> dict[int, Answer]:
+        crowd = len(self._lines) > 1
+        done = {
+            number: Answer([(int(crowd and "n2" in lines[0]), ""), *[(0, "")] * (len(lines) - 1)], {}, 0.0, 0.0)
+            for number, lines in self._lines.items()
+        }
+        self._lines.clear()
+        self.pending.clear()
+        return done
+
+
+ON = "ip netns exec {} sysctl -qw net.ipv6.conf.default.disable_ipv6=0"
+
+
+@pytest.mark.parametrize(("switch", "agrees"), [(True, True), (False, False)])
+def test_what_disagrees_among_others_is_asked_alone_where_workers_take_turns(monkeypatch, switch, agrees):
+    """Without IPv6 the order of works does not hang on others."""
+    monkeypatch.setattr(crew.farm, "start", Crowded)
+    scenarios = [
+        replace(follow(seed, [f"ip netns add {name}", *[ON.format(name)] * switch]), doubtful=False)
+        for seed, name in enumerate(("n1", "n2", "n3"))
+    ]
+    with Crew("uml", 1) as crowd:
+        found = {verdict.scenario.seed: verdict.agrees for verdict in crowd.run(scenarios)}
+    assert found == {0: True, 1: agrees, 2: True}
+
+
 # -- recorded kernels ------------------------------------------------------------------------------------------------
 
 
