@@ -205,13 +205,14 @@ def _send(conn: Connection, size: int, fin: bool, now: int, mss: int = 0) -> Non
         conn.rto_at = now + conn.rto_ns
     data = bytes(queue.buffer[:size])
     cuts = range(0, size, mss) if mss else (0,)
-    flags |= PSH if len(cuts) > 1 else 0  # so that GRO hands it on at once
     for at in cuts:
         queue.send(min(size - at, mss or size), flags if at == cuts[-1] else 0, now, seq)
         conn.recovery.transmitted()
     conn.sent_ns = now
     if size:
         conn.acks.sent_data(now)
+    if len(cuts) > 1:
+        flags |= PSH  # so that GRO hands it on at once; a repetition knows nothing of it
     _emit(conn, seq, flags, now, data, mss if len(cuts) > 1 else 0)
 
 
@@ -266,9 +267,8 @@ def resend(conn: Connection, together: list[Sent], now: int) -> None:
         _emit_syn(conn, now)
         return
     several = len(together) > 1
-    last.flags |= PSH if several else 0
     data = b"".join(sent.data for sent in together)
-    _emit(conn, first.seq, last.flags, now, data, len(first.data) if several else 0)
+    _emit(conn, first.seq, last.flags | PSH * several, now, data, len(first.data) if several else 0)
 
 
 def send_one(conn: Connection, now: int) -> bool:
