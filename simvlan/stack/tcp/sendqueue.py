@@ -110,6 +110,8 @@ class SendQueue:
         if not self._ends or self.end - start >= goal:
             start = self.end
             self._ends.append(start)
+        elif self.pushes and self.pushes[-1] == self.end:
+            del self.pushes[-1]  # written on to before it went: no PSH there any more (tcp_sendmsg)
         taken = data[: goal - (self.end - start)]
         self.buffer += taken
         self._ends[-1] = self.end
