@@ -466,3 +466,18 @@ def test_unicast_copies_for_members(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(f for n, f in sw.got if n == "h1").dst == B
     assert next(f for n, f in sw.got if n == "h0").dst == 0x0100_5E01_0203 == GROUP_MAC
     assert X not in [f.dst for _, f in sw.got]
+
+
+@pytest.mark.parametrize("how", ["silence", "down"])
+def test_a_temporary_router_is_none_afterwards(how: str) -> None:
+    """br_multicast_rport_del_notify: mcast_router 3 becomes 1 once its time is over, or the port goes down."""
+    sw = Switch(2, mcast_snooping=1, mcast_querier_interval=1000)
+    sw.slave(0, mcast_router=3)
+    assert port_info(sw.ports[0])["multicast_router"] == 3
+    if how == "down":
+        link_set(sw.net, sw.ports[0], up=False)
+    else:
+        sw.wait(9)
+        assert port_info(sw.ports[0])["multicast_router"] == 3
+        sw.wait(2)
+    assert port_info(sw.ports[0])["multicast_router"] == 1

@@ -14,8 +14,8 @@ from simvlan.devices import bridge_igmp as igmp
 from simvlan.devices.bridge_mcast_port import FAMILIES, ROUTER_ALWAYS, ROUTER_AUTO, ROUTER_NEVER, ROUTER_TEMPORARY
 from simvlan.devices.bridge_mdb import GroupKey, Mdb, MdbEntry
 from simvlan.devices.bridge_stp_port import State
-from simvlan.devices.bridge_timer import BridgeTimer
-from simvlan.frame import IPV4, Frame
+from simvlan.devices.bridge_timer import BridgeTimer, TickTimer
+from simvlan.frame import IPV4
 from simvlan.verdict import Drop, Way
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ ALL_SNOOPERS, ALL_SNOOPERS6 = 0xE000_006A, 0xFF02 << 112 | 0x6A
 """224.0.0.106 and ff02::6a, which a snooping bridge joins."""
 ALL_PIM_ROUTERS = 0xE000_000D
 PIM = 103
-FIRING = tuple(reversed(FAMILIES))
-"""Of timers that one tick ends the one armed last is the first (enqueue_timer), and IPv6's are armed after IPv4's."""
 MRD_ADVERTISEMENT = 0x30
 
 
@@ -45,7 +43,7 @@ class Querier:
         """Until when traffic still floods although a querier is known."""
         self.startup_sent = 0
         self.other = BridgeTimer(kernel, mcast.other_querier_expired, family)
-        self.own = BridgeTimer(kernel, mcast.own_query_expired, family)
+        self.own = TickTimer(kernel, mcast.own_query_expired, family)
         self.router = BridgeTimer(kernel, mcast.router_expired, None)
         """While it runs the bridge's own host counts as a multicast router."""
 
@@ -144,7 +142,7 @@ class Snooping:
             return
         wait = self.last_member_count * self.last_member_interval
         if self.querier:
-            self._send_query(port, key.family, key.group, key.vid)
+            self._send_query(port, key.family, key.group)
             self._restart_own(port, key.family, wait)
         timer = entry.timer if port is None else member.timer if member is not None else None
         _shorten(timer, self.bridge.kernel.now + wait)
@@ -198,7 +196,9 @@ class Snooping:
         return self.bridge.kernel.now > known.delay_until and (own or known.other.pending)
 
     def router_expired(self, port: BridgePort | None) -> None:
-        """A router has been silent for too long: its timer no longer runs, which is all there is to it."""
+        """A router has been silent for too long; who was one for a time is none (br_multicast_router_expired)."""
+        if port is not None:
+            port.snooping.forget_temporary()
 
     # -- where a group's frame goes ---------------------------------------------------------------------------------
 
@@ -242,25 +242,19 @@ class Snooping:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    def _send_query(self, port: BridgePort | None, family: int, group: int, vid: int = 0) -> None:
-        """Ask out of a port, or the bridge's own host (__br_multicast_send_query). MLD needs an IPv6 address."""
+    def _send_query(self, port: BridgePort | None, family: int, group: int) -> None:
+        """Ask out of a port, or the own host (__br_multicast_send_query), never with a tag. MLD needs an address."""
         delay = self.last_member_interval if group else self.query_response_interval
         source = self._own_address() if family == IPV4 else self._own_address6()
         if source is None:
             return
         make = igmp.igmp_query if family == IPV4 else igmp.mld_query
         frame = make(self.bridge.mac, source, group, delay)
-        if vid:
-            frame = self._tagged(frame, port, vid)
         if port is None:
             self.queriers[family].address = source
             self.bridge.outbox.append((Way.BACKLOG, self.bridge, frame.received_by(self.bridge.mac)))
         else:
             self.bridge.outbox.append((Way.TX, port.dev, frame))
-
-    def _tagged(self, frame: Frame, port: BridgePort | None, vid: int) -> Frame:
-        group = port.vlans if port is not None else self.bridge.vlan_group
-        return frame if group.vids.get(vid) else frame.with_accel(self.bridge.vlan_protocol << 16 | vid)
 
     def _own_address(self) -> int:
         """Return the source address of own queries: 0.0.0.0 unless mcast_query_use_ifaddr says otherwise."""
@@ -337,7 +331,7 @@ class Snooping:
     def enable_port(self, port: BridgePort) -> None:
         """A port is live (br_multicast_enable_port)."""
         if self.enabled and self.bridge.up:
-            for family in FIRING:
+            for family in FAMILIES:
                 self._enable_query(port, family)
 
     def disable_port(self, port: BridgePort) -> None:
@@ -347,10 +341,10 @@ class Snooping:
 
     def open(self) -> None:
         """The bridge comes up (br_multicast_open, br_multicast_join_snoopers)."""
-        for family in FIRING:
+        for family in FAMILIES:
             self._open_query(family)
         if self.enabled:
-            self._snoopers(join=True)
+            self._snoopers(join=True, opening=True)
 
     def stop(self) -> None:
         """The bridge goes down (br_multicast_stop)."""
@@ -360,13 +354,17 @@ class Snooping:
         if self.enabled:
             self._snoopers(join=False)
 
-    def _snoopers(self, join: bool) -> None:
+    def _snoopers(self, join: bool, opening: bool = False) -> None:
         """Let the own host join or leave the groups where routers announce themselves (br_multicast_join_snoopers)."""
         stack = self.bridge.netns.stack
         (stack.igmp.join if join else stack.igmp.leave)(self.bridge, ALL_SNOOPERS)
         idev = stack.ip6.idev(self.bridge) if stack.ip6 is not None else None
-        if stack.ip6 is not None and idev is not None:
-            (stack.ip6.groups.join if join else stack.ip6.groups.leave)(idev, ALL_SNOOPERS6)
+        if stack.ip6 is None or idev is None:
+            return
+        if join:
+            stack.ip6.groups.join(idev, ALL_SNOOPERS6, opening)
+        else:
+            stack.ip6.groups.leave(idev, ALL_SNOOPERS6)
 
     # -- configuration ----------------------------------------------------------------------------------------------
 
@@ -378,7 +376,7 @@ class Snooping:
         if not self.bridge.up:
             return
         if enabled:
-            for family in FIRING:
+            for family in FAMILIES:
                 self._open_query(family)
             for port in self.bridge.ports:
                 self.enable_port(port)
@@ -391,7 +389,7 @@ class Snooping:
         self.querier = querier
         if not querier:
             return
-        for family in FIRING:
+        for family in FAMILIES:
             known = self.queriers[family]
             if not known.other.pending:
                 known.delay_until = self.bridge.kernel.now + self.query_response_interval

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simvlan.devices.bridge_timer import BridgeTimer
+from simvlan.devices.bridge_timer import BridgeTimer, TickTimer
 from simvlan.frame import IPV4, IPV6
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class PortQuery:
     def __init__(self, port: BridgePort, family: int) -> None:
         self.startup_sent = 0
         mcast = port.bridge.mcast
-        self.timer = BridgeTimer(port.bridge.kernel, mcast.port_query_expired, port, family)
+        self.timer = TickTimer(port.bridge.kernel, mcast.port_query_expired, port, family)
 
 
 class PortSnooping:
@@ -48,8 +48,15 @@ class PortSnooping:
             return True
         return self.router != ROUTER_NEVER and self.router_timers[family].pending
 
+    def forget_temporary(self) -> None:
+        """Who was a router for a time is one by queries from now on (br_multicast_rport_del_notify)."""
+        if self.router == ROUTER_TEMPORARY:
+            self.router = ROUTER_AUTO
+
     def stop(self) -> None:
         """Forget routers and stop querying (the port went down)."""
+        if any(timer.pending for timer in self.router_timers.values()):
+            self.forget_temporary()
         for family in FAMILIES:
             self.router_timers[family].stop()
             self.queries[family].timer.stop()

@@ -40,7 +40,10 @@ class BridgeTimer:
         """Fire at a time."""
         self.stop()
         self.due = due
-        self._timer = self._kernel.at(due, self._fire)
+        self._timer = self._arm(due)
+
+    def _arm(self, due: int) -> Timer:
+        return self._kernel.at(due, self._fire)
 
     def stop(self) -> None:
         """Disarm (del_timer)."""
@@ -51,6 +54,15 @@ class BridgeTimer:
     def _fire(self) -> None:
         self._timer = None
         self._action(*self._args)
+
+
+class TickTimer(BridgeTimer):
+    """One of those of which the one armed last is the first when several end in one tick (enqueue_timer)."""
+
+    __slots__ = ()
+
+    def _arm(self, due: int) -> Timer:
+        return self._kernel.timer(due, self._fire)
 
 
 def round_second(due: int) -> int:

@@ -45,6 +45,20 @@ RULES = (
     _refusal("Cannot assign requested address", "Cannot assign loopback address on this device"),
     _refusal("Cannot assign requested address", 'Cannot assign multicast address without "IFA_F_MCAUTOJOIN" flag'),
     Newer(
+        (6, 4),
+        re.compile(r"^bridge .*mdb (add|del) "),
+        re.compile(r"\d Error: bridge: (IPv6 entry group address is link-local all nodes\.\n)"),
+        re.compile(r"\d Error: IPv6 entry group address is link-local all nodes\.\n"),
+        "asks rtnetlink, not the bridge, whether a group may be given (rtnl_validate_mdb_entry)",
+    ),
+    Newer(
+        (6, 18),
+        re.compile(r"^bridge .*mdb del "),
+        re.compile(r"\d RTNETLINK answers: Invalid argument\n"),
+        re.compile(r"\d Error: bridge: Bridge's multicast processing is disabled\.\n"),
+        "says in words why no group can be taken away",
+    ),
+    Newer(
         (6, 2),
         re.compile(r"stats64\.tx\.dropped$"),
         re.compile(r"\d+"),

@@ -138,8 +138,8 @@ def _vids(bridge: Bridge, port: BridgePort | None, vid: int) -> tuple[int, ...]:
 
 
 def mdb_dump(bridge: Bridge) -> Iterator[MdbRow]:
-    """List memberships, newest group first; the host's own before the ports'."""
-    for entry in reversed(bridge.mcast.mdb.groups.values()):
+    """List memberships, newest group first; the host's own before the ports'; none while nobody listens."""
+    for entry in reversed(bridge.mcast.mdb.groups.values()) if bridge.mcast.enabled else ():
         key = entry.key
         if entry.host_joined:
             yield MdbRow(bridge, bridge, key.family, key.group, key.vid, "temp", entry.timer.left)

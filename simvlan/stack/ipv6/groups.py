@@ -49,15 +49,15 @@ class Groups:
         if idev.conf.get("forwarding") and idev.dev.multicast_flag:
             self.join(idev, addr.ALL_ROUTERS)
 
-    def join(self, idev: Inet6Dev, address: int) -> None:
-        """Hear a group (__ipv6_dev_mc_inc)."""
+    def join(self, idev: Inet6Dev, address: int, opening: bool = False) -> None:
+        """Hear a group (__ipv6_dev_mc_inc); *opening*: the device is coming up (ndo_open) and will tell of it then."""
         group = idev.group(address)
         if group is not None:
             group.users += 1
             return
         group = Group(address)
         idev.groups.insert(0, group)
-        self._added(idev, group)
+        self._added(idev, group, opening)
 
     def leave(self, idev: Inet6Dev, address: int) -> None:
         """Hear it no more (__ipv6_dev_mc_dec)."""
@@ -108,7 +108,7 @@ class Groups:
         idev = self.ip6.idev(dev)
         return idev is not None and idev.group(group) is not None
 
-    def _added(self, idev: Inet6Dev, group: Group) -> None:
+    def _added(self, idev: Inet6Dev, group: Group, opening: bool = False) -> None:
         """Set the filter and tell (igmp6_group_added)."""
         state = idev.reporting
         state.gone[:] = [g for g in state.gone if g.address != group.address]
@@ -117,7 +117,7 @@ class Groups:
         if not group.loaded and idev.dev.kind:
             group.loaded = True
             self.ip6.stack.kernel.mc_add(idev.dev, addr.multicast_mac(group.address))
-        if not idev.dev.up or not reported(group.address):
+        if opening or not idev.dev.up or not reported(group.address):
             return
         if self._old_querier(idev):
             self._join_v1(idev, group)
