@@ -32,6 +32,7 @@ from simvlan.stack.ipv6.addr import parse_ip6
 
 RECORDING = Path(__file__).parent / "golden" / "fuzz-uml.jsonl.gz"
 TREES = RECORDING.with_name("fuzz-uml-trees.jsonl.gz")
+SIX = RECORDING.with_name("fuzz-uml-six.jsonl.gz")
 
 
 class Echo:
@@ -452,7 +453,11 @@ def test_what_disagrees_among_others_is_asked_alone_where_workers_take_turns(mon
 # -- recorded kernels ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("path", "count"), [(RECORDING, 151), (TREES, 58)], ids=["", "with spanning trees"])
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [(RECORDING, 151), (TREES, 58), (SIX, 40)],
+    ids=["", "with spanning trees", "with IPv6 and a clock"],
+)
 def test_the_simulator_agrees_with_what_linux_did(path, count):
     """Hundreds of random networks as Linux 6.1 ran them, without Linux."""
     records = list(recording.read(path))

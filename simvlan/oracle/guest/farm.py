@@ -37,6 +37,7 @@ def main(folder: str) -> None:
     try:
         if plan["virtual_machine"]:
             boot(plan["module_base"])
+            _keep_neighbours()
             if not luck.checked(plan["groups"], environment({})):
                 Path(folder, "unlucky").touch()
                 syscalls.power_off()
@@ -48,6 +49,14 @@ def main(folder: str) -> None:
         Path(folder, "crash").write_text(traceback.format_exc())
     if plan["virtual_machine"]:
         syscalls.power_off()
+
+
+def _keep_neighbours() -> None:
+    """Let no neighbour be forgotten for those of other scenarios: all namespaces are counted together (gc_thresh1)."""
+    for knob in ("gc_thresh3", "gc_thresh2", "gc_thresh1"):
+        for family in ("ipv4", "ipv6"):
+            with contextlib.suppress(OSError):
+                Path(f"/proc/sys/net/{family}/neigh/default/{knob}").write_text("65536")
 
 
 def _serve(folder: Path, count: int, plain: bool) -> None:
