@@ -105,7 +105,7 @@ class Transmission(Lifecycle):
         self._journey = Journey(self.allowance, [self.family_allowance])
         if self._tracer is not None:
             self._fid = self._new_fid()
-        drop = self.transmit(dev, frame)
+        drop = self.transmit(dev, dev.from_socket(frame) if dev.stacked else frame)
         if self._backlog or self.workers.ready or self._polls:
             self.drain()
         else:

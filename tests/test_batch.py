@@ -272,6 +272,22 @@ def test_what_cannot_be_tabulated_is_refused_by_name() -> None:
         lab.compile()
 
 
+def test_an_ipvlan_whose_packets_are_misread_is_no_place_to_send_batches_from() -> None:
+    """Above a VLAN device on a veth packets are where they are looked for: no refusal there."""
+    for lower, refused in (("type dummy", True), ("type veth peer name d1", False)):
+        lab = Lab(
+            script=f"ip link add d0 {lower}; ip link add link d0 name q0 type vlan id 5;"
+            "ip netns add s; ip link add link q0 name i0 netns s type ipvlan mode l2"
+        )
+        pipeline = lab.compile()
+        batch = FrameBatch.from_octets([bytes(60)], devices=["s/i0"])
+        if refused:
+            with pytest.raises(Unsupported, match="s/i0: below it tags are written into frames"):
+                pipeline.forward(batch)
+        else:
+            pipeline.forward(batch)
+
+
 def test_a_loop_is_refused() -> None:
     net = star(1)
     near: Any = link_add(net, net.netns[""], LinkSpec("veth", "l0", peer=PeerSpec("l1")))

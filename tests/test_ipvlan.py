@@ -9,6 +9,7 @@ import pytest
 
 from simvlan.devices.device import Device
 from simvlan.devices.ipvlan import QUEUE_LIMIT, Flag, Ipvlan, Mode
+from simvlan.devices.ipvlan_key import destination_key, source_key
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import ARP, BCAST, DOT1Q, HOST, IPV4, IPV6, MCAST, OTHERHOST, Frame
 from simvlan.network import Network, Told
@@ -364,8 +365,6 @@ def solicitation(source: bytes, kind: int = 135) -> bytes:
 
 def test_ipv6_is_keyed_on_the_destination_but_an_address_probe_on_its_target() -> None:
     """IPVL_ICMPV6: only from `::`, and only neighbour solicitations have a key then."""
-    from simvlan.devices.ipvlan_key import destination_key, source_key
-
     target, group = solicitation(bytes(16))[48:64], solicitation(bytes(16))[24:40]
     somebody = bytes.fromhex("fe800000000000000000000000000009")
     for source, kind, key, own in (
@@ -378,6 +377,36 @@ def test_ipv6_is_keyed_on_the_destination_but_an_address_probe_on_its_target() -
         assert (destination_key(frame), source_key(frame)) == (key, own)
     assert destination_key(Frame(P, W, IPV6, b"\x50" + solicitation(somebody)[1:])) is None
     assert destination_key(Frame(P, W, IPV6, solicitation(bytes(16))[:63])) is None
+
+
+@pytest.mark.parametrize("mode", ["l2", "l3"])
+@pytest.mark.parametrize("lower", ["veth", "dummy"])
+def test_above_a_vlan_that_writes_its_tags_what_a_packet_socket_sends_is_misread(lower: str, mode: str) -> None:
+    """packet_snd sets the network header behind all the room; tests/kernel/ipv6/slaves.sh asks Linux."""
+    net = Network()
+    names = {name: net.add_netns(name) for name in ("a", "s1", "s2")}
+    peer = PeerSpec("w0", names["a"]) if lower == "veth" else None
+    link_add(net, names["a"], LinkSpec(lower, "d0", mac=P, peer=peer))
+    parent = link_add(net, names["a"], LinkSpec("vlan", "q0", link=names["a"].devices["d0"], info={"id": 5}))
+    slaves = [
+        link_add(net, names[f"s{n}"], LinkSpec("ipvlan", f"i{n}", link=parent, info={"mode": mode})) for n in (1, 2)
+    ]
+    for dev in (*names["a"].devices.values(), *slaves):
+        link_set(net, dev, up=True)
+    for number, slave in enumerate(slaves):
+        assert isinstance(slave, Ipvlan)
+        slave.address_added(parse_ip(f"10.0.0.{number + 1}"))
+    straight, shifted = packet("10.0.0.2", "10.0.0.1", size=44), packet("10.0.0.2", "10.0.0.1", size=44)
+    shifted = bytes.fromhex("45000000") + shifted
+    writes = lower == "dummy"
+    for payload, found in ((straight, not writes), (shifted, writes)):
+        before = slaves[0].rx_bytes
+        net.send(slaves[1], Frame(P, P, IPV4, payload))
+        sibling = slaves[0].rx_bytes - before == 14 + len(payload) + 14  # the host hands it over without the header
+        assert sibling is found
+    short = arp("10.0.0.2", "10.0.0.1", P)  # under 58 octets: read from the first one; there stands a MAC
+    key = destination_key(slaves[1].from_socket(short), sending=True)
+    assert key == (P.to_bytes(6, "big")[2:] if writes else ip("10.0.0.1"))
 
 
 # -- l3 -------------------------------------------------------------------------------------------------------------

@@ -326,6 +326,10 @@ class Device:
         """Write the header of a packet of the stack (dev_hard_header); who stands on another leaves it to that."""
         return self.lower.head(frame) if self.lower is not None else frame
 
+    def from_socket(self, frame: Frame) -> Frame:
+        """Take a frame from a packet socket (packet_snd): whether the packet is looked for where it is."""
+        return frame
+
     @property
     def keeps_headers(self) -> bool:
         """Whether neighbours keep a header of its (header_ops->cache); VLANs that write tags have none to keep."""

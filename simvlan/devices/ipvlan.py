@@ -12,7 +12,7 @@ from errno import EADDRINUSE, EOPNOTSUPP
 from itertools import chain
 
 from simvlan.devices.device import Device, Event, Kernel
-from simvlan.devices.ipvlan_key import destination_key, source_key
+from simvlan.devices.ipvlan_key import destination_key, from_socket, source_key
 from simvlan.errors import RtnlError
 from simvlan.frame import BCAST, BROADCAST, ETH_HLEN, GROUP, IPV4, IPV6, MCAST, Frame
 from simvlan.verdict import Drop, Emit, Verdict, Way, Why
@@ -65,6 +65,10 @@ class Ipvlan(Device):
         """Addresses configured, in order; in the port's table only while the device is up."""
 
     # -- transmit ---------------------------------------------------------------------------------------------------
+
+    def from_socket(self, frame: Frame) -> Frame:
+        """Take a frame from a packet socket, which looks for the packet behind the room for a header (packet_snd)."""
+        return from_socket(frame, self.hard_header_len)
 
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:
         """Send (ipvlan_queue_xmit)."""

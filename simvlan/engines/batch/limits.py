@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simvlan.devices.bridge import Bridge
+from simvlan.devices.ipvlan import Ipvlan
 from simvlan.errors import Unsupported
+from simvlan.frame import ETH_HLEN
 from simvlan.underlay import underlay_of
 
 if TYPE_CHECKING:
+    from simvlan.devices.device import Device
     from simvlan.engines.batch.pipeline import Pipeline
     from simvlan.network import Network
 
@@ -42,6 +45,19 @@ def _check_bridge(bridge: Bridge) -> None:
         raise Unsupported(
             f"{who.dev.path}: the bridge answers ARP by itself: bridge link set dev {who.dev.name} "
             "neigh_suppress off proxy_arp off proxy_arp_wifi off"
+        )
+
+
+def check_sender(dev: Device) -> None:
+    """Refuse a device to send on whose driver looks for a packet socket's packets where they are not.
+
+    Raises:
+        Unsupported: names the device.
+    """
+    if isinstance(dev, Ipvlan) and dev.hard_header_len != ETH_HLEN:
+        raise Unsupported(
+            f"{dev.path}: below it tags are written into frames, which hides addresses of what a packet socket sends "
+            "from ipvlan: use the event engine"
         )
 
 

@@ -25,7 +25,7 @@ from simvlan.engines.batch.frames import FrameBatch
 from simvlan.engines.batch.given import unknown
 from simvlan.engines.batch.inside import Addresses
 from simvlan.engines.batch.interner import Interner
-from simvlan.engines.batch.limits import check, check_cables
+from simvlan.engines.batch.limits import check, check_cables, check_sender
 from simvlan.engines.batch.outcome import Outcome
 from simvlan.engines.batch.probe import Prober
 from simvlan.engines.batch.rows import RowBook
@@ -300,10 +300,12 @@ class Pipeline:
 
     def _number(self, path: str) -> int:
         try:
-            return self.anatomy.number[self.network.device(path)]
+            dev = self.network.device(path)
         except KeyError as error:
             near = unknown("device", path, self.paths)
             raise ValueError(f"the batch is sent on {path}: {error.args[0]} ({near})") from None
+        check_sender(dev)
+        return self.anatomy.number[dev]
 
     def _sender(self, number: int) -> int:
         limb = int(self.anatomy.limb_of[number])

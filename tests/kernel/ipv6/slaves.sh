@@ -28,3 +28,23 @@ simvlan send --netns a eth0 --hex 02000000000b02000000000a86dd6000000000303afffe
 sleep 1
 ip -n b -6 neigh show
 ip -n b -6 route show default
+# What a packet socket sends on an ipvlan above a VLAN device whose lower device takes no tag aside: the packet is looked
+# for four octets too late, so that only one that stands there finds its slave.
+ip -n a link add d0 type dummy
+ip -n a link add link d0 name q0 address 02:00:00:00:00:01 type vlan id 5
+for n in 1 2; do
+  ip -n a link add link q0 name i$n type ipvlan mode l3
+  ip netns add c$n
+  ip -n a link set i$n netns c$n
+  ip -n c$n link set i$n up
+  ip -n c$n addr add 10.0.0.$n/24 dev i$n
+done
+for d in d0 q0; do ip -n a link set $d up; done
+sleep 1
+simvlan send --netns c2 i2 --hex 02000000000102000000000108004500003200010000403365cc0a0000020a000001787878787878787878787878787878787878787878787878787878787878
+simvlan send --netns c2 i2 --hex 020000000001020000000001080045000000450000300000000040fd00000a0000020a0000010a00000100000000000000000000000000000000000000000000000000000000000000000000
+ip -n c1 link set i1 type ipvlan mode l2
+simvlan send --netns c2 i2 --hex 02000000000102000000000108004500003200010000403365cc0a0000020a000001787878787878787878787878787878787878787878787878787878787878
+simvlan send --netns c2 i2 --hex 020000000001020000000001080600010800060400010200000000010a0000020000000000000a000001
+simvlan send --netns c2 i2 --hex 020000000001020000000001080045000000450000300000000040fd00000a0000020a0000010a00000100000000000000000000000000000000000000000000000000000000000000000000
+ip -n c1 -s link show i1
