@@ -28,7 +28,9 @@ from simvlan.rtnl.bridge_vlan import vlan_add
 from simvlan.rtnl.fdb import fdb_add, fdb_flush
 from simvlan.rtnl.neigh import neigh_add
 from simvlan.rtnl.route import route_add
+from simvlan.rtnl.rule import rule_add
 from simvlan.stack.fib import Route
+from simvlan.stack.fib_rules import Rule
 from simvlan.stack.ipaddr import Ifaddr, parse_ip
 from simvlan.stack.neigh import NONE
 
@@ -51,6 +53,7 @@ PORTS = (
     "ip link add d2 type dummy",
     "ip link add m0 link d2 type macvlan",
     "bridge fdb add 01:00:5e:00:00:07 dev m0",
+    "ip rule add pref 7 table 100",
 )
 
 ROUTE = "ip route add 10.9.0.0/16"
@@ -134,6 +137,14 @@ REFUSED6 = [
 """With the words of Linux 6.1."""
 
 REFUSED = [
+    ("ip rule add from 2001:db8::/64 table 100", "Error: Invalid source address.\n",
+     "ip rule add from 10.0.0.0/8 table 100"),
+    ("ip rule add tos 0x03 table 100", "Error: Invalid dsfield (tos): ECN bits must be 0.\n",
+     "ip rule add tos 0x10 table 100"),
+    ("ip rule add pref 7 table 100", EXISTS, "ip rule add pref 8 table 100"),
+    ("ip rule del pref 12345", NOENT, "ip rule del pref 32766"),
+    ("ip -6 rule add pref 1 table 100", "RTNETLINK answers: Address family not supported by protocol\n",
+     "ip rule add pref 1 table 100"),
     ("ip link add x index 1 type dummy", EXISTS, "ip link add x index 77 type dummy"),
     ("ip link add x type nosuch", "Error: Unknown device type.\n", "ip link add x type dummy"),
     ("ip link set br0 type bridge mcast_router 3", INVAL, "ip link set br0 type bridge mcast_router 2"),
@@ -291,6 +302,8 @@ def add(shell: Shell, kind: str, **info: object) -> None:
 
 
 BY_OPERATION: dict[str, tuple[Callable[[Shell], object], str, str | None]] = {
+    "a rule's prefix of 33 bits": (lambda s: rule_add(device(s, "p0").netns, Rule(9, table=100, src=(0, 33)), True), "EINVAL",
+                                   "Invalid source address"),
     "replace without create": (lambda s: fdb_add(s.network, device(s, "p0"), 9, to_master=True, create=False,
                                                  exclusive=False), "ENOENT", None),
     "fdb flush of no port": (lambda s: fdb_flush(s.network, device(s, "d0")), "EOPNOTSUPP", None),

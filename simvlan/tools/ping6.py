@@ -119,7 +119,8 @@ class Ping6(Ping):
 
     def _text(self, address: int, dev: Any) -> str:
         """An address, with its device where it means something on one link only, behind its name if it has one."""
-        zone = f"%{dev.name}" if dev is not None and is_link_local(address) else ""
+        linked = is_link_local(address) or (is_multicast(address) and multicast_scope(address) == 2)
+        zone = f"%{dev.name}" if dev is not None and linked else ""
         return self._with_name(address, ip6_text(address) + zone)
 
     # -- errors -----------------------------------------------------------------------------------------------------
