@@ -302,8 +302,8 @@ def add(shell: Shell, kind: str, **info: object) -> None:
 
 
 BY_OPERATION: dict[str, tuple[Callable[[Shell], object], str, str | None]] = {
-    "a rule's prefix of 33 bits": (lambda s: rule_add(device(s, "p0").netns, Rule(9, table=100, src=(0, 33)), True), "EINVAL",
-                                   "Invalid source address"),
+    "a rule's prefix of 33 bits": (lambda s: rule_add(device(s, "p0").netns, Rule(9, table=100, src=(0, 33)), True),
+                                   "EINVAL", "Invalid source address"),
     "replace without create": (lambda s: fdb_add(s.network, device(s, "p0"), 9, to_master=True, create=False,
                                                  exclusive=False), "ENOENT", None),
     "fdb flush of no port": (lambda s: fdb_flush(s.network, device(s, "d0")), "EOPNOTSUPP", None),
