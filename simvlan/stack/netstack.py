@@ -254,13 +254,18 @@ class Stack:
                 del self._owners[address]
 
     def addr_type(self, address: int) -> str:
-        """Local, broadcast, multicast or unicast, by the local table (inet_addr_type)."""
+        """Local, broadcast, multicast or unicast, by the local table (inet_addr_type).
+
+        Before a namespace has its first address there is no such table, and everything else is a broadcast.
+        """
         if address in (0, LIMITED_BROADCAST):
             return fib.BROADCAST
         if is_multicast(address):
             return fib.MULTICAST
         table = self.fib.tables.get(fib.LOCAL_TABLE)
-        route = table.lookup(Flow(address)) if table is not None else None
+        if table is None:
+            return fib.BROADCAST
+        route = table.lookup(Flow(address))
         return fib.UNICAST if route is None else route.type
 
     def select_address(self, dev: Device, dst: int, scope: int) -> int:

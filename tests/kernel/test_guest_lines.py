@@ -76,3 +76,22 @@ def plain(said: Sequence[object]) -> object:
         if "lladdr" in row:
             row["state"] = ["KNOWN"]
     return bool(status), sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
+
+
+@pytest.mark.kernel
+def test_a_device_is_listed_by_the_name_it_has_now() -> None:
+    """A living `ip -batch` remembers names (ll_map.c): it would go on with the old one."""
+    require("uml")
+    listing = "ip -n n1 -d -j neigh show nud all"  # a filter: this is left to iproute2
+    lines = ["ip netns add n1", "ip -n n1 link add v0 type veth peer name w0"]
+    lines += [f"ip -n n1 neigh add 10.0.0.9 lladdr 02:00:00:00:00:09 dev {name}" for name in ("v0", "w0")]
+    lines += [listing, "ip -n n1 link set v0 name r0", listing]
+    guest = farm.start("uml", 1, FOREIGN)
+    try:
+        guest.give(0, lines)
+        answer = collect(guest, 1)[0]
+    finally:
+        guest.close()
+    assert not answer.crash
+    before, after = (sorted(row["dev"] for row in json.loads(str(answer.said[at][1]))) for at in (-3, -1))
+    assert (before, after) == (["v0", "w0"], ["r0", "w0"])

@@ -52,11 +52,16 @@ class Space:
             self.batches[key] = within(self.fd, lambda: Batch(tool, key[1:], env))
         return self.batches[key]
 
-    def close(self) -> None:
-        """Let go of everything that keeps the namespace."""
+    def forget_names(self) -> None:
+        """End the processes, which go on calling a device by the name under which they met it (ll_map.c)."""
         for batch in self.batches.values():
             if batch.alive:
                 batch.close()
+        self.batches.clear()
+
+    def close(self) -> None:
+        """Let go of everything that keeps the namespace."""
+        self.forget_names()
         self.tap.close()
         self.sender.close()
         self.net.close()
@@ -158,6 +163,8 @@ class Machine:
             said = self._at_once(self._spaces[space], words[0], flags, rest) or self._living(
                 space, words[0], flags, rest
             )
+            if rest[:2] == ["link", "set"] and "name" in rest:
+                self._spaces[space].forget_names()
             if self._linkwatch.available and rest[0] in ("link", "vlan") and "show" not in rest:
                 wait_for_linkwatch(self._linkwatch.hurry, self._heard)
             self._settle()
