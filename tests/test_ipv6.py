@@ -218,6 +218,18 @@ def test_a_device_whose_ipv6_is_off_reports_no_groups(disabled: int, told: int) 
     assert reports(pair, 3) == told
 
 
+@pytest.mark.parametrize(("mtu", "told"), [(1280, 2), (1279, 0)])
+def test_a_slave_that_keeps_ipv6_under_1280_reports_no_groups(mtu: int, told: int) -> None:
+    """An ipvlan takes its parent's MTU without a word (ipvlan_adjust_mtu), so addresses stay; add_grec looks at it."""
+    pair = Pair()
+    pair.sh("ip netns add s; ip netns exec s sysctl -qw net.ipv6.conf.all.disable_ipv6=0")
+    pair.sh("ip -n a link add link va name i0 netns s type ipvlan mode l2; ip -n s link set i0 up; sleep 5")
+    pair.sh(f"ip -n a link set va mtu {mtu}; sleep 3")
+    assert "fe80::" in pair.sh("ip -n s -6 addr show dev i0")
+    pair.sh("ip netns exec s sysctl -qw net.ipv6.conf.all.forwarding=1")
+    assert reports(pair, 3) == told
+
+
 def test_keep_addr_on_down_keeps_what_was_given_by_hand() -> None:
     pair = Pair()
     pair.sh("ip -n a addr add 2001:db8::a/64 dev va nodad; ip -n a link set va down; ip -n a link set va up; sleep 3")

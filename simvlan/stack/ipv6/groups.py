@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simvlan.frame import BCAST, CONTROL, IPV6, MCAST, Frame
 from simvlan.stack.ipv6 import addr, icmp6, mld
 from simvlan.stack.ipv6.inet6dev import Group, Inet6Dev
+from simvlan.stack.ipv6.packet import MIN_MTU
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
@@ -198,7 +199,12 @@ class Groups:
                 idev.timers.dad = self.ip6.at(when, partial(self._tell_all, idev))
 
     def _send(self, idev: Inet6Dev, records: list[mld.Record]) -> None:
-        """Send records to ff02::16, as many packets as the MTU asks for (mld_newpack, mld_sendpack)."""
+        """Send records to ff02::16, as many packets as the MTU asks for (mld_newpack, mld_sendpack).
+
+        A device whose MTU is below IPv6's least adds none to a packet (add_grec), though an ipvlan keeps its addresses.
+        """
+        if idev.dev.mtu < MIN_MTU:
+            return
         fit = max((idev.dev.mtu - 40 - 8 - 8) // 20, 1)
         src = idev.link_local() or addr.ANY
         for at in range(0, len(records), fit):
