@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simvlan.devices.device import Device, Event
+from simvlan.devices.vlan import in_turn
 from simvlan.frame import is_valid_ether_addr
 from simvlan.linkwatch import Linkwatch, follow_carrier
 from simvlan.qdisc.queue import purge
@@ -114,7 +115,7 @@ class Lifecycle:
         dev.on_event(self, event)  # type: ignore[arg-type]
         if dev.rx_handler is not None:
             dev.rx_handler.on_event(self, dev, event)
-        for upper in tuple(dev.uppers):
+        for upper in tuple(dev.uppers) if len(dev.vlans or ()) < 2 else in_turn(dev):
             upper.on_lower(self, dev, event)  # type: ignore[arg-type]
 
     def announce(self, dev: Device) -> None:

@@ -303,6 +303,15 @@ _REACTIONS = {
 }
 
 
+def in_turn(lower: Device) -> tuple[Device, ...]:
+    """Who stands on a device, in the order in which they hear of it: the oldest first, but VLAN devices by their tags.
+
+    Those are gone through by protocol, 802.1Q before 802.1ad, and number (vlan_group_for_each_dev).
+    """
+    vlans = iter([vlan for _, vlan in sorted((lower.vlans or {}).items())])
+    return tuple(next(vlans) if upper.kind == "vlan" else upper for upper in lower.uppers)
+
+
 def attach(kernel: Kernel, vlan: Vlan) -> None:
     """Put a new device into its lower device's table (register_vlan_dev)."""
     lower = vlan.lower
