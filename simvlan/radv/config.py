@@ -215,13 +215,6 @@ class Reader:
                 raise self.wrong()
             self.take()
 
-    def optional_body(self) -> bool:
-        """Whether a block in braces begins here; the brace is read."""
-        if self.next.text != "{":
-            return False
-        self.take()
-        return True
-
     # -- values -----------------------------------------------------------------------------------------------------
 
     def value(self, kind: str) -> bool | int | float | str:

@@ -60,8 +60,3 @@ class RttEstimator:
     def rto_ns(self) -> int:
         """The timeout before any backing off."""
         return min(self.srtt_ns + self.var_ns, RTO_MAX_NS) if self.srtt_ns else RTO_INIT_NS
-
-
-def backed_off(rto_ns: int, times: int) -> int:
-    """The timeout after so many in vain (RFC 6298, 5.5)."""
-    return min(rto_ns << min(times, 30), RTO_MAX_NS)
