@@ -296,3 +296,29 @@ def test_who_has_answers_of_its_own_and_who_asks_others(lab: Lab) -> None:
     assert answers == [
         ["NOERROR", "NOERROR", "NOERROR"], ["NXDOMAIN", "NOERROR", "NOERROR"], ["NOERROR", "NXDOMAIN", "NOERROR"]
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "known"),
+    [
+        ("", ["10.0.0.7 10.0.0.17", "10.0.0.19 10.0.0.9", "printer.", "10.0.0.77"]),
+        ("-h", ["10.0.0.17", "10.0.0.19", "later.", ""]),
+        ("--no-hosts", ["10.0.0.17", "10.0.0.19", "later.", ""]),
+    ],
+)
+def test_dnsmasq_reads_the_hosts_file_of_its_namespace(
+    lab: Lab, etc: Path, tmp_path: Path, option: str, known: list[str]
+) -> None:
+    """Before --addn-hosts, behind --host-record, again at SIGHUP; not with --no-hosts: as dnsmasq 2.90 on Linux."""
+    (etc / "hosts").write_text("10.0.0.7 printer printer.lan\n10.0.0.9 rec.lan\n")
+    more = tmp_path / "more"
+    more.write_text("10.0.0.17 printer\n10.0.0.7 later\n")
+    done = lab.sh(f"""
+        ip -n c1 link set lo up; pid=$(mktemp)
+        say() {{ echo $(ip netns exec c1 dig +short @127.0.0.1 "$@"); }}
+        ip netns exec c1 dnsmasq -R -x $pid --host-record=rec.lan,10.0.0.19 --addn-hosts={more} {option}
+        say printer; say rec.lan; say -x 10.0.0.7
+        echo 10.0.0.77 again > {etc}/hosts
+        kill -HUP $(cat $pid); sleep 1; say again
+    """)
+    assert (done.stdout.splitlines(), done.stderr) == (known, "")

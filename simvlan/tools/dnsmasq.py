@@ -29,6 +29,7 @@ from simvlan.tools.dhcp_serving import Port67, RelayService
 from simvlan.tools.dns_service import DnsService
 from simvlan.tools.dnsmasq_options import Asked, read
 from simvlan.tools.hosts import Host, literal
+from simvlan.tools.names import etc_file
 from simvlan.tools.program import Process
 from simvlan.tools.ra_service import RaAsked, RaService
 
@@ -293,7 +294,7 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
 
 
 def zone_of(proc: Process, asked: Asked) -> Zone:
-    """What the command line says of names; the machine's own /etc/hosts is not the lab's."""
+    """What the command line says of names, then the namespace's hosts file (the machine's own is not the lab's)."""
     zone = Zone()
     for domain, found in asked.addresses:
         known = ip_address(found or "0.0.0.0")
@@ -302,6 +303,8 @@ def zone_of(proc: Process, asked: Asked) -> Zone:
         for name in names:
             for address in addresses:
                 zone.enter(name, ip_address(address))
+    if not asked.no_hosts:
+        zone.read_hosts(etc_file(proc, "hosts") or "")
     for path in asked.hosts:
         try:
             zone.read_hosts(proc.read_file(path).decode(errors="replace"))

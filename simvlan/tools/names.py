@@ -37,7 +37,7 @@ class Config:
 
 def config_of(proc: Process) -> Config:
     """The name servers of a namespace."""
-    text = _file(proc, "resolv.conf")
+    text = etc_file(proc, "resolv.conf")
     if text is not None:
         return read_config(text)
     return Config([Host(4, each) for each in proc.lab.network.netns[proc.netns].nameservers])
@@ -58,7 +58,8 @@ def read_config(text: str) -> Config:
     return made
 
 
-def _file(proc: Process, name: str) -> str | None:
+def etc_file(proc: Process, name: str) -> str | None:
+    """A file of /etc as programs of this namespace see it; None where it has none of its own."""
     own = proc.etc(name)
     if own is not None:
         return own
@@ -101,7 +102,7 @@ def at_hand(proc: Process, name: str) -> list[str] | None:
     [] where such a server knows that there is no such name, None where the others have to be asked.
     """
     zone = Zone()
-    zone.read_hosts(_file(proc, "hosts") or "")
+    zone.read_hosts(etc_file(proc, "hosts") or "")
     found = zone.named(name)
     if found:
         return found
@@ -127,7 +128,7 @@ def listed_name(proc: Process, word: str) -> str | None:
 
 def hosts_lines(proc: Process) -> list[list[str]]:
     """The words of each line of the hosts file."""
-    lines = (line.partition("#")[0].split() for line in (_file(proc, "hosts") or "").splitlines())
+    lines = (line.partition("#")[0].split() for line in (etc_file(proc, "hosts") or "").splitlines())
     return [words for words in lines if words]
 
 
