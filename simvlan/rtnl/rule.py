@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT
+from errno import EEXIST, EINVAL, ENOENT
 from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError
@@ -13,24 +13,20 @@ if TYPE_CHECKING:
 
 
 def rules_of(ns: Netns, family: int) -> Rules:
-    """The rules of one family.
+    """The rules of one family; those of IPv6 are there where it was never switched on, too."""
+    rules: Rules = ns.stack.fib if family == 4 else ns.stack.with_ip6().fib
+    return rules
 
-    Raises:
-        RtnlError: the namespace has no IPv6.
+
+def rule_add(ns: Netns, rule: Rule, given: bool, families: tuple[int, ...] = ()) -> None:
+    """Add a rule.
+
+    Args:
+        given: with a priority of its own; else it takes one before all others.
+        families: those of its prefixes (source, destination), where they may be another than the rule's.
     """
-    if family == 4:
-        rules: Rules = ns.stack.fib
-        return rules
-    if ns.stack.ip6 is None:
-        raise RtnlError(EAFNOSUPPORT)
-    six: Rules = ns.stack.ip6.fib
-    return six
-
-
-def rule_add(ns: Netns, rule: Rule, given: bool) -> None:
-    """Add a rule. *given*: with a priority of its own; else it takes one before all others."""
     rules = rules_of(ns, rule.family)
-    _check(rule)
+    _check(rule, families)
     if not given:
         rule.priority = rules.next_priority()
     if any(_same(rule, other) for other in rules.rules):
@@ -39,10 +35,10 @@ def rule_add(ns: Netns, rule: Rule, given: bool) -> None:
     _flush(ns)
 
 
-def rule_del(ns: Netns, rule: Rule, given: bool) -> None:
+def rule_del(ns: Netns, rule: Rule, given: bool, families: tuple[int, ...] = ()) -> None:
     """Delete the first rule that has what *rule* names; a table of 0 and an action of "" are not named."""
     rules = rules_of(ns, rule.family)
-    _check(rule)
+    _check(rule, families)
     for other in rules.rules:
         if _fits(rule, other, given):
             rules.del_rule(other)
@@ -59,11 +55,14 @@ def rule_flush(ns: Netns, family: int, gone: list[Rule]) -> None:
     _flush(ns)
 
 
-def _check(rule: Rule) -> None:
-    for prefix, end in ((rule.src, "source"), (rule.dst, "destination")):
-        if prefix is not None and prefix[1] > BITS[rule.family]:
+def _check(rule: Rule, families: tuple[int, ...]) -> None:
+    """What a message must not say (validate_rulemsg): an address is as long as its family's are."""
+    for prefix, end, family in zip(
+        (rule.src, rule.dst), ("source", "dst"), families or (rule.family,) * 2, strict=True
+    ):
+        if prefix is not None and (family != rule.family or prefix[1] > BITS[family]):
             raise RtnlError(EINVAL, f"Invalid {end} address")
-    if rule.family == 4 and rule.tos & 3:
+    if rule.tos & 3:
         raise RtnlError(EINVAL, "Invalid dsfield (tos): ECN bits must be 0")
 
 

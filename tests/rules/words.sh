@@ -95,3 +95,21 @@ ip -n r link set v0 down; ip -n r link set v0 name w0
 r rule add iif w0 table 9 pref 3
 ip -n r link del w0
 r rule show
+r rule add from ::/0 table 8
+r rule add to 2001:db8::/32 table 8
+r rule del to 2001:db8::/16 table 8
+r -6 rule add tos 3 table 8
+# where nobody has switched IPv6 on
+ip netns add off
+ip link add v0 netns off type veth peer name v1 netns off
+off() { echo "\$ ip -n off $*"; ip -n off "$@" 2>&1; echo "[$?]"; }
+off -6 rule
+off -6 rule add from 2001:db8::/32 table 9
+off -6 rule add from 2001:db8::/32 table 9 pref 7
+off -6 rule add from 2001:db8::/32 table 9 pref 7
+off -6 rule del pref 8
+off -6 rule
+off -6 rule flush
+off -6 rule
+ip netns exec off sysctl -w net.ipv6.conf.all.disable_ipv6=0
+off -6 rule

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from errno import EINVAL
 from typing import TYPE_CHECKING
 
-from simvlan.errors import RtnlError
 from simvlan.tools.iproute import keywords
 from simvlan.tools.iproute.args import Args, Prefix, any_prefix, ip6_text, ip_text, look_up, matches, need, table, u32
 from simvlan.tools.iproute.context import Record
@@ -150,15 +148,11 @@ def modify(ctx: Context, args: Args, verb: str) -> None:
     """Add or delete a rule."""
     from simvlan.rtnl import rule as rtnl
 
-    six = ctx.opt.family == "inet6"
-    words = keywords.read(ctx, args, _WORDS, RuleWords("inet6" if six else ctx.opt.family), _action)
-    made = _rule(words, verb == "add", 6 if six else 4)
-    for prefix, end in ((words.src, "source"), (words.dst, "destination")):
-        if prefix is not None and prefix.family == "inet6" and not six:
-            with ctx.kernel():
-                raise RtnlError(EINVAL, f"Invalid {end} address")
+    words = keywords.read(ctx, args, _WORDS, RuleWords(ctx.opt.family), _action)
+    made = _rule(words, verb == "add", _family(ctx))
+    families = tuple(6 if end is not None and end.family == "inet6" else made.family for end in (words.src, words.dst))
     with ctx.kernel():
-        (rtnl.rule_add if verb == "add" else rtnl.rule_del)(ctx.ns, made, words.priority is not None)
+        (rtnl.rule_add if verb == "add" else rtnl.rule_del)(ctx.ns, made, words.priority is not None, families)
     ctx.net.drain()
 
 
