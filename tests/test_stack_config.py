@@ -18,6 +18,7 @@ from simvlan.rtnl.sysctl import sysctl_get, sysctl_list, sysctl_set
 from simvlan.stack import neigh
 from simvlan.stack.fib import Route, Rule
 from simvlan.stack.ipaddr import HOST, Ifaddr, ip_text, parse_ip
+from simvlan.stack.sysctl import key_of
 
 
 class Host:
@@ -309,3 +310,36 @@ def test_a_value_the_kernel_refuses_is_refused_as_it_does() -> None:
     with pytest.raises(RtnlError) as caught:
         sysctl_set(net, net.add_netns("a"), "net.ipv4.ip_no_pmtu_disc", "4")
     assert caught.value.errno == EINVAL
+
+
+def test_parameters_of_ipv6_are_there_while_it_is_off(h: Host) -> None:
+    """As on Linux 6.1 and 6.18 with disable_ipv6: of each device but those whose MTU is under 1280."""
+    first = h.net.netns[""]
+    keys = [key for key, _ in sysctl_list(h.net, h.ns) if key.startswith("net.ipv6.")]
+    assert keys == sorted(keys, key=key_of)
+    assert {"net.ipv6.neigh.eth0.gc_stale_time", "net.ipv6.conf.eth0.accept_ra", "net.ipv6.bindv6only"} < {*keys}
+    assert not [key for key in keys if ".neigh.default." in key]
+    assert "net.ipv6.neigh.default.gc_stale_time" in [key for key, _ in sysctl_list(h.net, first)]
+    assert [sysctl_get(h.net, h.ns, f"net.ipv6.conf.{each}") for each in ("lo.accept_dad", "eth0.accept_dad")] == [
+        "-1",
+        "1",
+    ]
+    assert [sysctl_get(h.net, h.ns, f"net.ipv6.conf.{each}.mtu") for each in ("lo", "eth0")] == ["65536", "1500"]
+    assert h.ns.stack.ip6 is None
+    before = dict(sysctl_list(h.net, h.ns))
+    sysctl_set(h.net, h.ns, "net.ipv6.neigh.eth0.gc_stale_time", "7")
+    assert h.ns.stack.ip6 is not None
+    assert dict(sysctl_list(h.net, h.ns)) == before | {"net.ipv6.neigh.eth0.gc_stale_time": "7"}
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_under_the_least_mtu_there_are_no_parameters_of_ipv6(h: Host, on: bool) -> None:
+    """addrconf_notify: but lo keeps them."""
+    if on:
+        sysctl_set(h.net, h.ns, "net.ipv6.conf.all.disable_ipv6", "0")
+    for device in (h.dev, h.ns.devices["lo"]):
+        link_set(h.net, device, mtu=1279)
+    places = {key.split(".")[3] for key, _ in sysctl_list(h.net, h.ns) if key.startswith("net.ipv6.neigh.")}
+    assert places == {"lo"}
+    with pytest.raises(RtnlError):
+        sysctl_get(h.net, h.ns, "net.ipv6.conf.eth0.disable_ipv6")

@@ -93,7 +93,7 @@ class Sysctls:
             for name in _NEIGH_KEYS:
                 yield ("net", "ipv4", "neigh", place, name)
         tree = Sysctls6(stack)
-        for key in (*tree.listed(sorted([*stack.netns.devices, "all", "default"])), *tree.settings()):
+        for key in sorted((*tree.listed([*stack.netns.devices, "all", "default"]), *tree.settings())):
             yield ("net", "ipv6", *key)
 
     def part(self, device: str | None) -> Iterator[Key]:

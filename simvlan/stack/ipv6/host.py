@@ -31,7 +31,7 @@ from simvlan.stack.ipv6.packet import ICMPV6, MIN_MTU, TCP, UDP
 from simvlan.stack.ipv6.pmtu6 import Exceptions6
 from simvlan.stack.ipv6.ra import Routers
 from simvlan.stack.ipv6.select import Select
-from simvlan.stack.ipv6.settings import CONF6_DEFAULT_ONLY, CONF6_DEFAULTS, NEIGH6_DEFAULTS, SETTINGS6
+from simvlan.stack.ipv6.settings import CONF6_DEFAULT_ONLY, CONF6_DEFAULTS, LOOPBACK, NEIGH6_DEFAULTS, SETTINGS6
 from simvlan.stack.neigh import FAILED
 from simvlan.stack.socket_table import Sockets
 from simvlan.verdict import Drop, Why
@@ -144,7 +144,7 @@ class Ip6:
         seed = f"{self.stack.kernel.seed}/stack6/{self.stack.netns.name}/{dev.name}"
         idev = Inet6Dev(dev, self.conf_default, self.neigh_default, seed)
         if not dev.kind:
-            idev.conf.values |= {"accept_dad": -1, "use_tempaddr": -1}
+            idev.conf.values |= LOOPBACK
         return idev
 
     def device_added(self, dev: Device) -> None:

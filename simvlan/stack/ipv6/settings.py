@@ -56,6 +56,9 @@ CONF6_DEFAULTS: dict[str, int] = {
 
 CONF6_DEFAULT_ONLY = {"accept_dad": 1}
 
+LOOPBACK = {"accept_dad": -1, "use_tempaddr": -1}
+"""What lo has instead (ipv6_add_dev)."""
+
 NEIGH6_DEFAULTS: dict[str, int] = {**NEIGH_DEFAULTS, "locktime": 0}
 """Parameters of nd_tbl."""
 

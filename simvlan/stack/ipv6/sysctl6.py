@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING
 
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.stack.inetdev import Conf
-from simvlan.stack.ipv6.settings import CONF6_DEFAULT_ONLY, CONF6_DEFAULTS, NEIGH6_DEFAULTS, RATEMASK, SETTINGS6
+from simvlan.stack.ipv6.packet import MIN_MTU
+from simvlan.stack.ipv6.settings import (
+    CONF6_DEFAULT_ONLY,
+    CONF6_DEFAULTS,
+    LOOPBACK,
+    NEIGH6_DEFAULTS,
+    RATEMASK,
+    SETTINGS6,
+)
 
 if TYPE_CHECKING:
+    from simvlan.devices.device import Device
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.inet6dev import Inet6Dev
     from simvlan.stack.netstack import Stack
@@ -27,10 +36,14 @@ _GEN_MODES = (0, 1)
 """eui64 and none; stable_secret and random are refused."""
 
 
-def default_of(place: str, leaf: str) -> int:
-    """What a key of conf says where IPv6 was never switched on."""
+def default_of(place: str, leaf: str, dev: Device | None = None) -> int:
+    """What a key of conf says where IPv6 was never switched on. *dev*: the device that *place* names."""
     if leaf == "disable_ipv6":
         return 1
+    if dev is not None and leaf == "mtu":
+        return dev.mtu
+    if dev is not None and not dev.kind and leaf in LOOPBACK:
+        return LOOPBACK[leaf]
     return CONF6_DEFAULTS[leaf] if place == "all" else {**CONF6_DEFAULTS, **CONF6_DEFAULT_ONLY}[leaf]
 
 
@@ -43,25 +56,27 @@ class Sysctls6:
         self.stack = stack
 
     def listed(self, places: list[str]) -> Iterator[Key]:
-        """Every key of conf and neigh of some places: where IPv6 was never switched on, its switch alone."""
-        if self.stack.ip6 is None:
-            for place in places:
-                yield ("conf", place, "disable_ipv6")
-            return
+        """Every key of conf and neigh of some places."""
         for place in places:
-            if place in ("all", "default") or self._idev(place) is not None:
+            if place in ("all", "default") or self._has_side(place):
                 for leaf in CONF6_DEFAULTS:
                     yield ("conf", place, leaf)
         for place in places:
-            if self._idev(place) is not None:
+            if self._has_side(place) or (place == "default" and not self.stack.netns.name):
                 for leaf in NEIGH6_DEFAULTS:
                     yield ("neigh", place, leaf)
 
     def settings(self) -> Iterator[Key]:
         """Every key of the namespace."""
-        if self.stack.ip6 is not None:
-            for name in SETTINGS6:
-                yield tuple(name.split("/"))
+        for name in SETTINGS6:
+            yield tuple(name.split("/"))
+
+    def _has_side(self, place: str) -> bool:
+        """Whether a device has IPv6, be it switched off (ipv6_add_dev)."""
+        dev = self.stack.netns.devices.get(place)
+        if self.stack.ip6 is None:
+            return dev is not None and (dev.mtu >= MIN_MTU or not dev.kind)
+        return self.stack.ip6.idev(dev) is not None
 
     def _idev(self, place: str) -> Inet6Dev | None:
         return self.stack.ip6.idev(self.stack.netns.devices.get(place)) if self.stack.ip6 is not None else None
@@ -90,9 +105,9 @@ class Sysctls6:
     def _conf(self, place: str, leaf: str) -> int:
         ip6 = self.stack.ip6
         if ip6 is None:
-            if place not in ("all", "default", *self.stack.netns.devices):
+            if place not in ("all", "default") and not self._has_side(place):
                 raise RtnlError(ENOENT)
-            return default_of(place, leaf)
+            return default_of(place, leaf, self.stack.netns.devices.get(place))
         return self._place(ip6, place).get(leaf)
 
     def _place(self, ip6: Ip6, place: str) -> Conf:
@@ -107,6 +122,8 @@ class Sysctls6:
         ip6, idev = self.stack.ip6, self._idev(place)
         if place == "default" and not self.stack.netns.name:
             return ip6.neigh_default if ip6 is not None else Conf(NEIGH6_DEFAULTS)
+        if ip6 is None and self._has_side(place):
+            return Conf(NEIGH6_DEFAULTS)
         if idev is None:
             raise RtnlError(ENOENT)
         return idev.neigh
