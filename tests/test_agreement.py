@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -423,3 +424,70 @@ def test_the_root_that_iproute2_prints_for_a_bridge_counts_where_it_is_the_root_
     assert unlike(1, "info_slave_data") == ["listing"]
     ours, theirs = (Observation(stdout=f"bridge_id 8000.2 designated_root {root} root_port 1\n") for root in "12")
     assert compare(ours, theirs) == []
+
+
+# What conntrack -L of the same script said, ours and conntrack-tools 1.4.7 on Linux 6.18; a line is cut in two here.
+OUR_TABLE = """
+icmp     1 27 src=10.0.1.2 dst=10.0.2.2 type=8 code=0 id=1 \
+src=10.0.2.2 dst=10.0.2.1 type=0 code=0 id=1 mark=0 use=1
+icmp     1 27 src=10.0.1.2 dst=10.0.2.2 type=8 code=0 id=2 \
+src=10.0.2.2 dst=10.0.2.1 type=0 code=0 id=2 mark=0 use=1
+tcp      6 118 TIME_WAIT src=10.0.1.2 dst=10.0.2.2 sport=32768 dport=5000 \
+src=10.0.2.2 dst=10.0.2.1 sport=5000 dport=32768 [ASSURED] mark=0 use=1
+udp      17 28 src=10.0.1.2 dst=10.0.2.2 sport=32768 dport=5001 [UNREPLIED] \
+src=10.0.2.2 dst=10.0.2.1 sport=5001 dport=32768 mark=0 use=1
+udp      17 29 src=10.0.1.2 dst=10.0.2.2 sport=6000 dport=5009 [UNREPLIED] \
+src=10.0.2.2 dst=10.0.2.1 sport=5009 dport=6000 mark=0 use=1
+tcp      6 119 SYN_SENT src=10.0.1.2 dst=10.0.2.99 sport=32769 dport=81 [UNREPLIED] \
+src=10.0.2.99 dst=10.0.2.1 sport=81 dport=32769 mark=0 use=1
+"""
+THEIR_TABLE = """
+udp      17 28 src=10.0.1.2 dst=10.0.2.2 sport=6000 dport=5009 [UNREPLIED] \
+src=10.0.2.2 dst=10.0.2.1 sport=5009 dport=6000 mark=0 use=1
+tcp      6 117 TIME_WAIT src=10.0.1.2 dst=10.0.2.2 sport=49290 dport=5000 \
+src=10.0.2.2 dst=10.0.2.1 sport=5000 dport=49290 [ASSURED] mark=0 use=1
+tcp      6 118 SYN_SENT src=10.0.1.2 dst=10.0.2.99 sport=40274 dport=81 [UNREPLIED] \
+src=10.0.2.99 dst=10.0.2.1 sport=81 dport=40274 mark=0 use=2
+icmp     1 27 src=10.0.1.2 dst=10.0.2.2 type=8 code=0 id=23 \
+src=10.0.2.2 dst=10.0.2.1 type=0 code=0 id=23 mark=0 use=1
+udp      17 27 src=10.0.1.2 dst=10.0.2.2 sport=40131 dport=5001 [UNREPLIED] \
+src=10.0.2.2 dst=10.0.2.1 sport=5001 dport=40131 mark=0 use=1
+icmp     1 27 src=10.0.1.2 dst=10.0.2.2 type=8 code=0 id=24 \
+src=10.0.2.2 dst=10.0.2.1 type=0 code=0 id=24 mark=0 use=1
+"""
+
+
+def table_agrees(ours: str, theirs: str) -> bool:
+    return not compare(Observation(stdout=ours), Observation(stdout=theirs))
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_tracked_connections_agree_but_for_what_chance_and_clocks_decide(extended: bool) -> None:
+    """Order, ephemeral ports, pings' identifiers, use, seconds that commands took."""
+    ours, theirs = (re.sub("(?m)^(?=.)", "ipv4     2 " * extended, text) for text in (OUR_TABLE, THEIR_TABLE))
+    assert table_agrees(ours, theirs)
+    assert table_agrees(f"before\n{ours}after\n", f"before\n{theirs}after\n")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "instead"),
+    [
+        ("TIME_WAIT", "ESTABLISHED"), ("mark=0", "mark=1"), (r"\[UNREPLIED\] ", ""), (r"\[ASSURED\] ", ""),
+        ("sport=6000", "sport=6001"), ("dport=81 ", "dport=82 "),
+        (r"dst=10\.0\.2\.1 sport=81", "dst=10.0.1.2 sport=81"),
+        ("dport=32768 .ASSURED", "dport=32770 [ASSURED"),  # NAT took another port
+        ("type=0 code=0 id=1", "type=0 code=0 id=2"),
+        ("udp      17 29", "udp      17 120"), ("tcp      6 118", "tcp      6 431999"), ("icmp.*\n", ""),
+        ("udp  ", "sctp "),
+    ],
+)  # fmt: skip
+def test_what_else_differs_between_tracked_connections_is_found(pattern: str, instead: str) -> None:
+    changed = re.sub(pattern, instead, OUR_TABLE, count=1)
+    assert changed != OUR_TABLE
+    assert not table_agrees(changed, THEIR_TABLE)
+
+
+def test_the_same_connection_twice_is_not_one() -> None:
+    line = OUR_TABLE.splitlines()[-1] + "\n"
+    assert not table_agrees(OUR_TABLE + line, THEIR_TABLE)
+    assert table_agrees(OUR_TABLE + line, THEIR_TABLE + line.replace("=32769", "=40001"))

@@ -283,7 +283,7 @@ def _first_line(stream: str, ours: str, theirs: str) -> Difference | None:
     left, right = (listings.printed(tidy_text(text).splitlines()) for text in (ours, theirs))
     for index in range(max(len(left), len(right))):
         pair = (left[index] if index < len(left) else None, right[index] if index < len(right) else None)
-        if pair[0] != pair[1]:
+        if not listings.same_line(*pair):
             return Difference("output", f"{stream} line {index + 1}", index, *pair)
     return None
 

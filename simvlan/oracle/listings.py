@@ -88,20 +88,37 @@ _LINK_LOCAL = "fe80::/64"
 _LINK_LOCAL_LINE = re.compile(rf"(?:unicast )?{_LINK_LOCAL} dev \S+ .*\bproto kernel\b.*")
 
 
+_CONN_LINE = re.compile(r"((?:ipv4 +2 )?(?:tcp|udp|icmp) +\d+) (\d+) ((?:[A-Z_12]+ )?src=.*) use=\d+")
+_DRAWN = re.compile(r"\b(id=|[sd]port=)(\d+)")
+_EPHEMERAL = range(32_768, 61_000)
+"""net.ipv4.ip_local_port_range."""
+_LEFT = re.compile(r"(.*) (\d+) s left")
+
+
 def printed(lines: Sequence[str]) -> list[str]:
     """Lines that a script printed, with tables of neighbours and FDBs among them as listings have them.
 
     Lines of one kind that follow each other are one table, in the order of a hash; of a neighbour counts whether it is
-    known. Routes to link-local addresses are such a table.
+    known. Routes to link-local addresses are such a table, and tracked connections (see `same_line`).
     """
     shown: list[str] = []
     for kind, group in groupby(lines, _table):
-        table = [_known(line) if kind == "neigh" else line for line in group]
+        table = [_SHOWN[kind](line) if kind in _SHOWN else line for line in group]
         shown += sorted(table) if kind else table
     return shown
 
 
+def same_line(ours: str | None, theirs: str | None) -> bool:
+    """Whether two lines of `printed` are the same; connections may have somewhat less time left (`_passed`)."""
+    mine, its = (_LEFT.fullmatch(line or "") for line in (ours, theirs))
+    if not mine or not its:
+        return ours == theirs
+    return mine[1] == its[1] and _passed(int(mine[2]), int(its[2]))
+
+
 def _table(line: str) -> str:
+    if _CONN_LINE.fullmatch(line):
+        return "conn"
     found = _NEIGHBOUR_LINE.fullmatch(line)
     if found and found[2] in KNOWN_STATES | UNKNOWN_STATES | {"PERMANENT", "NOARP"}:
         return "neigh"
@@ -115,6 +132,26 @@ def _known(line: str) -> str:
     assert found
     state = "KNOWN" if found[2] in KNOWN_STATES else "UNKNOWN" if found[2] in UNKNOWN_STATES else found[2]
     return found[1] + state
+
+
+def _connection(line: str) -> str:
+    """A line of `conntrack -L` without what is drawn: a connection's ephemeral ports and ping's identifier.
+
+    They are counted in each line, so that one which NAT has changed is seen. `use` grows while a packet is under way.
+    """
+    found = _CONN_LINE.fullmatch(line)
+    assert found
+    drawn: dict[str, str] = {}
+
+    def name(word: re.Match[str]) -> str:
+        if word[1] != "id=" and int(word[2]) not in _EPHEMERAL:
+            return word[0]
+        return word[1] + drawn.setdefault(word[2], f"drawn{len(drawn) + 1}")
+
+    return f"{found[1]} {_DRAWN.sub(name, found[3])} {found[2]} s left"
+
+
+_SHOWN: dict[str, Callable[[str], str]] = {"neigh": _known, "conn": _connection}
 
 
 def _addresses(entry: Any) -> Any:
@@ -193,7 +230,11 @@ def _counted_down(path: str, left: Any, right: Any) -> bool:
     """Lifetimes of one beginning; one without an end is far from all others."""
     if not path.endswith(LIFETIMES) or None in (left, right):
         return False
-    return bool(abs(left - right) <= max(PASSED_S, PASSED_PART * min(left, right, 86_400)))
+    return _passed(left, right)
+
+
+def _passed(left: float, right: float) -> bool:
+    return abs(left - right) <= max(PASSED_S, PASSED_PART * min(left, right, 86_400))
 
 
 def _rows(path: str, left: list[Any], right: list[Any]) -> Iterator[Unlike]:
