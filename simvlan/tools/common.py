@@ -6,8 +6,6 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
-from simvlan.clock import MILLISECOND as MILLISECOND
-from simvlan.clock import SECOND as SECOND
 from simvlan.tools.program import Process
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.netfilter.conntrack import Conn, Conntrack
 from simvlan.stack.ipaddr import MASKS
 from simvlan.stack.packet import ICMP, TCP, UDP
-from simvlan.tools.common import SECOND, Refused, resolve
+from simvlan.tools.common import Refused, resolve
 from simvlan.tools.program import REFUSED_STATUS, Process
 
 NAME = "conntrack v1.4.7 (conntrack-tools)"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.dhcp import message as m
 from simvlan.dhcp.client import Bound
 from simvlan.dhcp.isc import WANTED, IscClient
@@ -23,7 +24,7 @@ from simvlan.rtnl.address import address_add, address_flush, address_replace
 from simvlan.rtnl.route import route_add
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import Ifaddr
-from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.common import Refused
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.dhcp_script import Script, lease_variables, wishes
 from simvlan.tools.program import Process

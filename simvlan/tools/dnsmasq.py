@@ -13,6 +13,7 @@ from typing import Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.dhcp import message as m
 from simvlan.dhcp.asking import Interface
 from simvlan.dhcp.leases import FOREVER
@@ -23,7 +24,7 @@ from simvlan.dns.zone import Zone
 from simvlan.stack.family import DONT
 from simvlan.stack.ipv6.addr import ip6_text
 from simvlan.stack.packet import checksum
-from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.common import Refused
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.dhcp_serving import Port67, RelayService
 from simvlan.tools.dns_service import DnsService

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, PTR, A, Message, MessageError, parse, reverse_name
 from simvlan.dns.zone import Zone
-from simvlan.tools.common import SECOND, Waiter
+from simvlan.tools.common import Waiter
 from simvlan.tools.hosts import Host, literal
 from simvlan.tools.program import Process
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import simpy
 
-from simvlan.tools.common import MILLISECOND, SECOND, Waiter, dotted, resolve
+from simvlan.clock import MILLISECOND, SECOND
+from simvlan.tools.common import Waiter, dotted, resolve
 from simvlan.tools.hosts import Host
 from simvlan.tools.names import look_up, name_of
 from simvlan.tools.ping_options import VERSION, Options, Refused, parse

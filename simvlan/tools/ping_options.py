@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simvlan.tools.common import MILLISECOND, SECOND, permute
+from simvlan.clock import MILLISECOND, SECOND
+from simvlan.tools.common import permute
 
 SPEC = "4ab6ABc:dDfhi:I:l:Lm:M:nOp:qQ:rRs:S:t:T:UvVw:W:F:N:"
 REFUSED = {"R": "record route", "T": "IP timestamps", "l": "preload", "m": "marks", "r": "SO_DONTROUTE",

@@ -8,13 +8,13 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.radv import ranges
 from simvlan.radv.config import INFINITY
 from simvlan.radv.ranges import Own, Param, Range
 from simvlan.stack.ipv6 import icmp6, ndp
 from simvlan.stack.ipv6.addr import ALL_NODES, ALL_ROUTERS, ip6_text, is_link_local, mask
 from simvlan.stack.ipv6.packet import ICMPV6
-from simvlan.tools.common import SECOND
 from simvlan.tools.dhcp_io import Voice
 
 HOPS = 255

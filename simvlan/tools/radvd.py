@@ -17,13 +17,14 @@ from typing import Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.radv import advert
 from simvlan.radv.config import Interface, settle
 from simvlan.radv.link import Link
 from simvlan.stack.ipv6 import icmp6, ndp
 from simvlan.stack.ipv6.addr import ALL_NODES, ALL_ROUTERS, ip6_text, is_link_local
 from simvlan.stack.ipv6.packet import ICMPV6
-from simvlan.tools.common import SECOND, Refused
+from simvlan.tools.common import Refused
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.program import Process
 from simvlan.tools.radvd_options import Asked, configured, read, voice_of

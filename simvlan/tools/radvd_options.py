@@ -7,8 +7,9 @@ import os
 import time
 from dataclasses import dataclass
 
+from simvlan.clock import SECOND
 from simvlan.radv.config import ConfigError, Interface, NotModelledError, Reader
-from simvlan.tools.common import SECOND, Refused, permute
+from simvlan.tools.common import Refused, permute
 from simvlan.tools.dhcp_io import Voice
 from simvlan.tools.program import Process
 

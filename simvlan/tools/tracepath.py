@@ -12,9 +12,10 @@ import struct
 from collections.abc import Generator
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.stack.family import DO
 from simvlan.stack.ipv6 import icmp6
-from simvlan.tools.common import SECOND, Refused, Waiter, permute
+from simvlan.tools.common import Refused, Waiter, permute
 from simvlan.tools.hosts import WRONG_FAMILY, Host, find_all
 from simvlan.tools.names import look_up, name_of
 from simvlan.tools.program import Process

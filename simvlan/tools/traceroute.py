@@ -12,8 +12,9 @@ from typing import Any
 
 import simpy
 
+from simvlan.clock import SECOND
 from simvlan.stack.family import DO, DONT
-from simvlan.tools.common import SECOND, Refused, Waiter, dotted, find, permute, resolve
+from simvlan.tools.common import Refused, Waiter, dotted, find, permute, resolve
 from simvlan.tools.hosts import WRONG_FAMILY, literal
 from simvlan.tools.program import Process
 from simvlan.tools.traceroute_tcp import SynProbes

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from simvlan.clock import MILLISECOND
 from simvlan.dhcp import message as m
 from simvlan.dhcp.client import (
     RENEWING,
@@ -35,7 +36,7 @@ from simvlan.rtnl.address import address_add, address_flush
 from simvlan.rtnl.route import route_add, route_remove
 from simvlan.stack.fib import Route
 from simvlan.stack.ipaddr import Ifaddr
-from simvlan.tools.common import MILLISECOND, Refused
+from simvlan.tools.common import Refused
 from simvlan.tools.dhcp_io import Voice, broadcast, heard
 from simvlan.tools.dhcp_script import Script, variables
 from simvlan.tools.program import Process
