@@ -414,7 +414,14 @@ def test_the_conformance_picture_says_its_table() -> None:
     assert {"Linux 6.1 uml", "Linux 6.18 host", "veth", "dummy", "12", "3\nof 4", "5", "7", "8"} <= set(said)
 
 
-def test_the_committed_conformance_report_is_drawn() -> None:
-    figure = conformance.picture((ROOT / "results" / "conformance" / "README.md").read_text())
+@pytest.mark.parametrize(
+    ("folder", "title"),
+    [
+        (".", "Cases that agree, by device and class of frame"),
+        ("ipv6", "Cases that agree in networks with IPv6, by device and class of frame"),
+    ],
+)
+def test_the_committed_conformance_reports_are_drawn(folder: str, title: str) -> None:
+    figure = conformance.picture((ROOT / "results" / "conformance" / folder / "README.md").read_text())
     legible(figure)
-    assert "ipvlan l3s vepa" in words(figure)
+    assert {"ipvlan l3s vepa", title} <= set(words(figure))

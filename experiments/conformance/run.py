@@ -250,7 +250,8 @@ def picture(report: str) -> Any:
     key = {"yes": "all cases agree (how many there were)", "no": "not all of them (how many did, of how many)"}
     header = next(row for row in report.split("\n") if row.startswith("| device"))
     names = [name.strip().replace(" ", "\n") for name in header.strip("| ").split(" | ")[1:]]
-    return grid(rows, names, marks, title="Cases that agree, by device and class of frame", key=key)
+    networks = " in networks with IPv6" if "with IPv6" in report.split("\n")[0] else ""
+    return grid(rows, names, marks, title=f"Cases that agree{networks}, by device and class of frame", key=key)
 
 
 def _mark(word: str) -> Mark:
