@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench bench-peers bench-live soak-live parity mutants examples packages conformance conformance-rate fuzz-mutants netfilter-uml routes-uml notebooks experiments clean
+.PHONY: demo test check bench bench-peers bench-live soak-live parity mutants examples packages conformance conformance-rate fuzz-mutants scripts-uml notebooks experiments clean
 
 demo: $(READY)
 	$(BIN)/simvlan run examples/two-nodes.sh
@@ -93,13 +93,9 @@ conformance-rate: $(READY) packages
 fuzz-mutants: $(READY)
 	$(BIN)/python tests/fuzz_mutants.py
 
-# Packet filters on User Mode Linux: every script, every frame, every counter of a rule (minutes).
-netfilter-uml: $(READY)
-	for script in tests/kernel/netfilter/*.sh; do $(BIN)/simvlan diff --kernel uml --tries 3 $$script || exit 1; done
-
-# Policy routing on User Mode Linux: every script (minutes).
-routes-uml: $(READY)
-	for script in tests/kernel/routes/*.sh; do $(BIN)/simvlan diff --kernel uml --tries 3 $$script || exit 1; done
+# Packet filters and policy routing on User Mode Linux: every script, every frame, every counter of a rule (minutes).
+scripts-uml: $(READY)
+	for script in tests/kernel/netfilter/*.sh tests/kernel/routes/*.sh; do $(BIN)/simvlan diff --kernel uml --tries 3 $$script || exit 1; done
 
 # Every experiment, quickly, to out/experiments; the committed runs again: make experiments SIZE=--full
 EXPERIMENTS := $(filter-out conformance,$(notdir $(patsubst %/run.py,%,$(wildcard experiments/*/run.py))))
