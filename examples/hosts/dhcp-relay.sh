@@ -32,7 +32,7 @@ leases=$(mktemp) log=$(mktemp)
 common="--no-daemon --conf-file=/dev/null --user=root --pid-file= --port=0"
 ip netns exec srv dnsmasq $common --no-ping --dhcp-leasefile="$leases" --interface=eth0 --bind-interfaces \
     --dhcp-range=set:ten,10.0.10.100,10.0.10.150,255.255.255.0,1h --dhcp-range=set:twenty,10.0.20.100,10.0.20.150,255.255.255.0,1h \
-    --dhcp-option=tag:twenty,option:dns-server,10.0.20.53 --dhcp-option=option:dns-server,192.0.2.2 2> "$log" &
+    --dhcp-option=tag:twenty,option:dns-server,10.0.20.53 --dhcp-option=option:dns-server,192.0.2.2 2>> "$log" &
 server=$!
 ip netns exec router dnsmasq $common --dhcp-leasefile="$(mktemp)" --dhcp-relay=10.0.10.1,192.0.2.2 --dhcp-relay=10.0.20.1,192.0.2.2 2>> "$log" &
 relay=$!
