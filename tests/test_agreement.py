@@ -153,6 +153,20 @@ def test_what_a_newer_kernel_says_of_a_refused_address_hides_nothing_behind_it()
 
 
 @pytest.mark.parametrize(
+    ("release", "kind", "known"),
+    [("6.18.44", "(*, G) group", True), ("6.1.176", "(*, G) group", False), ("6.18.44", "(S, G) group", False)],
+)
+def test_what_a_newer_kernel_calls_a_group_that_a_port_has(release: str, kind: str, known: bool) -> None:
+    line, said = (
+        "bridge -n n mdb add dev br0 port v5 grp ff02::1:2 temp",
+        "Error: bridge: {} is already joined by port.\n",
+    )
+    ours = Observation(answers=[(line, 1, said.format("Group"))])
+    theirs = Observation(answers=[(line, 1, said.format(kind))], release=release)
+    assert [(each.where, bool(each.known)) for each in compare(ours, theirs)] == [(line, known)]
+
+
+@pytest.mark.parametrize(
     ("ours", "theirs", "found"),
     [
         (1795, 1770, 0), (1795, 1700, 1), (1795, None, 1), (1795, 4_294_967_295, 1),

@@ -248,6 +248,20 @@ def test_reports_go_to_routers_only_and_members_expire() -> None:
     assert traffic(sw, host=3) == ["h0"]
 
 
+@pytest.mark.parametrize(("kinds", "left"), [((3, 4), True), ((4, 3), False)])
+def test_records_of_one_report_count_in_their_order(kinds: tuple[int, ...], left: bool) -> None:
+    """br_ip4_multicast_igmp3_report goes through them one by one: 3 leaves (TO_INCLUDE nobody), 4 joins."""
+    sw = Switch(3)
+    sw.set(mcast_snooping=1, mcast_querier=1)
+    sw.wait(11)
+    records = b"".join(bytes((kind, 0, 0, 0)) + GROUP.to_bytes(4, "big") for kind in kinds)
+    body = b"\x22\0\0\0\0\0\0" + bytes((len(kinds),)) + records
+    body = body[:2] + checksum(body).to_bytes(2, "big") + body[4:]
+    sw.transmit(sw.hosts[1], ip_packet(2, body, 0xE000_0016, src=B))
+    sw.wait(2.1)  # what is left lasts for two questions of a second
+    assert traffic(sw) == (["h1"] if left else [])
+
+
 def test_leave_as_querier_asks_then_drops() -> None:
     """br_multicast_leave_group: last member query, gone after count × interval."""
     sw = Switch(3)

@@ -42,10 +42,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Report:
-    """Groups joined and left; `to_routers`: only routers hear it, where leaves and version 3 travel to every port."""
+    """Groups joined and left, in the order they are named; `to_routers`: only routers hear it, all else every port."""
 
-    joined: tuple[int, ...]
-    left: tuple[int, ...]
+    changes: tuple[tuple[int, bool], ...]
+    """A group, and whether it is joined."""
     to_routers: bool
 
 
@@ -90,9 +90,9 @@ def _read_igmp(body: bytes, source: int, target: int) -> Message:
     """Tell the message types apart (ip_mc_check_igmp_msg)."""
     kind, group = body[0], int.from_bytes(body[4:8], "big")
     if kind in (0x12, 0x16):
-        return Report((group,), (), True)
+        return Report(((group, True),), True)
     if kind == 0x17:
-        return Report((), (group,), False)
+        return Report(((group, False),), False)
     if kind == 0x22:
         return _records(body, 4)
     if kind != 0x11:
@@ -122,8 +122,7 @@ def _floating(code: int, mantissa_bits: int) -> int:
 
 def _records(body: bytes, size: int) -> Report:
     """Read the group records of a version 3 (MLD version 2) report; sources are not kept apart."""
-    joined: list[int] = []
-    left: list[int] = []
+    changes: list[tuple[int, bool]] = []
     at = 8
     for _ in range(int.from_bytes(body[6:8], "big")):
         record = body[at : at + 4 + size]
@@ -134,8 +133,8 @@ def _records(body: bytes, size: int) -> Report:
         at += 4 + size + sources * size + record[1] * 4
         if not 1 <= kind <= 6:
             continue
-        (left if not sources and kind in (1, 3) else joined).append(group)
-    return Report(tuple(joined), tuple(left), False)
+        changes.append((group, bool(sources) or kind not in (1, 3)))
+    return Report(tuple(changes), False)
 
 
 # -- IPv6 -----------------------------------------------------------------------------------------------------------
@@ -172,9 +171,9 @@ def _read_mld(data: bytes, body: bytes) -> Message:
         return _records(body, 16)
     group = int.from_bytes(body[8:24], "big")
     if kind == 131:
-        return Report((group,), (), True)
+        return Report(((group, True),), True)
     if kind == 132:
-        return Report((), (group,), False)
+        return Report(((group, False),), False)
     return _mld_query(data, body, group)
 
 

@@ -107,12 +107,10 @@ class Snooping:
 
     def _report(self, transit: Transit, family: int, report: igmp.Report) -> None:
         """Note joins and leaves of a station."""
-        for group in report.joined:
+        for group, joins in report.changes:
             if not igmp.is_link_local_group(family, group):
-                self._join(GroupKey(family, group, transit.vid), transit.port, transit.frame.src)
-        for group in report.left:
-            if not igmp.is_link_local_group(family, group):
-                self._leave(GroupKey(family, group, transit.vid), transit.port, transit.frame.src)
+                change = self._join if joins else self._leave
+                change(GroupKey(family, group, transit.vid), transit.port, transit.frame.src)
 
     def _join(self, key: GroupKey, port: BridgePort | None, src: int) -> None:
         """Note a member until it has been silent for the membership interval (br_multicast_add_group)."""

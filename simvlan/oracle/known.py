@@ -52,6 +52,13 @@ RULES = (
         "asks rtnetlink, not the bridge, whether a group may be given (rtnl_validate_mdb_entry)",
     ),
     Newer(
+        (6, 2),
+        re.compile(r"^bridge .*mdb add "),
+        re.compile(r"\d Error: bridge: Group is already joined by port\.\n"),
+        re.compile(r"\d Error: bridge: \(\*, G\) group is already joined by port\.\n"),
+        "says which kind of entry a port has already (br_mdb_add_group_star_g)",
+    ),
+    Newer(
         (6, 18),
         re.compile(r"^bridge .*mdb del "),
         re.compile(r"\d RTNETLINK answers: Invalid argument\n"),

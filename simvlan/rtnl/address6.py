@@ -36,6 +36,7 @@ def address6_replace(net: Network, dev: Device, ifa: Ifaddr6) -> None:
         found.autoconf = False
         found.nodad, found.home, found.mngtmpaddr = ifa.nodad, ifa.home, ifa.mngtmpaddr
         found.noprefixroute, found.metric = ifa.noprefixroute, ifa.metric or found.metric
+        found.optimistic |= ifa.optimistic and found.tentative and not found.dadfailed
         dev.netns.stack.ip6.addrconf.renew(idev, found)
     net.drain()
 
@@ -65,6 +66,9 @@ def _checked(dev: Device, ifa: Ifaddr6) -> Inet6Dev:
     idev: Inet6Dev | None = stack.ip6.idev(dev) if stack.ip6 is not None else None
     if idev is not None and dev.up:
         stack.ip6.groups.up(idev)  # ipv6_find_idev
+    ifa.optimistic = ifa.optimistic and idev is not None and stack.ip6.addrconf.allows_optimistic(idev)
+    if ifa.optimistic and ifa.nodad:
+        raise RtnlError(EINVAL, "IFA_F_NODAD and IFA_F_OPTIMISTIC are mutually exclusive", dev.path)
     lasting = ifa.valid_lft != 0 and (ifa.valid_lft or 1 << 40) >= (ifa.preferred_lft or 0)
     if not 0 <= ifa.prefixlen <= 128 or (ifa.mngtmpaddr and ifa.prefixlen != 64) or not lasting:
         raise RtnlError(EINVAL, None, dev.path)

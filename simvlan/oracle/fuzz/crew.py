@@ -35,14 +35,20 @@ PROGRAMS_EVERY = 25
 TRIES = 6
 """How often a kernel is asked at most about a scenario in doubt."""
 
+CROWDED_TRIES = 1
+"""How often again among others, where it sleeps for true with IPv6: minutes each, and others decide much."""
+
 PEACEFUL_TRIES = 4
-"""The same where nothing else is at work in it."""
+"""How often where nothing else is at work in it."""
+
+COMPANY = 2
+"""So many that sleep for true are asked together then: the neighbours of more are beyond gc_thresh1."""
 
 SHIFT, ALIKE = 2, 3
 """Each time it is asked again its devices lie elsewhere in memory, which a macvlan's filter hashes; what came by such a
 hash would come so often by chance once in some 50,000 scenarios."""
 
-_LEFT = re.compile(r'("(?:expires|\w+_life_time)": ?)\d+')
+_LEFT = re.compile(r'("(?:expires|\w+_life_time)": ?|\bexpires )\d+')
 
 LIMIT_S = 180.0
 """How long one may take before its guest is given up."""
@@ -58,7 +64,7 @@ class Crew:
         self._groups = (*FOREIGN, *WANTED, *(GROUPS6 if ipv6 else ()))
         self._kernel, self._limit_s = kernel, limit_s * (SLEEP_FACTOR if timed else 1)
         self._workers = SLEEPERS if timed else max(WORKERS[kernel], LISTENERS if ipv6 else 0)
-        self._ipv6 = ipv6
+        self._ipv6, self._timed = ipv6, timed
         self._guests: list[Guest] = []
         self._numbers = 0
         self._given: dict[int, Scenario] = {}
@@ -143,7 +149,11 @@ class Crew:
         before = self._answers.setdefault(id(scenario), [])
         alike = 1 + sum(same(answer, other) for other in before)
         before.append(answer)
-        return alike >= (ALIKE if scenario.doubtful else 2) or len(before) > TRIES
+        return alike >= (ALIKE if scenario.doubtful else 2) or len(before) > self._tries
+
+    @property
+    def _tries(self) -> int:
+        return CROWDED_TRIES if self._timed and self._ipv6 else TRIES
 
     def _hangs(self, guest: Guest) -> bool:
         oldest = min(guest.pending.values(), default=time.monotonic())
@@ -160,32 +170,39 @@ class Crew:
         """Those that were under way when a guest hung, one by one: only the culprit hangs again."""
         while self._suspects:
             scenario = self._suspects.pop()
-            answer = self._only(scenario)
+            (answer,) = self._together([scenario])
             yield explained(judge(scenario, answer, self.release), answer, self.release)
         while self._lonely:
-            yield self._in_peace(self._lonely.pop(0))
+            count = COMPANY if self._timed else 1
+            few, self._lonely = self._lonely[:count], self._lonely[count:]
+            yield from self._in_peace(few)
 
-    def _in_peace(self, scenario: Scenario) -> Verdict:
-        """A scenario asked again with no other beside, until the kernel has done the same twice."""
-        answers: list[Answer] = []
-        while len(answers) < PEACEFUL_TRIES:
-            answer = self._only(scenario)
-            again = any(same(answer, other) for other in answers)
-            answers.append(answer)
-            if again or answer.crash:
-                break
-        return explained(judge(scenario, answers[-1], self.release), answers[-1], self.release)
+    def _in_peace(self, scenarios: list[Scenario]) -> Iterator[Verdict]:
+        """Scenarios asked again with no others beside, until they agree or the kernel has done the same twice."""
+        left: list[tuple[Scenario, list[Answer]]] = [(scenario, []) for scenario in scenarios]
+        for turn in range(1, PEACEFUL_TRIES + 1):
+            asked, left = left, []
+            for (scenario, before), answer in zip(asked, self._together([one for one, _ in asked]), strict=True):
+                verdict = explained(judge(scenario, answer, self.release), answer, self.release)
+                again = any(same(answer, other) for other in before)
+                if verdict.agrees or again or answer.crash or turn == PEACEFUL_TRIES:
+                    yield verdict
+                else:
+                    left.append((scenario, [*before, answer]))
 
-    def _only(self, scenario: Scenario) -> Answer:
-        guest = self._guests[0]
-        guest.give(0, scenario.lines, programs=by_programs(scenario))
-        while not self._hangs(guest):
-            if found := guest.take():
-                return found[0]
+    def _together(self, scenarios: list[Scenario]) -> list[Answer]:
+        """What a guest does with these and no others."""
+        guest, found = self._guests[0], dict[int, Answer]()
+        for number, scenario in enumerate(scenarios):
+            guest.give(number, scenario.lines, programs=by_programs(scenario))
+        while len(found) < len(scenarios) and not self._hangs(guest):
+            found |= guest.take()
             time.sleep(0.005)
-        complaint = guest.complaint()
-        self._guests[0] = self._replaced(guest)
-        return Answer([], {}, 0.0, 0.0, f"{HUNG}\n{complaint}")
+        if len(found) < len(scenarios):
+            hung = Answer([], {}, 0.0, 0.0, f"{HUNG}\n{guest.complaint()}")
+            self._guests[0] = self._replaced(guest)
+            found |= {number: hung for number in range(len(scenarios)) if number not in found}
+        return [found[number] for number in range(len(scenarios))]
 
 
 def _takes_turns(verdict: Verdict) -> bool:

@@ -6,7 +6,7 @@ from random import Random
 
 from simvlan.devices.device import Device
 from simvlan.frame import BROADCAST, DOT1Q, QINQ
-from simvlan.oracle.fuzz import mld_timed
+from simvlan.oracle.fuzz import mld_timed, routers_timed
 from simvlan.oracle.fuzz.frames6 import ipv6
 from simvlan.oracle.fuzz.ipv6 import within_earshot
 from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED, Sketch
@@ -30,6 +30,9 @@ def shoot(sketch: Sketch, count: int) -> None:
         if dev:
             if sketch.listeners and sketch.chance(0.6):
                 mld_timed.speak(sketch, dev)
+                continue
+            if sketch.neighbours and sketch.chance(0.06):
+                routers_timed.tell(sketch)
                 continue
             octets = igmp(sketch, dev) if sketch.snooping and sketch.chance(0.35) else frame(sketch, dev)
             sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {octets.hex()}")

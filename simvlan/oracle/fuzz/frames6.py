@@ -99,7 +99,8 @@ def _ask_router(sketch: Sketch, src: int, dst: int, mac: int) -> tuple[int, byte
     return packet.ICMPV6, _broken(sketch.rng, ndp.build_rs(src, dst, options))
 
 
-def _router(sketch: Sketch, src: int, dst: int, mac: int) -> tuple[int, bytes]:
+def router(sketch: Sketch, src: int, dst: int, mac: int, lifetime: int | None = None) -> tuple[int, bytes]:
+    """A router's advertisement; `lifetime`: how long it is one, in seconds."""
     rng = sketch.rng
     options = [ndp.link_layer(ndp.SLLA, mac)] if sketch.chance(0.7) else []
     if sketch.chance(0.3):
@@ -109,7 +110,8 @@ def _router(sketch: Sketch, src: int, dst: int, mac: int) -> tuple[int, bytes]:
         lifetimes = rng.choice(SOON if sketch.clock else LIFETIMES)
         info = ndp.Prefix(first, rng.choice((64, 64, 64, 48)), sketch.chance(0.8), sketch.chance(0.8), *lifetimes)
         options.append(ndp.prefix(info))
-    lifetime = rng.choice((1800, 8, 0) if sketch.clock else (1800, 1800, 0))
+    if lifetime is None:
+        lifetime = rng.choice((1800, 8, 0) if sketch.clock else (1800, 1800, 0))
     said = ndp.RouterAdvertisement(rng.choice((0, 64, 32)), lifetime=lifetime, options=tuple(options))
     return packet.ICMPV6, _broken(rng, ndp.build_ra(src, dst, said))
 
@@ -155,7 +157,7 @@ _KINDS = {
     "solicit more": _solicit,
     "advertise": _advertise,
     "ask": _ask_router,
-    "router": _router,
+    "router": router,
     "redirect": _redirect,
     "echo": _echo,
     "echo more": _echo,

@@ -114,6 +114,14 @@ def _router(sketch: Sketch, src: int, _group: int) -> Made:
     return SNOOPERS, mld.envelope(src, SNOOPERS, message) if sketch.chance(0.7) else plain
 
 
+def _short(sketch: Sketch, src: int, group: int) -> Made:
+    """A message of a listener or querier that ends before its group does."""
+    kind = sketch.rng.choice((mld.MLD_QUERY, mld.MLD_REPORT, mld.MLD_DONE, mld.MLD2_REPORT))
+    message = bytes((kind, 0, 0, 0, 0, 100, 0, 0)) + group.to_bytes(16, "big")
+    cut = icmp6.seal(src, group, message[: sketch.rng.choice((8, 12, 23))])
+    return group, mld.envelope(src, group, cut)
+
+
 def _data(sketch: Sketch, _src: int, group: int) -> Made:
     src = parse_ip6("2001:db8::77")
     head = (4000).to_bytes(2, "big") + (9).to_bytes(2, "big") + (12).to_bytes(2, "big")
@@ -124,7 +132,8 @@ def _data(sketch: Sketch, _src: int, group: int) -> Made:
 
 _KINDS = {
     "query": _query, "report": _report, "report more": _report, "done": _done, "newer": _newer, "newer more": _newer,
-    "leave": _leave, "router": _router, "data": _data, "data more": _data, "data again": _data, "data still": _data,
+    "leave": _leave, "router": _router, "short": _short, "data": _data, "data more": _data, "data again": _data,
+    "data still": _data,
 }  # fmt: skip
 
 

@@ -115,6 +115,11 @@ class Sketch:
         """Whether bridges listen to MLD."""
         return self.clock is LISTENERS
 
+    @property
+    def neighbours(self) -> bool:
+        """Whether duplicates, routers and neighbours' timers matter."""
+        return self.clock is NEIGHBOURS
+
     def _keep_time6(self, clock: Clock, line: str) -> None:
         """Sleep before a timer may end among lines that follow each other; listings come when all is calm."""
         if not any(dev.up for dev in self.devices):

@@ -102,7 +102,7 @@ class Addrconf:
             return
         address = addr.LINK_LOCAL | self.interface_id(idev.dev)
         if idev.find(address) is None:
-            self.add(idev, Ifaddr6(address, 64, scope=LINK))
+            self.add(idev, Ifaddr6(address, 64, scope=LINK, optimistic=self.optimistic(idev)))
 
     @staticmethod
     def interface_id(dev: Device) -> int:
@@ -234,15 +234,18 @@ class Addrconf:
 
     def announce(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """The address is ours from now on (RTM_NEWADDR): its local route."""
+        self._local_route(idev, ifa)
+        if idev.conf.get("forwarding"):
+            self.join_anycast(idev, ifa)
+        if ifa.peer:
+            self._add_once(Route6(ifa.peer, 128, dev=idev.dev, proto=fib.PROTO_KERNEL, metric=PRIORITY_KERNEL))
+
+    def _local_route(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         if ifa.route is None:
             ifa.route = Route6(
                 ifa.address, 128, fib.LOCAL, fib.LOCAL_TABLE, idev.dev, None, fib.PROTO_KERNEL, host_added=True
             )  # fmt: skip
             self.ip6.add_route(ifa.route)
-        if idev.conf.get("forwarding"):
-            self.join_anycast(idev, ifa)
-        if ifa.peer:
-            self._add_once(Route6(ifa.peer, 128, dev=idev.dev, proto=fib.PROTO_KERNEL, metric=PRIORITY_KERNEL))
 
     # -- subnet-router anycast --------------------------------------------------------------------------------------
 
@@ -275,6 +278,20 @@ class Addrconf:
             self.remove(idev, ifa)
         elif ifa.preferred_lft is not None and age >= ifa.preferred_lft * SECOND:
             ifa.deprecated = True
+
+    # -- optimistic addresses (RFC 4429) ----------------------------------------------------------------------------
+
+    def optimistic(self, idev: Inet6Dev) -> bool:
+        """Whether addresses that a device makes itself are in use before detection ends: hosts alone have such."""
+        return self.allows_optimistic(idev) and self.ip6.is_host
+
+    def allows_optimistic(self, idev: Inet6Dev) -> bool:
+        """Whether a device may have such addresses (ipv6_allow_optimistic_dad)."""
+        return self.ip6.either(idev, "optimistic_dad")
+
+    def uses_optimistic(self, idev: Inet6Dev) -> bool:
+        """Whether they are as good a source as others (ipv6_use_optimistic_addr)."""
+        return self.allows_optimistic(idev) and self.ip6.either(idev, "use_optimistic")
 
     # -- duplicate address detection --------------------------------------------------------------------------------
 
@@ -316,7 +333,11 @@ class Addrconf:
             if not ifa.permanent:
                 ifa.tentative = True
         else:
+            if ifa.optimistic:
+                self._local_route(idev, ifa)
             self._kick(idev, ifa)
+            if ifa.optimistic and self.uses_optimistic(idev):
+                self.announce(idev, ifa)
 
     def again(self, idev: Inet6Dev) -> None:
         """The device resolves addresses now, or does no more: detect duplicates anew (addrconf_dad_run, restart)."""
@@ -325,8 +346,8 @@ class Addrconf:
             self._kick(idev, ifa)
 
     def _kick(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
-        """Wait a random part of router_solicitation_delay (addrconf_dad_kick)."""
-        span = idev.conf.get("router_solicitation_delay") * SECOND
+        """Wait a random part of router_solicitation_delay, or not at all where optimistic (addrconf_dad_kick)."""
+        span = 0 if ifa.optimistic else idev.conf.get("router_solicitation_delay") * SECOND
         delay = idev.rng.randrange(span) if span > 0 else 0
         self._forget_work(ifa)
         enhanced = idev.conf.get("enhanced_dad") or self.ip6.conf_all.get("enhanced_dad")
@@ -336,8 +357,8 @@ class Addrconf:
 
     def _done(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """The address is ours: receive by it, tell routers of groups, look for routers (addrconf_dad_completed)."""
-        told = ifa.tentative
-        ifa.tentative = ifa.dadfailed = False
+        told = ifa.tentative and not ifa.optimistic
+        ifa.tentative = ifa.optimistic = ifa.dadfailed = False
         self._forget_work(ifa)
         self.announce(idev, ifa)
         first = ifa.scope == LINK and self._lonely(idev, ifa)
@@ -352,7 +373,8 @@ class Addrconf:
     def _lonely(idev: Inet6Dev, ifa: Ifaddr6) -> bool:
         """Whether no other link-local address is in use (ipv6_lonely_lladdr)."""
         return not any(
-            other is not ifa and other.scope == LINK and other.permanent and other.usable for other in idev.addresses
+            other is not ifa and other.scope == LINK and other.permanent and not other.tentative
+            for other in idev.addresses
         )
 
     def conflict(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
@@ -366,10 +388,12 @@ class Addrconf:
     def _failed(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
         """Give the address up; accept_dad 2 gives IPv6 up where it is the MAC's own (addrconf_dad_stop)."""
         own = ifa.address == addr.LINK_LOCAL | self.interface_id(idev.dev)
-        if idev.conf.get("accept_dad") > 1 and own and not idev.disabled:
+        wanted = max(self.ip6.conf_all.get("accept_dad"), idev.conf.get("accept_dad"))
+        if wanted > 1 and own and not idev.disabled:
             idev.conf.values["disable_ipv6"] = 1
         if ifa.permanent:
             ifa.dadfailed = ifa.tentative = True
+            ifa.optimistic = False
         else:
             self.remove(idev, ifa)
         if idev.disabled:

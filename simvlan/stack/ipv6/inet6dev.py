@@ -44,6 +44,8 @@ class Ifaddr6:
     autoconf: bool = False
     """Made of a router's prefix: dynamic even where it has no end."""
     tentative: bool = False
+    optimistic: bool = False
+    """Tentative, but in use meanwhile (RFC 4429)."""
     dadfailed: bool = False
     deprecated: bool = False
     changed_ns: int = 0
@@ -63,7 +65,7 @@ class Ifaddr6:
     @property
     def usable(self) -> bool:
         """Whether packets may come from and go to it."""
-        return not self.tentative and not self.dadfailed
+        return self.optimistic or (not self.tentative and not self.dadfailed)
 
     def covers(self, address: int) -> bool:
         """Whether an address lies in this one's prefix."""

@@ -54,6 +54,7 @@ class Ndisc:
             return
         own = idev.find(target)
         src = target if own is not None else self.ip6.select.source(dev, dst)
+        override = override and not (own is not None and own.optimistic)
         if src is None:
             return
         tell = tell or (own is not None and bool(idev.conf.get("force_tllao")))
@@ -134,7 +135,7 @@ class Ndisc:
         if any(kind == ndp.SLLA for kind, _ in ns.options) and (mac is None or dad):
             return Drop.IPV6_NDISC_BAD_OPTIONS
         own = idev.find(ns.target)
-        if own is not None and own.tentative:
+        if own is not None and own.tentative and (dad or not own.optimistic):
             return self._doubted(idev, own, ns, dad, why)
         grouped = is_multicast(found.dst)
         router: bool | None = None

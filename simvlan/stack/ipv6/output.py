@@ -86,7 +86,25 @@ class Output6:
             if chosen is None:
                 return errno.EADDRNOTAVAIL
             src = chosen
-        return self._made(route, dst, src, oif)
+        made = self._made(route, dst, src, oif)
+        return self._by_router(made, bound) if self._in_doubt(made) else made
+
+    def _in_doubt(self, made: RouteResult6) -> bool:
+        """Whether an optimistic source would have to ask for its next hop, which it may not (RFC 4429, 3.2)."""
+        idev = self.ip6.idev(made.dev)
+        own = idev.find(made.src) if idev is not None else None
+        if own is None or not own.optimistic:
+            return False
+        entry = self.ip6.neigh.get(made.dev, made.nexthop)
+        return entry is not None and not entry.valid
+
+    def _by_router(self, made: RouteResult6, bound: bool) -> RouteResult6 | int:
+        """The same by the default route instead."""
+        ip6 = self.ip6
+        route = ip6.fib.lookup(Flow6(0, made.src, made.oif, bound, ip6.is_host), ip6.reach, ip6.now)
+        if route is None:
+            return errno.ENETUNREACH
+        return route.error or self._made(route, made.dst, made.src, made.oif)
 
     def redirected_by(self, gateway: int, dst: int, dev: Device) -> RouteResult6 | None:
         """The route by which a gateway may speak of a destination, if need be a shorter one (__ip6_route_redirect)."""

@@ -112,7 +112,7 @@ class Routers:
             for kind, body in said.options:
                 prefix = ndp.read_prefix(body) if kind == ndp.PREFIX else None
                 if prefix is not None:
-                    self._prefix(idev, prefix)
+                    self._prefix(idev, prefix, known=ndp.read_mac(said.options, ndp.SLLA) is not None)
         self._mtu(idev, said, route)
         return None
 
@@ -209,15 +209,15 @@ class Routers:
 
     # -- prefixes ---------------------------------------------------------------------------------------------------
 
-    def _prefix(self, idev: Inet6Dev, info: ndp.Prefix) -> None:
-        """A prefix: a route, an address (addrconf_prefix_rcv)."""
+    def _prefix(self, idev: Inet6Dev, info: ndp.Prefix, *, known: bool) -> None:
+        """A prefix: a route, an address (addrconf_prefix_rcv). *known*: the router has told its MAC."""
         if is_multicast(info.prefix) or is_link_local(info.prefix) or info.preferred > info.valid:
             return
         if info.on_link:
             self._on_link(idev, info)
         if info.autonomous and idev.conf.get("autoconf") and info.length == 64:
             address = info.prefix & mask(64) | self.ip6.addrconf.interface_id(idev.dev)
-            self._address(idev, address, info)
+            self._address(idev, address, info, known and self.ip6.addrconf.optimistic(idev))
 
     def _on_link(self, idev: Inet6Dev, info: ndp.Prefix) -> None:
         dst = info.prefix & mask(info.length)
@@ -235,7 +235,7 @@ class Routers:
             self.ip6.add_route(route)
             self.ip6.expire_route(route, expires)
 
-    def _address(self, idev: Inet6Dev, address: int, info: ndp.Prefix) -> None:
+    def _address(self, idev: Inet6Dev, address: int, info: ndp.Prefix, optimistic: bool) -> None:
         """Make or renew the address of a prefix (addrconf_prefix_rcv_add_addr)."""
         valid = None if info.valid == ndp.FOREVER else info.valid
         preferred = None if info.preferred == ndp.FOREVER else info.preferred
@@ -245,7 +245,7 @@ class Routers:
             if info.valid and (not most or len(idev.addresses) < most):
                 ifa = Ifaddr6(
                     address, info.length, scope=scope_of(address), valid_lft=valid, preferred_lft=preferred,
-                    mngtmpaddr=True, autoconf=True,
+                    mngtmpaddr=True, autoconf=True, optimistic=optimistic,
                 )  # fmt: skip
                 self.ip6.addrconf.link(idev, ifa)
                 self.ip6.addrconf.renew(idev, ifa)

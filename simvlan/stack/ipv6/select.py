@@ -60,7 +60,7 @@ class Select:
         most: tuple[int, ...] = ()
         for idev in self._candidates(out, dst):
             for ifa in idev.addresses:
-                if ifa.tentative or ifa.dadfailed:
+                if not ifa.usable:
                     continue
                 score = self._score(idev, ifa, out, dst)
                 if best is None or score > most:
@@ -80,16 +80,16 @@ class Select:
             if idev is not None:
                 yield idev
 
-    @staticmethod
-    def _score(idev: Inet6Dev, ifa: Ifaddr6, out: Device | None, dst: int) -> tuple[int, ...]:
-        """Rules 1 to 8 of RFC 6724 in the kernel's order, the larger the better."""
+    def _score(self, idev: Inet6Dev, ifa: Ifaddr6, out: Device | None, dst: int) -> tuple[int, ...]:
+        """Rules 1 to 8 of RFC 6724 in the kernel's order, the larger the better; the optimistic last (RFC 4429)."""
         mine, theirs = scope(ifa.address), scope(dst)
         return (
             ifa.address == dst,
             -mine if mine >= theirs else mine - 128,
-            not ifa.deprecated,
+            not ifa.deprecated and (not ifa.optimistic or self.ip6.addrconf.uses_optimistic(idev)),
             ifa.home,
             out is None or idev.dev is out,
             label(ifa.address) == label(dst),
             min(128 - (ifa.address ^ dst).bit_length(), ifa.prefixlen),
+            not ifa.optimistic,
         )

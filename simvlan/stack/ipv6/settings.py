@@ -38,6 +38,7 @@ CONF6_DEFAULTS: dict[str, int] = {
     "ndisc_evict_nocarrier": 1,
     "ndisc_notify": 0,
     "ndisc_tclass": 0,
+    "optimistic_dad": 0,
     "proxy_ndp": 0,
     "ra_defrtr_metric": 1024,
     "regen_max_retry": 3,
@@ -50,6 +51,7 @@ CONF6_DEFAULTS: dict[str, int] = {
     "temp_prefered_lft": 86_400,
     "temp_valid_lft": 604_800,
     "use_oif_addrs_only": 0,
+    "use_optimistic": 0,
     "use_tempaddr": 0,
 }
 """`all` at boot; `default` differs in the next table. A device takes a copy of `default` when it appears."""

@@ -80,6 +80,7 @@ class AddressWords:
     preferred_lft: int | None = None
     noprefixroute: bool = False
     nodad: bool = False
+    optimistic: bool = False
     home: bool = False
     mngtmpaddr: bool = False
 
@@ -120,8 +121,6 @@ def _ipv6_only(ctx: Context, words: AddressWords, args: Args) -> None:
     word = args.words[args.at - 1]
     if words.family != "inet6":
         ctx.warn(f"Warning: {word} option can be set only for IPv6 addresses\n")
-    elif word == "optimistic":
-        raise refuse("optimistic addresses")
     else:
         setattr(words, word, True)
 

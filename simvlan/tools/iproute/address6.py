@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOREVER = 0xFFFF_FFFF
 FLAGS = (
-    "nodad", "dadfailed", "home", "deprecated", "tentative", "dynamic", "mngtmpaddr", "noprefixroute",
+    "nodad", "optimistic", "dadfailed", "home", "deprecated", "tentative", "dynamic", "mngtmpaddr", "noprefixroute",
 )  # fmt: skip
 """In the order in which iproute2 6.1 names them."""
 
@@ -51,6 +51,7 @@ def _ifaddr(words: AddressWords) -> Ifaddr6:
         preferred_lft=_finite(words.preferred_lft),
         metric=words.metric,
         nodad=words.nodad,
+        optimistic=words.optimistic,
         noprefixroute=words.noprefixroute,
         mngtmpaddr=words.mngtmpaddr,
         home=words.home,
