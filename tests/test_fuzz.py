@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -448,6 +448,43 @@ def test_what_disagrees_among_others_is_asked_alone_where_workers_take_turns(mon
     with Crew("uml", 1) as crowd:
         found = {verdict.scenario.seed: verdict.agrees for verdict in crowd.run(scenarios)}
     assert found == {0: True, 1: agrees, 2: True}
+
+
+def test_where_neighbours_matter_routers_come_and_go():
+    """Hosts are told of routers, and that they are none; what they make of it is asked at once."""
+    shown = [
+        answer for seed in (2000, 2012) for answer in generate(seed, "uml", 30, ipv6=True, timed=True).ours.answers
+    ]
+    routes = [text for line, _, text in shown if line.endswith(" -6 route show default")]
+    assert any("proto ra" in text for text in routes)
+    assert "" in routes
+
+
+class Fickle(Stubborn):
+    """A guest that says something else each time while more than two are at work in it."""
+
+    asked: ClassVar[list[int]] = []
+
+    def take(self) -> dict[int, Answer]:
+        done = {}
+        for number, lines in self._lines.items():
+            Fickle.asked.append(len(self._lines))
+            said = str(len(Fickle.asked)) if len(self._lines) > 2 else ""
+            done[number] = Answer([(0, said), *[(0, "")] * (len(lines) - 1)], {}, 0.0, 0.0)
+        self._lines.clear()
+        self.pending.clear()
+        return done
+
+
+@pytest.mark.parametrize(("timed", "asked"), [(True, [3] * 6 + [2, 2, 1]), (False, [3] * 21 + [1] * 3)])
+def test_what_sleeps_for_true_is_asked_twice_among_others_and_then_in_pairs(monkeypatch, timed, asked):
+    """A try takes minutes, and those that sleep fill the kernel's one table of neighbours for all namespaces."""
+    monkeypatch.setattr(crew.farm, "start", Fickle)
+    Fickle.asked = []
+    scenarios = [follow(seed, [f"ip netns add n{seed}", ON.format(f"n{seed}")]) for seed in range(3)]
+    with Crew("uml", 1, ipv6=True, timed=timed) as crowd:
+        assert all(verdict.agrees for verdict in crowd.run(scenarios))
+    assert Fickle.asked == asked
 
 
 # -- recorded kernels ------------------------------------------------------------------------------------------------
