@@ -82,6 +82,7 @@ class Input:
         answer = self.route(dev, found.dst, found.src, found.tos, found.proto)
         if isinstance(answer, Drop):
             return answer
+        self.let_go(answer)
         if found.header_len > 20 and (refused := self._options(found)):
             return refused
         if answer.kind == fib.UNICAST:
@@ -104,6 +105,7 @@ class Input:
         answer = stack.input.route(slave, found.dst, found.src, found.tos, found.proto)
         if isinstance(answer, Drop):
             return answer
+        self.let_go(answer)
         if answer.kind != fib.LOCAL:
             return Drop.IP_INADDRERRORS
         if found.frag & (MF | OFFSET):
@@ -180,6 +182,11 @@ class Input:
             return Drop.IP_INVALID_DEST if is_loopback(dst) else Drop.IP_INVALID_SOURCE
         route = stack.fib.lookup(Flow(dst, src, tos, None, dev))
         return self._judge(dev, indev, dst, src, tos, route)
+
+    def let_go(self, answer: InRoute) -> None:
+        """Let go with its packet what no nexthop keeps (do_cache of ip_route_input_slow, ip_route_input_mc)."""
+        if answer.route is None:
+            self.stack.kernel.workers.released = True
 
     def _judge(self, dev: Device, indev: InDevice, dst: int, src: int, tos: int, route: Route | None) -> InRoute | Drop:
         """Act on the type of the route found (the middle of ip_route_input_slow)."""

@@ -36,8 +36,9 @@ STATE_NAMES = {
 GC_THRESH1, GC_THRESH2, GC_THRESH3 = 128, 512, 1024
 
 
-Waiting = tuple[bytes, int, Any]
-"""A packet that waits: octets, what is left to the device (Frame.csum), and what it is for error reports (or None)."""
+Waiting = tuple[bytes, int, Any, bool]
+"""A packet that waits: octets, what is left to the device (Frame.csum), what it is for error reports (or None), and
+whether its route is nobody else's."""
 
 
 class Neighbour:
@@ -144,17 +145,24 @@ class NeighbourTable:
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
-    def send(self, dev: Device, ip: int, octets: bytes, partial_csum: int, packet: Any) -> int | Drop:
-        """Send a packet to a neighbour, or queue it until we know one (neigh_output); 0 or why it was refused."""
+    def send(
+        self, dev: Device, ip: int, octets: bytes, partial_csum: int, packet: Any, own_route: bool = False
+    ) -> int | Drop:
+        """Send a packet to a neighbour, or queue it until we know one (neigh_output); 0 or why it was refused.
+
+        *own_route*: its route is nobody else's, and let go with it.
+        """
         entry = self.entries.get((dev, ip)) or self.ensure(dev, ip)
         if entry is None:
             return Drop.NEIGH_CREATEFAIL
-        if entry.state & CONNECTED or not self.event_send(entry, (octets, partial_csum, packet)):
-            return self._emit(entry, octets, partial_csum)
+        if entry.state & CONNECTED or not self.event_send(entry, (octets, partial_csum, packet, own_route)):
+            return self._emit(entry, octets, partial_csum, own_route)
         return 0
 
-    def _emit(self, entry: Neighbour, octets: bytes, partial_csum: int) -> int | Drop:
+    def _emit(self, entry: Neighbour, octets: bytes, partial_csum: int, own_route: bool) -> int | Drop:
         dev = entry.dev
+        if own_route:
+            self.stack.kernel.workers.released = True
         frame = Frame(entry.mac, dev.mac, self.ethertype, octets, csum=partial_csum)
         return self.stack.emit(dev, frame, entry.ip) or 0
 
@@ -200,6 +208,8 @@ class NeighbourTable:
 
     def _lose(self, entry: Neighbour, waiting: Waiting, reason: Drop) -> None:
         """Let a waiting packet go, by name."""
+        if waiting[3]:
+            self.stack.kernel.workers.released = True
         frame = Frame(0, entry.dev.mac, self.ethertype, waiting[0], csum=waiting[1])
         self.stack.kernel.carry(reason, entry.dev, frame)
 
@@ -346,9 +356,9 @@ class NeighbourTable:
     def _flush(self, entry: Neighbour) -> None:
         """Send what waited, in order."""
         while entry.queue and entry.valid:
-            octets, partial_csum, _ = entry.queue.popleft()
+            octets, partial_csum, _, own_route = entry.queue.popleft()
             self.event_send(entry, None)
-            self._emit(entry, octets, partial_csum)
+            self._emit(entry, octets, partial_csum, own_route)
 
     # -- forgetting -------------------------------------------------------------------------------------------------
 

@@ -295,6 +295,7 @@ class Stack:
         answer = self.input.route(dev, dst, src)
         if isinstance(answer, Drop):
             return ""
+        self.input.let_go(answer)
         return {fib.LOCAL: "local", fib.UNICAST: "forward"}.get(answer.kind, "")
 
     def routed_dev(self, dev: Device, dst: int, src: int) -> Device | None:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from simvlan.stack.netstack import Stack
 
 
+CACHED_GROUPS = 4
+"""Prefix length from which on a route to a group keeps what was made of it."""
+
+
 class RouteResult:
     """Where a packet goes (struct rtable): type, device, next hop, source, path MTU."""
 
@@ -72,6 +76,15 @@ class RouteResult:
     def nexthop(self) -> int:
         """Whose MAC is needed."""
         return self.dst if self.gateway is None else self.gateway
+
+    @property
+    def own(self) -> bool:
+        """Whether this one packet alone has it, as no nexthop keeps it (do_cache of __mkroute_output)."""
+        if self.route is None or self.kind == fib.BROADCAST:
+            return True
+        if self.kind == fib.MULTICAST:
+            return self.loop or self.route.plen < CACHED_GROUPS
+        return self.local and self.oif is not None
 
     @property
     def path_mtu(self) -> int:
@@ -242,6 +255,8 @@ class Output:
     def _out(self, route: RouteResult, octets: bytes, partial: int, source: Packet | None) -> int | Drop:
         """Find the link-layer address and transmit (ip_finish_output2)."""
         dev = route.dev
+        if route.own and (dev.noarp or not dev.kind or route.kind in (fib.BROADCAST, fib.MULTICAST)):
+            self.stack.kernel.workers.released = True
         if route.kind == fib.BROADCAST and dev.kind and not dev.noarp:
             return self._emit(dev, BROADCAST_MAC, octets, partial)
         if route.kind == fib.MULTICAST and dev.kind:
@@ -249,7 +264,7 @@ class Output:
         if dev.noarp or not dev.kind:
             return self._emit(dev, dev.mac, octets, partial)
         waiting = source if source is not None else Packet(octets)
-        return self.stack.neigh.send(dev, route.nexthop, octets, partial, waiting)
+        return self.stack.neigh.send(dev, route.nexthop, octets, partial, waiting, route.own)
 
     def _emit(self, dev: Device, mac: int, octets: bytes, partial: int) -> int | Drop:
         prio = CONTROL if octets[9] == IGMP else 0

@@ -165,7 +165,9 @@ class _Still(NeighbourTable):
         """Return an entry that nobody keeps."""
         return self.get(dev, ip) or Neighbour(dev, ip, self.stack.kernel.now, 0)
 
-    def send(self, dev: Device, ip: int, octets: bytes, partial_csum: int, packet: Packet | None) -> int | Drop:
+    def send(
+        self, dev: Device, ip: int, octets: bytes, partial_csum: int, packet: Packet | None, own_route: bool = False
+    ) -> int | Drop:
         """Send nothing, and ask nobody where the next hop is."""
         return 0
 

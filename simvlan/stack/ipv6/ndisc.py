@@ -74,11 +74,11 @@ class Ndisc:
         if idev is None or idev.disabled:
             return
         octets = packet.build(src, dst, packet.ICMPV6, message, hops=HOPS)
-        self.ip6.stack.kernel.workers.released = True  # by its route (icmp6_dst_alloc)
         if is_multicast(dst):
+            self.ip6.stack.kernel.workers.released = True  # by its route (icmp6_dst_alloc)
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets), dst)
         else:
-            self.ip6.neigh.send(dev, dst, octets, False, self.ip6.own_packet(octets, dev))
+            self.ip6.neigh.send(dev, dst, octets, False, self.ip6.own_packet(octets, dev), own_route=True)
 
     def send_redirect(self, about: Packet6, target: int) -> None:
         """Tell a host of a better first hop (ndisc_send_redirect)."""
