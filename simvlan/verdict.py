@@ -328,6 +328,10 @@ class Drop(Enum):
     )
     IGMP_MALFORMED = ("not a valid IGMP message", "correct length and checksum")
     FRAG_INVALID = ("a fragment that fits no packet", "send fragments in multiples of 8 octets, not beyond 65535")
+    FRAG_HEADERS_CUT = (
+        "the first fragment ends before the header of TCP, UDP or ICMPv6 does",
+        "send a first fragment that holds all headers (RFC 8200 4.5)",
+    )
     FRAG_OVERLAP = ("fragments overlap: the whole packet is given up", "send fragments that do not overlap")
     DUP_FRAG = ("a fragment already received", "nothing: copies do no harm")
     FRAG_REASM_FULL = (

@@ -591,7 +591,8 @@ def test_a_plain_packet_of_ipv6_meets_none() -> None:
     assert [(end, message.type) for end, _, message in router.messages()] == [("w1", 128), ("w0", 129)]
 
 
-@provokes(Drop.IPV6_BAD_EXTHDR, Drop.IPV6_TOO_BIG, Drop.IPV6_NOT_FORWARDING, Drop.MLD_MALFORMED)
+@provokes(Drop.IPV6_BAD_EXTHDR, Drop.IPV6_TOO_BIG, Drop.IPV6_NOT_FORWARDING, Drop.MLD_MALFORMED,
+          Drop.FRAG_HEADERS_CUT)  # fmt: skip
 def packets_of_ipv6(drop: Drop) -> Met:
     router = Router6(forwarding=0 if drop is Drop.IPV6_NOT_FORWARDING else 1)
     if drop is Drop.IPV6_BAD_EXTHDR:
@@ -599,6 +600,8 @@ def packets_of_ipv6(drop: Drop) -> Met:
     if drop is Drop.MLD_MALFORMED:
         query = mld.build_query(NEAR, ip6("ff02::1"), mld.Query())
         return router.octets(mld.envelope(NEAR, ip6("ff02::1"), query), 0x3333_0000_0001)
+    if drop is Drop.FRAG_HEADERS_CUT:
+        return router.send(HERE, proto=packet.FRAGMENT, body=packet.fragment(packet.UDP, 0, True, 3) + bytes(7))
     if drop is Drop.IPV6_TOO_BIG:
         link_set(router.net, router.eth1, mtu=1300)
     return router.send(FAR, body=icmp6.build_echo(NEAR, FAR, icmp6.ECHO, 7, 1, bytes(1290)))

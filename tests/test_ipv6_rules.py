@@ -85,6 +85,34 @@ def test_a_piece_that_is_not_the_last_has_a_multiple_of_eight_octets(size: int, 
     assert told == ([(icmp6.PARAMETER, icmp6.HEADER_FIELD, 4)] if drop else [])
 
 
+@pytest.mark.parametrize(("proto", "size", "drop"), [
+    (packet.TCP, 16, Drop.FRAG_HEADERS_CUT), (packet.TCP, 24, None),
+    (packet.UDP, 0, Drop.FRAG_HEADERS_CUT), (packet.UDP, 8, None),
+    (packet.ICMPV6, 4, Drop.FRAG_HEADERS_CUT), (packet.ICMPV6, 8, None),
+    (47, 0, Drop.FRAG_HEADERS_CUT), (47, 8, None), (packet.NONE, 8, None),
+])  # fmt: skip
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_first_fragment_holds_all_headers(proto: int, size: int, drop: Drop | None, behind: bool) -> None:
+    """RFC 8200 4.5: else parameter problem 3; ipv6frag_thdr_truncated. *behind* destination options."""
+    router = Router6()
+    body = packet.fragment(proto, 0, True, 3) + (b"\x80" + bytes(size))[:size]
+    if behind:
+        body = packet.options(packet.FRAGMENT, b"\1\4\0\0\0\0") + body
+    assert router.send(HERE, proto=packet.DSTOPTS if behind else packet.FRAGMENT, body=body) == [drop]
+    told = [(message.type, message.code, message.word) for _, _, message in router.messages()]
+    assert told == ([(icmp6.PARAMETER, icmp6.INCOMPLETE_HEADERS, 0)] if drop else [])
+
+
+@pytest.mark.parametrize(("behind", "drop"), [(False, None), (True, Drop.FRAG_HEADERS_CUT)])
+def test_a_later_fragment_behind_options_is_taken_for_a_first_one(behind: bool, drop: Drop | None) -> None:
+    """Linux begins at the fragment header, but by what the fixed header announces."""
+    router = Router6()
+    body = packet.fragment(packet.UDP, 8, False, 3) + bytes(7)
+    if behind:
+        body = packet.options(packet.FRAGMENT, b"\1\4\0\0\0\0") + body
+    assert router.send(HERE, proto=packet.DSTOPTS if behind else packet.FRAGMENT, body=body) == [drop]
+
+
 @pytest.mark.parametrize(("mtu", "path"), [(1279, 1500), (1280, 1280)])
 def test_no_path_has_an_mtu_under_1280(mtu: int, path: int) -> None:
     """RFC 8201 4: such a message is discarded."""

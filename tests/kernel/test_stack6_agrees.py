@@ -123,6 +123,9 @@ def discovery(rng: Random, number: int) -> tuple[str, str, int, bytes]:
     return src, dst, hops, summed(src, dst, 58, octets, 2, rng.random() < 0.03)
 
 
+PIECES = (0, 1, 4, 7, 8, 16, 19, 20, 24)
+
+
 def transport(rng: Random, src: str, dst: str) -> tuple[int, bytes]:
     data = bytes(rng.randrange(256) for _ in range(rng.choice([0, 8, 20, 56, 700, 1240, 1300, 1390])))
     wrong = rng.random() < 0.05
@@ -142,7 +145,7 @@ def transport(rng: Random, src: str, dst: str) -> tuple[int, bytes]:
 
 def extended(rng: Random, proto: int, body: bytes, number: int) -> tuple[int, bytes]:
     """Put extension headers in front, right and wrong ones."""
-    kind = rng.choice(["", "", "", "", "hop", "dst", "route", "frag", "atom", "unknown"])
+    kind = rng.choice(["", "", "", "", "hop", "dst", "route", "frag", "atom", "cut", "unknown"])
     if kind == "hop":
         return 0, bytes((proto, 0)) + rng.choice([b"\1\4\0\0\0\0", b"\5\2\0\0\1\0", b"\x3e\4\0\0\0\0"]) + body
     if kind == "dst":
@@ -153,6 +156,10 @@ def extended(rng: Random, proto: int, body: bytes, number: int) -> tuple[int, by
         return 43, bytes((proto, 0, rng.choice([0, 0, 4]), rng.choice([0, 1]))) + bytes(4) + body
     if kind == "atom":
         return 44, bytes((proto, 0, 0, 0)) + number.to_bytes(4, "big") + body
+    if kind == "cut":  # a piece that may be too short for the headers it ought to hold
+        field, behind = rng.choice([1, 1, 1, 9]), rng.random() < 0.4
+        piece = bytes((proto, 0)) + field.to_bytes(2, "big") + number.to_bytes(4, "big") + body[: rng.choice(PIECES)]
+        return (60, b"\x2c\0\1\4\0\0\0\0" + piece) if behind else (44, piece)
     if kind == "frag":
         field = rng.choice([1, 8, 9, 0xFFF8])
         return 44, bytes((proto, 0)) + field.to_bytes(2, "big") + number.to_bytes(4, "big") + body

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 HIGHEST = 65_535
 
+UPPER_SIZES = {packet.TCP: 20, packet.UDP: 8, packet.ICMPV6: 8}
+"""Octets of the headers that a first fragment must hold whole (ipv6frag_thdr_truncated); of others it needs one."""
+
 
 def fragments(octets: bytes, mtu: int, ident: int) -> Iterator[bytes]:
     """Cut a packet behind the headers that every piece needs; all but the last carry a multiple of eight octets."""
@@ -68,6 +71,9 @@ class Reassembly6(Unfinished[tuple[int, int, int], Queue6]):
             return Drop.IP_INHDR
         if not piece.offset and not piece.more:
             return found.data  # it stands alone, its header stays
+        if headers_cut(found.data, at):
+            self.ip6.icmp.error(found, icmp6.PARAMETER, icmp6.INCOMPLETE_HEADERS)
+            return Drop.FRAG_HEADERS_CUT
         if self.held > self.ip6.settings["ip6frag_high_thresh"]:
             return Drop.FRAG_REASM_FULL
         key = (found.src, found.dst, piece.ident)
@@ -114,6 +120,18 @@ class Reassembly6(Unfinished[tuple[int, int, int], Queue6]):
         """Give up: tell the sender if the first fragment came (ip6frag_expire_frag_queue)."""
         if queue.first is not None:
             self.ip6.icmp.error(queue.first[0], icmp6.TIME_EXCEEDED, icmp6.REASSEMBLY)
+
+
+def headers_cut(octets: bytes, at: int) -> bool:
+    """Whether a first fragment ends within its headers (ipv6frag_thdr_truncated).
+
+    Linux takes the header *at* the fragment header for what the packet's fixed header announces: behind destination
+    options it reads it as such, so that later fragments must hold a whole header too.
+    """
+    last = packet.skip_extensions(octets, octets[6], at)
+    if last is None or last.fragment is not None and last.fragment & packet.FRAGMENT_OFFSET:
+        return False
+    return last.at + UPPER_SIZES.get(last.proto, 1) > len(octets)
 
 
 def _unwrapped(octets: bytes, at: int, spot: int, body: bytes) -> bytes:
