@@ -104,7 +104,7 @@ class Softirq(Transmission):
         task = self.workers.switch()
         if task == KSOFTIRQD:
             self._run_backlog()
-            self.workers.released = False
+            self.workers.rested()
         while work := self.workers.work(task):
             for dev, frame, self._fid, self._journey in work:
                 if self._too_far(self._journey):

@@ -12,54 +12,87 @@ Mirrors kernel/workqueue.c, kernel/softirq.c (ksoftirqd_running) and kernel/rcu/
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from simvlan.devices.ipvlan import Ipvlan, IpvlanPort
 
 if TYPE_CHECKING:
     from simvlan.transmission import Queued
 
-BOUND, UNBOUND, KSOFTIRQD = "kworker/0", "kworker/u", "ksoftirqd/0"
+Works: TypeAlias = "dict[object, deque[Queued]]"
+"""What waits, by port, in the order in which the first of a port's came."""
+
+BOUND, KSOFTIRQD = "kworker/0", "ksoftirqd/0"
+UNBOUND = ("kworker/u:0", "kworker/u:1")
+"""There is one more than runs (may_start_working)."""
 
 
 class Workers:
     """What waits for workers, and whose turn comes when."""
 
-    __slots__ = ("_works", "ready", "released", "several")
+    __slots__ = ("_bound", "_idle", "_unbound", "ready", "released", "several")
 
     def __init__(self) -> None:
         self.several = False
         """Whether there are several processors: then no switch of tasks awakens ksoftirqd (kernel/rcu/tree.c)."""
         self.ready: deque[str] = deque()
-        """Tasks that are awake, in the order in which they were awakened."""
+        """Tasks that are awake, in the order in which they were awakened; the first has its turn."""
         self.released = False
         """Whether a packet's own route was let go since one task followed another."""
-        self._works: dict[str, dict[object, deque[Queued]]] = {BOUND: {}, UNBOUND: {}}
-        """Each worker's works by port, in the order in which they were queued."""
+        self._bound: Works = {}
+        self._unbound: Works = {}
+        self._idle = list(UNBOUND)
+        """Workers that have nothing to do, or were awakened and had no turn since; who was last at work is first."""
 
     def queue(self, item: Queued) -> None:
         """Let a frame wait for its port's work: a slave's port, or that on a lower device."""
         dev = item[0]
         port = dev.port if isinstance(dev, Ipvlan) else dev.rx_handler
-        worker = BOUND if isinstance(port, IpvlanPort) else UNBOUND
-        self._works[worker].setdefault(port, deque()).append(item)
-        if worker not in self.ready:
-            self.ready.append(worker)
+        bound = isinstance(port, IpvlanPort)
+        works = self._bound if bound else self._unbound
+        if port in works:
+            works[port].append(item)
+            return
+        works[port] = deque((item,))
+        self._awaken(BOUND if bound else self._idle[0])
+
+    def _awaken(self, task: str) -> None:
+        if task not in self.ready:
+            self.ready.append(task)
 
     def switch(self) -> str:
         """Whose turn it is."""
-        if self.released and not self.several and KSOFTIRQD not in self.ready:
-            self.ready.append(KSOFTIRQD)
+        if self.released and not self.several:
+            self._awaken(KSOFTIRQD)
         self.released = False
         return self.ready[0]
 
     def work(self, worker: str) -> deque[Queued] | None:
-        """What waited for the worker's next port; None: nothing more, its turn is over."""
-        works = self._works.get(worker)
+        """What waited for the worker's next port; None: nothing more, its turn is over.
+
+        One of no certain processor leaves what else waits to another as well, whoever comes first (process_one_work).
+        """
+        works = self._bound if worker == BOUND else self._unbound if worker in UNBOUND else None
         if not works:
             self.ready.remove(worker)
+            self._rest(worker)
             return None
-        return works.pop(next(iter(works)))
+        found = works.pop(next(iter(works)))
+        if works is self._unbound:
+            if worker in self._idle:
+                self._idle.remove(worker)
+            if works:
+                self._awaken(self._idle[0])
+        return found
+
+    def _rest(self, worker: str) -> None:
+        """Be the next to be awakened, if one of those who may (worker_enter_idle)."""
+        if worker in UNBOUND:
+            self._idle = [worker, *(other for other in self._idle if other != worker)]
+
+    def rested(self) -> None:
+        """Let ksoftirqd see to what it let go itself (rcu_softirq_qs)."""
+        self.released = False
 
     @property
     def at_once(self) -> bool:
