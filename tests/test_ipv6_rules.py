@@ -103,14 +103,20 @@ def test_a_first_fragment_holds_all_headers(proto: int, size: int, drop: Drop | 
     assert told == ([(icmp6.PARAMETER, icmp6.INCOMPLETE_HEADERS, 0)] if drop else [])
 
 
-@pytest.mark.parametrize(("behind", "drop"), [(False, None), (True, Drop.FRAG_HEADERS_CUT)])
-def test_a_later_fragment_behind_options_is_taken_for_a_first_one(behind: bool, drop: Drop | None) -> None:
-    """Linux begins at the fragment header, but by what the fixed header announces."""
+@pytest.mark.parametrize(("more", "told"), [(True, True), (False, False)])
+def test_only_a_fragment_may_lack_the_type_that_tells_errors_apart(more: bool, told: bool) -> None:
+    """is_ineligible: no error about what may be one."""
+    router = Router6()
+    assert router.send(FAR, proto=packet.FRAGMENT, body=packet.fragment(packet.ICMPV6, 0, more, 3), hops=1) == [
+        Drop.IP_TTL_EXPIRED
+    ]
+    assert [message.type for _, _, message in router.messages()] == ([icmp6.TIME_EXCEEDED] if told else [])
+
+
+def test_a_later_fragment_needs_none() -> None:
     router = Router6()
     body = packet.fragment(packet.UDP, 8, False, 3) + bytes(7)
-    if behind:
-        body = packet.options(packet.FRAGMENT, b"\1\4\0\0\0\0") + body
-    assert router.send(HERE, proto=packet.DSTOPTS if behind else packet.FRAGMENT, body=body) == [drop]
+    assert router.send(HERE, proto=packet.FRAGMENT, body=body) == [None]
 
 
 @pytest.mark.parametrize(("mtu", "path"), [(1279, 1500), (1280, 1280)])

@@ -335,6 +335,11 @@ class Device:
         """Whether neighbours keep a header of its (header_ops->cache); VLANs that write tags have none to keep."""
         return self.kind != "vlan"
 
+    @property
+    def follows_lower_mac(self) -> bool:
+        """Whether its address changes with the lower device's, and nobody is told."""
+        return False
+
     # -- rules (decide only) ----------------------------------------------------------------------------------------
 
     def tx(self, frame: Frame, now: int, why: Why) -> Verdict:

@@ -163,6 +163,11 @@ class Macvlan(Device):
         if mtu > self.lower.mtu:
             raise RtnlError(22, None, self.path)
 
+    @property
+    def follows_lower_mac(self) -> bool:
+        """A passthru macvlan has its lower device's address (macvlan_sync_address)."""
+        return self.port.passthru
+
     def on_mac(self, kernel: Kernel, old: int) -> None:
         """Move to the new address in all tables; passthru moves the lower device with it (macvlan_sync_address)."""
         if self.up:

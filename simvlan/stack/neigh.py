@@ -164,7 +164,7 @@ class NeighbourTable:
         if own_route:
             self.stack.kernel.workers.released = True
         frame = Frame(entry.mac, dev.mac, self.ethertype, octets, csum=partial_csum)
-        return self.stack.emit(dev, frame, entry.ip) or 0
+        return self.stack.emit(dev, frame, entry.ip, bool(entry.state & CONNECTED)) or 0
 
     def event_send(self, entry: Neighbour, waiting: Waiting | None) -> bool:
         """Note a use; True when the packet had to wait (__neigh_event_send)."""
@@ -372,7 +372,9 @@ class NeighbourTable:
 
     def forget_device(self, dev: Device, keep_permanent: bool = False) -> None:
         """Remove a device's entries (neigh_ifdown, neigh_carrier_down)."""
-        self.stack.kept_headers -= {each for each in self.stack.kept_headers if each[:2] == (dev, self.ethertype)}
+        kept = self.stack.kept_headers
+        for each in [each for each in kept if each[:2] == (dev, self.ethertype)]:
+            del kept[each]
         for entry in self.of(dev):
             if not (keep_permanent and entry.state == PERMANENT):
                 self.forget(entry)

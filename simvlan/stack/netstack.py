@@ -88,8 +88,8 @@ class Stack:
         """The hooks, while there is a rule that could matter."""
         self.custom_local = False
         """Somebody added a local route by hand: sources are then always looked up (fib_has_custom_local_routes)."""
-        self.kept_headers: set[tuple[Device, int, object]] = set()
-        """Neighbours (ethertype, address) whose header is kept, where it is not what the device writes."""
+        self.kept_headers: dict[tuple[Device, int, object], int] = {}
+        """The source that a neighbour's (ethertype, address) kept header has, where it may not be what is written."""
         self._owners: dict[int, list[Device]] = {}
         self._packet_sockets: dict[int, list[PacketSocket]] = {}
         self._ids: dict[tuple[int, int, int], int] = {}
@@ -106,23 +106,27 @@ class Stack:
 
     # -- frames -----------------------------------------------------------------------------------------------------
 
-    def emit(self, dev: Device, frame: Frame, hop: object = None) -> Drop | None:
+    def emit(self, dev: Device, frame: Frame, hop: object = None, connected: bool = True) -> Drop | None:
         """Transmit a packet of our own under the header that the device writes (dev_hard_header, dev_queue_xmit).
 
-        `hop`: the neighbour; none for ARP. Groups are neighbours too.
+        `hop`: the neighbour; none for ARP. Groups are neighbours too. `connected`: it is known for sure.
         """
-        drop: Drop | None = self.kernel.originate(dev, self._headed(dev, frame, hop))
+        drop: Drop | None = self.kernel.originate(dev, self._headed(dev, frame, hop, connected))
         return drop
 
-    def _headed(self, dev: Device, frame: Frame, hop: object) -> Frame:
-        """Under the header a neighbour keeps from its first packet on (neigh_hh_init): a VLAN's tag is not in that."""
+    def _headed(self, dev: Device, frame: Frame, hop: object, connected: bool) -> Frame:
+        """Under the header a neighbour keeps from its first packet on (neigh_hh_init, neigh_output).
+
+        A VLAN's tag is not in that, nor a MAC that changed since and nobody was told of.
+        """
         headed = dev.head(frame)
-        if headed is frame or hop is None or not dev.keeps_headers:
+        if hop is None or not dev.keeps_headers or (headed is frame and not dev.follows_lower_mac):
             return headed
-        neighbour = dev, frame.proto, hop
-        if neighbour in self.kept_headers:
-            return frame
-        self.kept_headers.add(neighbour)
+        kept = self.kept_headers.setdefault((dev, frame.proto, hop), -1)
+        if kept >= 0 and connected:
+            return frame if kept == frame.src else frame.with_macs(frame.dst, kept)
+        if kept < 0:
+            self.kept_headers[dev, frame.proto, hop] = frame.src
         return headed
 
     def receive(self, dev: Device, frame: Frame, why: Why) -> Drop | None:

@@ -123,13 +123,9 @@ class Reassembly6(Unfinished[tuple[int, int, int], Queue6]):
 
 
 def headers_cut(octets: bytes, at: int) -> bool:
-    """Whether a first fragment ends within its headers (ipv6frag_thdr_truncated).
-
-    Linux takes the header *at* the fragment header for what the packet's fixed header announces: behind destination
-    options it reads it as such, so that later fragments must hold a whole header too.
-    """
-    last = packet.skip_extensions(octets, octets[6], at)
-    if last is None or last.fragment is not None and last.fragment & packet.FRAGMENT_OFFSET:
+    """Whether a first fragment, whose fragment header is *at*, ends within its headers (ipv6frag_thdr_truncated)."""
+    last = packet.skip_extensions(octets, packet.FRAGMENT, at)
+    if last is None or last.proto == packet.FRAGMENT:  # a later one
         return False
     return last.at + UPPER_SIZES.get(last.proto, 1) > len(octets)
 

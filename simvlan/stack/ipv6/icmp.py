@@ -160,15 +160,13 @@ class Icmp6:
 
     @staticmethod
     def _ineligible(about: Packet6) -> bool:
-        """Whether a packet is itself an error, or its beginning is missing (is_ineligible)."""
+        """Whether a packet is itself an error, or none of ICMPv6 though said to be (is_ineligible)."""
         upper = packet.skip_extensions(about.data, about.data[6])
-        if upper is None:
+        if upper is None or upper.proto != packet.ICMPV6:
             return False
-        if upper.proto == packet.FRAGMENT:
-            return False
-        if upper.proto != packet.ICMPV6:
-            return False
-        return len(about.data) <= upper.at or not about.data[upper.at] & icmp6.INFORMATIONAL
+        if len(about.data) <= upper.at:
+            return not upper.fragment  # the first fragment may end before the type (RFC 8200 4.5)
+        return not about.data[upper.at] & icmp6.INFORMATIONAL
 
     # -- errors we receive ------------------------------------------------------------------------------------------
 
