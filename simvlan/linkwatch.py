@@ -24,6 +24,9 @@ class Watched(Protocol):
     def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
         """Run an action at a time."""
 
+    def unbound(self, action: Callable[[], object]) -> None:
+        """Have a worker do something (queue_work on system_unbound_wq)."""
+
     def activate(self, dev: Device) -> None:
         """Let frames into a device's queue."""
 
@@ -44,7 +47,7 @@ class Linkwatch:
         self.unhurried: dict[Device, None] = {}
         """Devices of whose changes some could wait: when they were looked at depends on what else the machine does."""
         self.due = False
-        """Whether to look as soon as the operation at hand is over: linkwatch waits for the rtnl lock."""
+        """Whether a worker is to look as soon as the operation at hand is over: it waits for the rtnl lock."""
         self._urgent = False
         self.next_round = 0
         """No round over everything before this time (linkwatch_nextevent)."""
@@ -93,7 +96,9 @@ class Linkwatch:
         if urgent or not 0 < delay <= SECOND:
             if self._timer is None or urgent:
                 self._cancel()
-                self.due = True
+                if not self.due:
+                    self.due = True
+                    self.kernel.unbound(self.run)
         elif self._timer is None and not self.due:
             self._timer = self.kernel.at(self.next_round, self._expired)
 

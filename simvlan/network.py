@@ -136,7 +136,6 @@ class Network(Softirq):
         self.workers = Workers()
         self._polls: deque[Veth | None] = deque()
         self._together: list[Together] | None = None
-        self._soon: deque[Callable[[], object]] = deque()
         self._depth = 0
         self._journey = NOBODY
         """The journey that the frame being carried is part of."""
@@ -204,8 +203,12 @@ class Network(Softirq):
         return self.clock.at(time_ns, partial(self._timed, action), first=True)
 
     def soon(self, action: Callable[[], object]) -> None:
-        """Run *action* once what goes on is over, as a work queue does; `drain` comes to it."""
-        self._soon.append(action)
+        """Run *action* once what goes on is over, by a worker of this processor; `drain` comes to it."""
+        self.workers.queue_work(action, bound=True)
+
+    def unbound(self, action: Callable[[], object]) -> None:
+        """The same by a worker of no certain processor."""
+        self.workers.queue_work(action, bound=False)
 
     def _timed(self, action: Callable[[], object]) -> None:
         self._fid, self._journey = 0, self._depart()  # what a timer makes has no parent

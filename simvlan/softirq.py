@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
 from typing import TypeAlias
 
 from simvlan.devices.device import Device
 from simvlan.devices.veth import Veth
 from simvlan.frame import Frame
 from simvlan.gro import BATCH, WEIGHT, Gro, Item
-from simvlan.linkwatch import Linkwatch
 from simvlan.segmentation import gso_segs
-from simvlan.transmission import NOBODY, Journey, Transmission
+from simvlan.transmission import NOBODY, Journey, Queued, Transmission
 from simvlan.verdict import Drop, Why
 from simvlan.workers import KSOFTIRQD
 
@@ -30,8 +28,6 @@ Together: TypeAlias = tuple[Device, Frame, int, Journey]
 class Softirq(Transmission):
     """The half of a network that takes in what waits."""
 
-    linkwatch: Linkwatch
-    _soon: deque[Callable[[], object]]
     _together: list[Together] | None
     """What goes up later, while frames are received together."""
 
@@ -55,7 +51,7 @@ class Softirq(Transmission):
             self._fid, self._journey = sender
 
     def drain(self) -> None:
-        """Run the backlog, the work queue, then linkwatch, until nothing is left (process_backlog, kworker)."""
+        """Run the backlog, then the workers, until nothing is left (process_backlog, kworker)."""
         if not self._draining:
             self._drain(work=True)
             self.workers.released = False  # ksoftirqd sees to it while all else rests
@@ -64,8 +60,8 @@ class Softirq(Transmission):
         self._draining = True
         try:
             self._run_backlog()
-            while work and (self.workers.ready or self._soon or self.linkwatch.due):
-                self._run_work()
+            while work and self.workers.ready:
+                self._run_task()
         finally:
             self._draining = False
             self._fid, self._journey = 0, NOBODY  # what comes next is nobody's copy or answer
@@ -94,23 +90,28 @@ class Softirq(Transmission):
             else:
                 self._dropped(dev, "rx", frame, Drop.DEV_READY)
 
-    def _run_work(self) -> None:
-        """Let the next task have its turn: workers for frames and ksoftirqd first (workers.py)."""
-        if not self.workers.ready:
-            self._fid, self._journey = 0, NOBODY
-            (self._soon.popleft() if self._soon else self.linkwatch.run)()
-            self._run_backlog()
-            return
+    def _run_task(self) -> None:
+        """Let the next task have its turn (workers.py)."""
         task = self.workers.switch()
         if task == KSOFTIRQD:
             self._run_backlog()
             self.workers.rested()
         while work := self.workers.work(task):
-            for dev, frame, self._fid, self._journey in work:
-                if self._too_far(self._journey):
-                    self._give_up(dev, "rx", frame)
-                else:
-                    self._carry_work(dev, frame)
+            if isinstance(work, deque):
+                self._take_on(work)
+            else:
+                self._fid, self._journey = 0, NOBODY
+                work()
+                if self.workers.at_once:
+                    self._run_backlog()
+
+    def _take_on(self, frames: deque[Queued]) -> None:
+        """Take on what waited for a port."""
+        for dev, frame, self._fid, self._journey in frames:
+            if self._too_far(self._journey):
+                self._give_up(dev, "rx", frame)
+            else:
+                self._carry_work(dev, frame)
 
     # -- polled devices ---------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
-"""Who takes a frame on once its sender is done: two workers and ksoftirqd, one after the other on the one processor.
+"""Who goes on once a sender or a command is done: workers and ksoftirqd, one after the other on the one processor.
 
 Frames for groups wait for the work of their macvlan or ipvlan port, which takes all that wait for it at once. Macvlan's
-works are for a worker of no certain processor (system_unbound_wq), ipvlan's for one of this (system_wq); a worker ends
-its turn when nothing is left for it. What a worker hands out is received at once (netif_rx, local_bh_enable), except
+works and linkwatch's are for a worker of no certain processor (system_unbound_wq), ipvlan's and those for IPv6
+addresses for one of this (system_wq, addrconf_wq); a worker ends its turn when nothing is left for it. What one hands
+out is received at once (netif_rx, local_bh_enable), except
 while ksoftirqd is awake: then that is its to do, and comes after workers that were awakened before it. It is awakened
 where one task follows another and a packet's own route was let go meanwhile (rcu_qs raises RCU_SOFTIRQ).
 
@@ -12,6 +13,7 @@ Mirrors kernel/workqueue.c, kernel/softirq.c (ksoftirqd_running) and kernel/rcu/
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from simvlan.devices.ipvlan import Ipvlan, IpvlanPort
@@ -19,8 +21,11 @@ from simvlan.devices.ipvlan import Ipvlan, IpvlanPort
 if TYPE_CHECKING:
     from simvlan.transmission import Queued
 
-Works: TypeAlias = "dict[object, deque[Queued]]"
-"""What waits, by port, in the order in which the first of a port's came."""
+Work: TypeAlias = "deque[Queued] | Callable[[], object]"
+"""Frames for a port, or something else to do."""
+
+Works: TypeAlias = dict[object, Work]
+"""What waits, by port or for itself, in the order in which it was queued; frames join those of their port."""
 
 BOUND, KSOFTIRQD = "kworker/0", "ksoftirqd/0"
 UNBOUND = ("kworker/u:0", "kworker/u:1")
@@ -49,11 +54,18 @@ class Workers:
         dev = item[0]
         port = dev.port if isinstance(dev, Ipvlan) else dev.rx_handler
         bound = isinstance(port, IpvlanPort)
-        works = self._bound if bound else self._unbound
-        if port in works:
-            works[port].append(item)
-            return
-        works[port] = deque((item,))
+        waiting = (self._bound if bound else self._unbound).get(port)
+        if isinstance(waiting, deque):
+            waiting.append(item)
+        else:
+            self._put(port, deque((item,)), bound)
+
+    def queue_work(self, action: Callable[[], object], *, bound: bool) -> None:
+        """Let an action wait for a worker, of this processor or of no certain one (queue_work)."""
+        self._put(action, action, bound)
+
+    def _put(self, key: object, work: Work, bound: bool) -> None:
+        (self._bound if bound else self._unbound)[key] = work
         self._awaken(BOUND if bound else self._idle[0])
 
     def _awaken(self, task: str) -> None:
@@ -67,8 +79,8 @@ class Workers:
         self.released = False
         return self.ready[0]
 
-    def work(self, worker: str) -> deque[Queued] | None:
-        """What waited for the worker's next port; None: nothing more, its turn is over.
+    def work(self, worker: str) -> Work | None:
+        """What the worker has to do next; None: nothing more, its turn is over.
 
         One of no certain processor leaves what else waits to another as well, whoever comes first (process_one_work).
         """
