@@ -33,6 +33,7 @@ from simvlan.stack.ipv6.addr import parse_ip6
 RECORDING = Path(__file__).parent / "golden" / "fuzz-uml.jsonl.gz"
 TREES = RECORDING.with_name("fuzz-uml-trees.jsonl.gz")
 SIX = RECORDING.with_name("fuzz-uml-six.jsonl.gz")
+WORKERS = RECORDING.with_name("fuzz-uml-workers.jsonl.gz")
 
 
 class Echo:
@@ -492,8 +493,8 @@ def test_what_sleeps_for_true_is_asked_twice_among_others_and_then_in_pairs(monk
 
 @pytest.mark.parametrize(
     ("path", "count"),
-    [(RECORDING, 151), (TREES, 58), (SIX, 40)],
-    ids=["", "with spanning trees", "with IPv6 and a clock"],
+    [(RECORDING, 151), (TREES, 58), (SIX, 40), (WORKERS, 13)],
+    ids=["", "with spanning trees", "with IPv6 and a clock", "where workers take turns"],
 )
 def test_the_simulator_agrees_with_what_linux_did(path, count):
     """Hundreds of random networks as Linux 6.1 ran them, without Linux."""

@@ -1,0 +1,111 @@
+"""Whose turn it is: workers and ksoftirqd on one processor (simvlan/workers.py).
+
+Expectations are kernel/workqueue.c's and kernel/softirq.c's of Linux 6.1; whole networks are in
+golden/fuzz-uml-workers.jsonl.gz, as User Mode Linux answered (tests/test_fuzz.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from simvlan.workers import KSOFTIRQD, Workers
+
+
+class Bench:
+    """Workers whose works write down their names."""
+
+    def __init__(self) -> None:
+        self.workers = Workers()
+        self.done: list[str] = []
+
+    def queue(self, name: str, *, bound: bool, then: Callable[[], object] = lambda: None) -> None:
+        def work() -> None:
+            self.done.append(name)
+            then()
+
+        self.workers.queue_work(work, bound=bound)
+
+    def turn(self) -> str:
+        """One task's turn."""
+        task = self.workers.switch()
+        if task == KSOFTIRQD:
+            self.done.append(task)
+            self.workers.rested()
+        while work := self.workers.work(task):
+            assert callable(work)
+            work()
+        return task
+
+    def run(self) -> list[str]:
+        while self.workers.ready:
+            self.turn()
+        return self.done
+
+
+def test_who_was_awakened_first_goes_first_and_does_all_there_is() -> None:
+    bench = Bench()
+    for name, bound in (("a", True), ("b", False), ("c", True)):
+        bench.queue(name, bound=bound)
+    assert bench.run() == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize(("waiting", "order"), [(("a", "b"), "abdc"), (("a",), "acd")])
+def test_a_second_unbound_worker_is_awakened_where_more_waits(waiting: tuple[str, ...], order: str) -> None:
+    """need_more_worker: awake before the bound worker, it does what comes meanwhile; else that waits for the first."""
+    bench = Bench()
+    later = {"c": True, "d": False}
+
+    def more() -> None:
+        for name, bound in later.items():
+            bench.queue(name, bound=bound)
+
+    for name in waiting:
+        bench.queue(name, bound=False)
+    bench.turn()
+    more()
+    assert "".join(bench.run()) == order
+
+
+def test_an_unbound_worker_does_itself_what_its_work_queues() -> None:
+    """The other one is awakened too, and finds nothing."""
+    bench = Bench()
+    bench.queue("a", bound=False, then=lambda: bench.queue("b", bound=False))
+    bench.queue("c", bound=True)
+    assert bench.run() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("several", "order"), [(False, ["a", KSOFTIRQD, "b"]), (True, ["a", "b"])])
+def test_ksoftirqd_is_awakened_where_tasks_change_and_a_route_was_let_go(several: bool, order: list[str]) -> None:
+    """rcu_qs of tiny RCU; not where there are several processors."""
+    bench = Bench()
+    bench.workers.several = several
+    bench.queue("a", bound=True)
+    bench.workers.released = True
+    bench.turn()
+    bench.queue("b", bound=False)
+    assert bench.run() == order
+
+
+def test_ksoftirqd_sees_itself_to_what_it_lets_go() -> None:
+    """rcu_softirq_qs: it is not awake for what comes next; for what others let go it is."""
+    bench = Bench()
+    bench.workers.released = True
+    bench.queue("a", bound=True)
+    bench.turn()
+    assert not bench.workers.at_once
+    bench.workers.released = True
+    assert bench.turn() == KSOFTIRQD
+    assert bench.workers.at_once
+    bench.queue("b", bound=True)
+    assert bench.run() == ["a", KSOFTIRQD, "b"]
+
+
+def test_what_waits_already_is_not_queued_twice() -> None:
+    bench = Bench()
+    action = bench.run
+    bench.workers.queue_work(action, bound=False)
+    bench.workers.queue_work(action, bound=False)
+    assert bench.workers.work(bench.workers.switch()) == action
+    assert bench.workers.work(bench.workers.switch()) is None
