@@ -7,9 +7,15 @@ golden/fuzz-uml-workers.jsonl.gz, as User Mode Linux answered (tests/test_fuzz.p
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.l2 import ARP, Ether
 
+from simvlan import Lab
+from simvlan.frame import Frame
+from simvlan.stack.ipaddr import parse_ip
 from simvlan.workers import KSOFTIRQD, Workers
 
 
@@ -109,3 +115,61 @@ def test_what_waits_already_is_not_queued_twice() -> None:
     bench.workers.queue_work(action, bound=False)
     assert bench.workers.work(bench.workers.switch()) == action
     assert bench.workers.work(bench.workers.switch()) is None
+
+
+@pytest.fixture(scope="module")
+def host() -> Any:
+    """A namespace with 10.0.0.1/24 and fe80::a/64 on `va`; no router."""
+    lab = Lab(ipv6=True)
+    lab.sh(
+        "ip netns add a; ip link add va netns a type veth peer name vb; ip -n a addr add 10.0.0.1/24 dev va;"
+        "ip -n a addr add fe80::a/64 dev va nodad; ip -n a link set va up; ip link set vb up; sleep 9"
+    )
+    return lab
+
+
+def frame(packet: Any) -> Frame:
+    return Frame.parse(bytes(Ether(src="02:00:00:00:00:09", dst="ff:ff:ff:ff:ff:ff") / packet))
+
+
+@pytest.mark.parametrize(
+    ("packet", "own"),
+    [
+        (IP(src="10.0.0.9", dst="10.0.0.1") / ICMP(type=0), False),
+        (IP(src="10.0.0.9", dst="10.0.0.255") / ICMP(type=0), False),
+        (IP(src="10.0.0.9", dst="255.255.255.255") / ICMP(type=0), True),
+        (IP(src="10.0.0.9", dst="224.0.0.1") / ICMP(type=0), True),
+        (IP(src="10.0.0.9", dst="10.9.9.9") / ICMP(type=0), True),
+        (IP(src="10.0.0.1", dst="10.0.0.1") / ICMP(type=0), False),
+        (ARP(psrc="10.0.0.9", pdst="10.0.0.1"), False),
+        (ARP(psrc="10.0.0.9", pdst="10.0.0.8"), True),
+        (ARP(op=2, psrc="10.0.0.9", pdst="10.0.0.8"), False),
+    ],
+    ids=["ours", "broadcast", "limited", "group", "nowhere", "from ourselves", "who has ours", "who has", "reply"],
+)
+def test_routes_of_received_packets_that_no_nexthop_keeps_are_let_go(host: Any, packet: Any, own: bool) -> None:
+    """do_cache of ip_route_input_slow; ip_route_input_mc; a reply of ARP is routed nowhere."""
+    net = host.network
+    net.workers.released = False
+    net.netns["a"].stack.receive(net.device("a/va"), frame(packet), None)
+    assert net.workers.released == own
+    net.drain()
+
+
+@pytest.mark.parametrize(
+    ("dst", "oif", "own"),
+    [
+        ("10.0.0.9", False, False),
+        ("10.0.0.255", False, True),
+        ("224.0.0.9", True, True),
+        ("10.9.9.9", True, True),
+        ("10.0.0.1", False, False),
+        ("10.0.0.1", True, True),
+    ],
+    ids=["neighbour", "broadcast", "group", "taken for on-link", "local", "local by a device"],
+)
+def test_routes_of_our_packets_that_no_nexthop_keeps_are_their_own(host: Any, dst: str, oif: bool, own: bool) -> None:
+    """do_cache of __mkroute_output."""
+    net = host.network
+    route = net.netns["a"].stack.output.find(parse_ip(dst), oif=net.device("a/va") if oif else None)
+    assert route.own == own

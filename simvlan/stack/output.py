@@ -141,7 +141,7 @@ class Output:
                 return errno.ENETUNREACH if route is None else route.error
             return self._made(fib.UNICAST, dst, src or stack.select_address(oif, 0, LINK), oif, None, oif)
         if route.type == fib.LOCAL:
-            return self._local(dst, src or route.src or dst, route)
+            return self._local(dst, src or route.src or dst, route, oif)
         assert route.dev is not None
         if not src:
             src = route.src or stack.select_address(route.dev, route.via or 0, route.scope)
@@ -149,11 +149,13 @@ class Output:
             return self._grouped(dst, src, route.dev, route)
         return self._made(route.type, dst, src, route.dev, route, oif)
 
-    def _local(self, dst: int, src: int, route: Route | None) -> RouteResult | int:
+    def _local(self, dst: int, src: int, route: Route | None, oif: Device | None = None) -> RouteResult | int:
         lo = self.stack.lo
         if not lo.up and route is None:
             return errno.ENETUNREACH
-        return RouteResult(fib.LOCAL, dst, src, lo, route)
+        made = RouteResult(fib.LOCAL, dst, src, lo, route)
+        made.oif = None if oif is lo else oif
+        return made
 
     def _grouped(self, dst: int, src: int, dev: Device, route: Route | None) -> RouteResult | int:
         """A broadcast or multicast by a device: a copy comes back if we listen ourselves."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from simvlan.oracle.agreement import plain
+from simvlan.oracle.ambient import tokens
 from simvlan.oracle.fuzz import farm
 from simvlan.oracle.fuzz.chance import explained
 from simvlan.oracle.fuzz.clocks import clock_of
@@ -16,6 +17,7 @@ from simvlan.oracle.fuzz.judge import HUNG, Verdict, judge
 from simvlan.oracle.fuzz.scenario import Scenario, switches_ipv6
 from simvlan.oracle.fuzz.sketch import FOREIGN, WANTED
 from simvlan.oracle.kernels import Kernel
+from simvlan.oracle.order import without_reports
 
 WORKERS = {"uml": 16, "host": 4}
 """Scenarios a guest has under way: User Mode Linux mostly waits for linkwatch."""
@@ -242,7 +244,11 @@ def _said(answer: Answer) -> list[tuple[int, str]]:
 
 
 def _frames(answer: Answer) -> dict[str, list[tuple[str, bytes]]]:
-    return {point: [(way, plain(octets)) for _, way, octets in frames] for point, frames in answer.captures.items()}
+    """What was seen, but for reports of groups: their times are drawn at random."""
+    return {
+        point: [(way, plain(octets)) for _, way, octets in without_reports(frames) if not tokens(way, octets, True)]
+        for point, frames in answer.captures.items()
+    }
 
 
 def verdicts(crew: Crew, scenarios: Sequence[Scenario]) -> list[Verdict]:
