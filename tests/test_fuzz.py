@@ -503,7 +503,7 @@ def test_only_reports_may_come_at_another_moment_when_a_kernel_does_the_same_aga
 
 @pytest.mark.parametrize(
     ("path", "count"),
-    [(RECORDING, 151), (TREES, 58), (SIX, 40), (WORKERS, 13)],
+    [(RECORDING, 151), (TREES, 58), (SIX, 40), (WORKERS, 14)],
     ids=["", "with spanning trees", "with IPv6 and a clock", "where workers take turns"],
 )
 def test_the_simulator_agrees_with_what_linux_did(path, count):

@@ -278,7 +278,7 @@ class Ip6:
     def mtu_of(self, dev: Device) -> int:
         """What a device's link carries as far as IPv6 is concerned (cnf.mtu6)."""
         idev = self.idev(dev)
-        return dev.mtu if idev is None else min(idev.mtu, dev.mtu)
+        return dev.mtu if idev is None else idev.mtu
 
     def reach(self, route: Route6) -> bool:
         """Whether a gateway may be there: it is not known to have failed (rt6_check_neigh)."""
