@@ -486,6 +486,8 @@ def test_what_sleeps_for_true_is_asked_twice_among_others_and_then_in_pairs(monk
     with Crew("uml", 1, ipv6=True, timed=timed) as crowd:
         assert all(verdict.agrees for verdict in crowd.run(scenarios))
     assert Fickle.asked == asked
+
+
 @pytest.mark.parametrize("address", ["ff02::16", "fe80::2"])
 def test_only_reports_may_come_at_another_moment_when_a_kernel_does_the_same_again(address):
     """Their times are drawn at random; anything else in another order is something else."""

@@ -133,14 +133,14 @@ def test_no_path_has_an_mtu_under_1280(mtu: int, path: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "path"), [("", 1500), ("ip -n a link set va mtu 1400", 1500), ("ip -n a link set i mtu 1300", 1300)]
+    ("change", "path"),
+    [("sleep 1", 1500), ("ip -n a link set va mtu 1400", 1500), ("ip -n a link set i mtu 1300", 1300)],
 )
 def test_an_ipvlan_whose_mtu_follows_its_lower_device_s_sends_what_it_did(change: str, path: int) -> None:
     """ipvlan_adjust_mtu tells nobody, so IPv6 keeps its own (cnf.mtu6); a change of the ipvlan itself is told."""
     pair = Pair()
-    pair.sh(
-        f"ip -n a link add i link va type ipvlan; ip -n a link set i up; sleep 3; ip -n a addr add 2001:db8::a/64 dev i nodad; {change}"
-    )
+    pair.sh("ip -n a link add i link va type ipvlan; ip -n a link set i up; sleep 3")
+    pair.sh(f"ip -n a addr add 2001:db8::a/64 dev i nodad; {change}")
     assert pair.a.output.find(ip6("2001:db8::b")).path_mtu == path
     assert pair.lab.network.device("a/i").mtu == (1400 if "1400" in change else path)
 
