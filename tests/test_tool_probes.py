@@ -254,9 +254,10 @@ def test_an_ipvlan_whose_parent_changed_its_address_shows_the_one_it_was_made_wi
     assert said in lab.command("ip", "-n", "b", "link", "show", "iv0").stdout
 
 
-def test_traceroute_of_ipv6_says_what_the_real_one_said() -> None:
-    """golden/traceroute6.out: traceroute 2.1.2 on Linux 6.18 (simvlan run --on host), durations masked."""
-    script = GOLDEN / "traceroute6.sh"
+@pytest.mark.parametrize("name", ["traceroute6", "traceroute-names"])
+def test_traceroute_says_what_the_real_one_said(name: str) -> None:
+    """golden/NAME.out: traceroute 2.1.2 on Linux 6.18 (simvlan run --on host), durations masked."""
+    script = GOLDEN / f"{name}.sh"
     simvlan = Path(sys.executable).parent / "simvlan"
     run = subprocess.run([str(simvlan), "run", str(script)], capture_output=True, text=True, timeout=120, check=False)
     assert re.sub(r"  [0-9]+\.[0-9]{3} ms", "  T ms", run.stdout) == script.with_suffix(".out").read_text()

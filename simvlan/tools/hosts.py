@@ -13,6 +13,7 @@ from simvlan.tools.program import Process
 
 WRONG_FAMILY = "Address family for hostname not supported"
 UNKNOWN, NOBODY = "Name or service not known", "Temporary failure in name resolution"
+BARE = "No address associated with hostname"
 _PREFIXES = (
     ("::1/128", 0, 50), ("2002::/16", 2, 30), ("::/96", 3, 20), ("::ffff:0:0/96", 4, 10), ("fec0::/10", 5, 40),
     ("fc00::/7", 6, 40), ("2001::/32", 7, 40),
@@ -74,7 +75,7 @@ def find_all(proc: Process, name: str, family: int = 0) -> list[Host] | str:
     hosts = [host for host in map(literal, found or ()) if host is not None and family in (0, host.family)]
     if hosts:
         return ordered(stack, hosts)
-    return NOBODY if found is None else UNKNOWN
+    return NOBODY if found is None else BARE if name in proc.bare_names else UNKNOWN
 
 
 def ordered(stack: Any, hosts: list[Host]) -> list[Host]:

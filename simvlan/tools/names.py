@@ -92,6 +92,7 @@ def look_up(proc: Process, name: str, family: int = 0) -> Generator[Any, Any, No
         answers = yield from ask_all(proc, servers, full, types)
         if any(answer.code in (NOERROR, NXDOMAIN) for answer in answers):
             proc.names[name] = [text for answer in answers for text in answer.addresses]
+            proc.bare_names |= {name} if any(answer.code == NOERROR for answer in answers) else set()
             if proc.names[name]:
                 proc.full_names[name] = full
                 return

@@ -77,6 +77,8 @@ class Process:
         self.detached: Detached | None = None
         self.names: dict[str, list[str]] = {}
         """What `names.look_up` found out."""
+        self.bare_names: set[str] = set()
+        """Names that are there without an address of the family asked for (EAI_NODATA)."""
         self.full_names: dict[str, str] = {}
         """What each name is called in full (ai_canonname)."""
         self.inner_servers: dict[int, Callable[[str], list[str] | None]] = {}

@@ -14,8 +14,9 @@ import simpy
 
 from simvlan.clock import SECOND
 from simvlan.stack.family import DO, DONT
-from simvlan.tools.common import Refused, Waiter, dotted, find, permute, resolve
-from simvlan.tools.hosts import WRONG_FAMILY, literal
+from simvlan.tools.common import Refused, Waiter, dotted, permute
+from simvlan.tools.hosts import Host, find_all
+from simvlan.tools.names import look_up, name_of
 from simvlan.tools.program import Process
 from simvlan.tools.traceroute_tcp import SynProbes
 
@@ -72,24 +73,26 @@ class Traceroute:
         self.wait_ns = round(float(given.get("w", "5").split(",")[0]) * SECOND)
         wanted = int(rest[1]) if len(rest) > 1 and self.syns is None else self.usual_size
         self.size = max(wanted, self.header)
-        self.zone: Any = None
-        address = self._find()
-        if isinstance(address, str):
-            at = proc.argv.index(self.name)
-            raise Refused(
-                f'{self.name}: {address}\nCannot handle "host" cmdline arg `{self.name}\' on position 1 (argc {at})\n'
-            )
-        self.address = address
+        at = proc.argv.index(self.name)
+        target = self._host(self.name, f'"host" cmdline arg `{self.name}\' on position 1 (argc {at})')
+        self.address, self.zone = target.address, target.device(self.stack)
+        self.source = self._from(given["s"]) if "s" in given else 0
         self.probes = [Probe(ttl) for ttl in range(self.first, self.most + 1) for _ in range(self.per_hop)]
         self.waiter = Waiter(proc)
         self.echo: Any = None
 
-    def _find(self) -> int | str:
-        """The address of the target, or why there is none."""
-        given = literal(self.name)
-        if given is not None and given.family != self.family:
-            return WRONG_FAMILY
-        return find(self.proc, self.name)
+    def _host(self, name: str, where: str) -> Host:
+        """The first address of a name, of the family of this run."""
+        found = find_all(self.proc, name, self.family)
+        if isinstance(found, str):
+            raise Refused(f"{name}: {found}\nCannot handle {where}\n")
+        return found[0]
+
+    def _from(self, text: str) -> int:
+        found = find_all(self.proc, text)
+        if not isinstance(found, str) and self.family not in (host.family for host in found):
+            raise Refused("IP version mismatch in addresses specified\n")
+        return self._host(text, f"`-s' option with arg `{text}' (argc 2)").address
 
     def _number(self, flag: str, default: int) -> int:
         value = self.given.get(flag, str(default))
@@ -121,7 +124,7 @@ class Traceroute:
     def bound(self, sock: Any) -> Any:
         """A socket with what the options say of it."""
         if "s" in self.given:
-            sock.bind(self._source(self.given["s"]))
+            sock.bind(self.source)
         if "i" in self.given:
             sock.bind_dev = self.proc.lab.network.netns[self.proc.netns].devices.get(self.given["i"])
             if sock.bind_dev is None:
@@ -130,9 +133,6 @@ class Traceroute:
         sock.tos = int(self.given.get("t", "0"), 0)
         sock.pmtudisc = self.unfragmented if "F" in self.given else DONT
         return sock
-
-    def _source(self, text: str) -> int:
-        return resolve(text) or 0
 
     def send(self, index: int) -> None:
         """Send one probe."""
@@ -231,7 +231,7 @@ class Traceroute:
                 self.collect()
             end = self._end()
             self._expire(int(env.now), end)
-            printed = self._print(printed, end)
+            printed = yield from self._print(printed, end)
 
     def _end(self) -> int:
         """Where the list of probes ends: after the hop that reached the target."""
@@ -249,13 +249,14 @@ class Traceroute:
             if probe.sent_ns >= 0 and not probe.done and now >= probe.sent_ns + self.patience(index):
                 probe.done = True
 
-    def _print(self, printed: int, end: int) -> int:
+    def _print(self, printed: int, end: int) -> Generator[Any, Any, int]:
         while printed < end and self.probes[printed].done:
-            self.proc.write(self._text(printed))
+            text = yield from self._text(printed)
+            self.proc.write(text)
             printed += 1
         return printed
 
-    def _text(self, index: int) -> str:
+    def _text(self, index: int) -> Generator[Any, Any, str]:
         probe, number = self.probes[index], index % self.per_hop
         text = ("\n" if index == 0 else "") + (f"{probe.ttl:2} " if number == 0 else "")
         if probe.came_ns < 0:
@@ -263,16 +264,19 @@ class Traceroute:
         else:
             before = [p for p in self.probes[index - number : index] if p.came_ns >= 0]
             if not before or before[-1].address != probe.address:
-                text += f" {self._named(probe.address)}"
+                named = yield from self._named(probe.address)
+                text += f" {named}"
             micros = probe.took_ns // 1000
             text += f"  {micros // 1000}.{micros % 1000:03} ms{probe.note}"
         return text + ("\n" if number == self.per_hop - 1 else "")
 
-    def _named(self, address: int) -> str:
+    def _named(self, address: int) -> Generator[Any, Any, str]:
+        """An address with its name, looked for each time anew (print_addr)."""
         shown = self.text(address)
         if "n" in self.given:
             return shown
-        return f"localhost ({shown})" if address == self.stack.family_of(self.family).loopback else f"{shown} ({shown})"
+        name = yield from name_of(self.proc, Host(self.family, address))
+        return f"{name or shown} ({shown})"
 
     def text(self, address: int) -> str:
         """Write an address."""
@@ -287,13 +291,19 @@ class Traceroute:
             self.syns.close()
 
 
-def of_family(proc: Process) -> type[Traceroute]:
-    """The family that -6 or the command's name asks for, or that the target has."""
+def of_family(proc: Process) -> Generator[Any, Any, type[Traceroute]]:
+    """The family that -6 or the command's name asks for, else that of the target: IPv4 where it has both (getaddr)."""
     flags, rest, _ = permute(proc.argv[1:], SPEC)
     given = dict(flags)
-    target = literal(rest[0]) if rest else None
-    six = "6" in given or (proc.name.endswith("6") and "4" not in given)
-    if not six and ("4" in given or target is None or target.family == 4):
+    family = 6 if "6" in given or (proc.name.endswith("6") and "4" not in given) else 4 if "4" in given else 0
+    if rest:
+        if "s" in given:
+            yield from look_up(proc, given["s"])
+        yield from look_up(proc, rest[0], family)
+        found = find_all(proc, rest[0])
+        families = [] if isinstance(found, str) else [host.family for host in found]
+        family = family or (6 if families and 4 not in families else 4)
+    if family != 6:
         return Traceroute
     from simvlan.tools.traceroute6 import Traceroute6
 
@@ -303,7 +313,8 @@ def of_family(proc: Process) -> type[Traceroute]:
 def main(proc: Process) -> Generator[Any, Any, int]:
     """Trace the route."""
     try:
-        trace = of_family(proc)(proc)
+        kind = yield from of_family(proc)
+        trace = kind(proc)
     except Refused as refused:
         proc.write_err(str(refused))
         return 2

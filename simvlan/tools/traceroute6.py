@@ -7,8 +7,6 @@ from typing import Any
 from simvlan.stack.family import PROBE_PMTU
 from simvlan.stack.ipv6 import icmp6, packet
 from simvlan.stack.ipv6.addr import ip6_text, is_link_local
-from simvlan.tools.common import Refused
-from simvlan.tools.hosts import find_all
 from simvlan.tools.traceroute import Probe, Traceroute
 
 NOTES = (" !N", " !X", " !H", " !H", "")
@@ -19,19 +17,6 @@ class Traceroute6(Traceroute):
     """One run; `zone` is the device of an address of one link (`fe80::1%eth0`)."""
 
     family, header, usual_size, echo_request, unfragmented = 6, 48, 80, icmp6.ECHO, PROBE_PMTU
-
-    def _find(self) -> int | str:
-        found = find_all(self.proc, self.name, 6)
-        if isinstance(found, str):
-            return found
-        self.zone = found[0].device(self.stack)
-        return found[0].address
-
-    def _source(self, text: str) -> int:
-        found = find_all(self.proc, text, 6)
-        if isinstance(found, str):
-            raise Refused(f"{text}: {found}\nCannot handle `-s' option with arg `{text}' (argc 2)\n")
-        return found[0].address
 
     def _quoted(self, about: bytes) -> bytes:
         upper = packet.skip_extensions(about, about[6]) if len(about) > packet.HEADER else None
