@@ -322,3 +322,32 @@ def test_dnsmasq_reads_the_hosts_file_of_its_namespace(
         kill -HUP $(cat $pid); sleep 1; say again
     """)
     assert (done.stdout.splitlines(), done.stderr) == (known, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "lease"),
+    [
+        ("--dhcp-host=02:00:00:00:00:11,box", "10.0.0.120 box"),
+        ("--dhcp-host=02:00:00:00:00:11,10.0.0.101", "10.0.0.101 named"),
+        ("--dhcp-host=02:00:00:00:00:11,10.0.0.102", "10.0.0.102 *"),
+        ("--dhcp-host=02:00:00:00:00:11,10.0.0.102 --domain=lan", "10.0.0.102 far"),
+        ("--dhcp-host=02:00:00:00:00:11,10.0.0.101,own", "10.0.0.101 own"),
+        ("--dhcp-host=02:00:00:00:00:11,box --dhcp-host=02:00:00:00:00:12,10.0.0.120", "10.0.0.110 box"),
+        ("--no-hosts --dhcp-host=02:00:00:00:00:11,box", "10.0.0.110 box"),
+        ("--no-hosts --dhcp-host=02:00:00:00:00:11,10.0.0.101", "10.0.0.101 *"),
+        ("--port=0 --dhcp-host=02:00:00:00:00:11,10.0.0.101", "10.0.0.101 *"),
+    ],
+)
+def test_the_hosts_file_places_and_names_dhcp_clients(
+    etc: Path, tmp_path: Path, options: str, lease: str
+) -> None:
+    """dhcp_update_configs and host_from_dns: as dnsmasq 2.90 on Linux."""
+    lab = Lab(seed=1)
+    (etc.parent / "srv").mkdir()
+    (etc.parent / "srv" / "hosts").write_text("10.0.0.120 box\n10.0.0.101 named\n10.0.0.102 far.lan\n")
+    leases = tmp_path / "leases"
+    done = lab.sh(f"{NETWORK}ip -n c1 addr flush dev eth0; ip -n c1 link set eth0 address 02:00:00:00:00:11\n"
+                  f"ip netns exec srv dnsmasq -R --no-ping --dhcp-leasefile={leases} -i eth0 {options} "
+                  "--dhcp-range=10.0.0.100,10.0.0.150,2m; ip netns exec c1 udhcpc -q -n -i eth0")  # fmt: skip
+    assert done.exit == 0, done
+    assert " ".join(leases.read_text().split()[2:4]) == lease

@@ -85,6 +85,7 @@ class Config:
         no_ids: client identifiers are passed over.
         in_order: addresses are given in order, not by a hash of the client's MAC.
         most: leases there are at most.
+        names: what the name server beside it calls addresses, domains that are not the server's own left out.
     """
 
     ranges: list[Range] = field(default_factory=list)
@@ -102,6 +103,7 @@ class Config:
     no_ids: bool = False
     in_order: bool = False
     most: int = 1000
+    names: dict[int, str] = field(default_factory=dict)
 
     def with_ifs(self, tags: set[str]) -> set[str]:
         """Tags and those that follow from them, in the order of the configuration (run_tag_if)."""

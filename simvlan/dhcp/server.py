@@ -231,9 +231,10 @@ class Server:
         seconds = self._seconds(it, found)
         expires = None if seconds == FOREVER else now_s + seconds
         lease = self.leases.by_address[address] = Lease(address, it.msg.chaddr, it.msg.client, expires)
-        own, tags = not it.given, self._tags(it, found)
-        if it.name and not (own and any(has(each, tags, True) for each in self.config.no_names)):
-            self.leases.name(lease, it.name, own)
+        listed = "" if it.given else self.config.names.get(address, "")  # goes before its own (host_from_dns)
+        name, own, tags = listed or it.name, not (it.given or listed), self._tags(it, found)
+        if name and not (own and any(has(each, tags, True) for each in self.config.no_names)):
+            self.leases.name(lease, name, own)
             if own and it.domain and it.domain.lower() != self.config.domain.decode().lower():
                 return [Log(f"Ignoring domain {it.domain} for DHCP host name {it.name}")]
         return []

@@ -7,6 +7,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ import simpy
 from simvlan.clock import SECOND
 from simvlan.dhcp import message as m
 from simvlan.dhcp.asking import Interface
-from simvlan.dhcp.leases import FOREVER
+from simvlan.dhcp.leases import FOREVER, Reservation
 from simvlan.dhcp.message import Message
 from simvlan.dhcp.server import Action, Log, Probe, Reply, Server
 from simvlan.dns.message import PORT
@@ -230,6 +231,7 @@ def _read_again(proc: Process, asked: Asked, services: list[Any]) -> bool:
         if isinstance(service, DnsService):
             with contextlib.suppress(Refused):
                 service.zone = zone_of(proc, asked)
+                _tell_names(asked, service.zone)
     return True
 
 
@@ -284,6 +286,7 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
     if asked.port:
         servers = [host for host in map(literal, asked.servers) if host is not None]
         dns = DnsService(network, ns, zone_of(proc, asked), servers, asked.interfaces)
+        _tell_names(asked, dns.zone)
         dns.port = asked.port
         dns.excepted, dns.bogus, dns.full = asked.excepted, asked.bogus, asked.full
         dns.listens = [host for host in map(literal, asked.listen) if host is not None]
@@ -312,6 +315,29 @@ def zone_of(proc: Process, asked: Asked) -> Zone:
         except OSError as error:
             raise Refused(f"dnsmasq: failed to load names from {path}: {error.strerror}\n") from None
     return zone
+
+
+def _tell_names(asked: Asked, zone: Zone) -> None:
+    """Tell the DHCP server what addresses are called, and where reservations that only have a name lie."""
+    config = asked.dhcp
+    config.names.clear()
+    for name, addresses in zone.hosts.items():
+        for address in addresses:
+            config.names.setdefault(address, name)
+    for address, name in list(config.names.items()):
+        short, dot, domain = name.partition(".")
+        config.names[address] = "" if dot and domain != asked.domain.lower() else short
+    taken = {each.address for each in asked.reserved}
+    config.reservations[:] = [_placed(each, zone, taken) for each in asked.reserved]
+
+
+def _placed(kept: Reservation, zone: Zone, taken: set[int]) -> Reservation:
+    """A reservation at the first address of its name, unless it has one or another has that (dhcp_update_configs)."""
+    found = zone.hosts.get(kept.name.lower()) if kept.name and not kept.address else None
+    if not found or found[0] in taken:
+        return kept
+    taken.add(found[0])
+    return replace(kept, address=found[0])
 
 
 def _write(proc: Process, name: str, text: str) -> None:

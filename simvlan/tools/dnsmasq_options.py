@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from simvlan.dhcp.leases import Config
+from simvlan.dhcp.leases import Config, Reservation
 from simvlan.dns.message import PORT
 from simvlan.radv.ranges import Param, Range
 from simvlan.tools import dnsmasq_dhcp
@@ -63,6 +63,8 @@ class Asked:
     """
 
     dhcp: Config = field(default_factory=Config)
+    reserved: list[Reservation] = field(default_factory=list)
+    """Reservations as they are written, without addresses that follow from names."""
     interfaces: list[str] = field(default_factory=list)
     excepted: list[str] = field(default_factory=list)
     listen: list[str] = field(default_factory=list)
@@ -115,6 +117,7 @@ def read(words: list[str], contents: Callable[[str], str] | None = None) -> Aske
             _read_file(asked, value, contents)
         else:
             _set(asked, name, value)
+    asked.reserved = list(asked.dhcp.reservations)
     asked.dhcp.dns = b"yes" if asked.port == PORT else b""
     asked.aloud = asked.debug or (asked.foreground and asked.to_stderr)
     return asked
