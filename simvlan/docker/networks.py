@@ -249,8 +249,9 @@ class Networks:
         except DockerError:
             self.book.release(network)
             raise
-        if network.enable_ipv6:
-            self.core.note(f"network {network.name}: IPv6 addresses are given out, but no IPv6 packet is simulated")
+        if network.enable_ipv6 and network.driver == "bridge":
+            beyond = "no IPv6 packet is routed or translated beyond the bridge (no ip6tables)"
+            self.core.note(f"network {network.name}: {beyond}; published ports have a proxy")
 
     # -- remove -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Published ports of containers on bridge networks: who has which port of the node. Mirrors libnetwork/portallocator.
 
-IPv4 ports are led to the container by the node's NAT (`firewall`). macvlan and ipvlan publish nothing, as in Docker.
+IPv4 ports are led to the container by the node's NAT (`firewall`), those of IPv6 by a proxy. macvlan and ipvlan publish
+nothing, as in Docker.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Ports:
         """Take the container's ports for an endpoint on a bridge, unless another endpoint has them.
 
         Raises:
-            DockerError: 500 `... port is already allocated`; none is then taken.
+            DockerError: 500 `... port is already allocated`, `failed to bind host port ...`; none is then taken.
         """
         if network.driver != "bridge":
             if container.host_config.get("PortBindings"):
@@ -59,30 +60,35 @@ class Ports:
         try:
             for port, wishes in sorted(wanted(container).items()):
                 made[port] = [each for wish in wishes for each in self._bind(container, port, wish)] or None
+            self._lead_in(network, endpoint, made)
         except PortTaken as taken:
+            self.firewall.forget(endpoint.id)
             self.withdraw(container)
             failed = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
             raise internal(f"{failed}: {taken}") from None
-        self._lead_in(network, endpoint, made)
 
     def _lead_in(self, network: Network, endpoint: Endpoint, made: Bindings) -> None:
         """Rules for what NAT sees, a proxy for what it does not (a routed network has neither port nor proxy)."""
         for port, bindings in made.items():
             for binding in bindings or ():
                 address, number = binding["HostIp"], binding["HostPort"]
-                if ":" in address or not endpoint.ipv4:
-                    continue
-                self.firewall.publish(network, endpoint, port, address, number)
+                if ":" not in address and endpoint.ipv4:
+                    self.firewall.publish(network, endpoint, port, address, number)
                 if not network.state["routed"]:
                     inner, _, proto = port.partition("/")
                     self._relay(endpoint, proto or "tcp", address, int(number), int(inner))
 
     def _relay(self, endpoint: Endpoint, proto: str, address: str, number: int, inner: int) -> None:
-        try:
-            made = proxy(self.core.host, proto, address, number, (endpoint.ipv4, inner))
-        except OSError:  # a program of the node's has the port
-            self.core.note(f"port {number}/{proto} of the node is taken: no proxy for {endpoint.name}")
+        """A proxy to the container's address of the port's family, else to the other; IPv6 where the node has it."""
+        six = ":" in address
+        within = (endpoint.ipv6 or endpoint.ipv4) if six else endpoint.ipv4
+        if not within or (six and self.core.host.stack.ip6 is None):
             return
+        try:
+            made = proxy(self.core.host, proto, address, number, (within, inner))
+        except OSError as error:  # a program of the node's has the port, or the node has no such address
+            what = f"{written(address)}:{number}:{written(within)}:{inner}/{proto}"
+            raise PortTaken(f"failed to bind host port for {what}: {(error.strerror or '').lower()}") from None
         self._proxies.setdefault(endpoint.container, []).append(made)
 
     def _bind(self, container: Container, port: str, wish: dict[str, str]) -> list[dict[str, str]]:
@@ -131,6 +137,11 @@ class Ports:
 
 class PortTaken(Exception):  # noqa: N818 - an answer, worded as Docker words it
     """No port to be had."""
+
+
+def written(address: str) -> str:
+    """An address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
 
 
 def _same(one: str, two: str) -> bool:

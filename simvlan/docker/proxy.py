@@ -5,9 +5,8 @@ Mirrors cmd/docker-proxy: a socket on the node for each published port, a connec
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-
-from simvlan.stack.ipaddr import parse_ip
 
 if TYPE_CHECKING:
     from simvlan.network import Netns
@@ -73,21 +72,29 @@ class Pipe:
             end.close()
 
 
+def bound(sock: Any, address: str, port: int) -> None:
+    """Bind to an address, IPv6's alone where it is one of IPv6. Raises OSError."""
+    if ":" in address:
+        sock.v6only = True
+    sock.bind(int(ip_address(address)), port)
+
+
 class TcpProxy:
-    """One published TCP port."""
+    """One published TCP port; the container is reached by IPv4 or IPv6, whatever the caller has."""
 
     def __init__(self, ns: Netns, address: str, port: int, inner: tuple[str, int]) -> None:
-        self.inner = (parse_ip(inner[0]), inner[1])
-        self.listener = ns.stack.open_tcp()
+        self.inner = (int(ip_address(inner[0])), inner[1])
+        self.version = ip_address(inner[0]).version
+        self.listener = ns.stack.open_tcp(ip_address(address).version)
         self.listener.reuse = True
-        self.listener.bind(parse_ip(address), port)
+        bound(self.listener, address, port)
         self.listener.listen(4096)
         self.listener.on_receive = self.called
 
     def called(self, listener: TcpSocket) -> None:
         """Somebody connected: connect to the container."""
         while (caller := listener.accept()) is not None:
-            inner = listener.stack.open_tcp()
+            inner = listener.stack.open_tcp(self.version)
             pipe = Pipe(caller, inner)
             caller.on_receive = inner.on_receive = pipe.told
             try:
@@ -106,9 +113,10 @@ class UdpProxy:
     """One published UDP port."""
 
     def __init__(self, ns: Netns, address: str, port: int, inner: tuple[str, int]) -> None:
-        self.ns, self.inner = ns, (parse_ip(inner[0]), inner[1])
-        self.socket = ns.stack.open_udp()
-        self.socket.bind(parse_ip(address), port)
+        self.ns, self.inner = ns, (int(ip_address(inner[0])), inner[1])
+        self.version = ip_address(inner[0]).version
+        self.socket = ns.stack.open_udp(ip_address(address).version)
+        bound(self.socket, address, port)
         self.socket.on_receive = self.called
         self.callers: dict[tuple[int, int], Any] = {}
 
@@ -123,7 +131,7 @@ class UdpProxy:
     def _new(self, caller: tuple[int, int]) -> Any:
         while len(self.callers) >= CALLERS:
             self.callers.pop(next(iter(self.callers))).close()
-        inner = self.callers[caller] = self.ns.stack.open_udp()
+        inner = self.callers[caller] = self.ns.stack.open_udp(self.version)
         inner.on_receive = Answer(self.socket, caller).told
         return inner
 

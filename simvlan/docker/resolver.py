@@ -22,7 +22,7 @@ class EmbeddedResolver:
         self._upstream = upstream
 
     def lookup(self, name: str) -> list[str] | None:
-        """IPv4 addresses of a name: [] when there is no such name, None when nobody can say (SERVFAIL)."""
+        """Addresses of a name, IPv4 before IPv6: [] when there is no such name, None when nobody can say (SERVFAIL)."""
         name = name.rstrip(".")
         for network, own in sorted(self._joined(), key=lambda entry: entry[0].name):
             found = self._on(network, linked(own, name))
@@ -34,9 +34,8 @@ class EmbeddedResolver:
     def _on(network: Network, name: str) -> list[str]:
         bare = name.removesuffix(f".{network.name}")
         wanted = {each.lower() for each in (name, bare)}
-        return [
-            e.ipv4 for e in network.endpoints.values() if e.ipv4 and wanted & {each.lower() for each in e.dns_names}
-        ]
+        named = [e for e in network.endpoints.values() if wanted & {each.lower() for each in e.dns_names}]
+        return [e.ipv4 for e in named if e.ipv4] + [e.ipv6 for e in named if e.ipv6]
 
     def _outside(self, name: str) -> list[str] | None:
         """Ask the node's server, if the container has any way out."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from simvlan.docker.drivers.driver import go_errno
 from simvlan.docker.errors import DockerError, internal
 from simvlan.docker.model import Endpoint, Network
+from simvlan.docker.sandbox6 import choose_default6, set_up6
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import parse_mac
 from simvlan.rtnl import link_del, link_set
@@ -76,6 +77,7 @@ class Sandbox:
         self._set_mac(dev, endpoint)
         if endpoint.ipv4:
             self._set_address(dev, endpoint)
+        set_up6(self.core, dev, endpoint)
         self._set_sysctls(options.get(SYSCTLS_OPTION, ""), endpoint.ifname)
         try:
             link_set(net, dev, up=True)
@@ -162,7 +164,8 @@ class Sandbox:
 
     def choose_default_route(self) -> None:
         """Route by the endpoint that comes first (updateGateway): by priority, inwardness, families, network name."""
-        chosen = gateway_endpoint(self.joined)
+        chosen, chosen6 = gateway_endpoints(self.joined)
+        choose_default6(self.core, self.netns, chosen6)
         wanted = (chosen.ifname, chosen.gateway4) if chosen is not None else None
         if wanted == self._default and not self._stale(chosen):
             return
@@ -193,22 +196,23 @@ class Sandbox:
             raise internal(f"updating gateway endpoint: failed to set gateway: {go_errno(error)}") from None
 
 
-def gateway_endpoint(joined: list[tuple[Network, Endpoint]]) -> Endpoint | None:
-    """The endpoint that has the IPv4 default route; None when nobody offers one (selectGatewayEndpoint).
+def gateway_endpoints(joined: list[tuple[Network, Endpoint]]) -> tuple[Endpoint | None, Endpoint | None]:
+    """The endpoints that have the default routes of IPv4 and of IPv6; None where nobody offers one.
 
-    The first that offers IPv4, unless one after it offers both families before another has offered IPv6.
+    The first that offers a family, unless one after it offers both before the other family was found
+    (selectGatewayEndpoint).
     """
-    found: Endpoint | None = None
-    six_found = False
+    four: Endpoint | None = None
+    six: Endpoint | None = None
     for _, endpoint in sorted(joined, key=lambda entry: gateway_order(*entry)):
-        four, six = offers(endpoint)
-        if four and six:
-            return endpoint
-        found = found or (endpoint if four else None)
-        six_found = six_found or six
-        if found is not None and six_found:
+        has4, has6 = offers(endpoint)
+        if has4 and has6:
+            return endpoint, endpoint
+        four = four or (endpoint if has4 else None)
+        six = six or (endpoint if has6 else None)
+        if four is not None and six is not None:
             break
-    return found
+    return four, six
 
 
 def offers(endpoint: Endpoint) -> tuple[bool, bool]:

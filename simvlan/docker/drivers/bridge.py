@@ -13,21 +13,27 @@ from simvlan.docker.drivers.driver import choose_mac, device_name, gateway_of, g
 from simvlan.docker.errors import DockerError, forbidden, internal, invalid
 from simvlan.docker.firewall import Firewall, truth
 from simvlan.docker.model import Endpoint, Network
+from simvlan.docker.sandbox6 import switch as switch6
 from simvlan.errors import RtnlError
 from simvlan.frame import parse_mac
 from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.address import address_add
+from simvlan.rtnl.address6 import address6_replace
 from simvlan.rtnl.filters import bridges_load
 from simvlan.rtnl.sysctl import sysctl_get, sysctl_set
 from simvlan.stack.ipaddr import UNIVERSE, Ifaddr, parse_ip
+from simvlan.stack.ipv6.addr import parse_ip6
+from simvlan.stack.ipv6.inet6dev import Ifaddr6
 
 if TYPE_CHECKING:
+    from simvlan.devices.device import Device
     from simvlan.docker.core import Core
     from simvlan.network import Netns
 
 NAME_OPTION = "com.docker.network.bridge.name"
 MTU_OPTION = "com.docker.network.driver.mtu"
 GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
+BRIDGE_LINK_LOCAL = "fe80::1"
 AUX_GATEWAY = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
 
 
@@ -89,6 +95,7 @@ class BridgeDriver:
             inhibited = network.options.get("com.docker.network.bridge.inhibit_ipv4", "").lower() in ("true", "1", "t")
             for use in () if inhibited else network.of(4):
                 self._address(name, use.gateway, use.prefix.prefixlen)
+            self._addresses6(dev, network)
             link_set(core.net, dev, up=True)
         except RtnlError as error:
             raise internal(f"failed to create bridge {name}: {go_errno(error)}") from None
@@ -112,6 +119,15 @@ class BridgeDriver:
         local = parse_ip(gateway)
         broadcast = local | host_bits if plen < 31 else None
         address_add(self.core.net, dev, Ifaddr(local, plen, broadcast=broadcast, scope=UNIVERSE))
+
+    def _addresses6(self, dev: Device, network: Network) -> None:
+        """IPv6 on the bridge: fe80::1 and the gateways (setupBridgeIPv6)."""
+        if not network.enable_ipv6:
+            return
+        switch6(self.core, dev, True)
+        gateways = [(use.gateway, use.prefix.prefixlen) for use in network.of(6) if use.gateway]
+        for text, plen in [(BRIDGE_LINK_LOCAL, 64), *gateways]:
+            address6_replace(self.core.net, dev, Ifaddr6(parse_ip6(text), plen, nodad=True))
 
     def _mtu(self, network: Network) -> int | None:
         text = network.options.get(MTU_OPTION, "")

@@ -1,7 +1,7 @@
 """ip, ifconfig, route and arp as busybox prints them. Changes go through iproute2's words to the simulated kernel.
 
-A container may not change its network unless it is privileged (it lacks CAP_NET_ADMIN). IPv6 is not simulated: the
-loopback's ::1 is shown as Docker leaves it, and `ip -6` lists nothing.
+A container may not change its network unless it is privileged (it lacks CAP_NET_ADMIN). The loopback's ::1 is shown as
+Docker leaves it, also where IPv6 is on for no device.
 """
 
 from __future__ import annotations
@@ -57,8 +57,6 @@ def _object(proc: Proc, kind: str, words: list[str], family: str, oneline: bool)
     verb = words[0] if words else ""
     if verb not in SHOWS:
         return _change(proc, kind, words)
-    if family == "6" and not (kind == "address" and "eth0" not in words):
-        return 0
     shows = {"address": _addresses, "link": _links, "route": _routes, "neigh": _neighbours}
     try:
         text = shows[kind](proc, words, family)
@@ -113,18 +111,19 @@ def _head(row: dict[str, Any], proc: Proc) -> str:
     queue = f" qlen {row['txqlen']}" if "txqlen" in row and dev.kind in ("", "dummy") else ""
     master = f" master {row['master']}" if "master" in row else ""
     kind = row.get("link_type", "ether")
+    qdisc = f" qdisc {row['qdisc']}" if "qdisc" in row else ""
     return (
-        f"{row['ifindex']}: {row['ifname']}{link}: <{','.join(flags)}> mtu {row['mtu']} qdisc {row['qdisc']}"
+        f"{row['ifindex']}: {row['ifname']}{link}: <{','.join(flags)}> mtu {row['mtu']}{qdisc}"
         f"{master}{queue} \n"
-        f"    link/{kind} {row['address']} brd {row['broadcast']}\n"
+        f"    link/{kind} {row.get('address')} brd {row.get('broadcast')}\n"
     ).replace("qlen 1000 \n", "qlen 1000\n")
 
 
 def _addresses(proc: Proc, words: Sequence[str], family: str) -> str:
     text = ""
-    for row in asked(proc, "address", "show", *_device_of(words)):
-        entries = "" if family == "6" else "".join(map(_address, row.get("addr_info", ())))
-        if row["ifname"] == "lo" and family != "4":
+    for row in asked(proc, *_of(family), "address", "show", *_device_of(words)):
+        entries = "".join(map(_address, row.get("addr_info", ())))
+        if row.get("ifname") == "lo" and family != "4" and "::1/128" not in entries:
             entries += "    inet6 ::1/128 scope host \n       valid_lft forever preferred_lft forever\n"
         if family and not entries:
             continue
@@ -132,13 +131,31 @@ def _addresses(proc: Proc, words: Sequence[str], family: str) -> str:
     return text
 
 
+def _of(family: str) -> list[str]:
+    """The option of `ip` for a family that was asked for."""
+    return ["-6"] if family == "6" else []
+
+
 def _address(entry: dict[str, Any]) -> str:
     brd = f" brd {entry['broadcast']}" if "broadcast" in entry else ""
     peer = f" peer {entry['address']}" if "address" in entry else ""
     lft = f"       valid_lft {_life(entry['valid_life_time'])} preferred_lft {_life(entry['preferred_life_time'])}\n"
+    prefix = f"    {entry['family']} {entry['local']}{peer}/{entry['prefixlen']}{brd} scope {entry['scope']}"
+    if entry["family"] == "inet6":
+        return f"{prefix} {_flags6(entry)}\n{lft}"
     secondary = " secondary" if entry.get("secondary") else ""
-    prefix = f"    inet {entry['local']}{peer}/{entry['prefixlen']}{brd}"
-    return f"{prefix} scope {entry['scope']}{secondary} {entry['label']}\n{lft}"
+    return f"{prefix}{secondary} {entry['label']}\n{lft}"
+
+
+def _flags6(entry: dict[str, Any]) -> str:
+    """Flags by name, and what is left of them as a number (IFA_F_NODAD is 2)."""
+    named = "".join(f"{flag} " for flag in ("tentative", "dadfailed", "deprecated", "dynamic") if entry.get(flag))
+    left = sum(bit for flag, bit in LEFT_FLAGS.items() if entry.get(flag))
+    return named + (f"flags {left:02x} " if left else "")
+
+
+LEFT_FLAGS = {"nodad": 0x02, "home": 0x10, "mngtmpaddr": 0x100, "noprefixroute": 0x200}
+"""Flags of addresses that busybox has no words for (if_addr.h)."""
 
 
 def _life(seconds: int) -> str:
@@ -149,11 +166,14 @@ def _links(proc: Proc, words: Sequence[str], _family: str) -> str:
     return "".join(_head(row, proc) for row in asked(proc, "link", "show", *_device_of(words)))
 
 
-def _routes(proc: Proc, words: Sequence[str], _family: str) -> str:
+def _routes(proc: Proc, words: Sequence[str], family: str) -> str:
     if words[:1] == ["get"]:
-        rows = asked(proc, "route", *words)
+        rows = asked(proc, *_of(family), "route", *words)
         return "".join(_route(row) + "\n" for row in rows)
-    return "".join(_route(row) + "\n" for row in asked(proc, "route", "show", *words[1:]))
+    rows = asked(proc, *_of(family), "route", "show", *words[1:])
+    groups = asked(proc, "-6", "route", "show", "table", "local", *words[1:]) if family == "6" else []
+    rows += [row for row in groups if row.get("type") == "multicast"]
+    return "".join(_route(row) + "\n" for row in rows)
 
 
 def _route(row: dict[str, Any]) -> str:
@@ -165,9 +185,9 @@ def _route(row: dict[str, Any]) -> str:
     return text + (f" metric {row['metric']} " if "metric" in row else "")
 
 
-def _neighbours(proc: Proc, words: Sequence[str], _family: str) -> str:
+def _neighbours(proc: Proc, words: Sequence[str], family: str) -> str:
     text = ""
-    for row in asked(proc, "neigh", "show", *_device_of(words)):
+    for row in asked(proc, *_of(family), "neigh", "show", *_device_of(words)):
         state = " ".join(row["state"])
         lladdr = f"lladdr {row['lladdr']} " if "lladdr" in row else " "
         probes = FAILED_PROBES if state in ("FAILED", "INCOMPLETE") else 4
@@ -201,10 +221,14 @@ def _interface(row: dict[str, Any]) -> str:
     name, pad = row["ifname"], " " * 10
     head = "Local Loopback  " if loopback else f"Ethernet  HWaddr {row['address'].upper()}  "
     text = f"{name:<9} Link encap:{head}\n"
-    for entry in row.get("addr_info", ()):
+    fours = [entry for entry in row.get("addr_info", ()) if entry["family"] == "inet"]
+    sixes = [entry for entry in row.get("addr_info", ()) if entry["family"] == "inet6" and entry["local"] != "::1"]
+    for entry in fours:
         bcast = f"  Bcast:{entry['broadcast']}" if "broadcast" in entry else ""
         text += f"{pad}inet addr:{entry['local']}{bcast}  Mask:{_mask(entry['prefixlen'])}\n"
     text += f"{pad}inet6 addr: ::1/128 Scope:Host\n" if loopback else ""
+    for entry in sixes:
+        text += f"{pad}inet6 addr: {entry['local']}/{entry['prefixlen']} Scope:{entry['scope'].capitalize()}\n"
     known = {"UP": "UP", "BROADCAST": "BROADCAST", "LOOPBACK": "LOOPBACK", "LOWER_UP": "RUNNING", "NOARP": "NOARP",
              "PROMISC": "PROMISC", "ALLMULTI": "ALLMULTI", "MULTICAST": "MULTICAST"}  # fmt: skip
     flags = " ".join(text for flag, text in known.items() if flag in row["flags"])
@@ -242,7 +266,7 @@ def route(proc: Proc) -> int:
         "Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n"
     )
     numeric = any("n" in word for word in proc.argv[1:] if word.startswith("-"))
-    for row in asked(proc, "route", "show"):
+    for row in asked(proc, "-4", "route", "show"):
         dst, _, length = ("0.0.0.0/0" if row["dst"] == "default" else row["dst"]).partition("/")
         gateway = row.get("gateway", "0.0.0.0")
         flags = "U" + ("G" if "gateway" in row else "") + ("" if length else "H")
@@ -258,7 +282,7 @@ def arp(proc: Proc) -> int:
     if any(word[:1] == "-" and ("d" in word or "s" in word) for word in proc.argv[1:]):
         proc.write_err("arp: SIOCDARP: Operation not permitted\n")
         return 1
-    for row in asked(proc, "neigh", "show", "nud", "all"):
+    for row in asked(proc, "-4", "neigh", "show", "nud", "all"):
         state = row["state"]
         if "NOARP" in state:
             continue

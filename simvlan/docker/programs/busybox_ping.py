@@ -15,6 +15,7 @@ from simvlan.tools.arping import Arping
 from simvlan.tools.arping import Refused as ArpingRefused
 from simvlan.tools.common import Waiter, dotted, permute
 from simvlan.tools.common import resolve as numeric
+from simvlan.tools.hosts import Host, literal
 
 Running = Generator[Any, Any, int]
 PATIENCE_S = 10
@@ -33,10 +34,22 @@ def address_of(proc: Proc, name: str, complaint: str) -> int:
     found = numeric(name)
     if found is not None:
         return found
-    names = proc.lookup(name)
+    names = [text for text in proc.lookup(name) or () if ":" not in text]
+    if literal(name) is not None:
+        raise Refused(f"simvlan: {proc.name} of IPv6 addresses is not built in containers\n")
     if not names:
         raise Refused(complaint)
     return numeric(names[0]) or 0
+
+
+def host_of(proc: Proc, name: str, complaint: str, family: int) -> Host:
+    """The address of a name or number, of one family (0: of either, IPv4 first). Raises Refused."""
+    given = literal(name)
+    found = [given] if given is not None else [host for host in map(literal, proc.lookup(name) or ()) if host]
+    fits = [host for host in found if family in (0, host.family)]
+    if not fits:
+        raise Refused(complaint)
+    return min(fits, key=lambda host: host.family)
 
 
 def seconds(text: str, what: str) -> int:
@@ -61,8 +74,6 @@ class Ping:
         given = dict(flags)
         if len(rest) != 1:
             raise Refused(USAGE)
-        if "6" in given:
-            raise Refused("simvlan: ping -6: containers have no IPv6 here: use -4\n")
         self.name = rest[0]
         self.count = self._whole(given.get("c", "0"))
         self.size = self._whole(given.get("s", "56"))
@@ -71,9 +82,12 @@ class Ping:
         self.deadline_ns = seconds(given.get("w", "0"), "ping")
         self.quiet, self.adaptive = "q" in given, "A" in given
         self.stack: Any = proc.lab.network.netns[proc.netns].stack
-        self.address = address_of(proc, self.name, f"ping: bad address '{self.name}'\n")
+        wanted = 4 if "4" in given else 6 if "6" in given or proc.argv[0].endswith("ping6") else 0
+        self.host = host_of(proc, self.name, f"ping: bad address '{self.name}'\n", wanted)
         self.waiter = Waiter(proc)
-        self.sock: Any = self.stack.open_ping()
+        if self.host.family == 6 and self.stack.ip6 is None:
+            raise Refused("ping: sendto: Network unreachable\n")
+        self.sock: Any = self.stack.open_ping(self.host.family)
         self.sock.ttl = self._whole(given.get("t", "0"))
         self._bind(given.get("I", ""))
         self.sent = self.received = self.repeats = 0
@@ -89,7 +103,8 @@ class Ping:
     def _bind(self, source: str) -> None:
         if not source:
             return
-        address = numeric(source)
+        given = literal(source)
+        address = given.address if given is not None and given.family == self.host.family else None
         dev = self.proc.lab.network.netns[self.proc.netns].devices.get(source)
         if address is None and dev is None:
             raise Refused(f"ping: can't bind to interface {source}: No such device\n")
@@ -109,7 +124,7 @@ class Ping:
     def run(self) -> Running:
         """Send and receive."""
         self.sock.on_receive = self.waiter.heard
-        self.proc.write(f"PING {self.name} ({dotted(self.address)}): {self.size} data bytes\n")
+        self.proc.write(f"PING {self.name} ({self._shown()}): {self.size} data bytes\n")
         due, give_up = self.now, None
         end = self.now + self.deadline_ns if self.deadline_ns else None
         while not (self.count and self.received >= self.count):
@@ -127,6 +142,10 @@ class Ping:
             self._collect()
         return int(not self.received)
 
+    def _shown(self) -> str:
+        zone = f"%{self.host.zone}" if self.host.zone else ""
+        return self.host.text + zone
+
     def _patience(self) -> int:
         """How long to wait after the last request: -W, but twice the longest round trip once answers came."""
         if not self.received:
@@ -135,12 +154,23 @@ class Ping:
 
     def _send(self) -> None:
         stamp = struct.pack("<I", self.now // 1000 & 0xFFFF_FFFF)[: self.size]
-        octets = struct.pack("!BBHHH", 8, 0, 0, 0, self.sent & 0xFFFF) + stamp.ljust(self.size, b"\0")
+        octets = struct.pack("!BBHHH", self.request, 0, 0, 0, self.sent & 0xFFFF) + stamp.ljust(self.size, b"\0")
         self.sent += 1
         try:
-            self.sock.send(octets, self.address)
+            self._send_to(octets)
         except OSError as error:
             raise Refused(f"ping: sendto: {musl(error)}\n") from None
+
+    def _send_to(self, octets: bytes) -> None:
+        if self.host.family == 4:
+            self.sock.send(octets, self.host.address)
+        else:
+            self.sock.send(octets, self.host.address, self.host.device(self.stack) or self.sock.bind_dev)
+
+    @property
+    def request(self) -> int:
+        """ICMP's number for an echo request."""
+        return 8 if self.host.family == 4 else 128
 
     def _collect(self) -> None:
         self.sock.errors.clear()
@@ -161,7 +191,8 @@ class Ping:
             return
         timing = "" if took is None else f" time={took // 1000}.{took % 1000:03} ms"
         tail = " (DUP!)" if again else ""
-        self.proc.write(f"{len(got.data)} bytes from {dotted(got.src)}: seq={seq} ttl={got.ttl}{timing}{tail}\n")
+        who = self.sock.family.text(got.src)
+        self.proc.write(f"{len(got.data)} bytes from {who}: seq={seq} ttl={got.ttl}{timing}{tail}\n")
 
     def summary(self) -> str:
         """The statistics."""
@@ -235,7 +266,7 @@ def arping(proc: Proc) -> Running:
     """`arping`: names are looked up first; the probes are those of iputils, the lines busybox's."""
     target = proc.argv[-1]
     if numeric(target) is None and not target.startswith("-"):
-        found = proc.lookup(target)
+        found = [text for text in proc.lookup(target) or () if ":" not in text]
         if not found:
             proc.write_err(f"arping: bad address '{target}'\n")
             return 1
@@ -275,7 +306,7 @@ class Traceroute:
                 "BusyBox traceroute: usage: traceroute [-FIlnrv] [-f 1ST_TTL] [-m MAXTTL] [-q PROBES] HOST [BYTES]\n"
             )
         for flag in given:
-            if flag not in "4nfmqw":
+            if flag not in "4nfmqw":  # -6 among them
                 raise Refused(f"simvlan: traceroute -{flag} is not built\n")
         try:
             self.first, self.most = int(given.get("f", 1)), int(given.get("m", 30))

@@ -42,8 +42,9 @@ def nslookup(proc: Proc) -> Running:
         reason = "SERVFAIL" if found is None else "NXDOMAIN"
         proc.write(f"** server can't find {names[0]}: {reason}\n\n** server can't find {names[0]}: {reason}\n\n")
         return 1
-    proc.write("Non-authoritative answer:\n" + "".join(f"Name:\t{names[0]}\nAddress: {each}\n" for each in found))
-    proc.write("\nNon-authoritative answer:\n\n")
+    for family in ([text for text in found if ":" not in text], [text for text in found if ":" in text]):
+        lines = "".join(f"Name:\t{names[0]}\nAddress: {each}\n" for each in family)
+        proc.write(f"Non-authoritative answer:\n{lines}\n")
     return 0
 
 

@@ -44,7 +44,7 @@ REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Not Allowed"}
 class Site:
     """What one server answers: (status, headers, body) of a request."""
 
-    def __init__(self, proc: Proc, peer: tuple[int, int]) -> None:
+    def __init__(self, proc: Proc, peer: tuple[str, int]) -> None:
         self.proc, self.peer = proc, peer
 
     def answer(self, request: h11.Request, body: bytes) -> tuple[int, Headers, bytes]:
@@ -76,7 +76,7 @@ class Site:
         """A line of the access log, in the combined format."""
         when = strftime("%d/%b/%Y:%H:%M:%S +0000", gmtime(self.proc.world.env.now / SECOND))
         line = f"{request.method.decode()} {request.target.decode('latin-1')} HTTP/{request.http_version.decode()}"
-        self.proc.write(f'{dotted(self.peer[0])} - - [{when}] "{line}" {status} {size}{tail}\n')
+        self.proc.write(f'{self.peer[0]} - - [{when}] "{line}" {status} {size}{tail}\n')
 
 
 class Nginx(Site):
@@ -133,7 +133,8 @@ class Whoami(Site):
         """Tell."""
         container = self.proc.container
         lines = [f"Hostname: {container.hostname}", *(f"IP: {each}" for each in self._addresses())]
-        lines.append(f"RemoteAddr: {dotted(self.peer[0])}:{self.peer[1]}")
+        caller, port = self.peer
+        lines.append(f"RemoteAddr: {f'[{caller}]' if ':' in caller else caller}:{port}")
         first = f"{request.method.decode()} {request.target.decode('latin-1')} HTTP/{request.http_version.decode()}"
         given = {key.decode("latin-1").title(): value.decode("latin-1") for key, value in request.headers}
         order: list[str] = [key for key in ("Host", "User-Agent") if key in given]
@@ -197,15 +198,21 @@ class HttpVisit:
         return [head if silent else head + data]
 
 
-def serve(make: Callable[[Proc, tuple[int, int]], Site], port: int, proc: Proc) -> Running:
+def _caller(sock: Any) -> tuple[str, int]:
+    """Who asks; IPv4's addresses are written as such."""
+    address, port = sock.peer
+    return sock.text(address).removeprefix("::ffff:"), port
+
+
+def serve(make: Callable[[Proc, tuple[str, int]], Site], port: int, proc: Proc) -> Running:
     """Serve until told to stop."""
     talk = Talk(proc)
-    listener = talk.tcp()
-    listener.reuse = True
+    listener = talk.tcp(6)
+    listener.reuse, listener.v6only = True, False  # callers of both families
     try:
         listener.bind(0, port)
         listener.listen(511)
-        yield from Service(talk, listener, lambda sock: HttpVisit(make(proc, sock.peer))).run()
+        yield from Service(talk, listener, lambda sock: HttpVisit(make(proc, _caller(sock)))).run()
     except OSError as error:
         proc.write_err(f"{proc.name}: bind() to 0.0.0.0:{port} failed ({error.errno}: {error.strerror})\n")
         return 1
