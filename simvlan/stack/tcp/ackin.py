@@ -53,9 +53,9 @@ def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: i
     before, under_way = queue.una, queue.packets_out
     moved = ack >= before and _update_window(conn, segment, seq, ack)
     if conn.sack_ok:
-        for left, right in segment.options.sack:
-            queue.sack(unwrap(left, queue.una), unwrap(right, queue.una), told)
-            told.duplicate_told = told.duplicate_told or unwrap(right, queue.una) <= max(ack, before)
+        for left, right in sorted((unwrap(left, before), unwrap(right, before)) for left, right in segment.options.sack):
+            queue.sack(left, right, told)
+            told.duplicate_told = told.duplicate_told or right <= max(ack, before)
     advanced = ack > before
     if advanced:
         conn.retransmits = 0
@@ -66,15 +66,15 @@ def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: i
     if under_way:
         plain = not segment.payload and not segment.flags & (SYN | FIN)
         _control(conn, told, advanced, not advanced and ack == before and plain and not moved, now)
-    _set_timer(conn, advanced, now)
+    _set_timer(conn, advanced, told, now)
 
 
 def _control(conn: Connection, told: Acked, advanced: bool, duplicate: bool, now: int) -> None:
     """Congestion control and loss recovery."""
     recovery, queue = conn.recovery, conn.queue
     limited = transmit.limited_by_cwnd(conn)
-    recovery.acked(told, advanced, duplicate, now)
     probe.acked(conn, told, advanced, duplicate)
+    recovery.acked(told, advanced, duplicate, now)
     if advanced and recovery.growing and limited:
         conn.cc.acked(told.packets, now, queue.una, queue.nxt)
     if advanced and not queue.retrans_out:
@@ -98,29 +98,30 @@ def _update_window(conn: Connection, segment: Segment, seq: int, ack: int) -> bo
 def _measure(conn: Connection, told: Acked, segment: Segment, now: int) -> None:
     """A round trip: from a segment sent once, else from its timestamp coming back (tcp_ack_update_rtt)."""
     rtt: int | None = None
+    last: int | None = None
     stamp = segment.options.stamp
     if told.first_sent_ns is not None and not told.repeated:
-        rtt = now - told.first_sent_ns
+        rtt, last = now - told.first_sent_ns, told.last_sent_ns
     elif told.sack_sent_ns is not None:
-        rtt = now - told.sack_sent_ns
+        rtt, last = now - told.sack_sent_ns, told.sack_last_ns
     elif conn.stamping and stamp is not None and stamp[1] and told.in_order:
         rtt = max(((conn.stamp(now) - stamp[1]) & 0xFFFF_FFFF) * MS, MS)
     if rtt is None:
         return
-    conn.rtt.sample(rtt, conn.queue.una, conn.queue.nxt)
+    latest = rtt if last is None else now - last
+    conn.rtt.sample(rtt, conn.queue.una, conn.queue.nxt, latest)
     conn.rto_ns, conn.backoff = conn.rtt.rto_ns, 0
-    conn.cc.measured(rtt, now, conn.queue.una, conn.queue.nxt)
+    conn.cc.measured(latest, now, conn.queue.una, conn.queue.nxt)
 
 
-def _set_timer(conn: Connection, advanced: bool, now: int) -> None:
+def _set_timer(conn: Connection, advanced: bool, told: Acked, now: int) -> None:
     """Retransmission starts anew with each advance; a closed window is probed instead (tcp_ack_probe)."""
-    queue = conn.queue
+    queue, sacked = conn.queue, told.sack_sent_ns
     if queue.packets_out:
-        if advanced:
-            conn.rto_at = now + conn.rto_ns
-            probe.schedule(conn, now)
         if conn.recovery.look_in_ns:
             probe.look_again(conn, now)
+        elif advanced or (sacked is not None and queue.oldest.sent_ns > sacked):
+            probe.set_timer(conn, now)
         return
     conn.loss_at = None
     if not (queue.buffer or transmit.unsent_fin(conn)):

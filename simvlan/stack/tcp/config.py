@@ -53,9 +53,9 @@ class Config:
     orphan_retries: int = 8
     fin_timeout_ns: int = 60 * SECOND
     reordering: int = 3
-    rack: bool = False
+    rack: bool = True
     """Losses are told by time (net.ipv4.tcp_recovery=1) instead of by three later segments."""
-    loss_probes: bool = False
+    loss_probes: bool = True
     """Tail loss probes (net.ipv4.tcp_early_retrans=3)."""
     delayed_ack: bool = True
     """Off: every segment is acknowledged at once, as with a persistent TCP_QUICKACK."""

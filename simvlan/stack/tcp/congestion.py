@@ -52,6 +52,10 @@ class Reno:
         """The threshold to come down to (RFC 5681, equation 4)."""
         return max(self.cwnd // 2, 2)
 
+    def reduced(self) -> None:
+        """A recovery begins: what was counted towards one more is forgotten (tcp_init_cwnd_reduction)."""
+        self._count = 0
+
     def measured(self, rtt_ns: int, now: int, una: int, nxt: int) -> None:
         """Hear of a round-trip time."""
 

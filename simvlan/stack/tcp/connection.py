@@ -92,11 +92,10 @@ class Connection:
         self.rto_at: int | None = None
         """Retransmission, or a probe of a closed window when nothing is under way."""
         self.loss_at: int | None = None
-        """A tail loss probe, or RACK's second look."""
+        """A tail loss probe, or RACK's second look; `rto_at` does not run meanwhile."""
         self.loss_is_probe = False
-        self.probed_to: int | None = None
-        """What was sent when the last probe went out, until it is known what became of it."""
         self.probe_repeats = False
+        """The last probe was the last segment once more."""
         self.expires_at: int | None = None
         """End of TIME-WAIT, or of waiting for the other's FIN."""
         self.retransmits = 0

@@ -8,11 +8,12 @@ none.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from simvlan.stack.tcp.rtt import RttEstimator
-    from simvlan.stack.tcp.sendqueue import Acked, SendQueue, Sent
+    from simvlan.stack.tcp.sendqueue import SendQueue, Sent
 
 TIMEOUT_MIN_NS = 2_000_000
 """Added to what a timer waits for (TCP_TIMEOUT_MIN, two ticks)."""
@@ -23,21 +24,24 @@ Newest = tuple[int, int]
 class Rack:
     """The segment sent last of those that came through, and its round trip."""
 
-    __slots__ = ("again", "newest", "rtt_ns")
+    __slots__ = ("advanced", "again", "newest", "rtt_ns")
 
     def __init__(self) -> None:
         self.newest: Newest = (-1, 0)
         self.rtt_ns = 0
+        """Of what came through last."""
+        self.advanced = False
+        """Something came through since it was last looked at what is overdue."""
         self.again: deque[tuple[int, Sent]] = deque()
         """What was sent again, in order of time, and when."""
 
-    def advance(self, told: Acked, rtt: RttEstimator, now: int) -> None:
+    def advance(self, came: Iterable[Sent], rtt: RttEstimator, now: int) -> None:
         """Take note of what came through (tcp_rack_advance); a repeated one too quickly is taken for the first."""
-        for newest, repeated in ((told.newest, False), (told.newest_repeated, True)):
-            if newest is None or (repeated and now - newest[0] < rtt.min_ns):
-                continue
-            if newest > self.newest:
-                self.newest, self.rtt_ns = newest, now - newest[0]
+        for sent in came:
+            took = now - sent.sent_ns
+            if not sent.repeated or took >= rtt.min_ns:
+                self.advanced, self.rtt_ns = True, took
+                self.newest = max(self.newest, (sent.sent_ns, sent.end))
 
     def patience(self, queue: SendQueue, rtt: RttEstimator, recovering: bool) -> int:
         """How much later than others a segment may come (tcp_rack_reo_wnd)."""
@@ -51,7 +55,7 @@ class Rack:
 
     def detect(self, queue: SendQueue, wait: int, now: int) -> int:
         """Hold for lost what is overdue; how long to wait for the others, 0: for none (tcp_rack_detect_loss)."""
-        longest = 0
+        longest, self.advanced = 0, False
         for at, sent in queue.unjudged():
             if (sent.sent_ns, sent.end) >= self.newest:
                 break
@@ -65,11 +69,11 @@ class Rack:
         return max(longest, self._again(queue, wait, now))
 
     def _again(self, queue: SendQueue, wait: int, now: int) -> int:
-        """The same for what was sent again: it may be lost again."""
+        """The same for what was sent again, as a probe too: it may be lost again."""
         longest, kept = 0, deque[tuple[int, "Sent"]]()
         while self.again:
             when, sent = self.again.popleft()
-            if when != sent.sent_ns or not sent.retransmitted or sent.sacked or sent.end <= queue.una:
+            if when != sent.sent_ns or sent.lost != sent.retransmitted or sent.sacked or sent.end <= queue.una:
                 continue
             if (when, sent.end) >= self.newest:
                 self.again.appendleft((when, sent))

@@ -28,7 +28,7 @@ class Recovery:
     """The sender's reaction to what acknowledgements and silence tell."""
 
     __slots__ = ("_prior_cwnd", "_prr_delivered", "_prr_out", "cc", "high_seq", "look_in_ns", "phase", "queue", "rack",
-                 "recoveries", "rtt", "sack", "timeouts")  # fmt: skip
+                 "probed_to", "recoveries", "rtt", "sack", "timeouts")  # fmt: skip
 
     def __init__(self, queue: SendQueue, cc: Reno, rtt: RttEstimator, rack: Rack | None = None) -> None:
         self.queue = queue
@@ -40,6 +40,8 @@ class Recovery:
         self.sack = False
         self.phase = Phase.OPEN
         self.high_seq = 0
+        self.probed_to: int | None = None
+        """What was sent when the last tail loss probe went out, until it is known what became of it."""
         self.recoveries = self.timeouts = 0
         self._prior_cwnd = self._prr_delivered = self._prr_out = 0
 
@@ -50,43 +52,56 @@ class Recovery:
 
     def acked(self, told: Acked, advanced: bool, duplicate: bool, now: int = 0) -> None:
         """Act on an acknowledgement (tcp_fastretrans_alert)."""
-        if self.rack is not None:
-            self.rack.advance(told, self.rtt, now)
-            self.look_in_ns = 0
+        self.look_in_ns = 0
+        if self.rack is not None and self.sack:
+            self.rack.advance(told.came, self.rtt, now)
         if not self.sack:
             self._count_duplicates(told, advanced, duplicate)
         if self.phase in (Phase.RECOVERY, Phase.LOSS) and self._over():
             self._finish()
         if self.phase is Phase.OPEN and not self.queue.sacked_out:
             return
-        lost = self._judge(now) if self.sack else False
+        before = self.queue.losses
+        again = self._judge(now) if self.sack else False
         if self.phase is Phase.RECOVERY:
             if not self.sack and advanced:
                 self.queue.lose_oldest()
-            self._reduce(told.packets, advanced and not lost)
-        elif self.phase is not Phase.LOSS:
-            self._consider(told, lost)
+        elif self.phase is not Phase.LOSS or again:
+            self._consider()
+        if self.phase is Phase.RECOVERY:
+            self._reduce(told.packets, advanced and self.queue.losses == before)
 
     def _judge(self, now: int) -> bool:
-        """What is lost? By how much came after it, or by time; whether anything is, newly."""
+        """What is lost? By how much came after it, or by time; whether what was sent again is, by time."""
         if self.rack is None:
-            return self.queue.judge()
-        before = self.queue.lost_out - self.queue.retrans_out
-        wait = self.rack.patience(self.queue, self.rtt, self.phase in (Phase.RECOVERY, Phase.LOSS))
-        self.look_in_ns = self.rack.detect(self.queue, wait, now)
-        return self.queue.lost_out - self.queue.retrans_out > before
+            if self.phase is not Phase.LOSS:
+                self.queue.judge()
+            return False
+        before = self.queue.retrans_out
+        if self.rack.advanced:
+            self.look_in_ns = self._detect(self.rack, now)
+        return self.queue.retrans_out < before
+
+    def _detect(self, rack: Rack, now: int) -> int:
+        wait = rack.patience(self.queue, self.rtt, self.phase in (Phase.RECOVERY, Phase.LOSS))
+        return rack.detect(self.queue, wait, now)
 
     def look_again(self, now: int) -> bool:
         """The time of what was not overdue yet is over: begin a recovery if it is lost (tcp_rack_reo_timeout)."""
-        lost = self._judge(now)
-        if lost and self.phase not in (Phase.RECOVERY, Phase.LOSS):
-            self._enter(1)
-        return lost
+        before = self.queue.losses
+        if self.rack is not None:
+            self._detect(self.rack, now)
+        if self.queue.losses == before:
+            return False
+        if self.phase is not Phase.RECOVERY:
+            self._enter()
+            self._reduce(1, False)
+        return True
 
     def mended(self) -> None:
         """A probe mended a loss that nothing else told of: come down as after a recovery (tcp_process_tlp_ack)."""
-        self.cc.ssthresh = self.cc.after_loss()
-        self.cc.cwnd = min(self.cc.cwnd, self.cc.ssthresh)
+        self._come_down()
+        self.cc.cwnd = self.cc.ssthresh
 
     def _count_duplicates(self, told: Acked, advanced: bool, duplicate: bool) -> None:
         """Without SACK each duplicate says that one segment is through (tcp_add_reno_sack)."""
@@ -97,28 +112,35 @@ class Recovery:
             queue.sacked_out += 1
             told.packets += 1
 
-    def _consider(self, told: Acked, lost: bool) -> None:
+    def _consider(self) -> None:
         """Enough disorder to believe in a loss?"""
         queue = self.queue
-        if lost or queue.lost_out or (not self.sack and queue.sacked_out >= queue.reordering):
+        if queue.lost_out or (not self.sack and queue.sacked_out >= queue.reordering):
             if not self.sack:
                 queue.lose_oldest()
-            self._enter(told.packets)
+            self._enter()
         else:
             self.phase = Phase.DISORDER if queue.sacked_out else Phase.OPEN
 
-    def _enter(self, delivered: int) -> None:
-        """Fast retransmit (tcp_enter_recovery, tcp_init_cwnd_reduction)."""
+    def _enter(self) -> None:
+        """Fast retransmit (tcp_enter_recovery)."""
         self.phase = Phase.RECOVERY
         self.recoveries += 1
+        self._come_down()
+
+    def _come_down(self) -> None:
+        """Begin to lower the window to a new threshold (tcp_init_cwnd_reduction)."""
         self.high_seq = self.queue.nxt
+        self.probed_to = None
         self._prior_cwnd = self.cc.cwnd
         self._prr_delivered = self._prr_out = 0
         self.cc.ssthresh = self.cc.after_loss()
-        self._reduce(delivered, False)
+        self.cc.reduced()
 
     def _reduce(self, delivered: int, in_order: bool) -> None:
         """The window during recovery (tcp_cwnd_reduction): in proportion on the way down, then up to ssthresh."""
+        if delivered <= 0:
+            return
         flight, ssthresh = self.queue.in_flight, self.cc.ssthresh
         self._prr_delivered += delivered
         spare = ssthresh - flight
@@ -130,7 +152,7 @@ class Recovery:
 
     def repeated(self, sent: Sent) -> None:
         """A segment went out again."""
-        if self.rack is not None and sent.retransmitted:
+        if self.rack is not None:
             self.rack.again.append((sent.sent_ns, sent))
 
     def transmitted(self) -> None:
@@ -165,7 +187,8 @@ class Recovery:
         *again*: nothing came since the last one, so the threshold has been lowered already.
         """
         queue = self.queue
-        if self.phase in (Phase.OPEN, Phase.DISORDER) or (self.phase is Phase.LOSS and not again):
+        over = queue.una >= self.high_seq
+        if over or self.phase in (Phase.OPEN, Phase.DISORDER) or (self.phase is Phase.LOSS and not again):
             self.cc.ssthresh = self.cc.after_loss()
         self.timeouts += 1
         self.cc.timed_out()

@@ -26,10 +26,11 @@ class RttEstimator:
         self._mdev_max = 0
         self._round_end = 0
 
-    def sample(self, rtt_ns: int, una: int, nxt: int) -> None:
-        """Take a measurement; *una* and *nxt* tell the rounds apart."""
+    def sample(self, rtt_ns: int, una: int, nxt: int, latest_ns: int = 0) -> None:
+        """Take a measurement; *una* and *nxt* tell the rounds apart; *latest_ns*: of the segment sent last of several."""
         rtt_ns = max(rtt_ns, 1000)
-        self.min_ns = min(self.min_ns, rtt_ns) if self.min_ns else rtt_ns
+        latest_ns = max(latest_ns or rtt_ns, 1000)
+        self.min_ns = min(self.min_ns, latest_ns) if self.min_ns else latest_ns
         if not self.srtt_ns:
             self.srtt_ns = rtt_ns
             self._mdev = 2 * rtt_ns

@@ -40,8 +40,8 @@ class Sent:
 class Acked:
     """What one acknowledgement did."""
 
-    __slots__ = ("duplicate_told", "first_sent_ns", "in_order", "newest", "newest_repeated", "packets", "repeated",
-                 "sack_sent_ns", "sacked", "syn")  # fmt: skip
+    __slots__ = ("came", "duplicate_told", "first_sent_ns", "in_order", "last_sent_ns", "packets", "repeated",
+                 "sack_last_ns", "sack_sent_ns", "sacked", "syn")  # fmt: skip
 
     def __init__(self) -> None:
         self.packets = 0
@@ -51,23 +51,21 @@ class Acked:
         self.sacked = 0
         self.repeated = False
         self.first_sent_ns: int | None = None
-        """When the oldest of them was sent, unless it was sent twice."""
+        self.last_sent_ns: int | None = None
+        """When the first and the last of them were sent, of those sent once and not told of before."""
         self.sack_sent_ns: int | None = None
+        self.sack_last_ns: int | None = None
+        """The same of what was selectively acknowledged."""
         self.syn = False
-        self.newest: tuple[int, int] | None = None
-        self.newest_repeated: tuple[int, int] | None = None
-        """Of what came through the one sent last: when, and its end; the same of what was sent more than once."""
+        self.came: list[Sent] = []
+        """What came through, in the order in which it was told."""
         self.duplicate_told = False
         """A block names octets acknowledged before (D-SACK)."""
 
     def through(self, sent: Sent) -> None:
         """One more segment came through."""
         self.packets += 1
-        seen = (sent.sent_ns, sent.end)
-        if sent.repeated:
-            self.newest_repeated = max(self.newest_repeated or seen, seen)
-        else:
-            self.newest = max(self.newest or seen, seen)
+        self.came.append(sent)
 
 
 class SendQueue:
@@ -90,6 +88,8 @@ class SendQueue:
         self.sacked_out = self.lost_out = self.retrans_out = 0
         self.repeats = 0
         """Segments sent again so far."""
+        self.losses = 0
+        """How often a segment was held for lost so far."""
         self._top: list[int] = []
         """The highest selectively acknowledged segments, as many as make one below them lost."""
         self._judged = iss
@@ -203,8 +203,9 @@ class SendQueue:
         told.in_order += 1
         told.syn = told.syn or bool(sent.flags & SYN)
         told.repeated = told.repeated or sent.repeated
-        if told.in_order == 1 and not sent.repeated and not sent.sacked:
-            told.first_sent_ns = sent.sent_ns
+        if not sent.repeated and not sent.sacked:
+            told.first_sent_ns = sent.sent_ns if told.first_sent_ns is None else told.first_sent_ns
+            told.last_sent_ns = sent.sent_ns
         if sent.sacked:
             self.sacked_out -= 1
         else:
@@ -250,7 +251,8 @@ class SendQueue:
         told.sacked += 1
         told.through(sent)
         if not sent.repeated:
-            told.sack_sent_ns = sent.sent_ns
+            told.sack_sent_ns = sent.sent_ns if told.sack_sent_ns is None else told.sack_sent_ns
+            told.sack_last_ns = sent.sent_ns
         self._top.append(sent.seq)
         self._top.sort()
         del self._top[: -self.reordering]
@@ -277,6 +279,7 @@ class SendQueue:
             return False
         sent.lost = True
         self.lost_out += 1
+        self.losses += 1
         self._resend = min(self._resend, at)
         return True
 
@@ -293,10 +296,15 @@ class SendQueue:
         self._judged = max(self._judged, sent.end)
 
     def lose_again(self, sent: Sent) -> None:
-        """What was sent again is lost again."""
+        """What was sent again is lost again; as a probe, for the first time."""
+        at = bisect_left(self._flight, sent.seq, self._head, key=_seq)
+        if not sent.retransmitted:
+            self.lose(sent, at)
+            return
         self.retrans_out -= 1
+        self.losses += 1
         sent.retransmitted = False
-        self._resend = min(self._resend, bisect_left(self._flight, sent.seq, self._head, key=_seq))
+        self._resend = min(self._resend, at)
 
     def lose_oldest(self) -> bool:
         """Without SACK only the oldest can be named (NewReno)."""

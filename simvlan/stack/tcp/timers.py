@@ -36,7 +36,7 @@ def _retransmit(conn: Connection, now: int) -> None:
     if _given_up(conn, now):
         conn.finish(now, conn.soft_error or errno.ETIMEDOUT)
         return
-    conn.loss_at = conn.probed_to = None
+    conn.loss_at = conn.recovery.probed_to = None
     if conn.state not in (State.SYN_SENT, State.SYN_RECEIVED):
         conn.recovery.timed_out(conn.retransmits > 0, now)
     conn.retransmits += 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def enter(conn: Connection, now: int) -> None:
     """Begin to wait; the application is done with it."""
-    conn.rto_at = conn.acks.due_ns = None
+    conn.rto_at = conn.loss_at = conn.acks.due_ns = None
     conn.expires_at = now + TIME_WAIT_NS
     conn.notices.append(Notice.CLOSED)
 

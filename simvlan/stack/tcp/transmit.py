@@ -134,7 +134,7 @@ def push(conn: Connection, now: int, last: bool = False) -> None:
     limited = conn.cwnd_blocked or queue.in_flight >= conn.cc.cwnd
     if sent or limited:
         _validate(conn, limited)
-    if sent and conn.config.loss_probes:
+    if sent:
         probe.schedule(conn, now)
     if not queue.packets_out and conn.rto_at is None:
         conn.rto_at = now + conn.rto_ns
@@ -201,13 +201,13 @@ def _send(conn: Connection, size: int, fin: bool, now: int, mss: int = 0) -> Non
     """Move octets under way: one segment, or one super-packet of *mss* octets each, which says PSH always."""
     queue, seq = conn.queue, conn.queue.nxt
     flags = (FIN if fin else 0) | (PSH if size and queue.pushed(seq, seq + size) else 0)
-    if not queue.packets_out or conn.rto_at is None:
-        conn.rto_at = now + conn.rto_ns
-    data = bytes(queue.buffer[:size])
+    first, data = not queue.packets_out, bytes(queue.buffer[:size])
     cuts = range(0, size, mss) if mss else (0,)
     for at in cuts:
         queue.send(min(size - at, mss or size), flags if at == cuts[-1] else 0, now, seq)
         conn.recovery.transmitted()
+    if first or (conn.loss_at is not None and conn.loss_is_probe):
+        probe.rearm(conn, now)
     conn.sent_ns = now
     if size:
         conn.acks.sent_data(now)
@@ -248,7 +248,7 @@ def resend_lost(conn: Connection, now: int) -> None:
         if sent is None or (sent is not queue.oldest and sent.end > queue.una + conn.peer_window):
             return
         sent = queue.shorten(sent, conn.mss)
-        if sent is queue.oldest:
+        if sent is queue.oldest and (conn.loss_at is None or conn.loss_is_probe):
             conn.rto_at, conn.loss_at = now + conn.rto_ns, None
         most = min(autosize.most_segments(conn, conn.mss), conn.cc.cwnd - queue.in_flight) if conn.gso_max else 1
         resend(conn, queue.lost_with(sent, most), now)
@@ -261,7 +261,7 @@ def resend(conn: Connection, together: list[Sent], now: int) -> None:
         conn.queue.resent(sent, now)
         conn.recovery.repeated(sent)
         conn.recovery.transmitted()
-    if conn.repeats_from is None:
+    if conn.repeats_from is None and first.lost:  # not by a probe (__tcp_retransmit_skb)
         conn.repeats_from = now
     if first.flags & SYN:
         _emit_syn(conn, now)
