@@ -1,7 +1,8 @@
 """The kernel's own sender over a TUN device, losses by name: `unshare -n rack_peer.py JSON`.
 
-The JSON says: `segments` to send at once, `lost` (segment -> how many copies), `rack`, `probes` (0 or 1). Our end hears
-and answers 50 ms late. Printed: what the kernel sent more than once, as [ms after the first data, segment], in order.
+The JSON says: `segments` to send at once, `lost` (segment -> how many copies), `late` (segment -> ms more that its first
+copy takes), `stamps` (0 or 1: timestamps). Our end hears and answers 50 ms late. Printed: what the kernel sent, as
+[ms after the first data, segment], in order.
 """
 
 from __future__ import annotations
@@ -27,34 +28,35 @@ from tests.tcp_peer import ENDS, PORT, Tun, step, unwrapped, wrapped
 MSS, LATE_NS, PATIENCE_S = 1460, 50_000_000, 1.5
 
 
-def serve(segments: int, listening: threading.Event) -> None:
+def serve(octets: int, listening: threading.Event) -> None:
     """The kernel's end: everything in one write, a while after the handshake."""
     with socket.socket() as server:
         server.bind((ENDS[4][0], PORT))
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")  # of the machine it may be any
         server.listen(1)
         listening.set()
         sock, _ = server.accept()
     time.sleep(0.3)
-    sock.sendall(bytes(segments * MSS))
+    sock.sendall(bytes(octets))
     time.sleep(PATIENCE_S)
 
 
 def main() -> None:
     plan = json.loads(sys.argv[1])
     tun, listening = Tun("", 4), threading.Event()
-    switches = {"tcp_recovery": plan["rack"], "tcp_early_retrans": 3 * plan["probes"], "tcp_timestamps": 0}
+    switches = {"tcp_timestamps": plan["stamps"]}
     words = [f"net.ipv4.{name}={value}" for name, value in switches.items()]
     subprocess.run(["sysctl", "-qw", *words], check=True)
-    threading.Thread(target=serve, args=(plan["segments"], listening), daemon=True).start()
+    threading.Thread(target=serve, args=(plan["segments"] * (MSS - 12 * plan["stamps"]), listening), daemon=True).start()
     listening.wait(5)
-    conn = Connection(Config(timestamps=False), 5_000_000, 77)
-    print(json.dumps(converse(tun, conn, {int(at): copies for at, copies in plan["lost"].items()})))
+    conn = Connection(Config(timestamps=bool(plan["stamps"])), 5_000_000, 77)
+    lost, late = ({int(at): number for at, number in plan[name].items()} for name in ("lost", "late"))
+    print(json.dumps(converse(tun, conn, lost, late)))
 
 
-def converse(tun: Tun, conn: Connection, left: dict[int, int]) -> list[list[int]]:
-    """Take what is not to be lost, late; what was sent again meanwhile."""
-    seen: dict[int, int] = {}
-    again: list[list[int]] = []
+def converse(tun: Tun, conn: Connection, left: dict[int, int], late: dict[int, int]) -> list[list[int]]:
+    """Take what is not to be lost, late; what was sent meanwhile."""
+    seen: list[list[int]] = []
     waiting: list[tuple[int, int, bytes]] = []
     first_ns, ports, ident, base = 0, (40_000, PORT), 0, None
     end = time.monotonic_ns() + int((PATIENCE_S + 0.8) * 10**9)
@@ -87,17 +89,17 @@ def converse(tun: Tun, conn: Connection, left: dict[int, int]) -> list[list[int]
             heard = unwrapped(data)
             told = wire.decode(heard)
             base = told.seq + 1 if told.flags & wire.SYN else base
+            takes = LATE_NS
             if told.payload and base is not None:
-                number = (told.seq - base) // MSS
+                number = (told.seq - base) // (MSS - 12 * conn.stamping)
                 first_ns = first_ns or time.monotonic_ns()
-                seen[number] = seen.get(number, 0) + 1
-                if seen[number] > 1:
-                    again.append([(time.monotonic_ns() - first_ns) // 1_000_000, number])
+                seen.append([(time.monotonic_ns() - first_ns) // 1_000_000, number])
+                takes += late.pop(number, 0) * 1_000_000
                 if left.get(number):
                     left[number] -= 1
                     continue
-            heappush(waiting, (time.monotonic_ns() + LATE_NS, len(seen) + 1 + ident, heard))
-    return again
+            heappush(waiting, (time.monotonic_ns() + takes, len(seen) + 1 + ident, heard))
+    return seen
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ SETTINGS: dict[str, int] = {
     "ipfrag_time": 30,
     "tcp_early_retrans": 3,
     "tcp_fin_timeout": 60,
+    "tcp_frto": 2,
     "tcp_orphan_retries": 0,
     "tcp_recovery": 1,
     "tcp_retries2": 15,

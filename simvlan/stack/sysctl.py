@@ -35,6 +35,7 @@ _LIMITS: dict[str, tuple[int, int]] = {
     "ip_forward_update_priority": (0, 1),
     "ip_no_pmtu_disc": (0, 3),
     "tcp_early_retrans": (0, 4),
+    "tcp_frto": (0, 255),
     "tcp_recovery": (0, 1),
     "tcp_sack": (0, 1),
     "tcp_syn_retries": (1, 127),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.stack.tcp import probe, timewait, transmit
 from simvlan.stack.tcp.config import MS
+from simvlan.stack.tcp.recovery import Phase
 from simvlan.stack.tcp.segment import FIN, SYN, Segment
 from simvlan.stack.tcp.sendqueue import Acked
 from simvlan.stack.tcp.seq import unwrap
@@ -55,7 +56,9 @@ def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: i
     if conn.sack_ok:
         for left, right in sorted((unwrap(left, before), unwrap(right, before)) for left, right in segment.options.sack):
             queue.sack(left, right, told)
-            told.duplicate_told = told.duplicate_told or right <= max(ack, before)
+            if right <= max(ack, before):
+                told.duplicate_told = True
+                conn.recovery.undo.duplicate(right, -((left - right) // conn.mss), before)
     advanced = ack > before
     if advanced:
         conn.retransmits = 0
@@ -63,10 +66,24 @@ def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: i
         conn.notices.append(Notice.WRITABLE)
     if advanced or told.sacked:
         _measure(conn, told, segment, now)
+    _date(conn, told, segment)
     if under_way:
         plain = not segment.payload and not segment.flags & (SYN | FIN)
         _control(conn, told, advanced, not advanced and ack == before and plain and not moved, now)
     _set_timer(conn, advanced, told, now)
+
+
+def _date(conn: Connection, told: Acked, segment: Segment) -> None:
+    """By its timestamp: what came is a first transmission, whatever was repeated since (tcp_tsopt_ecr_before)."""
+    echo = segment.options.stamp[1] if conn.stamping and segment.options.stamp else 0
+    if not echo:
+        return
+    told.came = [sent for sent in told.came if not (sent.repeated and _earlier(echo, conn.stamp(sent.sent_ns)))]
+    told.delayed = conn.repeats_from is not None and _earlier(echo, conn.stamp(conn.repeats_from))
+
+
+def _earlier(one: int, other: int) -> bool:
+    return (one - other) & 0xFFFF_FFFF > 0x7FFF_FFFF
 
 
 def _control(conn: Connection, told: Acked, advanced: bool, duplicate: bool, now: int) -> None:
@@ -77,7 +94,7 @@ def _control(conn: Connection, told: Acked, advanced: bool, duplicate: bool, now
     recovery.acked(told, advanced, duplicate, now)
     if advanced and recovery.growing and limited:
         conn.cc.acked(told.packets, now, queue.una, queue.nxt)
-    if advanced and not queue.retrans_out:
+    if not queue.retrans_out and recovery.phase in (Phase.OPEN, Phase.DISORDER):
         conn.repeats_from = None
 
 

@@ -104,6 +104,7 @@ def _synchronised(conn: Connection, segment: Segment, now: int) -> None:
     if (segment.payload or segment.flags & FIN) and not _take_data(conn, segment, seq, now):
         return
     if conn.state not in (State.CLOSED, State.TIME_WAIT):
+        transmit.recover(conn, now)
         transmit.push(conn, now)
         transmit.acknowledge(conn, now)
 

@@ -57,6 +57,8 @@ class Config:
     """Losses are told by time (net.ipv4.tcp_recovery=1) instead of by three later segments."""
     loss_probes: bool = True
     """Tail loss probes (net.ipv4.tcp_early_retrans=3)."""
+    frto: bool = True
+    """After a timeout new data goes first, to see whether it was spurious (net.ipv4.tcp_frto)."""
     delayed_ack: bool = True
     """Off: every segment is acknowledged at once, as with a persistent TCP_QUICKACK."""
 

@@ -50,7 +50,7 @@ class Connection:
         self.queue = SendQueue(iss, config.reordering)
         self.cc = CONTROLS[config.congestion](config.initcwnd)
         self.rtt = RttEstimator(config.rto_min_ns)
-        self.recovery = Recovery(self.queue, self.cc, self.rtt, Rack() if config.rack else None)
+        self.recovery = Recovery(self.queue, self.cc, self.rtt, Rack() if config.rack else None, config.frto)
         self.rto_ns = RTO_INIT_NS
         self.path_mss = config.mss
         """What the path's MTU leaves for a segment without options."""

@@ -207,6 +207,7 @@ class Tcp:
             orphan_retries=settings["tcp_orphan_retries"] or 8,
             fin_timeout_ns=settings["tcp_fin_timeout"] * 1_000_000_000,
             rack=bool(settings["tcp_recovery"] & 1),
+            frto=bool(settings["tcp_frto"]),
             loss_probes=settings["tcp_early_retrans"] in (3, 4),
         )
 

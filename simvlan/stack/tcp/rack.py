@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_MIN_NS = 2_000_000
 """Added to what a timer waits for (TCP_TIMEOUT_MIN, two ticks)."""
-Newest = tuple[int, int]
-"""When a segment was sent, and its end: which of two was sent later (tcp_rack_sent_after)."""
 
 
 class Rack:
@@ -27,13 +25,14 @@ class Rack:
     __slots__ = ("advanced", "again", "newest", "rtt_ns")
 
     def __init__(self) -> None:
-        self.newest: Newest = (-1, 0)
+        self.newest = 0
+        """Its place among all transmissions: time alone does not tell, much is sent at one (tcp_rack_sent_after)."""
         self.rtt_ns = 0
         """Of what came through last."""
         self.advanced = False
         """Something came through since it was last looked at what is overdue."""
         self.again: deque[tuple[int, Sent]] = deque()
-        """What was sent again, in order of time, and when."""
+        """What was sent again, in order, and which transmission that was."""
 
     def advance(self, came: Iterable[Sent], rtt: RttEstimator, now: int) -> None:
         """Take note of what came through (tcp_rack_advance); a repeated one too quickly is taken for the first."""
@@ -41,7 +40,7 @@ class Rack:
             took = now - sent.sent_ns
             if not sent.repeated or took >= rtt.min_ns:
                 self.advanced, self.rtt_ns = True, took
-                self.newest = max(self.newest, (sent.sent_ns, sent.end))
+                self.newest = max(self.newest, sent.order)
 
     def patience(self, queue: SendQueue, rtt: RttEstimator, recovering: bool) -> int:
         """How much later than others a segment may come (tcp_rack_reo_wnd)."""
@@ -57,7 +56,7 @@ class Rack:
         """Hold for lost what is overdue; how long to wait for the others, 0: for none (tcp_rack_detect_loss)."""
         longest, self.advanced = 0, False
         for at, sent in queue.unjudged():
-            if (sent.sent_ns, sent.end) >= self.newest:
+            if sent.order >= self.newest:
                 break
             left = self.overdue(sent, wait, now)
             if left > 0:
@@ -72,17 +71,18 @@ class Rack:
         """The same for what was sent again, as a probe too: it may be lost again."""
         longest, kept = 0, deque[tuple[int, "Sent"]]()
         while self.again:
-            when, sent = self.again.popleft()
-            if when != sent.sent_ns or sent.lost != sent.retransmitted or sent.sacked or sent.end <= queue.una:
+            order, sent = self.again.popleft()
+            gone = order != sent.order or sent.sacked or sent.end <= queue.una
+            if gone or (sent.lost and not sent.retransmitted):
                 continue
-            if (when, sent.end) >= self.newest:
-                self.again.appendleft((when, sent))
+            if sent.order >= self.newest:
+                self.again.appendleft((order, sent))
                 break
             left = self.overdue(sent, wait, now)
             if left <= 0:
                 queue.lose_again(sent)
             else:
                 longest = max(longest, left)
-                kept.append((when, sent))
+                kept.append((order, sent))
         self.again.extendleft(reversed(kept))
         return longest

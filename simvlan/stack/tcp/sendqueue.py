@@ -19,7 +19,8 @@ _seq = attrgetter("seq")
 class Sent:
     """One segment under way."""
 
-    __slots__ = ("data", "end", "flags", "lost", "repeated", "retransmitted", "sacked", "sent_ns", "seq", "whole")
+    __slots__ = ("data", "end", "flags", "lost", "order", "repeated", "retransmitted", "sacked", "sent_ns", "seq",
+                 "whole")  # fmt: skip
 
     def __init__(self, seq: int, data: bytes, flags: int, sent_ns: int, whole: int | None = None) -> None:
         self.seq = seq
@@ -33,6 +34,8 @@ class Sent:
         """Sent again since it was last held for lost."""
         self.repeated = False
         """Sent more than once: its acknowledgement measures nothing (Karn)."""
+        self.order = 0
+        """Which of all transmissions its last one was."""
         self.whole = seq if whole is None else whole
         """Where the super-packet began that it was sent in."""
 
@@ -40,7 +43,7 @@ class Sent:
 class Acked:
     """What one acknowledgement did."""
 
-    __slots__ = ("came", "duplicate_told", "first_sent_ns", "in_order", "last_sent_ns", "packets", "repeated",
+    __slots__ = ("came", "delayed", "duplicate_told", "first_sent_ns", "in_order", "last_sent_ns", "packets", "repeated",
                  "sack_last_ns", "sack_sent_ns", "sacked", "syn")  # fmt: skip
 
     def __init__(self) -> None:
@@ -61,6 +64,8 @@ class Acked:
         """What came through, in the order in which it was told."""
         self.duplicate_told = False
         """A block names octets acknowledged before (D-SACK)."""
+        self.delayed = False
+        """What came was sent before anything was repeated, says its timestamp (tcp_packet_delayed)."""
 
     def through(self, sent: Sent) -> None:
         """One more segment came through."""
@@ -88,6 +93,7 @@ class SendQueue:
         self.sacked_out = self.lost_out = self.retrans_out = 0
         self.repeats = 0
         """Segments sent again so far."""
+        self._order = 0
         self.losses = 0
         """How often a segment was held for lost so far."""
         self._top: list[int] = []
@@ -142,12 +148,18 @@ class SendQueue:
         data = bytes(self.buffer[:size])
         del self.buffer[:size]
         sent = Sent(self.nxt, data, flags, now, whole)
+        self._number(sent)
         self.nxt = sent.end
         while self._ends and self._ends[0] <= self.nxt:
             del self._ends[0]
         self.fin_sent = self.fin_sent or bool(flags & FIN)
         self._flight.append(sent)
         return sent
+
+    def _number(self, sent: Sent) -> None:
+        """Say that it is the latest transmission."""
+        self._order += 1
+        sent.order = self._order
 
     def pushed(self, seq: int, end: int) -> bool:
         """Whether a write ended in these octets."""
@@ -298,13 +310,19 @@ class SendQueue:
     def lose_again(self, sent: Sent) -> None:
         """What was sent again is lost again; as a probe, for the first time."""
         at = bisect_left(self._flight, sent.seq, self._head, key=_seq)
-        if not sent.retransmitted:
+        if not sent.lost:
             self.lose(sent, at)
             return
         self.retrans_out -= 1
         self.losses += 1
         sent.retransmitted = False
         self._resend = min(self._resend, at)
+
+    def find(self) -> None:
+        """Nothing is lost after all (tcp_undo_cwnd_reduction)."""
+        for sent in self.flight():
+            sent.lost = False
+        self.lost_out = 0
 
     def lose_oldest(self) -> bool:
         """Without SACK only the oldest can be named (NewReno)."""
@@ -370,6 +388,7 @@ class SendQueue:
             self.retrans_out += 1
         sent.repeated = True
         sent.sent_ns = now
+        self._number(sent)
         self.repeats += 1
 
     def resize(self, mss: int) -> None:
@@ -428,6 +447,6 @@ def _cut(together: list[Sent], mss: int) -> list[Sent]:
     for at in starts:
         told = flags if at == starts[-1] else flags & ~(FIN | PSH)
         piece = Sent(first.seq + at, data[at : at + mss], told, first.sent_ns, first.whole)
-        piece.repeated, piece.sacked = True, first.sacked
+        piece.repeated, piece.sacked, piece.order = True, first.sacked, first.order
         pieces.append(piece)
     return pieces

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from simvlan.stack.tcp import autosize, probe
 from simvlan.stack.tcp.config import INVALID_LIMIT_NS
 from simvlan.stack.tcp.options import Options
+from simvlan.stack.tcp.recovery import Again
 from simvlan.stack.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment
 from simvlan.stack.tcp.sendqueue import Sent
 from simvlan.stack.tcp.states import MAY_TRANSMIT, State
@@ -115,15 +116,13 @@ def _push_full(conn: Connection, now: int) -> None:
 
 
 def push(conn: Connection, now: int, last: bool = False) -> None:
-    """Send all that may go: what is lost first, then new (tcp_xmit_recovery, tcp_write_xmit).
+    """Send all that is new and may go (tcp_write_xmit).
 
     *last*: the application wrote its end, so a short segment does not wait for more.
     """
     if conn.state not in MAY_TRANSMIT:
         return
     queue, sent = conn.queue, False
-    if queue.lost_out:
-        resend_lost(conn, now)
     if not queue.buffer and not unsent_fin(conn):
         return
     if not queue.packets_out:
@@ -240,6 +239,19 @@ def limited_by_cwnd(conn: Connection) -> bool:
 # -- again ------------------------------------------------------------------------------------------------------------
 
 
+def recover(conn: Connection, now: int) -> None:
+    """Send what an acknowledgement lets go again; after a timeout new data before it (tcp_xmit_recovery)."""
+    recovery = conn.recovery
+    if recovery.again is Again.NEW:
+        recovery.again = Again.LOST
+        push(conn, now, last=True)
+        if conn.queue.nxt > recovery.high_seq:
+            return
+        recovery.watching = False
+    if recovery.again is Again.LOST and conn.state in MAY_TRANSMIT:
+        resend_lost(conn, now)
+
+
 def resend_lost(conn: Connection, now: int) -> None:
     """Send lost segments again as far as the window goes (tcp_xmit_retransmit_queue)."""
     queue = conn.queue
@@ -287,7 +299,7 @@ def resend_shorter(conn: Connection, now: int) -> None:
     conn.queue.resize(conn.mss)
     if conn.queue.lost_out:
         conn.recovery.too_long()
-        push(conn, now)
+        resend_lost(conn, now)
 
 
 def probe_window(conn: Connection, now: int) -> None:
