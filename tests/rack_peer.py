@@ -1,8 +1,7 @@
 """The kernel's own sender over a TUN device, losses by name: `unshare -n rack_peer.py JSON`.
 
-The JSON says: `segments` to send at once, `lost` (segment -> how many copies), `late` (segment -> ms more that its first
-copy takes), `stamps` (0 or 1: timestamps). Our end hears and answers 50 ms late. Printed: what the kernel sent, as
-[ms after the first data, segment], in order.
+The JSON is a `tcp_cases.Case`. Our end hears and answers 50 ms late. Printed: what the kernel sent, as [ms after the
+first data, number of the segment], in order.
 """
 
 from __future__ import annotations
@@ -47,7 +46,8 @@ def main() -> None:
     switches = {"tcp_timestamps": plan["stamps"]}
     words = [f"net.ipv4.{name}={value}" for name, value in switches.items()]
     subprocess.run(["sysctl", "-qw", *words], check=True)
-    threading.Thread(target=serve, args=(plan["segments"] * (MSS - 12 * plan["stamps"]), listening), daemon=True).start()
+    octets = plan["segments"] * (MSS - 12 * plan["stamps"])
+    threading.Thread(target=serve, args=(octets, listening), daemon=True).start()
     listening.wait(5)
     conn = Connection(Config(timestamps=bool(plan["stamps"])), 5_000_000, 77)
     lost, late = ({int(at): number for at, number in plan[name].items()} for name in ("lost", "late"))

@@ -1,4 +1,4 @@
-"""RACK and tail loss probes (RFC 8985): what is sent again, and when, with each switched on and off."""
+"""RACK and tail loss probes (RFC 8985), F-RTO and undoing: what is sent again, and when, switched on and off."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from simvlan import Lab
 from simvlan.stack.tcp.config import Config
 from simvlan.stack.tcp.segment import Segment
+from tests.tcp_cases import CASES, Case, numbers, ours
 from tests.tcp_wire import MS, SECOND, End, Pipe, Wire, bernoulli, pair
 
 BOTH = Config(rack=True, loss_probes=True, congestion="reno", timestamps=False)
@@ -118,12 +119,41 @@ def test_every_octet_arrives_whatever_is_lost(seed: int) -> None:
     assert (queue.packets_out, queue.lost_out, queue.retrans_out, queue.sacked_out) == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_order_is_that_of_linux(name: str) -> None:
+    sent, conn = ours(CASES[name])
+    assert sent == numbers(CASES[name].order)
+    queue = conn.queue
+    assert (queue.packets_out, queue.lost_out, queue.retrans_out, queue.sacked_out) == (0, 0, 0, 0)
+
+
+def test_a_timeout_that_was_not_called_for_leaves_the_window_as_it_was() -> None:
+    """With its twin: what was lost costs the window."""
+    for kind, halved in (("late: F-RTO says so", False), ("late: timestamps say so", False), ("too late", True)):
+        _, conn = ours(CASES[f"a window, {kind}"])
+        assert (conn.recovery.timeouts, conn.cc.ssthresh < 10 // 2 + 1) == (1, halved), kind
+
+
+def test_without_f_rto_what_is_lost_goes_before_what_is_new() -> None:
+    late = CASES["a window, late: F-RTO says so"]
+    sent, conn = ours(Case(late.segments, "", {}, late.late), frto=False)
+    assert sent[:15] == [*range(11), 0, 1, 2, 3]
+    assert conn.cc.ssthresh == 5
+
+
 def test_the_switches_are_those_of_linux() -> None:
+    """On as they are there; one by one off."""
     lab = Lab()
-    lab.sh("sysctl -qw net.ipv4.tcp_recovery=1 net.ipv4.tcp_early_retrans=3")
     tcp = lab.network.netns[""].stack
-    config = tcp.tcp.config(tcp.family_of(4), 1500)
-    assert (config.rack, config.loss_probes) == (True, True)
-    lab.sh("sysctl -qw net.ipv4.tcp_recovery=0 net.ipv4.tcp_early_retrans=2")
-    config = tcp.tcp.config(tcp.family_of(4), 1500)
-    assert (config.rack, config.loss_probes) == (False, False)
+
+    def switched() -> tuple[bool, bool, bool]:
+        config = tcp.tcp.config(tcp.family_of(4), 1500)
+        return config.rack, config.loss_probes, config.frto
+
+    names = [f"net.ipv4.tcp_{name}" for name in ("recovery", "early_retrans", "frto")]
+    assert lab.sh("sysctl " + " ".join(names)).stdout.splitlines() == [
+        f"{name} = {value}" for name, value in zip(names, (1, 3, 2), strict=True)
+    ]
+    assert switched() == (True, True, True)
+    lab.sh("sysctl -qw net.ipv4.tcp_recovery=0 net.ipv4.tcp_early_retrans=2 net.ipv4.tcp_frto=0")
+    assert switched() == (False, False, False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.stack.tcp import probe, timewait, transmit
 from simvlan.stack.tcp.config import MS
-from simvlan.stack.tcp.recovery import Phase
+from simvlan.stack.tcp.recovery import REORDERING, Phase
 from simvlan.stack.tcp.segment import FIN, SYN, Segment
 from simvlan.stack.tcp.sendqueue import Acked
 from simvlan.stack.tcp.seq import unwrap
@@ -50,19 +50,18 @@ def take(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
 
 
 def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: int) -> None:
-    queue, told = conn.queue, Acked()
-    before, under_way = queue.una, queue.packets_out
+    queue, told = conn.queue, Acked(conn.queue.una, conn.mss)
+    before, under_way, highest = queue.una, queue.packets_out, queue.highest_sacked
     moved = ack >= before and _update_window(conn, segment, seq, ack)
     if conn.sack_ok:
-        for left, right in sorted((unwrap(left, before), unwrap(right, before)) for left, right in segment.options.sack):
-            queue.sack(left, right, told)
-            if right <= max(ack, before):
-                told.duplicate_told = True
-                conn.recovery.undo.duplicate(right, -((left - right) // conn.mss), before)
+        blocks = [(unwrap(left, before), unwrap(right, before)) for left, right in segment.options.sack]
+        _blocks(conn, told, blocks, ack)
     advanced = ack > before
     if advanced:
         conn.retransmits = 0
         queue.acknowledge(ack, told)
+        if conn.sack_ok and told.filled is not None and told.filled < highest:
+            queue.overtaken(told.filled, conn.mss)
         conn.notices.append(Notice.WRITABLE)
     if advanced or told.sacked:
         _measure(conn, told, segment, now)
@@ -71,6 +70,33 @@ def _acknowledged(conn: Connection, segment: Segment, seq: int, ack: int, now: i
         plain = not segment.payload and not segment.flags & (SYN | FIN)
         _control(conn, told, advanced, not advanced and ack == before and plain and not moved, now)
     _set_timer(conn, advanced, told, now)
+
+
+def _blocks(conn: Connection, told: Acked, blocks: list[tuple[int, int]], ack: int) -> None:
+    """Take the blocks of a selective acknowledgement, in order of the octets (tcp_sacktag_write_queue)."""
+    if blocks:
+        _duplicate(conn, told, blocks, ack)
+    for left, right in sorted(blocks):
+        conn.queue.sack(left, right, told)
+    if told.overtaken is not None and (conn.recovery.phase is not Phase.LOSS or conn.recovery.undo.marker is not None):
+        conn.queue.overtaken(told.overtaken, conn.mss)
+
+
+def _duplicate(conn: Connection, told: Acked, blocks: list[tuple[int, int]], ack: int) -> None:
+    """A first block about what is through already, or in the next one, tells of a duplicate (tcp_check_dsack)."""
+    (left, right), recovery, queue = blocks[0], conn.recovery, conn.queue
+    if left >= ack and not (len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1]):
+        return
+    segments = max(-((left - right) // conn.mss), 1)
+    conn.duplicates += segments
+    if conn.duplicates > queue.repeats:  # not of our making
+        return
+    told.duplicate_told, told.probe_twice = True, right == recovery.probed_to
+    told.packets += segments
+    if recovery.rack is not None and queue.reordered and not told.probe_twice:
+        recovery.rack.duplicate = True
+    if right <= queue.una or queue.has_repeated(left, right):
+        recovery.undo.duplicate(right, segments)
 
 
 def _date(conn: Connection, told: Acked, segment: Segment) -> None:
@@ -90,9 +116,11 @@ def _control(conn: Connection, told: Acked, advanced: bool, duplicate: bool, now
     """Congestion control and loss recovery."""
     recovery, queue = conn.recovery, conn.queue
     limited = transmit.limited_by_cwnd(conn)
+    queue.delivered += told.packets
     probe.acked(conn, told, advanced, duplicate)
     recovery.acked(told, advanced, duplicate, now)
-    if advanced and recovery.growing and limited:
+    progress = advanced or (queue.reordering > REORDERING and told.packets > 0)
+    if progress and recovery.growing and limited:
         conn.cc.acked(told.packets, now, queue.una, queue.nxt)
     if not queue.retrans_out and recovery.phase in (Phase.OPEN, Phase.DISORDER):
         conn.repeats_from = None

@@ -98,6 +98,8 @@ class Connection:
         """The last probe was the last segment once more."""
         self.expires_at: int | None = None
         """End of TIME-WAIT, or of waiting for the other's FIN."""
+        self.duplicates = 0
+        """Segments that came twice, so D-SACKs say."""
         self.retransmits = 0
         self.repeats_from: int | None = None
         """When the oldest segment was first repeated."""

@@ -83,7 +83,7 @@ def acked(conn: Connection, told: Acked, advanced: bool, duplicate: bool) -> Non
     to, ack = conn.recovery.probed_to, conn.queue.una
     if to is None or ack < to:
         return
-    if not conn.probe_repeats or told.duplicate_told:
+    if not conn.probe_repeats or told.probe_twice:
         conn.recovery.probed_to = None
     elif ack > to:
         conn.recovery.mended()

@@ -1,8 +1,8 @@
 """RACK: a segment is lost when one sent later came through, and long enough passed for it to have been overtaken.
 
-RFC 8985 as net/ipv4/tcp_recovery.c (6.1) has it, `net.ipv4.tcp_recovery=1`. Left out: widening the reordering window
-after reordering or duplicate SACKs were seen; it stays a quarter of the least round trip until a recovery begins, then
-none.
+RFC 8985 as net/ipv4/tcp_recovery.c (6.1) has it, `net.ipv4.tcp_recovery=1`. How long: a quarter of the least round
+trip until a recovery begins or three later ones came, then not at all; once segments were seen to overtake each other,
+always, and longer after what was repeated needlessly.
 """
 
 from __future__ import annotations
@@ -17,18 +17,25 @@ if TYPE_CHECKING:
 
 TIMEOUT_MIN_NS = 2_000_000
 """Added to what a timer waits for (TCP_TIMEOUT_MIN, two ticks)."""
+PERSIST = 16
+"""Recoveries for which a longer wait is kept (TCP_RACK_RECOVERY_THRESH)."""
 
 
 class Rack:
     """The segment sent last of those that came through, and its round trip."""
 
-    __slots__ = ("advanced", "again", "newest", "rtt_ns")
+    __slots__ = ("_last_delivered", "_persist", "advanced", "again", "duplicate", "newest", "rtt_ns", "steps")
 
     def __init__(self) -> None:
         self.newest = 0
         """Its place among all transmissions: time alone does not tell, much is sent at one (tcp_rack_sent_after)."""
         self.rtt_ns = 0
         """Of what came through last."""
+        self.steps = 1
+        """Quarters of the least round trip to wait for what was overtaken."""
+        self.duplicate = False
+        """What was repeated came twice, though nothing but overtaking had made it look lost."""
+        self._persist = self._last_delivered = 0
         self.advanced = False
         """Something came through since it was last looked at what is overdue."""
         self.again: deque[tuple[int, Sent]] = deque()
@@ -42,11 +49,29 @@ class Rack:
                 self.advanced, self.rtt_ns = True, took
                 self.newest = max(self.newest, sent.order)
 
+    def adapt(self, came: Iterable[Sent], delivered: int) -> None:
+        """Wait longer, by a step a round trip, while repetitions are needless (tcp_rack_update_reo_wnd)."""
+        latest = max(came, key=lambda sent: sent.order, default=None)
+        if latest is None or not latest.delivered:
+            return
+        if latest.delivered < self._last_delivered:
+            self.duplicate = False
+        if self.duplicate:
+            self.steps = min(self.steps + 1, 255)
+            self.duplicate = False
+            self._last_delivered, self._persist = delivered, PERSIST
+        elif not self._persist:
+            self.steps = 1
+
+    def recovered(self, needless: bool = False) -> None:
+        """A recovery is over; after sixteen that were called for the wait is short again."""
+        self._persist = min(PERSIST, self._persist + 1) if needless else max(self._persist - 1, 0)
+
     def patience(self, queue: SendQueue, rtt: RttEstimator, recovering: bool) -> int:
         """How much later than others a segment may come (tcp_rack_reo_wnd)."""
-        if recovering or queue.sacked_out >= queue.reordering:
+        if not queue.reordered and (recovering or queue.sacked_out >= queue.reordering):
             return 0
-        return min(rtt.min_ns >> 2, rtt.srtt_ns)
+        return min((rtt.min_ns >> 2) * self.steps, rtt.srtt_ns)
 
     def overdue(self, sent: Sent, wait: int, now: int) -> int:
         """How long a segment still has; 0 or less: it is lost."""

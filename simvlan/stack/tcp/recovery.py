@@ -15,6 +15,9 @@ from simvlan.stack.tcp.rtt import RttEstimator
 from simvlan.stack.tcp.sendqueue import Acked, SendQueue, Sent
 from simvlan.stack.tcp.undo import Undo, current_ssthresh
 
+REORDERING = 3
+"""net.ipv4.tcp_reordering."""
+
 
 class Phase(Enum):
     """Where a sender stands (enum tcp_ca_state)."""
@@ -73,6 +76,7 @@ class Recovery:
         before = self.queue.losses
         if self.rack is not None and self.sack:
             self.rack.advance(told.came, self.rtt, now)
+            self.rack.adapt(told.came, self.queue.delivered)
         if not self.sack:
             self._count_duplicates(told, advanced, duplicate)
         self._alert(told, advanced, duplicate, now)
@@ -92,6 +96,8 @@ class Recovery:
             if self._still_lost(now):
                 return
         elif self.undo.due(delayed=False):
+            if self.rack is not None:
+                self.rack.recovered(needless=True)
             self._take_back(unmark=False)
             self._keep_open()
         if self.phase is not Phase.LOSS:
@@ -109,7 +115,7 @@ class Recovery:
     # -- what was not called for ------------------------------------------------------------------------------------
 
     def _after_timeout(self, told: Acked, advanced: bool, duplicate: bool) -> None:
-        """Was the timeout spurious? New data that comes through while nothing was repeated says so (tcp_process_loss)."""
+        """Was it spurious? What comes through and was never repeated says so (tcp_process_loss)."""
         over = self._over()
         if advanced and self.undo.due(told.delayed):
             self._spurious(known=False)
@@ -138,6 +144,7 @@ class Recovery:
         """A hole was filled by what had only been late; True: send nothing again (tcp_try_undo_partial)."""
         if self.undo.marker is None or not told.delayed:
             return False
+        self.queue.overtaken(told.before, told.mss)
         if self.queue.retrans_out:
             self.again = Again.NOTHING
             return True
@@ -265,8 +272,11 @@ class Recovery:
             self.queue.reset_dup_acks()
         if self.undo.due(told.delayed):
             self._take_back(unmark=False)
-        elif self.phase is Phase.RECOVERY and self.undo.marker is not None:
-            self.cc.cwnd = self.cc.ssthresh
+        else:
+            if self.rack is not None:
+                self.rack.recovered()
+            if self.phase is Phase.RECOVERY and self.undo.marker is not None:
+                self.cc.cwnd = self.cc.ssthresh
         self.phase = Phase.OPEN
 
     def too_long(self) -> None:
@@ -286,6 +296,8 @@ class Recovery:
         queue, fresh = self.queue, self.phase in (Phase.OPEN, Phase.DISORDER)
         over = queue.una >= self.high_seq
         self._lose_all(now)
+        if fresh and queue.sacked_out >= REORDERING:
+            queue.reordering = min(queue.reordering, REORDERING)
         if over or fresh or (self.phase is Phase.LOSS and not again):
             self.undo.ssthresh = current_ssthresh(self.cc, self.phase is Phase.RECOVERY)
             self.undo.cwnd = self.cc.cwnd

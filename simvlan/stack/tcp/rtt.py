@@ -27,7 +27,7 @@ class RttEstimator:
         self._round_end = 0
 
     def sample(self, rtt_ns: int, una: int, nxt: int, latest_ns: int = 0) -> None:
-        """Take a measurement; *una* and *nxt* tell the rounds apart; *latest_ns*: of the segment sent last of several."""
+        """Take a measurement; *una* and *nxt* tell the rounds apart; *latest_ns*: the last of several."""
         rtt_ns = max(rtt_ns, 1000)
         latest_ns = max(latest_ns or rtt_ns, 1000)
         self.min_ns = min(self.min_ns, latest_ns) if self.min_ns else latest_ns

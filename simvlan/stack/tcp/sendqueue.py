@@ -14,13 +14,15 @@ from operator import attrgetter
 from simvlan.stack.tcp.segment import FIN, PSH, SYN
 
 _seq = attrgetter("seq")
+MAX_REORDERING = 300
+"""net.ipv4.tcp_max_reordering."""
 
 
 class Sent:
     """One segment under way."""
 
-    __slots__ = ("data", "end", "flags", "lost", "order", "repeated", "retransmitted", "sacked", "sent_ns", "seq",
-                 "whole")  # fmt: skip
+    __slots__ = ("data", "delivered", "end", "flags", "lost", "order", "repeated", "retransmitted", "sacked", "sent_ns",
+                 "seq", "whole")  # fmt: skip
 
     def __init__(self, seq: int, data: bytes, flags: int, sent_ns: int, whole: int | None = None) -> None:
         self.seq = seq
@@ -36,6 +38,8 @@ class Sent:
         """Sent more than once: its acknowledgement measures nothing (Karn)."""
         self.order = 0
         """Which of all transmissions its last one was."""
+        self.delivered = 0
+        """How many segments had come through by then."""
         self.whole = seq if whole is None else whole
         """Where the super-packet began that it was sent in."""
 
@@ -43,10 +47,13 @@ class Sent:
 class Acked:
     """What one acknowledgement did."""
 
-    __slots__ = ("came", "delayed", "duplicate_told", "first_sent_ns", "in_order", "last_sent_ns", "packets", "repeated",
-                 "sack_last_ns", "sack_sent_ns", "sacked", "syn")  # fmt: skip
+    __slots__ = ("before", "came", "delayed", "duplicate_told", "filled", "first_sent_ns", "in_order", "last_sent_ns",
+                 "mss", "overtaken", "packets", "probe_twice", "repeated", "sack_last_ns", "sack_sent_ns", "sacked",
+                 "syn")  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, before: int = 0, mss: int = 1) -> None:
+        self.before, self.mss = before, mss
+        """The oldest octet before it, and octets in a segment."""
         self.packets = 0
         """Segments that are through now and were not known to be before."""
         self.in_order = 0
@@ -64,6 +71,12 @@ class Acked:
         """What came through, in the order in which it was told."""
         self.duplicate_told = False
         """A block names octets acknowledged before (D-SACK)."""
+        self.probe_twice = False
+        """Those of a tail loss probe."""
+        self.overtaken: int | None = None
+        """Where the lowest segment began that came after later ones, so a block says, and was never repeated."""
+        self.filled: int | None = None
+        """Where the lowest began of those acknowledged in order and never repeated."""
         self.delayed = False
         """What came was sent before anything was repeated, says its timestamp (tcp_packet_delayed)."""
 
@@ -79,6 +92,9 @@ class SendQueue:
     def __init__(self, iss: int, reordering: int) -> None:
         self.una = self.nxt = self.iss = iss
         self.reordering = reordering
+        """How many later segments make one lost; more once segments were seen to overtake each other."""
+        self.reordered = False
+        """They were."""
         self.buffer = bytearray()
         """Written, not sent yet: from `nxt` on."""
         self.finishing = False
@@ -94,6 +110,8 @@ class SendQueue:
         self.repeats = 0
         """Segments sent again so far."""
         self._order = 0
+        self.delivered = 0
+        """Segments that came through so far, those twice that did so twice."""
         self.losses = 0
         """How often a segment was held for lost so far."""
         self._top: list[int] = []
@@ -159,7 +177,7 @@ class SendQueue:
     def _number(self, sent: Sent) -> None:
         """Say that it is the latest transmission."""
         self._order += 1
-        sent.order = self._order
+        sent.order, sent.delivered = self._order, self.delivered
 
     def pushed(self, seq: int, end: int) -> bool:
         """Whether a write ended in these octets."""
@@ -216,6 +234,7 @@ class SendQueue:
         told.syn = told.syn or bool(sent.flags & SYN)
         told.repeated = told.repeated or sent.repeated
         if not sent.repeated and not sent.sacked:
+            told.filled = sent.seq if told.filled is None else told.filled
             told.first_sent_ns = sent.sent_ns if told.first_sent_ns is None else told.first_sent_ns
             told.last_sent_ns = sent.sent_ns
         if sent.sacked:
@@ -256,6 +275,23 @@ class SendQueue:
             if not sent.sacked:
                 self._sacked(sent, told)
 
+    @property
+    def highest_sacked(self) -> int:
+        """Where the highest selectively acknowledged segment begins; `una`: there is none (tcp_highest_sack_seq)."""
+        return self._top[-1] if self.sacked_out and self._top else self.una
+
+    def overtaken(self, low: int, mss: int) -> None:
+        """What begins at *low* came after later segments and was not lost (tcp_check_sack_reordering)."""
+        distance = self.highest_sacked - low
+        if distance > 0:
+            self.reordering = max(self.reordering, min(-(-distance // mss), MAX_REORDERING))
+            self.reordered = True
+
+    def has_repeated(self, left: int, right: int) -> bool:
+        """Whether what is under way there was sent more than once."""
+        start = bisect_left(self._flight, left, self._head, key=_seq)
+        return any(sent.repeated for sent in self._flight[start:] if sent.end <= right)
+
     def _sacked(self, sent: Sent, told: Acked) -> None:
         self._forget_loss(sent)
         sent.sacked = True
@@ -263,6 +299,8 @@ class SendQueue:
         told.sacked += 1
         told.through(sent)
         if not sent.repeated:
+            if sent.seq < self.highest_sacked:
+                told.overtaken = min(sent.seq, sent.seq if told.overtaken is None else told.overtaken)
             told.sack_sent_ns = sent.sent_ns if told.sack_sent_ns is None else told.sack_sent_ns
             told.sack_last_ns = sent.sent_ns
         self._top.append(sent.seq)

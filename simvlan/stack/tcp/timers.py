@@ -54,7 +54,9 @@ def _given_up(conn: Connection, now: int) -> bool:
     if conn.state is State.SYN_RECEIVED:
         return conn.retransmits >= config.synack_retries
     retries = config.orphan_retries if conn.orphan else config.retries2
-    return conn.retransmits > 0 and conn.repeats_from is not None and now - conn.repeats_from >= patience(retries, config.rto_min_ns)
+    if not conn.retransmits or conn.repeats_from is None:
+        return False
+    return now - conn.repeats_from >= patience(retries, config.rto_min_ns)
 
 
 def patience(retries: int, least_ns: int) -> int:

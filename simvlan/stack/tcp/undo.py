@@ -1,6 +1,6 @@
-"""Taking back a reduction of the window that was not called for: what was there before, and what tells that it was not.
+"""Taking back a reduction of the window that was not called for: what was there before, and what tells of it.
 
-RFC 3522 (Eifel, by timestamps), RFC 3708 (by duplicate SACKs), as tcp_init_undo, tcp_may_undo and tcp_undo_cwnd_reduction
+RFC 3522 (Eifel, by timestamps), RFC 3708 (by duplicate SACKs), as tcp_init_undo, tcp_may_undo, tcp_undo_cwnd_reduction
 of net/ipv4/tcp_input.c (6.1) have it; F-RTO, which tells by what else was acknowledged, is in `recovery.py`.
 """
 
@@ -31,9 +31,9 @@ class Undo:
         """A segment was sent again."""
         self.repeats = max(self.repeats, 0) + 1
 
-    def duplicate(self, end: int, segments: int, una: int) -> None:
-        """So many segments up to *end* came twice (tcp_check_dsack)."""
-        if self.marker is not None and self.repeats > 0 and self.marker < end <= una:
+    def duplicate(self, end: int, segments: int) -> None:
+        """So many segments up to *end*, which were repeated, came twice (tcp_check_dsack, tcp_sacktag_one)."""
+        if self.marker is not None and self.repeats > 0 and self.marker < end:
             self.repeats = max(self.repeats - segments, 0)
 
     def due(self, delayed: bool) -> bool:
