@@ -139,6 +139,9 @@ def test_without_f_rto_what_is_lost_goes_before_what_is_new() -> None:
     sent, conn = ours(Case(late.segments, "", {}, late.late), frto=False)
     assert sent[:15] == [*range(11), 0, 1, 2, 3]
     assert conn.cc.ssthresh == 5
+    sent, conn = ours(Case(late.segments, "", {}, late.late, stamps=1), frto=False)
+    assert sent[:15] == [*range(11), 0, 11, 12, 13]  # timestamps say of the first that came that it was only late
+    assert conn.cc.ssthresh > 5
 
 
 def test_the_switches_are_those_of_linux() -> None:

@@ -21,7 +21,6 @@ SCRIPT = """
 for n in a b c1 c2; do ip netns add $n; ip -n $n link set lo up; done
 for n in c1 c2; do
     ip netns exec $n sysctl -qw net.ipv4.tcp_rmem="4096 131072 6291456" net.ipv4.tcp_wmem="4096 1000000 4194304"
-    ip netns exec $n sysctl -qw net.ipv4.tcp_early_retrans=0 2> /dev/null  # no tail loss probes, which are not modelled
 done
 ip link add eth0 netns a type veth peer name eth0 netns b
 container() { # HOST CONTAINER ADDRESS

@@ -196,7 +196,7 @@ class Recovery:
     def mended(self) -> None:
         """A probe mended a loss that nothing else told of: come down as after a recovery (tcp_process_tlp_ack)."""
         self._come_down()
-        self.cc.cwnd = self.cc.ssthresh
+        self._land()
 
     def _count_duplicates(self, told: Acked, advanced: bool, duplicate: bool) -> None:
         """Without SACK each duplicate says that one segment is through (tcp_add_reno_sack)."""
@@ -233,6 +233,10 @@ class Recovery:
         self._prr_delivered = self._prr_out = 0
         self.cc.ssthresh = self.cc.after_loss()
         self.cc.reduced()
+
+    def _land(self) -> None:
+        """The way down is over (tcp_end_cwnd_reduction)."""
+        self.cc.cwnd = self.cc.ssthresh
 
     def _reduce(self, delivered: int, in_order: bool) -> None:
         """The window during recovery (tcp_cwnd_reduction): in proportion on the way down, then up to ssthresh."""
@@ -276,7 +280,7 @@ class Recovery:
             if self.rack is not None:
                 self.rack.recovered()
             if self.phase is Phase.RECOVERY and self.undo.marker is not None:
-                self.cc.cwnd = self.cc.ssthresh
+                self._land()
         self.phase = Phase.OPEN
 
     def too_long(self) -> None:
