@@ -332,15 +332,17 @@ def test_refused_source_lists(bench: Bench) -> None:
     bench.set(m, info=add)
 
 
-def test_enslaving_refused_for_a_loop_makes_the_filter_anew(bench: Bench) -> None:
-    """br_add_if sets allmulti before it finds the loop, and takes it back: a group left last is out of the filter."""
+@pytest.mark.parametrize(("kind", "mode", "error"), [("macvlan", "vepa", "EBUSY"), ("ipvlan", "l2", "EINVAL")])
+def test_enslaving_refused_makes_the_filter_anew(bench: Bench, kind: str, mode: str, error: str) -> None:
+    """br_add_if sets allmulti before it finds the loop, or a device that has none take its frames first, and takes it
+    back: a group left last is out of the filter."""
     br = bench.add("bridge", "br")
-    m = bench.add("macvlan", "m", br, mode="vepa")
+    m = bench.add(kind, "m", br, mode=mode)
     group = 0x3333_0000_0001
     bench.net.mc_add(m, group)
     bench.net.mc_del(m, group)
     assert group in m.filter
-    assert refused(bench.set, m, master=br) == "EBUSY"
+    assert refused(bench.set, m, master=br) == error
     assert group not in m.filter
     assert m.allmulti == br.allmulti == 0
 

@@ -19,8 +19,8 @@ from simvlan.rtnl.spec import LinkSpec
 if TYPE_CHECKING:
     from simvlan.network import Netns, Network
 
-PLAIN_KINDS = frozenset(("ipvlan", ""))
-"""Kinds that cannot be ports: ipvlan (it shares its lower device's address) and the loopback device."""
+NO_RX_HANDLER = frozenset(("ipvlan",))
+"""Kinds on which nothing may take the frames first (IFF_NO_RX_HANDLER)."""
 
 
 class BridgeKind:
@@ -76,7 +76,7 @@ def port_of(dev: Device) -> BridgePort:
 def enslave(net: Network, master: Device, dev: Device) -> None:
     """Make a device a port (br_add_if): `ip link set DEV master BRIDGE`."""
     assert isinstance(master, Bridge)
-    if dev.kind in PLAIN_KINDS or not is_valid_ether_addr(dev.mac):
+    if not dev.kind or not is_valid_ether_addr(dev.mac):
         raise RtnlError(EINVAL, None, dev.path)
     if isinstance(dev, Bridge):
         raise RtnlError(ELOOP, "Can not enslave a bridge to a bridge.", dev.path)
@@ -86,10 +86,10 @@ def enslave(net: Network, master: Device, dev: Device) -> None:
         raise RtnlError(EBUSY, None, dev.path)
     if bridge_ports.free_number(master) >= bridge_ports.MAX_PORTS:
         raise RtnlError(EXFULL, None, dev.path)
-    if dev.rx_handler is not None or stands_on(dev, master):
-        net.allmulti(dev, 1)  # taken back at once, but a macvlan has made its filter anew by then
+    if dev.rx_handler is not None or dev.kind in NO_RX_HANDLER or stands_on(dev, master):
+        net.allmulti(dev, 1)  # taken back at once, but a macvlan or ipvlan has made its filter anew by then
         net.allmulti(dev, -1)
-        raise RtnlError(EBUSY, None, dev.path)
+        raise RtnlError(EBUSY if dev.kind not in NO_RX_HANDLER else EINVAL, None, dev.path)
     bridge_ports.add(master, dev)
 
 
