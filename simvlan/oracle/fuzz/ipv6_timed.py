@@ -29,6 +29,8 @@ HABITS = (
     ("conf.default.accept_ra", (1, 1, 1, 0, 2)), ("conf.default.ndisc_notify", (0, 0, 1)),
 )  # fmt: skip
 """What namespaces differ in."""
+HOPES = (("conf.default.optimistic_dad", (0, 1)), ("conf.default.use_optimistic", (0, 1)))
+"""The same where the kernel has optimistic addresses: Debian's User Mode Linux is built without."""
 TIMERS = ("retrans_time_ms=4000", "delay_first_probe_time=5")
 REACHABLE = ("18000", "3600000")
 """Reachable times: 9 to 27 s, later than a stretch of lines and the delay before a probe, sooner than the longer sleep;
@@ -39,7 +41,7 @@ def switch_on(sketch: Sketch, space: str) -> None:
     """A namespace whose devices will have IPv6, now and then a router."""
     for setting in ON:
         sketch.do(f"ip netns exec {space} sysctl -qw net.ipv6.{setting}")
-    for knob, values in HABITS:
+    for knob, values in (*HABITS, *(HOPES if sketch.host else ())):
         sketch.do(f"ip netns exec {space} sysctl -qw net.ipv6.{knob}={sketch.rng.choice(values)}")
     if sketch.chance(0.3):
         sketch.do(f"ip netns exec {space} sysctl -qw net.ipv6.conf.all.forwarding=1")
@@ -72,7 +74,7 @@ def rivals(sketch: Sketch) -> None:
     one = sketch.pick()
     if one and (other := _near(sketch, one)):
         text = six.address(sketch, sketch.rng.randint(1, 40))
-        how = sketch.rng.choice(("", "", " nodad", " valid_lft 9 preferred_lft 6"))
+        how = sketch.rng.choice(("", "", " nodad", " valid_lft 9 preferred_lft 6", *[" optimistic"] * sketch.host))
         sketch.do(f"ip -n {one.netns.name} addr add {text}/64 dev {one.name}{how}")
         if sketch.chance(0.4):
             rest(sketch)

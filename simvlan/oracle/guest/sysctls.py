@@ -25,6 +25,8 @@ _WITH_IPV6 = {
         ("use_tempaddr", "0"),
         ("addr_gen_mode", "0"),
         ("accept_dad", "0" if place == "all" else "1"),
+        ("optimistic_dad", "0"),
+        ("use_optimistic", "0"),
     )
 }
 _BRIDGE = "bridge/"
