@@ -16,10 +16,10 @@ for ns in a b c; do
   ip -n s link set p$ns master br0 up
   ip netns exec $ns sysctl -qw net.ipv6.neigh.e0.retrans_time_ms=4000
 done
+sleep 1.5
 for ns in b a c; do ip -n $ns link set e0 up; done
 sleep 1.5
 for ns in a b c; do ip -n $ns -6 addr show dev e0; ip -n $ns -6 route show table local; done
-ip netns exec b ping -6 -c 1 -W 1 fe80::ff:fe00:a%e0
 sleep 6
 for ns in a b c; do ip -n $ns -6 addr show dev e0; done
 ip -n b addr add 2001:db8::b/64 dev e0 nodad
