@@ -377,6 +377,14 @@ def test_the_walk_of_an_answer_that_an_ipvlan_never_hears() -> None:
     assert "c2/e1" in {step.path for step in told if step.way == "up"}
 
 
+def test_udhcpc_s_long_options_are_its_short_ones() -> None:
+    """As busybox 1.35 has them; what begins like one is that one."""
+    lab, _ = lab_after(SERVE)
+    words = ("--interface", "eth0", "--now", "--quit", "--foregr", "--request=10.0.0.110")
+    done = lab.command("udhcpc", *words, netns="c1")
+    assert "lease of 10.0.0.110 obtained" in done.stdout + done.stderr, done
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -389,6 +397,11 @@ def test_the_walk_of_an_answer_that_an_ipvlan_never_hears() -> None:
         ("udhcpc -x 61:xx", "hex digits are expected"),
         ("udhcpc -t x", "invalid number 'x'"),
         ("udhcpc -Q", "invalid option -- 'Q'"),
+        ("udhcpc --client-id=1", "unrecognized option '--client-id=1'"),
+        ("udhcpc --interface=eth9 --now", "SIOCGIFINDEX: No such device"),
+        ("udhcpc --retries=x", "invalid number 'x'"),
+        ("udhcpc --re", "option '--re' is ambiguous"),
+        ("udhcpc --now=1", "option '--now' doesn't allow an argument"),
         ("dnsmasq -d -z -i eth9", "unknown interface eth9"),
         ("dnsmasq -d --dhcp-boot=x", "simvlan does not model --dhcp-boot"),
         ("dnsmasq -d --dhcp-range=10.0.0.1", "bad command line options: bad dhcp-range\n"),

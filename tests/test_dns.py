@@ -351,3 +351,37 @@ def test_the_hosts_file_places_and_names_dhcp_clients(
                   "--dhcp-range=10.0.0.100,10.0.0.150,2m; ip netns exec c1 udhcpc -q -n -i eth0")  # fmt: skip
     assert done.exit == 0, done
     assert " ".join(leases.read_text().split()[2:4]) == lease
+
+
+def test_simple_names_of_hosts_files_have_the_domain_too_where_it_is_asked_for(tmp_path: Path) -> None:
+    zone = Zone()
+    zone.read_hosts("10.0.0.7 printer\n10.0.0.8 gate.lan\n", "home")
+    assert (zone.addresses("printer.home"), zone.addresses("printer")) == ([0x0A00_0007], [0x0A00_0007])
+    assert zone.name_of(IPv4Address("10.0.0.7")) == "printer.home"
+    assert zone.addresses("gate.lan.home") is None
+    hosts = tmp_path / "hosts"
+    hosts.write_text("10.0.0.7 printer\n")
+    for option, found in (("--expand-hosts", "10.0.0.7\n"), ("--no-hosts", "")):
+        lab = Lab(seed=1)
+        lab.sh(f"{NETWORK}{SERVE} --domain=home --local=/home/ --addn-hosts={hosts} {option}")
+        assert short(lab, "printer.home") == found
+        assert short(lab, "printer") == "10.0.0.7\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said_of_it"),
+    [("cname=a,b", "simvlan does not model --cname"), ("enable-tftp", "simvlan does not model --enable-tftp"),
+     ("nosuch=1", "bad option")],
+)  # fmt: skip
+def test_what_dnsmasq_knows_is_refused_by_name_and_what_it_does_not_is_a_bad_option(
+    tmp_path: Path, line: str, said_of_it: str
+) -> None:
+    conf = tmp_path / "conf"
+    conf.write_text(f"no-resolv\n{line}\n")
+    lab = Lab(seed=1)
+    lab.sh(NETWORK)
+    done = lab.command("dnsmasq", "-C", str(conf), netns="srv")
+    assert done.stderr == f"\ndnsmasq: {said_of_it} at line 2 of {conf}\n"
+    by_word = said_of_it if "model" in said_of_it else "try --help"
+    done = lab.command("dnsmasq", f"--{line}", netns="srv")
+    assert done.stderr == f"\ndnsmasq: bad command line options: {by_word}\n"

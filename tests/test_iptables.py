@@ -43,3 +43,43 @@ def test_answers_are_those_of_the_real_one() -> None:
         if (status, plain(out), err) != (answer["status"], plain(answer["out"]), answer["err"]):
             wrong.append((answer, status, out, err))
     assert not wrong, f"{len(wrong)} of {len(ANSWERS)}\n" + "\n".join(differences(*each) for each in wrong)
+
+
+def test_options_of_a_target_may_be_shortened() -> None:
+    """As getopt_long has it: `--to` is what scripts write."""
+    shell = Shell()
+    for line in ("PREROUTING -p tcp -j DNAT --to 1.2.3.4:80", "PREROUTING -p tcp -j REDIRECT --to 8000",
+                 "POSTROUTING -j SNAT --to=1.2.3.4"):  # fmt: skip
+        assert shell.run(f"iptables -t nat -A {line}") == (0, "", "")
+    rules = [line for line in shell.run("iptables -t nat -S")[1].splitlines() if line.startswith("-A")]
+    assert rules == [
+        "-A PREROUTING -p tcp -j DNAT --to-destination 1.2.3.4:80",
+        "-A PREROUTING -p tcp -j REDIRECT --to-ports 8000",
+        "-A POSTROUTING -j SNAT --to-source 1.2.3.4",
+    ]
+    assert shell.run("iptables -t nat -A POSTROUTING -j MASQUERADE --nosuch 1")[0] == 2
+
+
+def test_several_addresses_are_several_rules() -> None:
+    """As iptables 1.8.9 did: appended sources first, inserted the other way round; nothing done by halves."""
+    shell = Shell()
+    assert shell.run("iptables -A INPUT -s 1.1.1.1,2.2.2.2 -d 3.3.3.3,4.4.4.0/24 -j DROP") == (0, "", "")
+    assert shell.run("iptables -I INPUT -s 5.5.5.5,6.6.6.6 -j ACCEPT") == (0, "", "")
+    assert shell.run("iptables -S INPUT")[1].splitlines()[1:] == [
+        "-A INPUT -s 6.6.6.6/32 -j ACCEPT", "-A INPUT -s 5.5.5.5/32 -j ACCEPT",
+        "-A INPUT -s 1.1.1.1/32 -d 3.3.3.3/32 -j DROP", "-A INPUT -s 1.1.1.1/32 -d 4.4.4.0/24 -j DROP",
+        "-A INPUT -s 2.2.2.2/32 -d 3.3.3.3/32 -j DROP", "-A INPUT -s 2.2.2.2/32 -d 4.4.4.0/24 -j DROP",
+    ]  # fmt: skip
+    before = shell.run("iptables -S INPUT")
+    assert shell.run("iptables -C INPUT -s 5.5.5.5,6.6.6.6 -j ACCEPT")[0] == 0
+    assert shell.run("iptables -C INPUT -s 5.5.5.5,6.6.6.7 -j ACCEPT")[0] == 1
+    for words, said in (
+        ("-A INPUT ! -s 5.5.5.5,6.6.6.6", "! not allowed with multiple source or destination IP addresses"),
+        ("-R INPUT 1 -s 5.5.5.5,6.6.6.6", "Replacement rule does not specify a unique address"),
+        ("-A INPUT -s 5.5.5.5,", "host/network `' not found"),
+    ):
+        status, _, err = shell.run(f"iptables {words} -j ACCEPT")
+        assert (status, err.splitlines()[0]) == (2, f"iptables v1.8.9 (nf_tables): {said}")
+    assert shell.run("iptables -S INPUT") == before
+    assert shell.run("iptables -D INPUT -s 5.5.5.5,6.6.6.6 -j ACCEPT")[0] == 0
+    assert len(shell.run("iptables -S INPUT")[1].splitlines()) == 5

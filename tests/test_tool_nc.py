@@ -73,3 +73,8 @@ def test_two_listen_on_one_port() -> None:
 def test_udp() -> None:
     out = said("b nc -dlu -w 2 8000 > got & sleep 1; echo hello | a nc -u -w 1 10.9.0.2 8000; wait; cat got")
     assert out == "hello\n"
+
+
+def test_listening_without_a_port_says_what_is_missing() -> None:
+    assert said("a nc -l 2>&1; echo rc $?") == "nc: missing port number\nrc 1\n"
+    assert said("a nc 2>&1 | head -1") == "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]\n"

@@ -45,8 +45,12 @@ class Zone:
         table = self.hosts if address.version == 4 else self.hosts6
         table.setdefault(name.lower().rstrip("."), []).append(int(address))
 
-    def read_hosts(self, text: str) -> None:
-        """Enter what a hosts file says; lines that are none are passed over."""
+    def read_hosts(self, text: str, domain: str = "") -> None:
+        """Enter what a hosts file says; lines that are none are passed over.
+
+        Args:
+            domain: what simple names have as well, and first (--expand-hosts).
+        """
         for line in text.splitlines():
             words = line.partition("#")[0].split()
             try:
@@ -54,6 +58,8 @@ class Zone:
             except ValueError:
                 continue
             for name in words[1:]:
+                if domain and "." not in name:
+                    self.enter(f"{name}.{domain}", address)
                 self.enter(name, address)
 
     def named(self, name: str) -> list[str]:

@@ -299,19 +299,19 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
 
 def zone_of(proc: Process, asked: Asked) -> Zone:
     """What the command line says of names, then the namespace's hosts file (the machine's own is not the lab's)."""
-    zone = Zone()
-    for domain, found in asked.addresses:
+    zone, domain = Zone(), asked.domain if asked.expand else ""
+    for place, found in asked.addresses:
         known = ip_address(found or "0.0.0.0")
-        (zone.domains if known.version == 4 else zone.domains6).append((domain, int(known)))
+        (zone.domains if known.version == 4 else zone.domains6).append((place, int(known)))
     for names, addresses in asked.records:
         for name in names:
             for address in addresses:
                 zone.enter(name, ip_address(address))
     if not asked.no_hosts:
-        zone.read_hosts(etc_file(proc, "hosts") or "")
+        zone.read_hosts(etc_file(proc, "hosts") or "", domain)
     for path in asked.hosts:
         try:
-            zone.read_hosts(proc.read_file(path).decode(errors="replace"))
+            zone.read_hosts(proc.read_file(path).decode(errors="replace"), domain)
         except OSError as error:
             raise Refused(f"dnsmasq: failed to load names from {path}: {error.strerror}\n") from None
     return zone

@@ -51,6 +51,23 @@ KNOWN = (
     | {"dhcp-relay", "leasefile", "host-record", "ra-param"}
 )
 """Every option that is understood."""
+_OTHERS = """
+add-cpe-id add-mac add-subnet auth-peer auth-sec-servers auth-server auth-soa auth-ttl auth-zone bridge-interface
+caa-record cache-rr cname conf-script connmark-allowlist connmark-allowlist-enable conntrack dhcp-alternate-port
+dhcp-client-update dhcp-duid dhcp-fqdn dhcp-generate-names dhcp-hostsdir dhcp-hostsfile dhcp-luascript
+dhcp-no-override dhcp-optsdir dhcp-optsfile dhcp-proxy dhcp-pxe-vendor dhcp-rapid-commit dhcp-reply-delay
+dhcp-scriptuser dhcp-ttl dns-loop-detect dns-rr dnssec dnssec-check-unsigned dnssec-debug dnssec-limits
+dnssec-no-timecheck dnssec-timestamp dumpfile dumpmask dynamic-host enable-tftp enable-ubus fast-dns-retry filter-A
+filter-AAAA filter-rr hostsdir ignore-address interface-name ipset local-service log-async log-debug max-cache-ttl
+max-port max-tcp-connections max-ttl min-cache-ttl min-port naptr-record neg-ttl nftset no-dhcpv4-interface
+no-dhcpv6-interface no-ident no-round-robin port-limit proxy-dnssec ptr-record pxe-prompt pxe-service quiet-dhcp6
+quiet-tftp rebind-domain-ok rebind-localhost-ok rev-server script-arp script-on-renewal servers-file shared-network
+stop-dns-rebind strip-mac strip-subnet synth-domain test tftp-lowercase tftp-max tftp-mtu tftp-no-blocksize
+tftp-no-fail tftp-port-range tftp-root tftp-secure tftp-single-port tftp-unique-root trust-anchor umbrella
+use-stale-cache
+"""
+OTHERS = frozenset(_OTHERS.split())
+"""What the real one has besides (dnsmasq --help of 2.90)."""
 
 
 @dataclass
@@ -100,6 +117,8 @@ class Asked:
     full: bool = False
     """--domain-needed: nor about names without a domain."""
     domain: str = ""
+    expand: bool = False
+    """--expand-hosts: simple names of hosts files have the domain too."""
 
 
 def read(words: list[str], contents: Callable[[str], str] | None = None) -> Asked:
@@ -136,7 +155,7 @@ def _read_file(asked: Asked, path: str, contents: Callable[[str], str] | None) -
             continue
         try:
             if name not in KNOWN:
-                raise Refused("\ndnsmasq: bad command line options: bad option\n")
+                raise unmodelled(name, "bad option")
             if name == "conf-file":
                 _read_file(asked, value, contents)
             elif bool(equals) is (name in FLAGS):
@@ -230,8 +249,16 @@ def _set_dns(asked: Asked, name: str, value: str) -> None:
             asked.full = True
         case "no-resolv":
             asked.resolv_conf = False
+        case "expand-hosts":
+            asked.expand = True
         case _ if name not in NO_BEARING:
-            raise Refused(f"\ndnsmasq: {BAD}simvlan does not model --{name}\n")
+            raise unmodelled(name, "try --help")
+
+
+def unmodelled(name: str, unknown: str) -> Refused:
+    """The refusal of an option that dnsmasq has and simvlan has not, or of one that neither has."""
+    known = name in KNOWN or name in OTHERS
+    return Refused(f"\ndnsmasq: {BAD}{f'simvlan does not model --{name}' if known else unknown}\n")
 
 
 def _domain(value: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from simvlan.errors import RtnlError, Unsupported
 from simvlan.netfilter.hooks import refresh
 from simvlan.netfilter.tables import BUILT_IN, LISTED, Table
 from simvlan.rtnl import filters
-from simvlan.tools.iptables_parse import VERSION, Order, Parser
+from simvlan.tools.iptables_parse import VERSION, Order, orders
 from simvlan.tools.iptables_text import chains_of, listed, rules_text, saved
 from simvlan.tools.iptables_values import Mistake, NotBuilt
 from simvlan.tools.program import REFUSED_STATUS, Process
@@ -182,14 +182,16 @@ def _mangle() -> dict[str, Any]:
 def main(proc: Process) -> int:
     """Change or show packet filters."""
     try:
-        order = Parser(proc.argv[1:]).read()
+        made = orders(proc.argv[1:])
+        order = made[0]
         if "V" in order.flags:
             proc.write(f"iptables v{VERSION}{VARIANT}\n")
             return 0
         if "h" in order.flags:
             proc.write(f"iptables v{VERSION}\n\nWhat is simulated of iptables(8): docs/netfilter.md\n")
             return 0
-        Iptables(proc, order).run()
+        for order in made:
+            Iptables(proc, order).run()
     except Mistake as mistake:
         title = "" if mistake.bare else f"iptables v{VERSION}{VARIANT}: "
         proc.write_err(f"{title}{mistake}\n{HELP}")
@@ -316,10 +318,10 @@ class Restore:
             inside, _, line = line[1:].partition("]")
             packets, _, octets = inside.partition(":")
             counts = (int(packets), int(octets))
-        order = Parser([*shlex.split(line), "-t", self.table]).read()
-        if "c" in self.flags:
-            order.rule.packets, order.rule.octets = counts
-        Iptables(self.proc, order, "iptables-restore").run()
+        for order in orders([*shlex.split(line), "-t", self.table]):
+            if "c" in self.flags:
+                order.rule.packets, order.rule.octets = counts
+            Iptables(self.proc, order, "iptables-restore").run()
 
 
 def restore(proc: Process) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from simvlan.netfilter.rules import Dev, Rule
 from simvlan.tools import iptables_values as values
@@ -223,8 +224,9 @@ class Parser:
 
     def _extension(self, name: str) -> None:
         """An option of a match that was loaded, of the protocol, or of the target."""
-        if name in OF_TARGET and self.target in OF_TARGET[name].split(", "):
-            self.target_options[name] = self._value(f"--{name}")
+        own = next((each for each, targets in OF_TARGET.items() if self.target in targets.split(", ")), "")
+        if name and own.startswith(name):  # getopt_long: `--to` is enough
+            self.target_options[own] = self._value(f"--{name}")
             return
         if self.target and name in ("random", "random-fully", "persistent"):
             raise NotBuilt(f"iptables -j {self.target} --{name}")
@@ -269,3 +271,28 @@ _UNBUILT = {
     "addrtype": ("limit-iface-in", "limit-iface-out"),
     "tcp": ("syn", "tcp-flags", "tcp-option"),
 }  # fmt: skip
+
+
+ADDRESSED = ("-s", "--src", "--source", "-d", "--dst", "--destination")
+
+
+def orders(words: Sequence[str]) -> list[Order]:
+    """Read a command line; one order for each of the addresses after -s and -d, sources first (add_entry).
+
+    Raises:
+        Mistake: a bad command line; nothing is to be done then.
+        NotBuilt: iptables has it, we do not.
+    """
+    at = [place + 1 for place, word in enumerate(words[:-1]) if word in ADDRESSED and "," in words[place + 1]]
+    at.sort(key=lambda place: words[place - 1] in ADDRESSED[3:])
+    if any(place >= 2 and words[place - 2] == "!" for place in at):
+        raise Mistake("! not allowed with multiple source or destination IP addresses")
+    made = []
+    for chosen in product(*(words[place].split(",") for place in at)):
+        one = list(words)
+        for place, address in zip(at, chosen, strict=True):
+            one[place] = address
+        made.append(Parser(one).read())
+    if len(made) > 1 and made[0].command == "R":
+        raise Mistake("Replacement rule does not specify a unique address")
+    return made

@@ -73,7 +73,7 @@ class Nc:
             words.insert(0, everywhere)
         elif self.listening and "p" in self.given:
             words = [*(words or [self.given.get("s", everywhere)]), self.given["p"]]
-        if not words:
+        if not words and not self.listening:
             raise Refused(USAGE)
         if len(words) < 2:
             raise Refused("nc: missing port number\n")

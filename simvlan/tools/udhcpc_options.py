@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
 
 SPEC = "i:s:p:Bt:T:A:bnqRfSCr:oO:x:V:F:a"
+LONG = {"fqdn": "F", "interface": "i", "now": "n", "pidfile": "p", "quit": "q", "release": "R", "request": "r",
+        "script": "s", "timeout": "T", "retries": "t", "tryagain": "A", "syslog": "S", "request-option": "O",
+        "no-default-options": "o", "foreground": "f", "background": "b", "broadcast": "B", "arping": "a",
+        "vendorclass": "V", "clientid-none": "C"}  # fmt: skip
+"""Long options; any that begins with what is written will do, as in getopt_long(3)."""
 NAMES = {"subnet": 1, "router": 3, "dns": 6, "hostname": 12, "domain": 15, "mtu": 26, "broadcast": 28, "ntpsrv": 42,
          "lease": 51, "search": 119, "staticroutes": 121}  # fmt: skip
 """Options by busybox's names."""
@@ -40,7 +45,7 @@ def read(proc: Process) -> Asked:
     Raises:
         Refused: a bad option, no such device, or something that is not modelled; the text says so.
     """
-    words = proc.argv[1:]
+    words = _shortened(proc.argv[1:])
     check = next((word[2:] for word in words if word.startswith("-a")), None)
     words = ["-a" if word.startswith("-a") else word for word in words]
     flags, rest, fault = permute(words, SPEC)
@@ -54,6 +59,28 @@ def read(proc: Process) -> Asked:
         raise Refused("udhcpc: SIOCGIFINDEX: No such device\n")
     return Asked(dev, _options(flags, given, dev, check), not {"f", "q"} & set(given), "R" in given,
                  given.get("p", ""), script_of(proc, given.get("s", "")))  # fmt: skip
+
+
+def _shortened(words: list[str]) -> list[str]:
+    """Long options as their letters."""
+    made: list[str] = []
+    for at, word in enumerate(words):
+        if word == "--" or not word.startswith("--"):
+            made.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        known = [name] if name in LONG else [each for each in LONG if each.startswith(name)]
+        if len(known) != 1:
+            problem = f"option '{word}' is ambiguous" if known else f"unrecognized option '{word}'"
+            raise Refused(f"udhcpc: {problem}\n")
+        letter = LONG[known[0]]
+        takes = letter == "a" or f"{letter}:" in SPEC
+        if equals and not takes:
+            raise Refused(f"udhcpc: option '--{known[0]}' doesn't allow an argument\n")
+        if takes and letter != "a" and not equals and at == len(words) - 1:
+            raise Refused(f"udhcpc: option '--{known[0]}' requires an argument\n")
+        made += [f"-{letter}{value}"] if value or letter == "a" else [f"-{letter}"]
+    return made
 
 
 def script_of(proc: Process, path: str) -> Script:

@@ -53,6 +53,16 @@ class Exceptions6:
         """A router says another one is nearer, or that the destination is a neighbour (rt6_do_redirect)."""
         self.gateways[_learnt(made)] = gateway
 
+    def known(self) -> list[Key]:
+        """Destinations that taught something which still holds."""
+        lasting = [key for key, (_, expires) in self.mtus.items() if expires > self.ip6.now]
+        return list(dict.fromkeys([*lasting, *((dst, index) for dst, index, _ in self.gateways)]))
+
+    def forget(self, dst: int, ifindex: int) -> None:
+        """Forget what a destination taught (ip6_del_cached_rt)."""
+        self.mtus.pop((dst, ifindex), None)
+        self.gateways = {key: value for key, value in self.gateways.items() if key[:2] != (dst, ifindex)}
+
     def forget_device(self, ifindex: int) -> None:
         """A device goes: what was learnt for it goes too."""
         self.mtus = {key: value for key, value in self.mtus.items() if key[1] != ifindex}

@@ -105,4 +105,9 @@ def short_link(dev: Device, full: Record) -> Record:
     if dev.link is not None and not dev.linked:
         short.pop("link", None)
         short.pop("link_index", None)
+    if "link_index" in short:  # without its namespace's number iproute2 takes the index for one of its own
+        index = short["link_index"]
+        names = [each.name for each in dev.netns.devices.values() if each.ifindex == index]
+        link = names[0] if names else f"if{index}"
+        short = {"link" if key == "link_index" else key: link if key == "link_index" else short[key] for key in short}
     return short

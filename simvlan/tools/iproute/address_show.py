@@ -157,7 +157,7 @@ def _record(ctx: Context, found: Filter, dev: Device) -> Record:
         record = {}
     else:
         record = link_record(dev, opt, is_link=False, family=found.family)
-        if ctx.opt.family == "inet6" and found.dev is None and not opt.brief:
+        if ctx.opt.family == "inet6" and found.dev is None:
             record = short_link(dev, record)
     if found.family != "link":
         show_them = not (found.up and not dev.up)

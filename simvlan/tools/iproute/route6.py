@@ -150,8 +150,8 @@ def _field(record: Record, key: str, form: str, locked: bool) -> str:
     return form.format(value)
 
 
-def selected6(ctx: Context, found: Selector) -> list[Route6]:
-    """Return the routes of a listing."""
+def selected6(ctx: Context, found: Selector, doing: str = "Dump") -> list[Route6]:
+    """Return the routes of a listing, or of a flush."""
     ip6 = ctx.ns.stack.ip6
     if ip6 is None or found.cache:
         return []
@@ -159,7 +159,7 @@ def selected6(ctx: Context, found: Selector) -> list[Route6]:
         order = sorted(ip6.fib.tables, key=lambda number: number & 0xFF)
         routes = [route for number in order for route in ip6.fib.tables[number]]
     elif found.table not in ip6.fib.tables:
-        raise Failed(REFUSED, "Error: ipv6: FIB table does not exist.\nDump terminated\n")
+        raise Failed(REFUSED, f"Error: ipv6: FIB table does not exist.\n{doing} terminated\n")
     else:
         routes = list(ip6.fib.tables[found.table])
     return [route for route in routes if _selects(found, route)]
@@ -179,6 +179,9 @@ def _selects(found: Selector, route: Route6) -> bool:
 
 def show6(ctx: Context, found: Selector) -> None:
     """List routes."""
+    if found.cache:
+        ctx.show([_learnt(ctx, route, made, found.hidden()) for route, made in learnt6(ctx, found)], route6_text)
+        return
     routes, hidden = selected6(ctx, found), found.hidden()
     records = [route6_record(route, ctx.opt, ctx.net.now, hidden) for route in routes]
     locks = {id(record): route.locked for record, route in zip(records, routes, strict=True)}
@@ -189,15 +192,45 @@ def flush6(ctx: Context, found: Selector) -> None:
     """Delete every route that fits, in one round."""
     from simvlan.rtnl.route6 import route6_remove
 
-    routes = selected6(ctx, found)
+    if found.cache:
+        routes = [route for route, _ in learnt6(ctx, found)]
+    else:
+        routes = selected6(ctx, found, "Flush")
     if not routes:
         ctx.say("Nothing to flush.\n" if ctx.opt.stats else "")
         return
     for route in routes:
-        route6_remove(ctx.ns, route)
+        if found.cache and route.dev is not None:
+            ctx.ns.stack.with_ip6().pmtu.forget(route.dst, route.dev.ifindex)
+        else:
+            route6_remove(ctx.ns, route)
     if ctx.opt.stats:
         ctx.say(f"\n*** Round 1, deleting {len(routes)} entries ***\n*** Flush is complete after 1 round ***\n")
     ctx.net.drain()
+
+
+def learnt6(ctx: Context, found: Selector) -> list[tuple[Route6, Any]]:
+    """What destinations taught (RTM_F_CLONED): each as a route of its own, with the answer for it."""
+    ip6 = ctx.ns.stack.ip6
+    if ip6 is None:
+        return []
+    made: list[tuple[Route6, Any]] = []
+    devices = {dev.ifindex: dev for dev in ctx.ns.devices.values()}
+    for dst, index in ip6.pmtu.known():
+        answer = ip6.output.find(dst, 0, devices.get(index), bound=True)
+        if index not in devices or isinstance(answer, int) or answer.route is None:
+            continue
+        route = answer.route.copy(dst=dst, plen=128, via=answer.gateway)
+        if _selects(found, route):
+            made.append((route, answer))
+    return made
+
+
+def _learnt(ctx: Context, route: Route6, made: Any, hidden: Iterable[str]) -> Record:
+    """Describe an exception, which has no table, protocol or scope."""
+    shown = _got(ctx, {"dst": route.dst}, made)
+    kept = ("type", "dst", "gateway", "dev", "metric", "flags", "expires", "metrics", "pref")
+    return {key: value for key, value in shown.items() if key in kept and key not in hidden}
 
 
 # -- one destination ---------------------------------------------------------------------------------------------------
