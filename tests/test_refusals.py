@@ -65,6 +65,7 @@ PORTS6 = (
     "ip link add shut type dummy", "ip link add idle type dummy", "sysctl -qw net.ipv6.conf.all.disable_ipv6=0",
     "ip link set lo up", "ip link set d0 up", "ip link set low up", "ip link set idle up",
     "sysctl -qw net.ipv6.conf.off.disable_ipv6=1", "ip link set off up",
+    "sysctl -qw net.ipv6.conf.idle.optimistic_dad=1",
     "ip addr add 2001:db8::1/64 dev d0 nodad",
 )  # fmt: skip
 ROUTE6, ADDRESS6 = "ip -6 route add 2001:db8:9::/48", "ip addr add 2001:db8::2/64"
@@ -85,6 +86,11 @@ REFUSED6 = [
         "ip addr del 2001:db8::1/64 dev d0",
     ),
     ("ip addr add 2001:db8::2/63 dev d0 mngtmpaddr", INVAL, f"{ADDRESS6} dev d0 mngtmpaddr"),
+    (
+        f"{ADDRESS6} dev idle nodad optimistic",
+        "Error: IFA_F_NODAD and IFA_F_OPTIMISTIC are mutually exclusive.\n",
+        f"{ADDRESS6} dev idle optimistic",
+    ),
     ("ip addr add ff02::9/64 dev d0", "RTNETLINK answers: Cannot assign requested address\n", f"{ADDRESS6} dev d0"),
     (f"{ADDRESS6} dev low", INVAL, f"{ADDRESS6} dev d0"),
     (f"{ADDRESS6} dev off", "RTNETLINK answers: Permission denied\n", f"{ADDRESS6} dev d0"),
