@@ -42,11 +42,11 @@ CASES = {
     "one three times": Case(30, "0-17 3 18-22 3 23-27 3 28 29", {3: 3}),
     "a window, F-RTO says it is lost": Case(20, "0-10 0 11 12 1-10 13-19", dict.fromkeys(range(11), 1)),
     "a window and nothing new to send": Case(10, "0-9 9 0-9", {9: 2, **dict.fromkeys(range(9), 1)}),
-    "a window, late: F-RTO says so": Case(20, "0-10 0 11-19 10", {}, dict.fromkeys(range(11), 450)),
-    "a window, late: timestamps say so": Case(20, "0-10 0 11-19 10", {}, dict.fromkeys(range(11), 450), 1),
+    "a window, late: F-RTO says so": Case(20, "0-10 0 11-19 10", {}, dict.fromkeys(range(11), 485)),
+    "a window, late: timestamps say so": Case(20, "0-10 0 11-19 10", {}, dict.fromkeys(range(11), 485), 1),
     "a window, too late": Case(20, "0-10 0 11 12 1-10 13-19", {}, dict.fromkeys(range(11), 700)),
     "some lost, some late": Case(
-        20, "0-10 0 11-14 2 3 15 10 16-19", {2: 1, 3: 1}, dict.fromkeys(range(11), 450)
+        20, "0-10 0 11-14 2 3 15 10 16-19", {2: 1, 3: 1}, dict.fromkeys(range(11), 485)
     ),
     "overtaken again and again": Case(
         48, "0-15 2 16-19 14 20-45 26 46 47 36", {}, {2: 30, 14: 20, 26: 20, 36: 45}
