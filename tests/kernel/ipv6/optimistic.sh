@@ -38,3 +38,5 @@ sleep 7
 ip -n c addr add 2001:db8::a/64 dev e0 optimistic
 sleep 9
 for ns in a b c; do ip -n $ns -6 addr show dev e0; ip -n $ns -6 route show table local; done
+for ns in a b c; do ip -n $ns link set e0 down; done  # neighbours that failed are forgotten sooner where others have many
+sleep 1.5
