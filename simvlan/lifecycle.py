@@ -105,18 +105,24 @@ class Lifecycle:
         self.announce(dev)
 
     def notify(self, dev: Device, event: Event) -> None:
-        """Tell the protocols and who stands on a device: its handler, its uppers (call_netdevice_notifiers).
+        """Tell the protocols and who stands on a device (call_netdevice_notifiers).
 
-        The protocols come first: they are in the chain before any driver is.
+        The protocols come first: they are in the chain before any driver is. Drivers follow as they were loaded; here
+        bridge, 8021q, macvlan, ipvlan, as in the guests that judge (oracle/guest/main.py).
         """
         if event in ANNOUNCED:
             self.announce(dev)
         dev.netns.stack.device_event(dev, event)
         dev.on_event(self, event)  # type: ignore[arg-type]
-        if dev.rx_handler is not None:
-            dev.rx_handler.on_event(self, dev, event)
-        for upper in tuple(dev.uppers) if len(dev.vlans or ()) < 2 else in_turn(dev):
-            upper.on_lower(self, dev, event)  # type: ignore[arg-type]
+        self._tell_handler(dev, event, before_vlans=True)
+        for vlan in in_turn(dev, event):
+            vlan.on_lower(self, dev, event)  # type: ignore[arg-type]
+        self._tell_handler(dev, event, before_vlans=False)
+
+    def _tell_handler(self, dev: Device, event: Event, before_vlans: bool) -> None:
+        handler = dev.rx_handler
+        if handler is not None and handler.before_vlans is before_vlans:
+            handler.on_event(self, dev, event)
 
     def announce(self, dev: Device) -> None:
         """Describe a device to rtnetlink's listeners, with the id of the namespace of its link (rtmsg_ifinfo)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from test_tool_ip import Shell
 
+from simvlan import Lab
+
 INVAL, BUSY = "RTNETLINK answers: Invalid argument\n", "RTNETLINK answers: Device or resource busy\n"
 NOVLAN = "Error: 8021q: VLANs not supported on device.\n"
 LOOP = "Error: Can not enslave a bridge to a bridge.\n"
@@ -56,3 +58,36 @@ def test_nothing_stands_on_the_loopback(upper: str) -> None:
     shell.ok("ip link add br0 type bridge")
     status, _, err = shell.run(ADD[upper].replace("low", "lo"))
     assert (status != 0, err) == (True, NOVLAN if upper == "vlan" else INVAL)
+
+
+ABOVE = """
+ip netns add a; ip netns add b
+ip link add p0 netns a address 02:00:00:00:00:01 type veth peer name q0 netns b
+ip -n b link set q0 up; ip -n a link set p0 up
+child() { ip -n a link add link p0 name $1 type KIND; ip -n a link set $1 up; }
+vlan() { ip -n a link add link p0 name v$1 type vlan id $1; ip -n a link set v$1 up; }
+"""
+CHANGES = {
+    "ip -n a link set p0 address 02:00:00:00:00:77": ("v3 v5", "v3 v5 i1 i2 i3"),
+    "ip -n a link set p0 mtu 1400": ("v3 v5 i1", "v3 v5"),
+    "ip -n b link set q0 down": ("v3 v5 i1", "v3 v5 i1 i2 i3"),
+    "ip -n b link set q0 up": ("v3 v5 i1", "v3 v5 i1 i2 i3"),
+    "ip -n a link set p0 down": ("v5 v3 i1", "v5 v3"),
+    "ip -n a link set p0 up": ("v3 v5 v3 v5 i1", "v3 v5 v3 v5"),
+    "ip -n a link del p0": ("v5 v3 v3 v5 i1 i1", "v5 v3 v3 v5 i1 i2 i3 i1 i2 i3"),
+}
+"""What `ip monitor link` of User Mode Linux 6.1.176 said of the devices above p0."""
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["macvlan", "ipvlan"])
+def test_drivers_hear_of_a_device_in_the_order_in_which_they_were_loaded(which: int) -> None:
+    """8021q by numbers, then macvlan or ipvlan by age, however they were made."""
+    made = ("child i1; vlan 5; vlan 3", "child i1; vlan 5; child i2; vlan 3; child i3")[which]
+    lab = Lab(seed=1)
+    lab.sh(ABOVE.replace("KIND", ("macvlan mode passthru", "ipvlan mode l2")[which]) + made + "; sleep 2")
+    told: list[str] = []
+    lab.network.netns["a"].listeners.append(lambda dev, _: told.append(dev.name) if dev.name != "p0" else None)
+    for command, lines in CHANGES.items():
+        told.clear()
+        lab.sh(f"{command}; sleep 2")
+        assert " ".join(told) == lines[which], command

@@ -142,6 +142,8 @@ class BridgePort:
         """Refuse: a bridge port defers nothing."""
         return Drop.DEV_READY
 
+    before_vlans = True
+
     def on_event(self, kernel: Kernel, dev: Device, event: Event) -> None:
         """Hear of a change of the port's device (br_device_event)."""
         self.bridge.on_port_event(self, event)

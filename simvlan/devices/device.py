@@ -65,6 +65,9 @@ class RxHandler(Protocol):
     def deferred(self, frame: Frame, now: int, why: Why) -> Verdict:
         """Decide about a frame this handler queued with `Way.WORK`."""
 
+    before_vlans: ClassVar[bool]
+    """Whether this driver hears of the device before its VLAN devices do: in the order in which they were loaded."""
+
     def on_event(self, kernel: Kernel, dev: Device, event: Event) -> None:
         """React to a change of the device the handler sits on."""
 
@@ -390,9 +393,6 @@ class Device:
 
     def on_event(self, kernel: Kernel, event: Event) -> None:
         """React to what the others are told of this device (its own driver in the notifier chain)."""
-
-    def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
-        """React to a change of the lower device (notifier chain)."""
 
     def on_unregister(self, kernel: Kernel) -> None:
         """Let go of peers, ports and tables; the network removes the device itself afterwards."""

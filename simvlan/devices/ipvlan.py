@@ -216,7 +216,7 @@ class Ipvlan(Device):
             kernel.allmulti(self.lower, allmulti)
 
     def on_lower(self, kernel: Kernel, lower: Device, event: Event) -> None:
-        """Follow the parent (ipvlan_device_event): its carrier, MTU and MAC, and its end; not its going down."""
+        """Follow the parent: its carrier, MTU and MAC, and its end; not its going down."""
         if event is Event.CHANGE or event is Event.UP:
             kernel.set_carrier(self, lower.carrier)
         elif event is Event.FEATURES:
@@ -361,8 +361,15 @@ class IpvlanPort:
         """Return the slave whose packet the host's stack is handling (ipvlan_skb_to_addr); only in mode l3s."""
         return self.table.get(_octets(dst, family)) if self.mode is Mode.L3S else None
 
+    before_vlans = False
+
     def on_event(self, kernel: Kernel, dev: Device, event: Event) -> None:
-        """Nothing: the slaves hear of their parent themselves."""
+        """Let the slaves follow their parent, the oldest first (ipvlan_device_event); all go down before one goes."""
+        slaves = tuple(self.ids.values())
+        for slave in slaves if event is Event.UNREGISTER else ():
+            kernel.set_down(slave)
+        for slave in slaves:
+            slave.on_lower(kernel, dev, event)
 
 
 def _header(frame: Frame) -> int:

@@ -216,8 +216,12 @@ class MacvlanPort:
 
     # -- the lower device changes (macvlan_device_event) ------------------------------------------------------------
 
+    before_vlans = False
+
     def on_event(self, kernel: Kernel, dev: Device, event: Event) -> None:
-        """Let the macvlans follow their lower device."""
+        """Let the macvlans follow their lower device, the oldest first; they all go down before one goes."""
+        for vlan in tuple(self.vlans) if event is Event.UNREGISTER else ():
+            kernel.set_down(vlan)
         for vlan in tuple(self.vlans):
             if event in (Event.UP, Event.DOWN, Event.CHANGE):
                 kernel.set_carrier(vlan, dev.carrier)

@@ -303,13 +303,12 @@ _REACTIONS = {
 }
 
 
-def in_turn(lower: Device) -> tuple[Device, ...]:
-    """Who stands on a device, in the order in which they hear of it: the oldest first, but VLAN devices by their tags.
+def in_turn(lower: Device, event: Event) -> list[Vlan]:
+    """The VLAN devices above a device by protocol, 802.1Q before 802.1ad, and number (vlan_group_for_each_dev).
 
-    Those are gone through by protocol, 802.1Q before 802.1ad, and number (vlan_group_for_each_dev).
+    They go down the other way round: each is put before the others on the list of those to close.
     """
-    vlans = iter([vlan for _, vlan in sorted((lower.vlans or {}).items())])
-    return tuple(next(vlans) if upper.kind == "vlan" else upper for upper in lower.uppers)
+    return [vlan for _, vlan in sorted((lower.vlans or {}).items(), reverse=event is Event.DOWN)]
 
 
 def attach(kernel: Kernel, vlan: Vlan) -> None:
