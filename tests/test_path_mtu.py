@@ -80,7 +80,7 @@ class Played(NamedTuple):
     errors: int
 
 
-def _too_big(octets: bytes) -> bool:
+def too_big(octets: bytes) -> bool:
     """Fragmentation needed, or Packet Too Big."""
     return octets[23:24] + octets[34:36] == b"\x01\x03\x04" or octets[20:21] + octets[54:55] == b"\x3a\x02"
 
@@ -119,7 +119,7 @@ def play(case: Case, window: int, *, gso: bool = True) -> Played:
     do(lab, case.fall)
     lab.run(until_ns=lab.now + 60 * SECOND)
     captures = {"a.eth0": seen}
-    errors = sum(way == "in" and _too_big(octets) for _, way, octets in seen)
+    errors = sum(way == "in" and too_big(octets) for _, way, octets in seen)
     return Played(sent(captures, "a.eth0", 5000), bytes(came), errors)
 
 
