@@ -173,3 +173,13 @@ def test_routes_of_our_packets_that_no_nexthop_keeps_are_their_own(host: Any, ds
     net = host.network
     route = net.netns["a"].stack.output.find(parse_ip(dst), oif=net.device("a/va") if oif else None)
     assert route.own == own
+
+
+def test_linkwatch_is_for_a_worker_of_no_certain_processor_and_addresses_works_for_one_of_this(host: Any) -> None:
+    """system_unbound_wq of linkwatch_schedule_work; addrconf_wq is bound."""
+    net = host.network
+    net.linkwatch.fire(net.device("a/va"))
+    net.soon(lambda: None)
+    assert [task.rstrip("01") for task in net.workers.ready] == ["kworker/u:", "kworker/"]
+    net.drain()
+    assert not net.workers.ready
