@@ -1,4 +1,4 @@
-"""A path that carries less than its first link: what a router drops goes again as Linux cuts and sends it, both families.
+"""A path that carries less than its first link: what a router drops goes again as Linux sends it, in both families.
 
 The first window finds the router's other link too narrow; from then on nothing hangs on when anything happens, as the
 errors come at once and the data is 100 ms on its way. Compared: the order, sizes and flags of what carries data, what
