@@ -3,9 +3,9 @@
 Frames for groups wait for the work of their macvlan or ipvlan port, which takes all that wait for it at once. Macvlan's
 works and linkwatch's are for a worker of no certain processor (system_unbound_wq), ipvlan's and those for IPv6
 addresses for one of this (system_wq, addrconf_wq); a worker ends its turn when nothing is left for it. What one hands
-out is received at once (netif_rx, local_bh_enable), except
-while ksoftirqd is awake: then that is its to do, and comes after workers that were awakened before it. It is awakened
-where one task follows another and a packet's own route was let go meanwhile (rcu_qs raises RCU_SOFTIRQ).
+out is received at once (netif_rx, local_bh_enable), except while ksoftirqd is awake: then that is its to do, and comes
+after workers that were awakened before it. It is awakened where one task follows another and a packet's own route was
+let go meanwhile (rcu_qs raises RCU_SOFTIRQ).
 
 Mirrors kernel/workqueue.c, kernel/softirq.c (ksoftirqd_running) and kernel/rcu/tiny.c of Linux 6.1 on one processor.
 """
