@@ -30,6 +30,8 @@ _NETNS = Path("/run/netns")
 _COMMAND_LIMIT_S = 20.0
 _CLOCK_S, _TRUE_S = 1.0, 10.0
 """Sleeps are for linkwatch, but for shorter and longer ones."""
+_TICKS_S = 0.05
+"""What waits for a tick comes first, as a bridge's first query does: newer kernels look at a carrier once asked."""
 Said = tuple[int, str]
 
 
@@ -229,6 +231,7 @@ class Machine:
         if self._linkwatch.available:
             wait_for_linkwatch(self._linkwatch.wait, self._heard)
         else:
+            time.sleep(_TICKS_S)
             self._pump()
             wait_for_carrier(self._devices, self._pump)
 
