@@ -451,3 +451,28 @@ def test_values_of_a_command_line() -> None:
     ]
     with pytest.raises(Refused):
         read(["--dhcp-range=10.0.0.1,10.0.0.2,forever"])
+
+
+def test_a_relay_asks_the_servers_of_the_network_that_it_was_asked_from() -> None:
+    """One --dhcp-relay for each network with clients: each request goes on once (relay_upstream4)."""
+    lab = Lab(seed=1)
+    lab.sh(r"""
+        for n in srv r c1 c2; do ip netns add $n; ip -n $n link set lo up; done
+        ip link add eth0 netns srv type veth peer name u0 netns r
+        for n in 2 3; do ip -n srv addr add 192.0.2.$n/24 dev eth0; done; ip -n r addr add 192.0.2.1/24 dev u0
+        ip -n srv link set eth0 up; ip -n r link set u0 up; ip -n srv route add default via 192.0.2.1
+        for c in 1 2; do
+            ip link add eth0 netns c$c type veth peer name d$c netns r
+            ip -n r addr add 10.0.$c.1/24 dev d$c; ip -n r link set d$c up; ip -n c$c link set eth0 up
+        done
+        sleep 1
+        ip netns exec r dnsmasq --port=0 --dhcp-relay=10.0.1.1,192.0.2.2 \
+            --dhcp-relay=10.0.2.1,192.0.2.3 --dhcp-relay=10.0.2.1,192.0.2.2
+    """)
+    with lab.capture("r/u0") as seen:
+        lab.sh("for c in 1 2; do ip netns exec c$c udhcpc -i eth0 -n -q -t 1 -T 1; done")
+    sent = [bytes(each) for each in seen if bytes(each)[23:24] == b"\x11"]
+    ways = [(IPv4Address(each[26:30]), IPv4Address(each[30:34])) for each in sent]
+    assert [(str(src), str(dst)) for src, dst in ways] == [
+        ("10.0.1.1", "192.0.2.2"), ("10.0.2.1", "192.0.2.3"), ("10.0.2.1", "192.0.2.2")
+    ]  # fmt: skip

@@ -76,31 +76,38 @@ class Port67:
 
 
 class RelayService(Port67):
-    """A relay from the networks of some local addresses to servers; *local* empty means every address."""
+    """A relay to servers from the networks of local addresses.
+
+    Args:
+        ways: (local address, server); a local address of 0 is the first of whatever device.
+    """
 
     as_heard = True
     """Requests go on from the address that they were heard on, not from one that the kernel chooses."""
 
-    def __init__(self, network: Any, ns: Any, servers: list[int], local: frozenset[int], names: list[str]) -> None:
+    def __init__(self, network: Any, ns: Any, ways: list[tuple[int, int]], names: list[str]) -> None:
         super().__init__(network, ns)
-        self.servers, self.local, self.names = servers, local, names
+        self.ways, self.names = ways, names
 
     def take(self, msg: Message, dev: Any, unicast: bool) -> None:
         """A request goes to the servers from the address it was heard on, a reply to where its request came from."""
         if msg.op == 2:
             self._down(msg)
             return
-        mine = [each.local for each in self.addresses(dev) if not self.local or each.local in self.local]
-        if not mine or (self.names and dev.name not in self.names):
+        own = [each.local for each in self.addresses(dev)]
+        if not own or (self.names and dev.name not in self.names):
             return
-        up = self.request(msg, dev, mine[0])
-        for server in self.servers if up is not None else ():
-            assert up is not None
-            self.sock.src = mine[0] if self.as_heard else 0
-            try:
+        for local, server in self.ways:
+            if not local or local in own:
+                self._up(self.request(msg, dev, local or own[0]), local or own[0], server)
+
+    def _up(self, up: Message | None, address: int, server: int) -> None:
+        self.sock.src = address if self.as_heard else 0
+        try:
+            if up is not None:
                 self.sock.send(up.pack(), server, m.SERVER_PORT)
-            finally:
-                self.sock.src = 0
+        finally:
+            self.sock.src = 0
 
     def request(self, msg: Message, dev: Any, address: int) -> Message | None:
         """A client's message as it goes on; None where it does not."""

@@ -38,7 +38,7 @@ class IscRelay(RelayService):
     as_heard = False
 
     def __init__(self, network: Any, ns: Any, servers: list[int], down: list[str], says: bool) -> None:
-        super().__init__(network, ns, servers, frozenset(), down)
+        super().__init__(network, ns, [(0, each) for each in servers], down)
         self.says = says
 
     def start(self) -> None:

@@ -281,8 +281,7 @@ def _services(proc: Process, network: Any, ns: Any, asked: Asked) -> list[Any]:
         ra = RaAsked(asked.ra, asked.ra_params, faces, out, asked.port == PORT, asked.quiet_ra)
         made.append(RaService(network, ns, ra, voice))
     if asked.relays:
-        local = frozenset(each for each, _ in asked.relays)
-        made.append(RelayService(network, ns, [server for _, server in asked.relays], local, []))
+        made.append(RelayService(network, ns, asked.relays, []))
     if asked.port:
         servers = [host for host in map(literal, asked.servers) if host is not None]
         dns = DnsService(network, ns, zone_of(proc, asked), servers, asked.interfaces)
