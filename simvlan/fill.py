@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simvlan.capture import read_pcap
@@ -33,6 +33,10 @@ class Sender:
     address: int
     neighbour: Callable[[int], int | None]
     """The MAC of an IPv4 address, if the neighbour table has it."""
+    address6: Callable[[int], int] | None = None
+    """The source for an IPv6 destination (0: none); without it a packet has to name its own."""
+    neighbour6: Callable[[int], int | None] = lambda _address: None
+    """The MAC of an IPv6 address, likewise."""
 
 
 def to_frame(packet: Any, dev: Device) -> Frame:
@@ -44,7 +48,15 @@ def to_frame(packet: Any, dev: Device) -> Frame:
         entry = stack.neigh.get(dev, ip)
         return entry.mac if entry is not None and entry.valid else None
 
-    return Frame.parse(to_octets(packet, Sender(dev.mac, addresses[0].local if addresses else 0, neighbour)))
+    def source6(ip: int) -> int:
+        return (stack.ip6.select.source(dev, ip) or 0) if stack.ip6 is not None else 0
+
+    def neighbour6(ip: int) -> int | None:
+        entry = stack.ip6.neigh.get(dev, ip) if stack.ip6 is not None else None
+        return entry.mac if entry is not None and entry.valid else None
+
+    here = Sender(dev.mac, addresses[0].local if addresses else 0, neighbour, source6, neighbour6)
+    return Frame.parse(to_octets(packet, here))
 
 
 def to_octets(packet: Any, sender: Sender) -> bytes:
@@ -103,8 +115,21 @@ def _fill(layer: Any, sender: Sender) -> None:
             layer.fields[field.name] = mac_text(sender.mac)
         elif _may_be(field, SourceIPField):
             layer.fields[field.name] = str(IPv4Address(sender.address))
+        elif type(field).__name__ == "SourceIP6Field":
+            layer.fields[field.name] = str(IPv6Address(_source6(layer, sender)))
         elif isinstance(field, DestMACField):
             layer.fields[field.name] = mac_text(_destination(layer, sender))
+
+
+def _source6(layer: Any, sender: Sender) -> int:
+    """The source for the IPv6 destination of a layer.
+
+    Raises:
+        ValueError: nobody here knows it: on a kernel a packet names its own.
+    """
+    if sender.address6 is None:
+        raise ValueError("IPv6(src=...) is to be given where a kernel sends the frame")
+    return sender.address6(int(IPv6Address(layer.dst)))
 
 
 def _may_be(field: Any, kind: type) -> bool:
@@ -114,10 +139,12 @@ def _may_be(field: Any, kind: type) -> bool:
 
 
 def _destination(layer: Any, sender: Sender) -> int:
-    """Return the MAC for the IPv4 destination inside: mapped for groups, a neighbour's if known, else broadcast."""
+    """Return the MAC for the IP destination inside: mapped for groups, a neighbour's if known, else broadcast."""
     from scapy.layers.inet import IP
 
-    inside = next((each for each in _layers(layer) if isinstance(each, IP)), None)
+    inside = next((each for each in _layers(layer) if isinstance(each, IP) or type(each).__name__ == "IPv6"), None)
+    if inside is not None and not isinstance(inside, IP):
+        return _destination6(int(IPv6Address(inside.dst)), sender)
     try:
         ip = int(IPv4Address(inside.dst)) if inside is not None else 0
     except ValueError:
@@ -125,4 +152,12 @@ def _destination(layer: Any, sender: Sender) -> int:
     if IPv4Address(ip).is_multicast:
         return multicast_mac(ip)
     known = sender.neighbour(ip)
+    return BROADCAST if known is None else known
+
+
+def _destination6(ip: int, sender: Sender) -> int:
+    """Return the MAC for an IPv6 destination, in the same way."""
+    if ip >> 120 == 0xFF:
+        return 0x3333 << 32 | ip & 0xFFFF_FFFF
+    known = sender.neighbour6(ip)
     return BROADCAST if known is None else known

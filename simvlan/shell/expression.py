@@ -39,14 +39,19 @@ def packet(expression: str) -> Any:
     return found
 
 
-def layers() -> dict[str, type]:
-    """The layers that may be named: Ethernet and what scapy puts beside it, IPv4 and what it carries."""
+def layers(six: bool = True) -> dict[str, type]:
+    """The layers that may be named: Ethernet and what scapy puts beside it, IPv4, IPv6 (*six*) and what they carry."""
     import scapy.layers.inet
     import scapy.layers.l2
     from scapy.packet import Packet, Padding, Raw
 
     found: dict[str, type] = {"Raw": Raw, "Padding": Padding}
-    for module in (scapy.layers.l2, scapy.layers.inet):
+    modules: list[Any] = [scapy.layers.l2, scapy.layers.inet]
+    if six:
+        import scapy.layers.inet6
+
+        modules.append(scapy.layers.inet6)
+    for module in modules:
         found.update((n, v) for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Packet))
     return found
 
@@ -110,9 +115,10 @@ def _called(node: ast.Call) -> Any:
         return bytes.fromhex(str(words[0]))
     if name == "bytes" and len(words) == 1 and isinstance(words[0], (int, list)):
         return bytes(words[0]) if isinstance(words[0], list) else b"\0" * min(words[0], LARGEST)
-    if name not in layers():
-        raise ValueError(f"`{name}` is no layer known here (such as Ether, Dot1Q, ARP, IP, ICMP, UDP, Raw)")
-    return _layer(layers()[name], words, {word.arg or "**": _value(word.value) for word in node.keywords})
+    kind = layers(six=False).get(name) or layers().get(name)
+    if kind is None:
+        raise ValueError(f"`{name}` is no layer known here (such as Ether, Dot1Q, ARP, IP, ICMP, IPv6, UDP, Raw)")
+    return _layer(kind, words, {word.arg or "**": _value(word.value) for word in node.keywords})
 
 
 def _layer(kind: Any, words: list[Any], fields: dict[str, Any]) -> Any:
@@ -131,6 +137,10 @@ def _check_address(said: str, field: Any, value: Any) -> None:
     from scapy.fields import ConditionalField, Emph, IPField, MACField, MultipleTypeField
 
     field = field.fld if isinstance(field, (Emph, ConditionalField)) else field
+    if value is not None and type(field).__name__.endswith("IP6Field"):
+        if not isinstance(value, str) or ":" not in value or not _is_ip(value):
+            raise ValueError(f"{said}: one address of IPv6 is expected, no name, range or list")
+        return
     ip, mac = isinstance(field, (IPField, MultipleTypeField)), isinstance(field, (MACField, MultipleTypeField))
     if value is None or not (ip or mac):
         return
