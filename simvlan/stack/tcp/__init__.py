@@ -7,7 +7,7 @@
 | `connection.py` | one end: what it keeps, what the application calls | 9293 |
 | `arrival.py`, `ackin.py`, `timewait.py` | a segment comes | 9293, 5961, 7323 |
 | `transmit.py`, `timers.py` | a segment goes; time passes | 9293, 6298 |
-| `sendqueue.py`, `recovery.py` | what is under way and what is lost | 6675, 6582, 6937, 5682 |
+| `sendqueue.py`, `sent.py`, `recovery.py` | what is under way and what is lost | 6675, 6582, 6937, 5682 |
 | `rack.py`, `probe.py`, `undo.py` | lost by time; a probe for the end; what was not lost after all | 8985, 3522, 3708 |
 | `congestion.py`, `cubic.py` | how much may be under way | 5681, 9438 |
 | `recvqueue.py`, `window.py`, `delack.py` | what has come, what may come, when that is said | 2018, 2883, 1122 |

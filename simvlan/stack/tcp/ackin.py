@@ -11,7 +11,7 @@ from simvlan.stack.tcp import probe, timewait, transmit
 from simvlan.stack.tcp.config import MS
 from simvlan.stack.tcp.recovery import REORDERING, Phase
 from simvlan.stack.tcp.segment import FIN, SYN, Segment
-from simvlan.stack.tcp.sendqueue import Acked
+from simvlan.stack.tcp.sent import Acked
 from simvlan.stack.tcp.seq import unwrap
 from simvlan.stack.tcp.states import Event, Notice, State
 

@@ -16,7 +16,7 @@ from simvlan.stack.tcp.recovery import Phase
 
 if TYPE_CHECKING:
     from simvlan.stack.tcp.connection import Connection
-    from simvlan.stack.tcp.sendqueue import Acked
+    from simvlan.stack.tcp.sent import Acked
 
 
 def schedule(conn: Connection, now: int, advancing: bool = False) -> bool:

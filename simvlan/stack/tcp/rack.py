@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from simvlan.stack.tcp.rtt import RttEstimator
-    from simvlan.stack.tcp.sendqueue import SendQueue, Sent
+    from simvlan.stack.tcp.sendqueue import SendQueue
+    from simvlan.stack.tcp.sent import Sent
 
 TIMEOUT_MIN_NS = 2_000_000
 """Added to what a timer waits for (TCP_TIMEOUT_MIN, two ticks)."""

@@ -12,7 +12,8 @@ from enum import Enum
 from simvlan.stack.tcp.congestion import Reno
 from simvlan.stack.tcp.rack import Rack
 from simvlan.stack.tcp.rtt import RttEstimator
-from simvlan.stack.tcp.sendqueue import Acked, SendQueue, Sent
+from simvlan.stack.tcp.sendqueue import SendQueue
+from simvlan.stack.tcp.sent import Acked, Sent
 from simvlan.stack.tcp.undo import Undo, current_ssthresh
 
 REORDERING = 3

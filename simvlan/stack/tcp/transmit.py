@@ -13,7 +13,7 @@ from simvlan.stack.tcp.config import INVALID_LIMIT_NS
 from simvlan.stack.tcp.options import Options
 from simvlan.stack.tcp.recovery import Again
 from simvlan.stack.tcp.segment import ACK, FIN, PSH, RST, SYN, Segment
-from simvlan.stack.tcp.sendqueue import Sent
+from simvlan.stack.tcp.sent import Sent
 from simvlan.stack.tcp.states import MAY_TRANSMIT, State
 
 if TYPE_CHECKING:
