@@ -49,3 +49,17 @@ def test_a_trace_follows_it_to_its_answer(lab: Lab) -> None:
 def test_what_is_no_address_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="one address of IPv6 is expected"):
         packet(f"Ether()/IPv6(dst={value})")
+
+
+def test_on_a_kernel_a_packet_names_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    from simvlan import fill
+    from simvlan.oracle.guest import inject
+
+    here = fill.Sender(1, 0, lambda _ip: None)
+    monkeypatch.setattr(inject.Sender, "_socket", lambda *_: None)
+    monkeypatch.setattr(inject.Sender, "_filled", lambda _self, shot: fill.to_octets(shot.frame, here))
+    shot = inject.Shot("a", "eth0", packet('Ether()/IPv6(dst="2001:db8::2")'))
+    complaints = inject.Sender(lambda _name: 0, lambda: "a").fire(inject.Order([shot], 0, False), lambda: None)
+    assert complaints == ["simvlan send: eth0: IPv6(src=...) is to be given where a kernel sends the frame"]
+    named = packet('Ether()/IPv6(src="2001:db8::1",dst="2001:db8::2")')
+    assert fill.to_octets(named, here)[:14].hex() == "ffffffffffff00000000000186dd"

@@ -105,7 +105,7 @@ class Sender:
         for shot in order.shots:
             try:
                 self._transmit(shot)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 complaints.append(self._complaint(shot, error, order.batch))
             pause()
             if complaints and not order.batch:
@@ -114,7 +114,9 @@ class Sender:
             sock.close()
         return complaints
 
-    def _complaint(self, shot: Shot, error: OSError, batch: bool) -> str:
+    def _complaint(self, shot: Shot, error: OSError | ValueError, batch: bool) -> str:
+        if isinstance(error, ValueError):  # what the frame leaves open
+            return f"simvlan send: {shot.device}: {error}"
         why = os.strerror(error.errno or 0)
         if batch:
             return f"simvlan send: {shot.device}: {why}"
