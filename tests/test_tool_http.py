@@ -175,3 +175,14 @@ def record() -> None:
 
 if __name__ == "__main__":
     record()
+
+
+def test_curl_s_options_are_taken_refused_by_name_or_unknown() -> None:
+    lab = Lab(seed=1)
+    lab.sh("ip link set lo up")
+    said = {"--proto =http": "simvlan: curl --proto is not built",
+            "--proxy-user a:b": "simvlan: curl --proxy-user is not built",
+            "--nosuch": "curl: option --nosuch: is unknown", "--noproxy *": "curl: (7) Failed to connect"}  # fmt: skip
+    for words, text in said.items():
+        done = lab.command("curl", "-sS", *words.split(), "http://127.0.0.1:9/")
+        assert done.stderr.startswith(text), done

@@ -21,8 +21,9 @@ VALUES = {
     "output": "o", "write-out": "w", "max-time": "m", "connect-timeout": "", "interface": "", "header": "H",
     "data": "d", "data-raw": "", "data-binary": "", "data-ascii": "", "request": "X", "resolve": "", "user-agent": "A",
     "referer": "e", "max-redirs": "", "retry": "", "retry-delay": "", "url": "", "dump-header": "D",
+    "noproxy": "",
 }  # fmt: skip
-"""The same with a value."""
+"""The same with a value; there are no proxies, for nobody."""
 _NOT_BUILT = """
 user proxy cookie cookie-jar form upload-file range continue-at compressed http2 http3 cacert cert key
 config parallel limit-rate json netrc unix-socket socks5 tlsv1.2 tlsv1.3 next output-dir create-dirs trace
@@ -32,6 +33,22 @@ retry-all-errors abstract-unix-socket url-query data-urlencode http0.9 stderr ke
 version help manual
 """
 NOT_BUILT = frozenset(_NOT_BUILT.split())
+_RARE = """
+alt-svc append aws-sigv4 basic capath cert-status cert-type ciphers compressed-ssh create-file-mode crlf crlfile
+curves delegation disable-eprt disable-epsv disallow-username-in-url dns-interface dns-ipv4-addr dns-ipv6-addr
+doh-cert-status doh-insecure egd-file engine etag-compare etag-save expect100-timeout fail-early false-start
+form-escape form-string ftp-account ftp-alternative-to-user ftp-create-dirs ftp-method ftp-pasv ftp-pret
+ftp-skip-pasv-ip ftp-ssl-ccc ftp-ssl-ccc-mode ftp-ssl-control happy-eyeballs-timeout-ms haproxy-protocol hostpubmd5
+hostpubsha256 hsts http2-prior-knowledge http3-only ignore-content-length junk-session-cookies key-type krb libcurl
+list-only local-port location-trusted login-options mail-auth mail-rcpt mail-rcpt-allowfails metalink negotiate
+netrc-file netrc-optional no-alpn no-clobber no-npn no-sessionid ntlm-wb parallel-immediate parallel-max pass
+path-as-is pinnedpubkey post301 post302 post303 preproxy proto proto-default proto-redir rate remove-on-error
+request-target retry-max-time sasl-authzid sasl-ir service-name socks4 socks4a socks5-hostname ssl ssl-reqd sslv2
+sslv3 styled-output suppress-connect-headers tcp-fastopen telnet-option tls-max tlsauthtype tlspassword tlsuser tlsv1
+tlsv1.0 tlsv1.1 tr-encoding trace-time use-ascii xattr
+"""
+RARE = frozenset(_RARE.split())
+"""More of them, known by their whole names; those of proxies begin with `proxy`."""
 LETTERS = {letter: name for name, letter in (FLAGS | VALUES).items() if letter} | {
     "u": "user", "x": "proxy", "b": "cookie", "c": "cookie-jar", "F": "form", "T": "upload-file",
     "r": "range", "C": "continue-at", "Z": "parallel", "n": "netrc", "E": "cert", "K": "config", "#": "progress-bar",
@@ -100,6 +117,8 @@ def read(proc: Process) -> Options:
 def _long(proc: Process, made: Options, name: str, words: list[str]) -> None:
     known = [each for each in (*FLAGS, *VALUES, *NOT_BUILT) if each.startswith(name)]
     full = name if name in known else known[0] if len(known) == 1 else ""
+    if not full and (name in RARE or name.startswith("proxy-")):
+        raise Refused(f"simvlan: curl --{name} is not built (docs/hosts.md says what is)\n", 2)
     if not full:
         problem = "is ambiguous" if known else "is unknown"
         raise Refused(f"curl: option --{name}: {problem}\n{TRY}", 2)
