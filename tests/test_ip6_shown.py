@@ -77,3 +77,15 @@ def test_a_flush_of_no_table_is_a_flush(lab: Lab) -> None:
     assert (done.stderr, done.exit) == ("Error: ipv6: FIB table does not exist.\nFlush terminated\n", 2)
     done = lab.command("ip", "-6", "route", "show", "table", "77", netns="a")
     assert done.stderr == "Error: ipv6: FIB table does not exist.\nDump terminated\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("10.9.0.0/24 via 2001:db8:a::1", 'Error: inet address is expected rather than "2001:db8:a::1".\n'),
+     ("10.9.0.0/24 dev eth0 src 2001:db8:a::2", 'Error: inet address is expected rather than "2001:db8:a::2".\n'),
+     ("10.9.0.0/24 via inet6 2001:db8:a::1",
+      "simvlan: an IPv4 route via an IPv6 gateway (2001:db8:a::1) is not modelled\n"),
+     ("2001:db8:9::/64 via 2001:db8:a::1", "")],
+)  # fmt: skip
+def test_the_destination_says_of_which_family_a_route_is(lab: Lab, words: str, said: str) -> None:
+    assert lab.command("ip", "route", "add", *words.split(), netns="a").stderr == said

@@ -291,10 +291,16 @@ def any_prefix(text: str, family: str | None = None) -> Prefix:
 
 
 def is_six(family: str | None, words: Iterable[str]) -> bool:
-    """Whether a command is about IPv6: its family says so, or an address in it does."""
-    if family == "inet6":
-        return True
-    return family is None and any(":" in word and _ipv6(word.partition("/")[0]) is not None for word in words)
+    """Whether a command is about IPv6: its family says so, or the first address in it does."""
+    if family is not None:
+        return family == "inet6"
+    for word in words:
+        body = word.partition("/")[0]
+        if ":" in word and _ipv6(body) is not None:
+            return True
+        if body.count(".") == 3 and body.replace(".", "").isdigit():
+            return False
+    return False
 
 
 def prefix(text: str, family: str | None = None) -> Prefix:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simvlan.tools.iproute import keywords
-from simvlan.tools.iproute.args import Args, Prefix, any_address, any_prefix, matches, need, refuse_ipv6, table, u32
+from simvlan.tools.iproute.args import Args, Prefix, any_address, any_prefix, matches, need, table, u32
 from simvlan.tools.iproute.errors import duplicate_or_garbage, invalid, refuse
 from simvlan.tools.iproute.names import PROTOCOLS, SCOPES, TABLES, route_type, value_of
 from simvlan.tools.iproute.usage import usage
@@ -100,7 +100,7 @@ def via_address(args: Args, family: str | None) -> tuple[int, str]:
     if text in ("inet", "inet6"):
         named, text = text, args.value()
         if named == "inet6" and family != "inet6":
-            refuse_ipv6(text)
+            raise refuse(f"an IPv4 route via an IPv6 gateway ({text})")
         return any_address(text, named)
     return any_address(text, family)
 
