@@ -385,3 +385,16 @@ def test_what_dnsmasq_knows_is_refused_by_name_and_what_it_does_not_is_a_bad_opt
     by_word = said_of_it if "model" in said_of_it else "try --help"
     done = lab.command("dnsmasq", f"--{line}", netns="srv")
     assert done.stderr == f"\ndnsmasq: bad command line options: {by_word}\n"
+
+
+def test_two_servers_that_ask_each_other_do_so_once() -> None:
+    """The question comes back and waits for its own answer; dig gives up (without that it would go round for ever)."""
+    lab = Lab(seed=1)
+    lab.sh(NETWORK)
+    lab.command("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "10ms", netns="srv")
+    for netns, other in (("srv", "10.0.0.2"), ("c1", "10.0.0.1")):
+        assert not lab.command("dnsmasq", "--no-resolv", "--no-hosts", f"--server={other}", netns=netns).exit
+    with lab.capture("srv/eth0") as packets:
+        done = lab.command("dig", "+tries=1", "+time=3", "@10.0.0.1", "loop.example", netns="c1")
+    assert "no servers could be reached" in done.stdout + done.stderr
+    assert len([each for each in packets if each.haslayer("UDP")]) == 3

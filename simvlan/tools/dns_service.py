@@ -6,10 +6,14 @@ import contextlib
 from dataclasses import replace
 from typing import Any
 
+from simvlan.clock import SECOND
 from simvlan.dhcp.leases import Leases
 from simvlan.dns.message import AAAA, NOERROR, NXDOMAIN, PORT, REFUSED, A, Message, MessageError, parse, reverse_address
 from simvlan.dns.zone import Zone, below, reply
 from simvlan.tools.hosts import Host
+
+CLOSE_NS = 2 * SECOND
+"""The same question again within this time is no second try."""
 
 
 class DnsService:
@@ -41,8 +45,10 @@ class DnsService:
         """Of each family, port 53."""
         self.ups: dict[int, Any] = {}
         """By family, for questions passed on."""
-        self.asked: dict[int, tuple[Any, Any, int]] = {}
-        """Questions passed on: their number there -> (the socket asked, the datagram, its number)."""
+        self.asked: dict[int, list[tuple[Any, Any, int]]] = {}
+        """Questions passed on: their number there -> (the socket asked, the datagram, its number) of all who wait."""
+        self.pending: dict[tuple[str, int], tuple[int, int]] = {}
+        """Name and type -> the number and the moment of the question that was passed on last."""
 
     def start(self) -> None:
         """Open the port."""
@@ -143,14 +149,18 @@ class DnsService:
             sock.src = 0
 
     def _pass_on(self, question: Message, sock: Any, got: Any, server: Host) -> None:
+        """Ask a server; the same within two seconds waits for its answer, so that loops end (forward_query)."""
+        key, now = (question.name.lower(), question.type), self.network.now
+        number, since = self.pending.get(key, (-1, 0))
+        if number in self.asked and now - since < CLOSE_NS:
+            self.asked[number].append((sock, got, question.ident))
+            return
         number = self.network.rng.getrandbits(16)
-        self.asked[number] = (sock, got, question.ident)
+        self.asked[number], self.pending[key] = [(sock, got, question.ident)], (number, now)
         up = self.ups.get(server.family)
         if up is not None:
             up.send(replace(question, ident=number).pack(), server.address, PORT, server.device(self.ns.stack))
 
     def _answered(self, answer: Message, data: bytes) -> None:
-        asked = self.asked.pop(answer.ident, None)
-        if asked is not None:
-            sock, got, ident = asked
+        for sock, got, ident in self.asked.pop(answer.ident, ()):
             self._send(ident.to_bytes(2, "big") + data[2:], sock, got)
