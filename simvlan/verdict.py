@@ -94,7 +94,7 @@ class Drop(Enum):
         "ipvlan: its children have the interface's MAC; or an overlay, or NAT behind the interface",
     )
     CLOUD_SOURCE_IP = (
-        "the cloud checks sources: the IPv4 address is not one it gave this interface",
+        "the cloud checks sources: the address is not one it gave this interface",
         "assign the address to the interface at the cloud (secondary or alias address), or NAT behind the interface",
     )
     CLOUD_UNKNOWN_MAC = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,7 +152,8 @@ def test_an_underlay_keeps_the_cable_it_lies_on(lab: Lab) -> None:
      ("wlan", "", "it is called wifi-sta$"), ("virtualbox:all", "", "there are deny, allow-vms, allow-all"),
      ("vmware:all", "", "there are promiscuous, mac-changes"), ("port-security", "", "lacks a number"),
      ("port-security:0", "", "at least 1"), ("port-security:1:off", "", "restrict and shutdown"),
-     ("finite-fdb:x", "", "is no number of MACs"), ("cloud:10.0.0.300", "", "no IPv4 address"),
+     ("finite-fdb:x", "", "is no number of MACs"), ("cloud:10.0.0.300", "", "no address or network"),
+     ("cloud:2001:db8::/129", "", "no address or network"),
      ("wifi-sta:1", "", "takes nothing behind a colon"), ("finite-fdb:1", "root/a0", "does not lead to a port"),
      ("none", "c-macvlan/eth0", "neither an end of a veth pair"), ("none", "gw/eth7", 'no device "eth7"')],
 )  # fmt: skip
@@ -159,6 +161,32 @@ def test_what_cannot_be_laid_is_refused_and_nothing_is_done(lab: Lab, word: str,
     with pytest.raises((ValueError, KeyError), match=said):
         lab.underlay(word, place)
     assert lab.network.device("node-macvlan/eth1").wire is None
+
+
+@pytest.mark.parametrize(
+    ("source", "dropped"),
+    [("2001:db8::5", False), ("fe80::ff:fe00:5", False), ("2001:db8:9::77", False), ("::", False),
+     ("2001:db8::6", True), ("fe80::6", True)],
+)  # fmt: skip
+def test_a_cloud_checks_sources_of_ipv6_as_well(source: str, dropped: bool) -> None:
+    """What the NIC has, what its MAC makes, what is named, and who has none yet."""
+    lab = Lab(ipv6=True)
+    lab.sh(
+        "ip netns add n; ip link add p0 type veth peer name eth1 address 02:00:00:00:00:05 netns n; ip link set p0 up;"
+        "ip -n n link set eth1 up; ip -n n addr add 2001:db8::5/64 dev eth1 nodad; sleep 3"
+    )
+    lab.underlay("cloud:2001:db8:9::/64", "n/eth1")
+    sent = f'Ether(src="02:00:00:00:00:05",dst="33:33:00:00:00:01")/IPv6(src="{source}",dst="ff02::1")/UDP()'
+    assert drops(lab, "n/eth1", sent) == ["CLOUD_SOURCE_IP"] * dropped
+
+
+@pytest.mark.parametrize("word", ["vmware:foo", "cloud:10.0.0.0/33", "port-security:0", "virtualbox:all"])
+def test_a_wrong_word_is_refused_before_the_script_is_run(word: str, tmp_path: Path, capsys: Any) -> None:
+    script = tmp_path / "s.sh"
+    script.write_text(f"touch {tmp_path}/ran\n")
+    assert main(["matrix", str(script), "--underlay", word]) == 2
+    assert "--underlay" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_port_of_the_switch_means_the_nic_in_it(lab: Lab) -> None:

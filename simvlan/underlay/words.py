@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simvlan.devices.veth import Veth
+from simvlan.stack.ipv6.addr import LINK_LOCAL, eui64
 from simvlan.underlay.rules import (
     POLICIES,
     VMWARE_ACCEPTS,
     Cloud,
     FiniteFdb,
+    Network46,
     OffloadStripsVlan,
     PortSecurity,
     Underlay,
@@ -48,11 +50,15 @@ ALSO_CALLED = {
 """What people say instead: told in the refusal."""
 
 
-def checked(word: str) -> tuple[str, str]:
-    """Take a word apart: its name, and what is behind the colon.
+Maker: TypeAlias = "Callable[[Veth], Underlay]"
+"""What a word makes for a NIC."""
+
+
+def checked(word: str) -> Maker:
+    """Read a word, with what is behind its colon.
 
     Raises:
-        ValueError: there is no such word, or nothing or too much behind the colon.
+        ValueError: there is no such word, or what is behind the colon is missing, too much or wrong.
     """
     name, _, rest = word.partition(":")
     if name not in FORMS:
@@ -63,55 +69,56 @@ def checked(word: str) -> tuple[str, str]:
         raise ValueError(f"{word!r} lacks a number: {FORMS[name]}")
     if rest and FORMS[name] == name:
         raise ValueError(f"{word!r}: {name} takes nothing behind a colon")
-    return name, rest
+    return _READERS[name](rest)
 
 
-def make(word: str, nic: Veth) -> Underlay:
-    """Make what a word says for a NIC.
-
-    Raises:
-        ValueError: there is no such word, or it does not fit; the text says what there is.
-    """
-    name, rest = checked(word)
-    return _MAKERS[name](nic, rest)
+def _virtualbox(rest: str) -> Maker:
+    policy = rest or POLICIES[0]
+    if policy not in POLICIES:
+        raise ValueError(f"{policy!r} is no promiscuous policy: there are {', '.join(POLICIES)}")
+    return lambda nic: VirtualBox(nic.mac, policy)
 
 
-def _virtualbox(nic: Veth, rest: str) -> Underlay:
-    return VirtualBox(nic.mac, rest or POLICIES[0])
+def _vmware(rest: str) -> Maker:
+    accepts = frozenset(rest.split("+") if rest else ())
+    if unknown := sorted(accepts - set(VMWARE_ACCEPTS)):
+        raise ValueError(f"a port group accepts no {unknown[0]!r}: there are {', '.join(VMWARE_ACCEPTS)}")
+    return lambda nic: VMware(nic, accepts)
 
 
-def _vmware(nic: Veth, rest: str) -> Underlay:
-    return VMware(nic, frozenset(rest.split("+") if rest else ()))
-
-
-def _port_security(nic: Veth, rest: str) -> Underlay:
+def _port_security(rest: str) -> Maker:
     number, _, mode = rest.partition(":")
     if mode not in ("", "shutdown", "restrict"):
         raise ValueError(f"port-security: {mode!r} is no violation mode: there are restrict and shutdown")
-    return PortSecurity(_count(number, "port-security"), nic.mac, mode == "shutdown")
+    limit = _count(number, "port-security")
+    return lambda nic: PortSecurity(limit, nic.mac, mode == "shutdown")
 
 
-def _cloud(nic: Veth, rest: str) -> Underlay:
-    return Cloud(nic, (*given_to(nic), *(_network(text) for text in rest.split("+") if text)))
+def _cloud(rest: str) -> Maker:
+    named = tuple(_network(text) for text in rest.split("+") if text)
+    return lambda nic: Cloud(nic, (*given_to(nic), *named))
 
 
-def _network(text: str) -> tuple[int, int]:
+def _network(text: str) -> Network46:
     try:
-        found = IPv4Network(text, strict=False)
+        return ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"cloud: {text!r} is no IPv4 address or network") from None
-    return int(found.network_address), int(found.netmask)
+        raise ValueError(f"cloud: {text!r} is no address or network") from None
 
 
-def given_to(nic: Veth) -> tuple[tuple[int, int], ...]:
-    """The addresses a NIC has now: its own, or those of the bridge it is a port of."""
+def given_to(nic: Veth) -> tuple[Network46, ...]:
+    """The addresses a NIC has now, its own or those of the bridge it is a port of, and the one made of its MAC."""
     stack: Any = nic.netns.stack
     owners = [nic] if nic.master is None else [nic, nic.master]
-    return tuple((each.local, 0xFFFF_FFFF) for dev in owners for each in stack.addresses(dev))
+    four = [IPv4Network(each.local) for dev in owners for each in stack.addresses(dev)]
+    sides = [] if stack.ip6 is None else [side for dev in owners if (side := stack.ip6.idev(dev)) is not None]
+    six = [IPv6Network(each.address) for side in sides for each in side.addresses]
+    return (*four, *six, IPv6Network(LINK_LOCAL | eui64(nic.mac)))
 
 
-def _finite_fdb(nic: Veth, rest: str) -> Underlay:
-    return FiniteFdb(nic, _count(rest, "finite-fdb"))
+def _finite_fdb(rest: str) -> Maker:
+    limit = _count(rest, "finite-fdb")
+    return lambda nic: FiniteFdb(nic, limit)
 
 
 def _count(text: str, name: str) -> int:
@@ -120,15 +127,15 @@ def _count(text: str, name: str) -> int:
     return int(text)
 
 
-_MAKERS: dict[str, Callable[[Veth, str], Underlay]] = {
+_READERS: dict[str, Callable[[str], Maker]] = {
     "virtualbox": _virtualbox,
     "vmware": _vmware,
-    "wifi-sta": lambda nic, _: WifiStation(nic),
+    "wifi-sta": lambda _: WifiStation,
     "port-security": _port_security,
     "cloud": _cloud,
     "finite-fdb": _finite_fdb,
-    "offload-strips-vlan": lambda _nic, _: OffloadStripsVlan(),
-    "none": lambda _nic, _: Underlay(),
+    "offload-strips-vlan": lambda _: lambda _nic: OffloadStripsVlan(),
+    "none": lambda _: lambda _nic: Underlay(),
 }
 
 
@@ -144,8 +151,9 @@ def put(network: Network, place: str, word: str) -> list[str]:
         KeyError: no such device.
         ValueError: no such word, or nothing there that an underlay can lie under.
     """
+    make = checked(word)
     nics = places(network, place)
-    made = [(nic, make(word, nic)) for nic in nics]
+    made = [(nic, make(nic)) for nic in nics]
     for nic, rule in made:
         lay(network, nic, rule)
     return [nic.path for nic in nics]
