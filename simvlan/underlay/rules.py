@@ -60,6 +60,8 @@ class VirtualBox(Underlay):
     word = "virtualbox"
 
     def __init__(self, mac: int, policy: str = DENY, hosts: frozenset[int] = frozenset()) -> None:
+        if policy not in POLICIES:
+            raise ValueError(f"{policy!r} is no promiscuous policy: there are {', '.join(POLICIES)}")
         self.mac, self.policy, self.hosts = mac, policy, hosts
 
     def inbound(self, frame: Frame, now: int) -> Answer:

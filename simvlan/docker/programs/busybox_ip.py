@@ -105,8 +105,9 @@ def _device_of(words: Sequence[str]) -> list[str]:
 def _head(row: dict[str, Any], proc: Proc) -> str:
     dev = proc.lab.network.netns[proc.netns].devices[row["ifname"]]
     flags = [flag for flag in row["flags"] if flag != "M-DOWN"]
-    link = f"@if{row['link_index']}" if "link_index" in row else f"@{row['link']}" if "link" in row else ""
-    if "link_index" in row:
+    other = f"if{row['link_index']}" if "link_index" in row else row.get("link", "")
+    link = f"@{other}" if other else ""
+    if other and other not in dev.netns.devices:
         flags.append("M-DOWN")  # busybox looks for the other end in this namespace, where it is not
     queue = f" qlen {row['txqlen']}" if "txqlen" in row and dev.kind in ("", "dummy") else ""
     master = f" master {row['master']}" if "master" in row else ""
