@@ -122,11 +122,12 @@ class Stack:
         headed = dev.head(frame)
         if hop is None or not dev.keeps_headers or (headed is frame and not dev.follows_lower_mac):
             return headed
-        kept = self.kept_headers.setdefault((dev, frame.proto, hop), -1)
-        if kept >= 0 and connected:
+        neighbour = dev, frame.proto, hop
+        kept = self.kept_headers.get(neighbour)
+        if kept is None:
+            self.kept_headers[neighbour] = frame.src
+        elif connected:
             return frame if kept == frame.src else frame.with_macs(frame.dst, kept)
-        if kept < 0:
-            self.kept_headers[dev, frame.proto, hop] = frame.src
         return headed
 
     def receive(self, dev: Device, frame: Frame, why: Why) -> Drop | None:
