@@ -81,7 +81,7 @@ class VMware(Underlay):
     word = "vmware"
 
     def __init__(self, nic: Veth, accepts: frozenset[str] = frozenset()) -> None:
-        self.nic, self.mac, self.accepts = nic, nic.mac, accepts
+        self.nic, self.mac, self.accepts = nic, nic.mac, acceptable(accepts)
 
     def outbound(self, frame: Frame, now: int) -> Answer:
         """Forged transmits: a source that is not the address the guest gave its NIC."""
@@ -96,6 +96,13 @@ class VMware(Underlay):
         if PROMISCUOUS in self.accepts or frame.dst == self.nic.mac or frame.dst & GROUP:
             return None
         return Drop.VMWARE_NOT_PROMISCUOUS
+
+
+def acceptable(accepts: frozenset[str]) -> frozenset[str]:
+    """What a port group may be told to accept; ValueError names what it cannot."""
+    if unknown := sorted(accepts - set(VMWARE_ACCEPTS)):
+        raise ValueError(f"a port group accepts no {unknown[0]!r}: there are {', '.join(VMWARE_ACCEPTS)}")
+    return accepts
 
 
 class WifiStation(Underlay):

@@ -20,6 +20,7 @@ from simvlan.underlay.rules import (
     VirtualBox,
     VMware,
     WifiStation,
+    acceptable,
 )
 from simvlan.underlay.wire import lay
 
@@ -79,9 +80,7 @@ def _virtualbox(rest: str) -> Maker:
 
 
 def _vmware(rest: str) -> Maker:
-    accepts = frozenset(rest.split("+") if rest else ())
-    if unknown := sorted(accepts - set(VMWARE_ACCEPTS)):
-        raise ValueError(f"a port group accepts no {unknown[0]!r}: there are {', '.join(VMWARE_ACCEPTS)}")
+    accepts = acceptable(frozenset(rest.split("+") if rest else ()))
     return lambda nic: VMware(nic, accepts)
 
 
