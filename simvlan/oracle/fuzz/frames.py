@@ -35,7 +35,7 @@ def shoot(sketch: Sketch, count: int) -> None:
                 routers_timed.tell(sketch)
                 continue
             octets = igmp(sketch, dev) if sketch.snooping and sketch.chance(0.35) else frame(sketch, dev)
-            sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {octets.hex()}")
+            sketch.send(dev, octets)
             if b"\x11\x01\xee\xfe" in octets:
                 sketch.do(HEARD)
 

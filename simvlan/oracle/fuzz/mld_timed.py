@@ -57,8 +57,7 @@ def speak(sketch: Sketch, dev: Device) -> None:
         octets = octets[: rng.choice((40, 48, 56, 71))]
     mac = rng.choice((dev.mac, 0x02_DE_AD_00_00_01 + rng.randint(0, 2)))
     head = multicast_mac(dst).to_bytes(6, "big") + mac.to_bytes(6, "big") + rng.choice((b"", b"", b"\x81\0\0\5"))
-    whole = head + b"\x86\xdd" + octets
-    sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {whole.hex()}")
+    sketch.send(dev, head + b"\x86\xdd" + octets)
     if kind in LOUD:
         sketch.do(HEARD)
 

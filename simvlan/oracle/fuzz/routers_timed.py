@@ -46,4 +46,4 @@ def _local(dev: Device) -> int:
 
 def _send(sketch: Sketch, dev: Device, mac: int, octets: bytes) -> None:
     head = mac.to_bytes(6, "big") + dev.mac.to_bytes(6, "big") + b"\x86\xdd"
-    sketch.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {(head + octets).hex()}")
+    sketch.send(dev, head + octets)

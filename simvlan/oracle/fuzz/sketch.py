@@ -90,6 +90,10 @@ class Sketch:
 
     # -- lines --------------------------------------------------------------------------------------------------------
 
+    def send(self, dev: Device, octets: bytes) -> None:
+        """Have a device send a frame."""
+        self.do(f"simvlan send --netns {dev.netns.name} {dev.name} --hex {octets.hex()}")
+
     def do(self, line: str) -> bool:
         """Give a line to the simulator and keep it for the kernel; whether it succeeded."""
         if line.startswith("simvlan") or " up" in line:
