@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from simvlan.oracle import Observation, compare
 from simvlan.oracle.availability import KernelUnavailable
 from simvlan.oracle.diff import Comparison, diff
+from simvlan.oracle.filters import WHY
 from simvlan.oracle.guests import Guest, Stop
 from simvlan.oracle.report import as_dict, text
 from simvlan.oracle.runs import Job, KernelRun
@@ -64,3 +66,33 @@ def test_a_kernel_that_lacks_what_the_script_makes_is_no_judge() -> None:
 
 def test_one_that_has_it_and_does_otherwise_disagrees() -> None:
     assert not diff(cast(Guest, Built("yes")), Job(SCRIPT, listings=True)).agree
+
+
+HEARD = bytes.fromhex("333300010001" + "02000000005188b5") + bytes(46)
+LISTENING = """ip link add p0 type veth peer name w0
+ip link add link p0 name i0 type ipvlan mode l2
+for d in p0 w0 i0; do ip link set $d up; done
+"""
+
+
+class Hashing(Built):
+    """A kernel whose ipvlan heard a group that it has not joined; asked again, its filter lets the same in or not."""
+
+    def __init__(self, confuses: bool) -> None:
+        super().__init__("yes")
+        self._confuses = confuses
+
+    def run(self, job: Job) -> KernelRun:
+        if job.script != LISTENING:
+            heard = {"root.i0": [(0, "in", HEARD)]} if self._confuses else {}
+            return replace(super().run(job), captures=heard)
+        seen = [(0, "in", HEARD)]
+        return KernelRun(0, "", "", {"root.i0": seen}, "6.1")
+
+
+@pytest.mark.parametrize("confuses", [True, False])
+def test_what_a_filter_lets_in_is_given_only_if_it_is_the_filter(confuses: bool) -> None:
+    """That one heard a group proves nothing: it may have joined it, and the simulator may have forgotten to."""
+    made = diff(cast(Guest, Hashing(confuses)), Job(LISTENING))
+    assert [each.known for each in made.known] == ([WHY] if confuses else [])
+    assert made.ours.joined == {"root.i0": {0x0100_5E00_0001}}

@@ -47,7 +47,7 @@ class Ipvlan(Device):
     kind = "ipvlan"
     stacked = True
     unicast_filter = True
-    __slots__ = ("addresses", "dev_id", "filter", "perm_addr", "port")
+    __slots__ = ("addresses", "alike", "dev_id", "filter", "perm_addr", "port")
 
     lower: Device
 
@@ -61,6 +61,8 @@ class Ipvlan(Device):
         self.dev_id = 0
         self.filter: frozenset[int] = frozenset()
         """Groups that get in."""
+        self.alike: frozenset[tuple[int, int]] = frozenset()
+        """Pairs that a kernel's hash took for one (ipvlan_mac_hash): with the first joined, the second gets in too."""
         self.addresses: list[bytes] = []
         """Addresses configured, in order; in the port's table only while the device is up."""
 
@@ -160,6 +162,8 @@ class Ipvlan(Device):
     def take_filter(self) -> None:
         """Note the groups (ipvlan_set_multicast_mac_filter); the one left last is still among them."""
         self.filter = frozenset(self.mc)
+        if self.alike:
+            self.filter |= {other for group, other in self.alike if group in self.filter or group == BROADCAST}
 
     # -- addresses --------------------------------------------------------------------------------------------------
 

@@ -1,15 +1,20 @@
 """`simvlan diff`: one script on the simulator and on a kernel, and whether they agree in everything.
 
 A kernel is not the same twice: on a busy machine processes of a script that run at the same time take other turns. So
-what disagrees is run again, and only what disagrees each time is a disagreement.
+what disagrees is run again, and only what disagrees each time is a disagreement. What one boot of a kernel draws for
+all its life, the secret of ipvlan's filters, would be the same each time: it is asked for and given (filters.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
+from simvlan.frame import mac_text
 from simvlan.oracle.agreement import Difference, compare, disagreements
 from simvlan.oracle.availability import KernelUnavailable
+from simvlan.oracle.filters import WHY, ask, uninvited
 from simvlan.oracle.guests import Guest
 from simvlan.oracle.kinds import kinds_of
 from simvlan.oracle.runs import Job, KernelRun
@@ -70,10 +75,11 @@ def diff(guest: Guest, job: Job, *, seed: int = 0, tries: int = TRIES, confined:
         if obstacle := _obstacle(theirs):
             made.obstacle = obstacle
             return made
-        if any(made.ours.wanted):
-            given = addresses_of(made.ours.wanted, theirs.appeared)
-            made.ours = simulate(job, seed=seed, addresses=given, confined=confined)
-        everything = compare(made.ours.observation, theirs.observation())
+        again = partial(
+            simulate, job, seed=seed, addresses=addresses_of(ours.wanted, theirs.appeared), confined=confined
+        )
+        made.ours = again() if any(ours.wanted) else ours
+        everything = _differences(guest, made, theirs, again)
         made.known = [each for each in everything if each.known]
         history.append(disagreements(everything))
         if not history[-1]:
@@ -82,6 +88,26 @@ def diff(guest: Guest, job: Job, *, seed: int = 0, tries: int = TRIES, confined:
             _see_that_it_has(guest, made.ours.uses)
     _judge(made, history)
     return made
+
+
+def _differences(
+    guest: Guest, made: Comparison, theirs: KernelRun, again: Callable[..., Simulated]
+) -> list[Difference]:
+    """All; where an ipvlan of the kernel heard strange groups, with those given that its filter takes for one."""
+    found = compare(made.ours.observation, theirs.observation())
+    joined = made.ours.joined
+    others = uninvited(joined, made.ours.observation.captures, theirs.captures)
+    if not others or not disagreements(found):
+        return found
+    if not (alike := ask(guest, set().union(*joined.values()), others)):
+        return found
+    made.ours = again(alike=alike)
+    given = [Difference("listing", _pair(*pair), 0, None, None, known=WHY) for pair in sorted(alike)]
+    return [*compare(made.ours.observation, theirs.observation()), *given]
+
+
+def _pair(joined: int, group: int) -> str:
+    return f"filter of ipvlan: {mac_text(group)} with {mac_text(joined)}"
 
 
 def _see_that_it_has(guest: Guest, uses: set[str]) -> None:

@@ -48,7 +48,7 @@ class Pool:
 
     def run(self, job: Job) -> KernelRun:
         """Run one script on a guest that is free; a guest that was lost is replaced for the next script."""
-        with self._guest() as guest:
+        with self.guest() as guest:
             return guest.run(job)
 
     def map(self, jobs: Sequence[Job]) -> list[KernelRun]:
@@ -57,7 +57,8 @@ class Pool:
             return list(threads.map(self.run, jobs))
 
     @contextmanager
-    def _guest(self) -> Iterator[Guest]:
+    def guest(self) -> Iterator[Guest]:
+        """One that is free, for as long as this lasts; one that was lost is replaced."""
         guest = self._free.get()
         try:
             if guest is None or not guest.alive:

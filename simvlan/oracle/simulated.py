@@ -18,6 +18,7 @@ from simvlan.capture import attach
 from simvlan.devices.device import Device
 from simvlan.frame import Frame, parse_mac
 from simvlan.lab import Lab
+from simvlan.oracle.filters import Alike
 from simvlan.oracle.kinds import used_by
 from simvlan.oracle.observation import LISTINGS, Captured, Observation, subjects
 from simvlan.oracle.runs import Job
@@ -41,6 +42,7 @@ class Simulated:
         fids: the trace's frame ids, by capture point in the order of its frames.
         storms: where frames were given up because they went in a circle.
         uses: which of kinds.KINDS its devices were.
+        joined: the capture points that were ipvlans, and the groups each had joined.
         wanted: the capture point and its how-manieth device each drawn address went to.
     """
 
@@ -50,13 +52,16 @@ class Simulated:
     storms: list[str] = field(default_factory=list)
     wanted: list[tuple[str, int] | None] = field(default_factory=list)
     uses: set[str] = field(default_factory=set)
+    joined: dict[str, set[int]] = field(default_factory=dict)
 
 
 class _Recorder:
     """A capture at every device, with the trace's ids."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, alike: Alike) -> None:
         self._network = lab.network
+        self._alike = alike
+        self.joined: dict[str, set[int]] = {}
         self.captures: dict[str, list[Captured]] = {}
         self.fids: dict[str, list[int]] = {}
         self.appeared: list[tuple[str, int]] = []
@@ -69,12 +74,20 @@ class _Recorder:
         self.fids.setdefault(point, []).append(self._network.tracing_frame)
 
     def watch(self, dev: Device, what: str) -> None:
-        self.uses.update(used_by(dev))
+        self.look(dev)
         if what == "add":
             self.captures.setdefault(_point(dev), [])
             self.appeared.append((_point(dev), dev.mac))
             if self.tap not in dev.taps:
                 dev.taps.append(self.tap)
+
+    def look(self, dev: Device) -> None:
+        """Note what a device is and has."""
+        self.uses.update(used_by(dev))
+        if dev.kind == "ipvlan":
+            it: Any = dev
+            it.alike = self._alike
+            self.joined.setdefault(_point(dev), set()).update(dev.mc)
 
 
 def _point(dev: Device) -> str:
@@ -99,13 +112,22 @@ class _Addresses:
         return mac
 
 
-def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), confined: bool = True) -> Simulated:
+def simulate(
+    job: Job,
+    *,
+    seed: int = 0,
+    addresses: Sequence[int | None] = (),
+    alike: Alike = frozenset(),
+    confined: bool = True,
+) -> Simulated:
     """Run a job on a new lab. `addresses` take the place of those it would draw, None leaves one to chance.
+
+    `alike`: which groups a kernel's ipvlans take for one (filters.py).
 
     Raises what simvlan.shell.run.run_script does.
     """
     lab = _PatientLab(seed, ipv6=job.ipv6, gso=job.gso)
-    drawing, recorder = _Addresses(lab, addresses), _Recorder(lab)
+    drawing, recorder = _Addresses(lab, addresses), _Recorder(lab, alike)
     steps: list[Step] = []
     listen(lab.network, steps.append)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open("/dev/null", "rb") as none:
@@ -116,8 +138,9 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
         else:
             status = run_script(lab, job.path, job.args, **how)
         texts = [_text(file) for file in (out, err)]
-    recorder.uses.update(kind for dev in lab.network.devices() for kind in used_by(dev))
     _settle(lab, recorder)
+    for dev in lab.network.devices():
+        recorder.look(dev)
     ended = lab.now
     state = listings(lab, subjects(job.ipv6))
     tail, later = _go_on(lab, recorder)
@@ -137,6 +160,7 @@ def simulate(job: Job, *, seed: int = 0, addresses: Sequence[int | None] = (), c
         sorted(lab.network.storms),
         _wanted(drawing.drawn, recorder.appeared),
         recorder.uses,
+        recorder.joined,
     )
 
 

@@ -6,13 +6,14 @@ import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from simvlan.oracle.diff import Comparison, diff
-from simvlan.oracle.guests import Stop
+from simvlan.oracle.guests import Guest, Stop
 from simvlan.oracle.kernels import Kernel, Pool
 from simvlan.oracle.runs import Job, KernelRun
 
@@ -50,14 +51,36 @@ class Ahead:
         return self._pool.run(Job(text, capture=False))
 
     def diff(self, job: Job) -> Comparison:
-        """Compare a script with the simulator; where they disagree it is tried again."""
-        return diff(self, job)  # type: ignore[arg-type]
+        """Compare a script with the simulator; where they disagree it is tried again, always on the same guest."""
+        with ExitStack() as stack:
+            return diff(_Turn(self, stack), job)  # type: ignore[arg-type]
+
+    def hold(self, stack: ExitStack) -> Guest:
+        """A guest for oneself, while the stack lasts."""
+        return stack.enter_context(self._pool.guest())
 
     def close(self) -> None:
         """End all guests, and what they are at."""
         self.stop.number = signal.SIGTERM
         self._threads.shutdown(cancel_futures=True)
         self._pool.close()
+
+
+class _Turn:
+    """A guest as `diff` asks it: the first answer may be there already, all others are of one boot."""
+
+    def __init__(self, ahead: Ahead, stack: ExitStack) -> None:
+        self.kernel, self.release, self.stop = ahead.kernel, ahead.release, ahead.stop
+        self._ahead, self._stack = ahead, stack
+        self._first = True
+        self._guest: Guest | None = None
+
+    def run(self, job: Job) -> KernelRun:
+        if self._first:
+            self._first = False
+            return self._ahead.run(job)
+        self._guest = self._guest or self._ahead.hold(self._stack)
+        return self._guest.run(job)
 
 
 def _key(job: Job) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from simvlan.oracle.diff import diff
+from simvlan.oracle.filters import WHY, ask
 from simvlan.oracle.guests import Guest
 from simvlan.oracle.report import text
 from simvlan.oracle.runs import Job
@@ -98,3 +99,31 @@ def guest() -> Iterator[Guest]:
 def test_agrees(guest: Guest, script: str) -> None:
     made = diff(guest, Job(QUIET + script, listings=True, ipv6=True))
     assert made.agree, text("script", made)
+
+
+STRANGE = """
+ip link add p0 netns b type veth peer name w0 netns r
+ip -n b link add link p0 name i0 netns a type ipvlan mode l2
+ip -n a addr add 2001:db8::1:0/64 dev i0
+ip -n r link set w0 up; ip -n b link set p0 up; ip -n a link set i0 up
+simvlan send --netns r w0 --hex {group:012x}02000000005188b5{0:092x}
+"""
+"""A frame for a group that the ipvlan has not joined: the simulator's hears nothing of it."""
+JOINED = 0x3333_FF01_0000
+
+
+@pytest.mark.kernel
+def test_what_an_ipvlans_filter_takes_for_one_is_asked_and_given(guest: Guest) -> None:
+    """ipvlan_mac_hash: 256 places and a secret drawn at boot, so each boot hears other groups that nobody joined."""
+    groups, taken = range(JOINED + 1), frozenset[tuple[int, int]]()
+    while JOINED not in {joined for joined, _ in taken}:
+        groups = range(groups.stop, groups.stop + 200)
+        taken = ask(guest, {JOINED}, groups)
+    heard = next(group for joined, group in taken if joined == JOINED)
+    clear = min({*groups} - {group for _, group in taken})
+    for group, times in ((heard, 1), (clear, 0)):
+        made = diff(guest, Job(QUIET + STRANGE.format(0, group=group), listings=True, ipv6=True))
+        assert made.agree, text("script", made)
+        assert made.theirs is not None
+        there = [octets for _, _, octets in made.theirs.captures["a.i0"] if octets[:6] == group.to_bytes(6, "big")]
+        assert (len(there), [each.known for each in made.known]) == (times, [WHY] * times)
