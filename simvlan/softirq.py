@@ -54,7 +54,7 @@ class Softirq(Transmission):
         """Run the backlog, then the workers, until nothing is left (process_backlog, kworker)."""
         if not self._draining:
             self._drain(work=True)
-            self.workers.released = False  # ksoftirqd sees to it while all else rests
+            self.workers.rested()  # ksoftirqd sees to it while all else rests
 
     def _drain(self, *, work: bool) -> None:
         self._draining = True
@@ -95,7 +95,7 @@ class Softirq(Transmission):
         task = self.workers.switch()
         if task == KSOFTIRQD:
             self._run_backlog()
-            self.workers.rested()
+            self.workers.rested()  # of what it let go itself, it knows (rcu_softirq_qs)
         while work := self.workers.work(task):
             if isinstance(work, deque):
                 self._take_on(work)

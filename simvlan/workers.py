@@ -102,8 +102,12 @@ class Workers:
         if worker in UNBOUND:
             self._idle = [worker, *(other for other in self._idle if other != worker)]
 
+    def let_go_of_route(self) -> None:
+        """Note that a packet went and with it a route of its own: the next switch awakens ksoftirqd (dst_release)."""
+        self.released = True
+
     def rested(self) -> None:
-        """Let ksoftirqd see to what it let go itself (rcu_softirq_qs)."""
+        """Forget what was let go: ksoftirqd has seen to it."""
         self.released = False
 
     @property

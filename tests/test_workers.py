@@ -88,7 +88,7 @@ def test_ksoftirqd_is_awakened_where_tasks_change_and_a_route_was_let_go(several
     bench = Bench()
     bench.workers.several = several
     bench.queue("a", bound=True)
-    bench.workers.released = True
+    bench.workers.let_go_of_route()
     bench.turn()
     bench.queue("b", bound=False)
     assert bench.run() == order
@@ -97,11 +97,11 @@ def test_ksoftirqd_is_awakened_where_tasks_change_and_a_route_was_let_go(several
 def test_ksoftirqd_sees_itself_to_what_it_lets_go() -> None:
     """rcu_softirq_qs: it is not awake for what comes next; for what others let go it is."""
     bench = Bench()
-    bench.workers.released = True
+    bench.workers.let_go_of_route()
     bench.queue("a", bound=True)
     bench.turn()
     assert not bench.workers.at_once
-    bench.workers.released = True
+    bench.workers.let_go_of_route()
     assert bench.turn() == KSOFTIRQD
     assert bench.workers.at_once
     bench.queue("b", bound=True)
@@ -150,10 +150,11 @@ def frame(packet: Any) -> Frame:
 def test_routes_of_received_packets_that_no_nexthop_keeps_are_let_go(host: Any, packet: Any, own: bool) -> None:
     """do_cache of ip_route_input_slow; ip_route_input_mc; a reply of ARP is routed nowhere."""
     net = host.network
-    net.workers.released = False
+    net.workers.rested()
     net.netns["a"].stack.receive(net.device("a/va"), frame(packet), None)
     assert net.workers.released == own
     net.drain()
+    assert not net.workers.released  # ksoftirqd saw to it while all else rested: it is not awake for what comes next
 
 
 @pytest.mark.parametrize(

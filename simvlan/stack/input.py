@@ -186,7 +186,7 @@ class Input:
     def let_go(self, answer: InRoute) -> None:
         """Let go with its packet what no nexthop keeps (do_cache of ip_route_input_slow, ip_route_input_mc)."""
         if answer.route is None:
-            self.stack.kernel.workers.released = True
+            self.stack.kernel.workers.let_go_of_route()
 
     def _judge(self, dev: Device, indev: InDevice, dst: int, src: int, tos: int, route: Route | None) -> InRoute | Drop:
         """Act on the type of the route found (the middle of ip_route_input_slow)."""

@@ -162,7 +162,7 @@ class NeighbourTable:
     def _emit(self, entry: Neighbour, octets: bytes, partial_csum: int, own_route: bool) -> int | Drop:
         dev = entry.dev
         if own_route:
-            self.stack.kernel.workers.released = True
+            self.stack.kernel.workers.let_go_of_route()
         frame = Frame(entry.mac, dev.mac, self.ethertype, octets, csum=partial_csum)
         return self.stack.emit(dev, frame, entry.ip, bool(entry.state & CONNECTED)) or 0
 
@@ -209,7 +209,7 @@ class NeighbourTable:
     def _lose(self, entry: Neighbour, waiting: Waiting, reason: Drop) -> None:
         """Let a waiting packet go, by name."""
         if waiting[3]:
-            self.stack.kernel.workers.released = True
+            self.stack.kernel.workers.let_go_of_route()
         frame = Frame(0, entry.dev.mac, self.ethertype, waiting[0], csum=waiting[1])
         self.stack.kernel.carry(reason, entry.dev, frame)
 

@@ -258,7 +258,7 @@ class Output:
         """Find the link-layer address and transmit (ip_finish_output2)."""
         dev = route.dev
         if route.own and (dev.noarp or not dev.kind or route.kind in (fib.BROADCAST, fib.MULTICAST)):
-            self.stack.kernel.workers.released = True
+            self.stack.kernel.workers.let_go_of_route()
         if route.kind == fib.BROADCAST and dev.kind and not dev.noarp:
             return self._emit(dev, BROADCAST_MAC, octets, partial)
         if route.kind == fib.MULTICAST and dev.kind:

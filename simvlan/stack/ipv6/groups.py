@@ -221,7 +221,7 @@ class Groups:
         """Send a message, unless IPv6 is off (ip6_output)."""
         dev = idev.dev
         if not idev.disabled:
-            self.ip6.stack.kernel.workers.released = True  # by its route (icmp6_dst_alloc)
+            self.ip6.stack.kernel.workers.let_go_of_route()  # by its route (icmp6_dst_alloc)
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets, prio=prio), dst)
 
     def _forced(self, idev: Inet6Dev) -> int:

@@ -75,7 +75,7 @@ class Ndisc:
             return
         octets = packet.build(src, dst, packet.ICMPV6, message, hops=HOPS)
         if is_multicast(dst):
-            self.ip6.stack.kernel.workers.released = True  # by its route (icmp6_dst_alloc)
+            self.ip6.stack.kernel.workers.let_go_of_route()  # by its route (icmp6_dst_alloc)
             self.ip6.stack.emit(dev, Frame(addr.multicast_mac(dst), dev.mac, IPV6, octets), dst)
         else:
             self.ip6.neigh.send(dev, dst, octets, False, self.ip6.own_packet(octets, dev), own_route=True)
