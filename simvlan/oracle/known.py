@@ -22,47 +22,53 @@ class Newer:
     why: str
 
 
-def _refusal(text: str, says: str) -> Newer:
-    """A refusal of an IPv6 address that got a text of its own (inet6_addr_add, inet6_addr_del)."""
+def _words(since: tuple[int, int], command: str, ours: str, theirs: str, why: str) -> Newer:
+    """A refusal of a command that newer kernels put in other words."""
     return Newer(
-        (6, 6),
-        re.compile(r"^ip (-\S+ (\w+ )?)*addr(ess)? (add|del) \S*:"),
-        re.compile(f"\\d RTNETLINK answers: {text}\n"),
-        re.compile(rf"\d Error: ipv6: {re.escape(says)}\.\n"),
-        "says in words why it refuses an IPv6 address",
+        since,
+        re.compile(command),
+        re.compile(rf"\d {re.escape(ours)}\n"),
+        re.compile(rf"\d {re.escape(theirs)}\n"),
+        why,
     )
 
 
+def _address(text: str, says: str) -> Newer:
+    """A refusal of an IPv6 address that got a text of its own (inet6_addr_add, inet6_addr_del)."""
+    command, why = r"^ip (-\S+ (\w+ )?)*addr(ess)? (add|del) \S*:", "says in words why it refuses an IPv6 address"
+    return _words((6, 6), command, f"RTNETLINK answers: {text}", f"Error: ipv6: {says}.", why)
+
+
 RULES = (
-    _refusal("Cannot assign requested address", "address not found"),
-    _refusal("No such device or address", "IPv6 is disabled on this device"),
-    _refusal("Permission denied", "IPv6 is disabled on this device"),
-    _refusal("Invalid argument", "IPv6 is disabled on this device"),
-    _refusal("Invalid argument", "Invalid prefix length"),
-    _refusal("Invalid argument", "address lifetime invalid"),
-    _refusal("File exists", "address already assigned"),
-    _refusal("Cannot assign requested address", "Invalid address"),
-    _refusal("Cannot assign requested address", "Cannot assign loopback address on this device"),
-    _refusal("Cannot assign requested address", 'Cannot assign multicast address without "IFA_F_MCAUTOJOIN" flag'),
-    Newer(
+    _address("Cannot assign requested address", "address not found"),
+    _address("No such device or address", "IPv6 is disabled on this device"),
+    _address("Permission denied", "IPv6 is disabled on this device"),
+    _address("Invalid argument", "IPv6 is disabled on this device"),
+    _address("Invalid argument", "Invalid prefix length"),
+    _address("Invalid argument", "address lifetime invalid"),
+    _address("File exists", "address already assigned"),
+    _address("Cannot assign requested address", "Invalid address"),
+    _address("Cannot assign requested address", "Cannot assign loopback address on this device"),
+    _address("Cannot assign requested address", 'Cannot assign multicast address without "IFA_F_MCAUTOJOIN" flag'),
+    _words(
         (6, 4),
-        re.compile(r"^bridge .*mdb (add|del) "),
-        re.compile(r"\d Error: bridge: (IPv6 entry group address is link-local all nodes\.\n)"),
-        re.compile(r"\d Error: IPv6 entry group address is link-local all nodes\.\n"),
+        "^bridge .*mdb (add|del) ",
+        "Error: bridge: IPv6 entry group address is link-local all nodes.",
+        "Error: IPv6 entry group address is link-local all nodes.",
         "asks rtnetlink, not the bridge, whether a group may be given (rtnl_validate_mdb_entry)",
     ),
-    Newer(
+    _words(
         (6, 2),
-        re.compile(r"^bridge .*mdb add "),
-        re.compile(r"\d Error: bridge: Group is already joined by port\.\n"),
-        re.compile(r"\d Error: bridge: \(\*, G\) group is already joined by port\.\n"),
+        "^bridge .*mdb add ",
+        "Error: bridge: Group is already joined by port.",
+        "Error: bridge: (*, G) group is already joined by port.",
         "says which kind of entry a port has already (br_mdb_add_group_star_g)",
     ),
-    Newer(
+    _words(
         (6, 18),
-        re.compile(r"^bridge .*mdb del "),
-        re.compile(r"\d RTNETLINK answers: Invalid argument\n"),
-        re.compile(r"\d Error: bridge: Bridge's multicast processing is disabled\.\n"),
+        "^bridge .*mdb del ",
+        "RTNETLINK answers: Invalid argument",
+        "Error: bridge: Bridge's multicast processing is disabled.",
         "says in words why no group can be taken away",
     ),
     Newer(
