@@ -157,6 +157,8 @@ class Device:
     """Transmit statistics follow the lower device's answer (vlan, macvlan, ipvlan)."""
     unicast_filter: ClassVar[bool] = False
     """Has a unicast filter (IFF_UNICAST_FLT): secondary addresses do not make it promiscuous."""
+    no_rx_handler: ClassVar[bool] = False
+    """Nothing may take its frames first (IFF_NO_RX_HANDLER): no bridge port, no macvlan on it."""
     min_mtu: ClassVar[int] = 68
     max_mtu: ClassVar[int] = 65_535
 

@@ -47,6 +47,7 @@ class Ipvlan(Device):
     kind = "ipvlan"
     stacked = True
     unicast_filter = True
+    no_rx_handler = True
     __slots__ = ("addresses", "alike", "dev_id", "filter", "perm_addr", "port")
 
     lower: Device

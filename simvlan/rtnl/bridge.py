@@ -15,12 +15,10 @@ from simvlan.frame import is_valid_ether_addr
 from simvlan.rtnl import bridge_options, bridge_port_options
 from simvlan.rtnl.basic import check_address, check_mtu_range
 from simvlan.rtnl.spec import LinkSpec
+from simvlan.rtnl.stacking import check_rx_handler, stands_on
 
 if TYPE_CHECKING:
     from simvlan.network import Netns, Network
-
-NO_RX_HANDLER = frozenset(("ipvlan",))
-"""Kinds on which nothing may take the frames first (IFF_NO_RX_HANDLER)."""
 
 
 class BridgeKind:
@@ -86,20 +84,15 @@ def enslave(net: Network, master: Device, dev: Device) -> None:
         raise RtnlError(EBUSY, None, dev.path)
     if bridge_ports.free_number(master) >= bridge_ports.MAX_PORTS:
         raise RtnlError(EXFULL, None, dev.path)
-    if dev.rx_handler is not None or dev.kind in NO_RX_HANDLER or stands_on(dev, master):
+    try:
+        check_rx_handler(dev)
+        if stands_on(dev, master):
+            raise RtnlError(EBUSY, None, dev.path)
+    except RtnlError:
         net.allmulti(dev, 1)  # taken back at once, but a macvlan or ipvlan has made its filter anew by then
         net.allmulti(dev, -1)
-        raise RtnlError(EBUSY if dev.kind not in NO_RX_HANDLER else EINVAL, None, dev.path)
+        raise
     bridge_ports.add(master, dev)
-
-
-def stands_on(dev: Device, other: Device) -> bool:
-    """Whether a device is stacked, at any distance, on another: enslaving it there would be a loop."""
-    if dev is other:
-        return True
-    if isinstance(dev, Bridge):
-        return any(stands_on(port.dev, other) for port in dev.ports)
-    return dev.lower is not None and stands_on(dev.lower, other)
 
 
 def release(net: Network, dev: Device) -> None:

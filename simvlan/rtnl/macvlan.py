@@ -7,7 +7,7 @@ macaddr_mode ("add", "del", "set", "flush") with macaddr (one MAC) or macaddr_da
 from __future__ import annotations
 
 from collections.abc import Mapping
-from errno import EADDRNOTAVAIL, EBUSY, EINVAL, EOVERFLOW
+from errno import EADDRNOTAVAIL, EINVAL, EOVERFLOW
 from typing import TYPE_CHECKING, Any
 
 from simvlan.devices.device import Device
@@ -18,7 +18,7 @@ from simvlan.frame import is_valid_ether_addr, mac_text, parse_mac
 from simvlan.lifecycle import LARGEST
 from simvlan.rtnl.basic import check_address, check_mtu_range
 from simvlan.rtnl.spec import LinkSpec
-from simvlan.rtnl.stacking import check_level
+from simvlan.rtnl.stacking import check_level, check_rx_handler
 
 if TYPE_CHECKING:
     from simvlan.network import Netns, Network
@@ -98,10 +98,9 @@ def _listed(dev: Macvlan) -> list[int]:
 
 def _new_port(lower: Device) -> MacvlanPort:
     """Make a port, if the device can carry one (macvlan_port_create, netdev_rx_handler_register)."""
-    if lower.kind in ("", "ipvlan"):
+    if not lower.kind:
         raise RtnlError(EINVAL, None, lower.path)
-    if lower.rx_handler is not None:
-        raise RtnlError(EBUSY, None, lower.path)
+    check_rx_handler(lower)
     return MacvlanPort(lower)
 
 

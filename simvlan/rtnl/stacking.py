@@ -1,9 +1,12 @@
-"""How high devices may be stacked. Mirrors the level check of __netdev_upper_dev_link (net/core/dev.c)."""
+"""What may stand on a device, and how high.
+
+Mirrors netdev_rx_handler_register and the checks of __netdev_upper_dev_link (net/core/dev.c).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from errno import EMLINK
+from errno import EBUSY, EINVAL, EMLINK
 
 from simvlan.devices.device import Device
 from simvlan.errors import RtnlError
@@ -16,6 +19,19 @@ def lowers(dev: Device) -> Iterable[Device]:
     if dev.lower is not None:
         return (dev.lower,)
     return tuple(port.dev for port in getattr(dev, "ports", ()))
+
+
+def stands_on(dev: Device, other: Device) -> bool:
+    """Whether a device is another, or stacked on it at any distance: joined the other way, that would be a loop."""
+    return dev is other or any(stands_on(lower, other) for lower in lowers(dev))
+
+
+def check_rx_handler(dev: Device) -> None:
+    """Refuse to take a device's frames first where somebody does or nobody may (netdev_rx_handler_register)."""
+    if dev.rx_handler is not None:
+        raise RtnlError(EBUSY, None, dev.path)
+    if dev.no_rx_handler:
+        raise RtnlError(EINVAL, None, dev.path)
 
 
 def level(dev: Device) -> int:
