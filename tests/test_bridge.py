@@ -19,6 +19,7 @@ from simvlan.rtnl import LinkSpec, PeerSpec, link_add, link_del, link_set
 from simvlan.rtnl.bridge import port_info, set_port
 from simvlan.rtnl.bridge_vlan import vlan_add, vlan_del, vlan_list
 from simvlan.rtnl.fdb import fdb_add, fdb_del, fdb_dump
+from simvlan.rtnl.kinds import KINDS
 from simvlan.verdict import Drop
 
 A, B, C, X = (0x02_00_00_00_00_0A + n for n in range(4))
@@ -490,6 +491,24 @@ def test_mac_is_the_lowest_port_mac_unless_chosen() -> None:
         link_set(sw.net, port, master=None)
     assert sw.br.mac == 0
     assert Switch().br.mac == BR_MAC
+
+
+def test_a_generated_mac_is_not_part_of_the_bridge_s_id() -> None:
+    """Seen on Linux 6.1 and 6.18: a given one is, later too, and the lowest port's; the priority is in any case."""
+
+    def shown(sw: Switch) -> tuple[object, object]:
+        info = KINDS["bridge"].info(sw.br)
+        return info["bridge_id"], info["root_id"]
+
+    sw = Switch(0, mac=None)
+    assert sw.br.mac != 0
+    assert shown(sw) == ("8000.0:0:0:0:0:0",) * 2
+    sw.set(priority=7)
+    assert shown(sw) == ("0007.0:0:0:0:0:0",) * 2
+    link_set(sw.net, sw.br, mac=0x02_00_00_00_00_07)
+    assert shown(sw) == ("0007.2:0:0:0:0:7",) * 2
+    assert shown(Switch(0, mac=0x02_00_00_00_00_08)) == ("8000.2:0:0:0:0:8",) * 2
+    assert shown(Switch(1, mac=None)) == ("8000.2:0:0:0:1:0",) * 2
 
 
 def test_mtu_follows_the_ports_unless_set() -> None:

@@ -37,7 +37,7 @@ class Stp:
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
         self.enabled = False
-        self.own = self.root = DEFAULT_PRIORITY << 48 | bridge.mac
+        self.own = self.root = DEFAULT_PRIORITY << 48  # a generated MAC is not taken in: a port's or a given one is
         self.root_cost = self.root_port = 0
         self.hello_time = self.own_hello_time = 2 * SECOND
         self.max_age = self.own_max_age = 20 * SECOND

@@ -40,7 +40,7 @@ class BridgeKind:
         net.register(dev, ns, spec.ifindex or 0)
         bridge_ports.add_vlan(dev, None, 1, pvid=True, untagged=True)
         if spec.mac is not None:
-            dev.stp.change_id(dev.stp.own)
+            dev.stp.change_id(dev.stp.priority << 48 | mac)
         try:
             bridge_options.change(dev, spec.info)
         except Exception:
