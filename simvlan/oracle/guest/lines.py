@@ -254,7 +254,11 @@ class Machine:
         return 0, ""
 
     def _devices(self) -> list[Watched]:
-        return [Watched(name, space.sender) for space in self._spaces.values() for name in space.tap.devices.values()]
+        return [
+            Watched(name, space.sender, space.net)
+            for space in self._spaces.values()
+            for name in space.tap.devices.values()
+        ]
 
     # -- namespaces -------------------------------------------------------------------------------------------------
 

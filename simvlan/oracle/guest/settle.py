@@ -5,7 +5,8 @@ ipvlan, which pass through the system's work queue. Work is done in the order it
 that goes the same way (veth, macvlan, work queue) comes out after all that was queued before it (where works run side
 by side, see kthreads.py).
 Carrier: linkwatch acts up to a second late (linkwatch.py). Where that cannot be seen (no dummy): until it has, a device
-that is up shows IFF_LOWER_UP (the carrier) and IFF_RUNNING (what linkwatch made of it) disagreeing.
+that is up shows IFF_LOWER_UP (the carrier) and IFF_RUNNING (what linkwatch made of it) disagreeing. A macvlan follows
+its lower device's carrier while it is down, which nothing shows; there linkwatch looks at once as rtnetlink is asked.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from dataclasses import dataclass
 
 from . import syscalls
 from .kthreads import BOUND, UNBOUND, Kthreads
+from .rtnetlink import Rtnetlink
 
 _ETHERTYPE = 0x88B6
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\x51" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
 _ROUNDS = 200
 _SO_RCVTIMEO = 20
-_SIOCGIFFLAGS, _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8913, 0x8946, 0x0A
+_SIOCGIFFLAGS, _SIOCETHTOOL, _ETHTOOL_GDRVINFO, _ETHTOOL_GLINK = 0x8913, 0x8946, 0x03, 0x0A
+_DRVINFO_WORDS, _DRIVER = 49, slice(4, 36)
 _IFF_UP, _IFF_RUNNING = 1, 0x40
 _CARRIER_LIMIT_S = 3.0  # a device whose lower device is elsewhere may stay so for good
 _CARRIER_POLL_S = 0.02
@@ -104,10 +107,11 @@ class Marker:
 
 @dataclass(frozen=True)
 class Watched:
-    """A device, and a socket of its namespace to ask about it by ioctl."""
+    """A device, a socket to ask about it by ioctl, and one for rtnetlink, both of its namespace."""
 
     name: str
     asker: socket.socket
+    net: Rtnetlink
 
 
 def carrier_pending(dev: Watched) -> bool:
@@ -121,10 +125,20 @@ def carrier_pending(dev: Watched) -> bool:
         answer = fcntl.ioctl(dev.asker, _SIOCGIFFLAGS, dev.name.encode().ljust(40, b"\0"))
         flags = struct.unpack_from("=H", answer, 16)[0]
         if not flags & _IFF_UP:
+            _look_while_down(dev)
             return False
     except OSError:
         return False  # gone meanwhile, or of a kind whose carrier nobody asks for
     return bool(flags & _IFF_RUNNING) != any(carrier[4:])
+
+
+def _look_while_down(dev: Watched) -> None:
+    """Have linkwatch look at a macvlan that is down: ethtool would not ask it for its carrier (ethtool_get_link).
+
+    It has told of the other namespace when it came to its own (dev_change_net_namespace), so no id is given for that.
+    """
+    if _ethtool(dev, _ETHTOOL_GDRVINFO, _DRVINFO_WORDS)[_DRIVER].rstrip(b"\0") == b"macvlan":
+        dev.net.index(dev.name)
 
 
 def wait_for_linkwatch(looked: Callable[[], None], heard: Callable[[], int]) -> None:
