@@ -22,7 +22,7 @@ class ClientProcess(Process):
 
     def __init__(self, client: Client, request: wire.Request, lab: Any, server: Any) -> None:
         super().__init__(
-            request.argv, lab, netns=request.netns, env=request.env, cwd=request.cwd, pid=client.pid, stdin=None
+            request.argv, lab, netns=request.netns, env=request.env, cwd=request.cwd, pid=client.shown_pid, stdin=None
         )
         self.client = client
         self.server = server
@@ -90,6 +90,17 @@ class Client:
         self._arriving = bytearray()
         self._input = bytearray()
         self._leaving = bytearray()
+
+    @property
+    def shown_pid(self) -> int:
+        """The number of its process as the script sees it, which may have numbers of its own (NSpid of proc(5))."""
+        try:
+            with open(f"/proc/{self.pid}/status") as file:
+                found = next((line for line in file if line.startswith("NSpid:")), "")
+        except OSError:
+            found = ""
+        numbers = found.split()[1:]
+        return int(numbers[-1]) if numbers else int(self.pid)
 
     @property
     def backlog(self) -> int:

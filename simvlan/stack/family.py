@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from struct import pack
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from simvlan.segmentation import longest
 from simvlan.stack import fib
@@ -145,11 +145,23 @@ class Family(Protocol):
         """Send a RST that no connection stands behind; *found*: the packet it answers."""
 
 
+class Holder(NamedTuple):
+    """The program that has a socket open: its name, its process's number, and the number the socket has there."""
+
+    name: str
+    pid: int
+    fd: int
+
+    def __str__(self) -> str:
+        return f'users:(("{self.name}",pid={self.pid},fd={self.fd}))'
+
+
 class Ends:
     """A socket as far as its family goes: one of IPv6 becomes one of IPv4 where its ends are mapped addresses."""
 
     family: Family
     mapped = False
+    holder: Holder | None = None
 
     def map(self, address: int) -> int:
         """Become a socket of the family that carries packets to an address; what that family calls it."""

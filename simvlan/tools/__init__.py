@@ -48,6 +48,7 @@ TOOLS: dict[str, str] = {
     "radvd": "simvlan.tools.radvd:main",
     "simvlan": "simvlan.shell.commands:simvlan",
     "sleep": "simvlan.shell.commands:sleep",
+    "ss": "simvlan.tools.ss:main",
     "sudo": "simvlan.shell.commands:sudo",
     "sysctl": "simvlan.tools.sysctl:main",
     "tc": "simvlan.tools.tc:main",
@@ -69,7 +70,7 @@ _ENGINE = "it would reach the real machine's engine; use `ip netns` and `ip link
 _DHCP = "use `udhcpc` or `dhclient` for a client and `dnsmasq` for a server"
 _NETNS = "use `ip netns add` and `ip netns exec`"
 _MANAGER = "it would manage the real machine; use `ip` and `bridge`"
-_SOCKETS = "not modelled; use `nc`, `ping`, `tcpdump` or `simvlan send`"
+_SOCKETS = "not modelled; use `nc`, `ss`, `ping`, `tcpdump` or `simvlan send`"
 
 REFUSED: dict[str, str] = {
     "ab": "use `curl` or `iperf3`",
@@ -120,7 +121,7 @@ REFUSED: dict[str, str] = {
     "nerdctl": _ENGINE,
     "netperf": "use `iperf3`",
     "netplan": _MANAGER,
-    "netstat": "use `ip route` and `ip -s link`",
+    "netstat": "use `ss`, `ip route` and `ip -s link`",
     "networkctl": _MANAGER,
     "nft": "use `iptables`, whose rules `iptables -S` and `iptables -t nat -S` list; nothing else filters here",
     "nginx": "use `python3 -m http.server`",
@@ -136,7 +137,6 @@ REFUSED: dict[str, str] = {
     "rmmod": "use `modprobe`",
     "route": "use `ip route`",
     "socat": _SOCKETS,
-    "ss": _SOCKETS,
     "ssh": _SOCKETS,
     "systemctl": _MANAGER,
     "tcpreplay": "use `simvlan send`",

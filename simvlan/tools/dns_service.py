@@ -44,7 +44,7 @@ class DnsService:
         self.socks: list[Any] = []
         """Of each family, port 53."""
         self.ups: dict[int, Any] = {}
-        """By family, for questions passed on."""
+        """By family, for questions passed on; opened by the first."""
         self.asked: dict[int, list[tuple[Any, Any, int]]] = {}
         """Questions passed on: their number there -> (the socket asked, the datagram, its number) of all who wait."""
         self.pending: dict[tuple[str, int], tuple[int, int]] = {}
@@ -55,10 +55,9 @@ class DnsService:
         stack = self.ns.stack
         families = (4,) if stack.ip6 is None else (4, 6)
         self.socks = [stack.open_udp(family) for family in families]
-        self.ups = {family: stack.open_udp(family) for family in families}
-        for sock in (*self.socks, *self.ups.values()):
+        for sock in self.socks:
             sock.on_receive, sock.v6only = self._hear, True
-            sock.bind(0, self.port if sock in self.socks else 0)
+            sock.bind(0, self.port)
 
     def stop(self) -> None:
         """Close it."""
@@ -157,9 +156,18 @@ class DnsService:
             return
         number = self.network.rng.getrandbits(16)
         self.asked[number], self.pending[key] = [(sock, got, question.ident)], (number, now)
-        up = self.ups.get(server.family)
+        up = self._up(server.family)
         if up is not None:
             up.send(replace(question, ident=number).pack(), server.address, PORT, server.device(self.ns.stack))
+
+    def _up(self, family: int) -> Any:
+        """The socket that asks servers of a family; None where the namespace has no such family."""
+        if family not in self.ups and family in (sock.family.number for sock in self.socks):
+            sock = self.ns.stack.open_udp(family)
+            sock.on_receive, sock.v6only = self._hear, True
+            sock.bind(0, 0)
+            self.ups[family] = sock
+        return self.ups.get(family)
 
     def _answered(self, answer: Message, data: bytes) -> None:
         for sock, got, ident in self.asked.pop(answer.ident, ()):

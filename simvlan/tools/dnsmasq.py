@@ -197,6 +197,7 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         _check(asked, ns)
         services = _services(proc, network, ns, asked)
         _start(services, asked, ns)
+        _hold(proc, services)
     except Refused as refused:
         proc.write_err(str(refused))
         return refused.status
@@ -247,6 +248,16 @@ def _start(services: list[Any], asked: Asked, ns: Any) -> None:
         for each in services:
             each.stop()
         raise Refused(f"\ndnsmasq: {where}: {error.strerror}\n", 2) from None
+
+
+def _hold(proc: Process, services: list[Any]) -> None:
+    """Say whose the sockets are, by the numbers they have in the real one (its others are TCP's and raw ones)."""
+    dhcp = [service.sock for service in services if isinstance(service, Port67)]
+    for sock in dhcp:
+        proc.hold(sock, 4)
+    asked = [sock for service in services if isinstance(service, DnsService) for sock in service.socks]
+    for at, sock in enumerate(asked):
+        proc.hold(sock, (6 if dhcp else 4) + 2 * at)
 
 
 def _listening(asked: Asked, ns: Any) -> str:

@@ -12,6 +12,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from simvlan.stack.family import Holder
+
+COMM = {"http.server": "python3", "netcat": "nc"}
+"""What the process of a program is called, where not by its command's name."""
+
 
 class InputNeeded(Exception):  # noqa: N818 - a request, not an error
     """A tool asked for input that is not here yet; it is started again once it is."""
@@ -91,6 +96,10 @@ class Process:
     def name(self) -> str:
         """The command's own name, without its directory."""
         return self.argv[0].rpartition("/")[2]
+
+    def hold(self, sock: Any, fd: int) -> None:
+        """Say on a socket that this process has it open."""
+        sock.holder = Holder(COMM.get(self.name, self.name), self.pid, fd)
 
     def write(self, text: str | bytes) -> None:
         """Write to standard output."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Generator
+from itertools import count
 from typing import Any
 
 from simvlan.tools.common import Waiter
@@ -21,8 +22,10 @@ Waiting = Generator[Any, Any, bool]
 class Talk:
     """The sockets of one program, and how it waits for them."""
 
-    def __init__(self, proc: Process) -> None:
+    def __init__(self, proc: Process, first_fd: int = 3) -> None:
         self.proc = proc
+        self.first_fd = first_fd
+        """Its first socket's number: after its standard streams, and what it opens before."""
         self.stack: Any = proc.lab.network.netns[proc.netns].stack
         self.waiter = Waiter(proc)
         self._open: list[Any] = []
@@ -43,8 +46,14 @@ class Talk:
     def own(self, sock: Any) -> Any:
         """Have a socket (an accepted one) wake the program, and be closed with it."""
         sock.on_receive = self.waiter.heard
+        self.proc.hold(sock, self._free_fd())
         self._open.append(sock)
         return sock
+
+    def _free_fd(self) -> int:
+        """The lowest number that is not taken."""
+        taken = {sock.holder.fd for sock in self._open}
+        return next(fd for fd in count(self.first_fd) if fd not in taken)
 
     def drop(self, sock: Any) -> None:
         """Close one socket."""

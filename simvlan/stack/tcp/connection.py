@@ -147,6 +147,11 @@ class Connection:
         """Room worth waking a writer for: half of what is queued (sk_stream_is_writeable)."""
         return self.room > 0 and self.room >= self.queue.queued >> 1
 
+    @property
+    def unread(self) -> int:
+        """Octets that came in order and were not read yet."""
+        return len(self.recv.data)
+
     def read(self, most: int, now: int) -> bytes:
         """Take octets that came; b"" when there are none (yet, or ever: see `eof`)."""
         data = self.recv.read(most)

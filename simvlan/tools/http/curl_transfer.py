@@ -54,7 +54,7 @@ class Session:
     """What transfers of one run share: the names found, the connections left open."""
 
     def __init__(self, proc: Process, options: Options) -> None:
-        self.proc, self.options, self.talk = proc, options, Waiting(proc)
+        self.proc, self.options, self.talk = proc, options, Waiting(proc, 5)
         self.known: set[tuple[str, int]] = set(options.resolved)
         self.idle: tuple[Url, Connection, int] | None = None
         self.count = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
+from simvlan.stack.tcp.listen import SOMAXCONN
 from simvlan.tools.common import Refused
 from simvlan.tools.iperf import json as written
 from simvlan.tools.iperf.options import bound_to
@@ -42,7 +43,7 @@ class Server(Trial):
             self.listener.bind(self.own.address, self.options.port)
         except OSError as error:
             raise Refused(f"iperf3: error - unable to start listener for connections: {error.strerror}\n") from None
-        self.listener.listen(5)
+        self.listener.listen(SOMAXCONN)
         own, number = self.options, 1
         while True:
             line = "-" * 59

@@ -41,7 +41,7 @@ class Trial:
     """`C` of a client, `S` of a server, as roles are shown."""
 
     def __init__(self, proc: Process, options: Options) -> None:
-        self.proc, self.talk, self.options = proc, Talk(proc), options
+        self.proc, self.talk, self.options = proc, Talk(proc, 3 if options.server else 4), options
         self.control: Any = None
         self.streams: list[Stream] = []
         self.sums: list[list[Interval]] = []
