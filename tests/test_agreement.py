@@ -284,10 +284,10 @@ def detection(nonce: bytes, target: str = "fe80::1") -> bytes:
     return ipv6(asked, "::", GROUP_1, "33:33:ff:00:00:01", hlim=255)
 
 
-def report(*groups: str, src: str = "::") -> bytes:
+def report(*groups: str, src: str = "::", rtype: int = 4) -> bytes:
     from scapy.layers.inet6 import ICMPv6MLDMultAddrRec, ICMPv6MLReport2, IPv6ExtHdrHopByHop, RouterAlert
 
-    records = [ICMPv6MLDMultAddrRec(rtype=4, dst=group) for group in groups]
+    records = [ICMPv6MLDMultAddrRec(rtype=rtype, dst=group) for group in groups]
     inner = IPv6ExtHdrHopByHop(options=[RouterAlert()]) / ICMPv6MLReport2(records=records)
     return ipv6(inner, src, "ff02::16", "33:33:00:00:00:16", hlim=1)
 
@@ -340,6 +340,18 @@ def test_reports_of_listeners_count_by_group() -> None:
     assert differ(seen(report(GROUP_1), report(GROUP_2)), seen(both, report(GROUP_1, src="fe80::1"))) == []
     assert differ(seen(report(GROUP_1)), seen(both)) == ["frame"]
     assert differ(seen(both), seen(report(GROUP_1))) == ["frame"]
+
+
+def test_who_joins_a_group_again_at_once_may_have_told_that_it_left_it() -> None:
+    """mld_ifc_work comes before or after the works that join the groups of addresses (addrconf_dad_work)."""
+    left, joined = report(GROUP_1, rtype=3), report(GROUP_1)
+    assert differ(seen(joined), seen(left, joined)) == differ(seen(left, joined), seen(joined)) == []
+    assert differ(seen(joined), seen(joined, left)) == differ(seen(joined, left), seen(joined)) == ["frame"]
+    assert differ(seen(report(GROUP_2)), seen(left, report(GROUP_2))) == ["frame"]
+    later = [*seen(left), (4_000_000_000, "in", joined)]
+    assert differ(seen(joined), later) == differ(later, seen(joined)) == ["frame"]
+    told = [Observation(captures={"n.d": each}) for each in (seen(joined), seen(left, joined))]
+    assert [each.what for each in compare(*told, EXACT)] == ["frame"]  # where works are waited for it says so or not
 
 
 def test_what_came_shortly_before_the_end_or_would_come_after_it_may_be_on_one_side() -> None:

@@ -171,7 +171,7 @@ def _parted(
     if rules.ambient:
         only = rules.ambient == "reports"
         (left, here), (right, there), (longer, later) = (ambient.split(each, only) for each in (left, right, longer))
-        if unmatched := _unmatched(point, ambient.missing(here, later, there, ended_ns)):
+        if unmatched := _unmatched(point, ambient.missing(here, later, there, ended_ns, waited_for=not rules.once)):
             return unmatched
     if mine[1] and len(right) > len(left):
         left = longer[: len(right)]

@@ -1,10 +1,10 @@
 # An ipvlan in mode l3s on a bridge: a packet whose way leads back into it is sent nine times, one inside the other, and
 # each time is an error of the bridge; what comes from :: by ICMPv6 is not the slave's; a router's advertisement that it
 # sends to all nodes is not heard by its own host. A redirect is believed although its destination is on the link: the
-# gateway is that of a shorter prefix.
+# gateway is that of a shorter prefix. IPv6 is switched on when all devices are up and the bridge's port forwards: which
+# reports pass it is nobody's luck.
 for n in a b; do
   ip netns add $n
-  ip netns exec $n sysctl -qw net.ipv6.conf.default.disable_ipv6=0
   ip netns exec $n sysctl -qw net.ipv6.conf.default.accept_dad=0
   ip netns exec $n sysctl -qw net.ipv6.conf.default.router_solicitations=0
 done
@@ -13,6 +13,8 @@ ip -n b link add br0 address 02:00:00:00:00:0b type bridge mcast_snooping 0
 ip -n b link set eth0 master br0
 ip -n b link add link br0 name i0 type ipvlan mode l3s
 for d in a/eth0 b/eth0 b/br0 b/i0; do ip -n ${d%/*} link set ${d#*/} up; done
+sleep 2
+for n in b a; do ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0; done
 sleep 5
 ip -n b addr add 2001:db8::1/64 dev i0
 sleep 2.5
