@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simvlan.oracle import DEFAULT, Observation, compare, disagreements, listings
+from simvlan.oracle import DEFAULT, Difference, Observation, compare, disagreements, listings
 from simvlan.oracle.agreement import BESIDE, EXACT, plain, tidy_text
 from simvlan.oracle.order import OVERTAKE_NS
 from simvlan.stack.ipv6 import ndp, packet
@@ -121,6 +121,20 @@ def test_counters_are_compared_where_both_sides_saw_as_many_frames() -> None:
 
     assert compare(side(2, QUESTION, QUESTION), side(1, QUESTION)) == []
     assert [d.where for d in compare(side(2, QUESTION), side(1, QUESTION))] == ["n link: [d].stats64.rx.packets"]
+
+
+def test_frames_that_came_after_a_kernel_was_asked_are_not_in_its_counters() -> None:
+    """A probe that both sides have may come here before the listing and there behind it."""
+
+    def compared(packets: int, **asked: tuple[int, int]) -> list[Difference]:
+        ours = Observation(captures={"n.d": seen(*[QUESTION] * 2)}, listings=link(stats64={"rx": {"packets": 2}}))
+        counted = link(stats64={"rx": {"packets": packets}})
+        return compare(ours, Observation(captures={"n.d": seen(*[QUESTION] * 2)}, listings=counted, asked=asked))
+
+    before, between, within, after, elsewhere = (-2, -1), (500, 600), (900, 1100), (1500, 1600), (500, 600)
+    assert compared(1, n=between) == compared(0, n=before) == compared(1, n=within) == []
+    assert len(compared(1, n=after)) == len(compared(1, m=elsewhere)) == len(compared(1)) == 1
+    assert compared(2, n=after) == compared(2) == []
 
 
 def test_a_newer_kernels_own_rule_is_named_not_hidden() -> None:

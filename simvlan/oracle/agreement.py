@@ -7,6 +7,7 @@ difference that a newer kernel makes by a rule of its own is still returned, wit
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -311,18 +312,25 @@ def _listings(ours: Observation, theirs: Observation) -> Iterator[Difference]:
 
 
 def _as_many(ours: Observation, theirs: Observation, netns: str) -> bool:
-    """Whether both sides saw as many frames each way at every device of a namespace.
+    """Whether both sides saw as many frames each way at every device of a namespace, before they were asked for counts.
 
-    Repeated questions (order.once) are counted too, and by a bridge that is down although it shows no frame.
+    Repeated questions (order.once) are counted too, and by a bridge that is down although it shows no frame. What came
+    while a side was asked was counted or not.
     """
     if not ours.captures or not theirs.captures:
         return True
-    mine, its = (
-        {
-            point: Counter(way for _, way, _ in seen)
-            for point, seen in side.captures.items()
-            if seen and point.partition(".")[0] == netns
-        }
-        for side in (ours, theirs)
-    )
-    return mine == its
+    (mine, sure), (its, surely) = _counted(ours, netns), _counted(theirs, netns)
+    return sure and surely and mine == its
+
+
+def _counted(side: Observation, netns: str) -> tuple[dict[str, Counter[str]], bool]:
+    """How many frames came each way at each device before its namespace was asked, and whether none came meanwhile."""
+    begun, done = side.asked.get(netns, (math.inf, math.inf))
+    counts: dict[str, Counter[str]] = {}
+    sure = True
+    for point, seen in side.captures.items():
+        if point.partition(".")[0] == netns:
+            if ways := Counter(way for when, way, _ in seen if when < begun):
+                counts[point] = ways
+            sure &= not any(begun <= when <= done for when, _, _ in seen)
+    return counts, sure

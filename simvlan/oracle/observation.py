@@ -48,6 +48,7 @@ class Observation:
         answers: single commands with their status and text, where they were run one by one.
         listings: (netns, subject of LISTINGS) -> the parsed JSON.
         later: the same listings as timers change them further on, where that was asked.
+        asked: by namespace from when to when `link` was asked for, in ns of the captures; without: after all frames.
         release: `uname -r`; "" for the simulator, which is Linux 6.1.
         ended_ns: when the simulator had done the script; 0: not known.
     """
@@ -60,5 +61,6 @@ class Observation:
     answers: Sequence[Answer] = ()
     listings: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     later: Mapping[tuple[str, str], Sequence[Any]] = field(default_factory=dict)
+    asked: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     release: str = ""
     ended_ns: int = 0

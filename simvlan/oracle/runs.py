@@ -64,6 +64,7 @@ class KernelRun:
         limit: which limit ended it (a key of LIMITS), or "".
         lost: by namespace, frames that the kernel dropped because they came too fast: the captures lack them.
         listings: (netns, subject) -> parsed JSON at the end.
+        asked: by namespace from when to when it was asked for `link`, in ns as frames have them.
         appeared: (capture point, hardware address) of every device when it first came under that name, in order.
     """
 
@@ -76,6 +77,7 @@ class KernelRun:
     lost: Mapping[str, int] = field(default_factory=dict)
     listings: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     appeared: Sequence[tuple[str, str]] = ()
+    asked: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def timed_out(self) -> bool:
@@ -90,6 +92,7 @@ class KernelRun:
             stdout=self.stdout,
             stderr=self.stderr,
             listings=self.listings,
+            asked=self.asked,
             release=self.kernel_release,
         )
 
@@ -140,8 +143,9 @@ def read_result(out: Path, release: str) -> KernelRun:
         release,
         result["limit"],
         result["lost"],
-        {(netns, subject): value for netns, subject, value in result["listings"]},
+        {(netns, subject): value for netns, subject, value in result["listings"] if subject != "asked"},
         [(point, mac) for point, mac in result["appeared"]],
+        {netns: (value[0], value[1]) for netns, subject, value in result["listings"] if subject == "asked"},
     )
 
 

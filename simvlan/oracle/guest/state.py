@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .syscalls import setns
@@ -14,10 +15,21 @@ _ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 
 
 
 def listings(namespaces: Iterable[tuple[str, int]], commands: dict[str, list[str]]) -> list[tuple[str, str, Any]]:
-    """(netns, subject, parsed JSON) for every namespace and subject; a text in place of JSON says what went wrong."""
+    """(netns, subject, parsed JSON) for every namespace and subject; a text in place of JSON says what went wrong.
+
+    And (netns, "asked", [from, to]) for when `link`, with its counters, was asked for, in ns of the captures' clock.
+    """
     if not commands:
         return []
-    return [(name, subject, _ask(fd, argv)) for name, fd in namespaces for subject, argv in commands.items()]
+    wanted = ((name, subject, fd, argv) for name, fd in namespaces for subject, argv in commands.items())
+    return [row for each in wanted for row in _rows(*each)]
+
+
+def _rows(name: str, subject: str, fd: int, argv: list[str]) -> Iterator[tuple[str, str, Any]]:
+    began = time.time_ns()
+    yield name, subject, _ask(fd, argv)
+    if subject == "link":
+        yield name, "asked", [began, time.time_ns()]
 
 
 def _ask(ns_fd: int, argv: list[str]) -> Any:

@@ -32,6 +32,6 @@ sleep 1
 $H nc -w 2 -v -p 4005 10.0.1.1 8080 </dev/null 2>&1; echo $?
 sleep 1
 echo x | ip netns exec c nc -u -w 1 -p 4006 10.0.1.1 5300
-sleep 1
+sleep 1.5
 $H iptables-save -c -t filter | grep '^\['
 $H iptables-save -c -t nat | grep '^\['
