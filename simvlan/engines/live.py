@@ -64,7 +64,7 @@ class Lateness:
 
     def __init__(self) -> None:
         self.buckets = [0] * BUCKETS
-        self.count = self.total_ns = self.worst_ns = 0
+        self.count = self.worst_ns = 0
         self.recent_ns = 0
         """The worst since somebody set it to 0."""
         self.stalls = self.stalled_ns = 0
@@ -73,7 +73,6 @@ class Lateness:
     def note(self, late_ns: int, events: int = 1) -> None:
         """Count events that ran so late."""
         self.count += events
-        self.total_ns += late_ns * events
         if late_ns > self.recent_ns:
             self.recent_ns = late_ns
             self.worst_ns = max(self.worst_ns, late_ns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from simvlan.stack.fib_rules import LOOKUP, Rule, Rules
@@ -25,7 +25,7 @@ UNICAST, LOCAL, BROADCAST, MULTICAST = "unicast", "local", "broadcast", "multica
 BLACKHOLE, UNREACHABLE, PROHIBIT, THROW = "blackhole", "unreachable", "prohibit", "throw"
 
 NO_TABLE = {"unreachable": "no network", "blackhole": BLACKHOLE, "prohibit": PROHIBIT}
-"""The type of route that a rule without a table stands for."""
+"""The type of route that a rule without a table stands for (fib4_rule_action); an unreachable route is another."""
 RT_TOS = 0x1C
 """The bits of the TOS field that routes and rules may ask for (IPTOS_RT_MASK)."""
 
@@ -206,12 +206,10 @@ class Fib(Rules):
     def insert(self, route: Route, after_equals: bool = False) -> None:
         """Add a route to its table."""
         self.table(route.table).insert(route, after_equals)
-        self.generation += 1
 
     def remove(self, route: Route) -> None:
         """Take a route out of its table."""
         self.tables[route.table].remove(route)
-        self.generation += 1
 
     def routes(self) -> Iterator[Route]:
         """Every route of every table, tables by number."""
@@ -248,7 +246,3 @@ class Fib(Rules):
         table = self.tables.get(number)
         found = table.lookup(flow) if table is not None else None
         return None if found is None or found.type == THROW else found
-
-    def replaced(self, route: Route, **changes: object) -> Route:
-        """A copy of a route with some fields changed."""
-        return replace(route, **changes)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ rules with `fwmark` fit questions (`ip route get ... mark N`) only.
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from simvlan.devices.device import Device
 
 LOOKUP = "lookup"
-ACTIONS = {"unreachable": errno.ENETUNREACH, "blackhole": errno.EINVAL, "prohibit": errno.EACCES}
-"""What a rule that leads to no table answers (fib4_rule_action); a *route* that is unreachable says EHOSTUNREACH."""
 PROTO_KERNEL = 2
 BITS = {4: 32, 6: 128}
 ALL_MARK = 0xFFFF_FFFF
@@ -62,14 +59,12 @@ class Rule:
 class Rules:
     """The rules of one family, in order."""
 
-    __slots__ = ("custom", "generation", "rules")
+    __slots__ = ("custom", "rules")
 
     def __init__(self, rules: list[Rule]) -> None:
         self.rules = rules
         self.custom = False
         """Somebody has added or deleted one (fib_has_custom_rules); it is never false again."""
-        self.generation = 0
-        """Grows with every change, so that whoever remembers a lookup knows it is old (rt_genid)."""
 
     def add_rule(self, rule: Rule) -> None:
         """Put a rule behind those of the same priority."""
@@ -77,16 +72,12 @@ class Rules:
         while at < len(self.rules) and self.rules[at].priority <= rule.priority:
             at += 1
         self.rules.insert(at, rule)
-        self._changed()
+        self.custom = True
 
     def del_rule(self, rule: Rule) -> None:
         """Take a rule away."""
         self.rules.remove(rule)
-        self._changed()
-
-    def _changed(self) -> None:
         self.custom = True
-        self.generation += 1
 
     def next_priority(self) -> int:
         """The priority of a rule that is given none: before the second of all (fib_default_rule_pref)."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from simvlan.docker.errors import DockerError, invalid
+from simvlan.docker.filters import Filters, parse_filters
 
 if TYPE_CHECKING:
     from simvlan.docker.engine import Engine
     from simvlan.docker.http.connection import Connection
 
 TOLERATED_NS = 2_000_000_000
-Filters = dict[str, list[str]]
 
 
 @dataclass
@@ -51,16 +51,7 @@ class Request:
 
     def filters(self) -> Filters:
         """The filters of the query, in either form. Raises DockerError."""
-        text = self.query.get("filters", "")
-        if not text:
-            return {}
-        try:
-            found = json.loads(text)
-        except ValueError:
-            raise invalid("invalid filter") from None
-        if not isinstance(found, dict):
-            raise invalid("invalid filter")
-        return {str(key): _values(value) for key, value in found.items()}
+        return parse_filters(self.query.get("filters"))
 
     def json(self) -> dict[str, Any]:
         """The body as an object; an empty one is {}. Raises DockerError."""
@@ -75,15 +66,6 @@ class Request:
     def upgrades(self) -> bool:
         """Whether the client asks for the raw connection."""
         return "upgrade" in self.headers.get("connection", "").lower() and bool(self.headers.get("upgrade"))
-
-
-def _values(value: Any) -> list[str]:
-    """`{"a": true}` and `["a"]` alike."""
-    if isinstance(value, dict):
-        return [str(key) for key, on in value.items() if on is True]
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return list(value)
-    raise invalid("invalid filter")
 
 
 def decoded(body: bytes) -> dict[str, Any]:

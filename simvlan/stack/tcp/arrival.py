@@ -35,7 +35,7 @@ def arrive(conn: Connection, segment: Segment, now: int) -> None:
 # -- opening ----------------------------------------------------------------------------------------------------------
 
 
-def take_syn(conn: Connection, segment: Segment, now: int) -> None:
+def take_syn(conn: Connection, segment: Segment) -> None:
     """Learn from a SYN: where the other side counts from, and what both sides can do."""
     told, config = segment.options, conn.config
     conn.recv = ReceiveQueue(segment.seq + 1)
@@ -46,7 +46,7 @@ def take_syn(conn: Connection, segment: Segment, now: int) -> None:
     conn.peer_scale = told.wscale or 0 if conn.scaling else 0
     conn.window.scale = conn.window.scale if conn.scaling else 0
     if conn.stamping and told.stamp is not None:
-        conn.stamp_recent, conn.stamp_recent_ns = told.stamp[0], now
+        conn.stamp_recent = told.stamp[0]
     conn.peer_window = conn.max_window = segment.window
     conn.window.told_at = conn.recv.nxt
     conn.window_from = (segment.seq, conn.queue.una)
@@ -66,7 +66,7 @@ def _syn_sent(conn: Connection, segment: Segment, now: int) -> None:
         return
     if not segment.flags & SYN:
         return
-    take_syn(conn, segment, now)
+    take_syn(conn, segment)
     if acked:
         ackin.syn_acked(conn, ack, segment, now)
         established(conn, now)
@@ -190,7 +190,7 @@ def _replace_stamp(conn: Connection, segment: Segment, seq: int, now: int) -> No
     if stamp is None or not conn.stamping:
         return
     if seq <= conn.window.told_at:
-        conn.stamp_recent, conn.stamp_recent_ns = stamp[0], now
+        conn.stamp_recent = stamp[0]
     if len(segment.payload) >= conn.acks.rcv_mss and stamp[1]:
         took = (conn.stamp(now) - stamp[1]) & 0xFFFF_FFFF
         if took < 0x8000_0000:

@@ -40,7 +40,6 @@ class Connection:
         """The application closed it: nobody reads."""
         self.eof = False
         """The other side finished."""
-        self.read_shut = False
         self._begin_sending(config, iss)
         self._begin_receiving(config, stamp_offset)
         self._begin_timers()
@@ -82,7 +81,6 @@ class Connection:
         self.stamping = config.timestamps
         self.stamp_offset = stamp_offset
         self.stamp_recent: int | None = None
-        self.stamp_recent_ns = 0
         self.sack_ok = config.sack
         self.scaling = config.window_scaling
         self.told_out_of_window_ns: int | None = None
@@ -117,7 +115,7 @@ class Connection:
     def accept(self, syn: Segment, now: int) -> None:
         """Open passively: a listener got this SYN."""
         self.move(Event.SYN)
-        arrival.take_syn(self, syn, now)
+        arrival.take_syn(self, syn)
         self.window = ReceiveWindow(self.config, self.config.mss - self.stamp_room, self.window.scale)
         transmit.send_syn_ack(self, now)
 

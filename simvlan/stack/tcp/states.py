@@ -57,7 +57,6 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 }
 """LISTEN is a `Listener`: a SYN makes a new connection that starts in CLOSED."""
 
-SYNCHRONISED = frozenset(_S) - {_S.CLOSED, _S.LISTEN, _S.SYN_SENT, _S.SYN_RECEIVED}
 MAY_SEND = frozenset({_S.ESTABLISHED, _S.CLOSE_WAIT})
 """The application may still write."""
 MAY_TRANSMIT = frozenset({_S.ESTABLISHED, _S.CLOSE_WAIT, _S.FIN_WAIT_1, _S.CLOSING, _S.LAST_ACK})

@@ -343,7 +343,6 @@ def flush(ctx: Context, args: Args) -> None:
         return
     found = parse_selector(ctx, args)
     if found.cache:
-        ctx.ns.stack.fib.generation += 1
         ctx.ns.stack.pmtu.flush()
         ctx.say("*** IPv4 routing cache is flushed.\n" if ctx.opt.stats else "")
         return
