@@ -8,6 +8,9 @@ from typing import Protocol
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
+MICROSECOND = 1_000
+TICK = 10 * MILLISECOND
+"""A clock_t (USER_HZ), in which the kernel takes and shows settings; a jiffy of a kernel with HZ=100."""
 
 
 class Timer(Protocol):

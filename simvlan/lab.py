@@ -41,6 +41,7 @@ QUIET_LIMIT_S = 60
 HTML_ROWS = 40
 """Devices that a notebook's summary of a lab lists."""
 
+
 @dataclass(frozen=True)
 class ShellResult:
     """What a script wrote, and its exit status."""

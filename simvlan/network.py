@@ -30,7 +30,6 @@ _BACKLOG, _TX, _UP, _RX, _WORK, _NAPI = Way.BACKLOG, Way.TX, Way.UP, Way.RX, Way
 """Bound here because looking a member up in its enum costs more than comparing it."""
 
 
-
 class Told(NamedTuple):
     """What a tracer is told of one step."""
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from simvlan import Lab
+from simvlan.clock import SECOND
 from simvlan.dhcp import message as m
 from simvlan.dhcp.asking import Interface
-from simvlan.dhcp.client import SECOND, Bound, Client, Deconfigured, Exit, Options, Say, Send
+from simvlan.dhcp.client import Bound, Client, Deconfigured, Exit, Options, Say, Send
 from simvlan.dhcp.leases import FOREVER, Config, Range, Reservation
 from simvlan.dhcp.message import Message, MessageError, parse
 from simvlan.dhcp.options import Option

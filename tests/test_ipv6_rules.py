@@ -178,7 +178,7 @@ def test_a_router_whose_default_route_is_there_by_hand_is_not_listened_to(metric
     """fib6_add_rt2node refuses its route (EEXIST), and ndisc_router_discovery ends there; seen on 6.18."""
     host = Router6(forwarding=0)
     source = ip6("fe80::66")
-    host.ip6.add_route(Route6(0, 0, dev=host.eth0, via=source, metric=metric))
+    host.ip6.fib.insert(Route6(0, 0, dev=host.eth0, via=source, metric=metric))
     network = ndp.prefix(ndp.Prefix(ip6("2001:db8:7::"), 64, True, True, 600, 600))
     said = ndp.build_ra(source, ALL, ndp.RouterAdvertisement(lifetime=60, options=(network,)))
     assert host.send(ALL, source, body=said, hops=255) == [None]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TypeAlias
 
+from simvlan.clock import SECOND
 from simvlan.dhcp import message as m
 from simvlan.dhcp.message import Message
 
-SECOND = 1_000_000_000
 INIT, REQUESTING, CHECKING, BOUND, RENEWING, REBINDING, RELEASED = (
     "init", "requesting", "checking", "bound", "renewing", "rebinding", "released")  # fmt: skip
 NAK_PAUSE_S = 3

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
+from simvlan.clock import SECOND
 from simvlan.dhcp import message as m
 from simvlan.dhcp.client import (
     BOUND,
@@ -18,7 +19,6 @@ from simvlan.dhcp.client import (
     RELEASED,
     RENEWING,
     REQUESTING,
-    SECOND,
     Action,
     Background,
     Bound,

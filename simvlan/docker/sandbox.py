@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import ip_interface, ip_network
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MILLISECOND
 from simvlan.docker.drivers.driver import go_errno
 from simvlan.docker.errors import DockerError, internal
 from simvlan.docker.model import Endpoint, Network
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from simvlan.network import Netns
     from simvlan.network import Network as World
 
-MILLISECOND = 1_000_000
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
 MESSAGES_OPTION = "com.docker.network.advertise_addr_nmsgs"

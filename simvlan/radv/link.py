@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from simvlan.clock import SECOND
 from simvlan.radv.config import Interface
 
-SECOND = 1_000_000_000
 INITIAL, INITIAL_INTERVAL = 3, 16.0
 SETUP_DELAY = 1.0
 """How long after a change an interface is looked at."""

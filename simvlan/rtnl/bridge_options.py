@@ -10,14 +10,11 @@ from collections.abc import Callable, Mapping
 from errno import EINVAL, EPROTONOSUPPORT, ERANGE
 from typing import Any, NamedTuple
 
-from simvlan.clock import MILLISECOND
+from simvlan.clock import TICK
 from simvlan.devices import bridge_ports
 from simvlan.devices.bridge import LINK_LOCAL, PROVIDER_FWD_MASK, Bridge
 from simvlan.errors import RtnlError, Unsupported
 from simvlan.frame import DOT1Q, QINQ, mac_text, parse_mac
-
-TICK = 10 * MILLISECOND
-"""The unit of times in netlink: 1/100 s (clock_t)."""
 
 ALIASES = {
     "group_address": "group_addr",

@@ -43,7 +43,7 @@ def route6_replace(net: Network, ns: Netns, route: Route6) -> None:
     ip6 = _stack(ns)
     made = _checked(ip6, route)
     for peer in _peers(ip6, made)[:1]:
-        ip6.remove_route(peer)
+        ip6.fib.remove(peer)
     _insert(ip6, made)
 
 
@@ -54,7 +54,7 @@ def route6_change(net: Network, ns: Netns, route: Route6) -> None:
     peers = _peers(ip6, made)
     if not peers:
         raise RtnlError(ENOENT, "Can not replace route - no match found.")
-    ip6.remove_route(peers[0])
+    ip6.fib.remove(peers[0])
     _insert(ip6, made)
 
 
@@ -67,14 +67,14 @@ def route6_del(net: Network, ns: Netns, **keys: object) -> None:
     dst, plen = int(keys.get("dst") or 0), int(keys.get("plen") or 0)  # type: ignore[call-overload]
     for route in list(ip6.fib.tables[number].of_prefix(dst & mask(plen), plen)):
         if _fits(route, keys):
-            ip6.remove_route(route)
+            ip6.fib.remove(route)
             return
     raise RtnlError(ESRCH)
 
 
 def route6_remove(ns: Netns, route: Route6) -> None:
     """Delete exactly this route."""
-    _stack(ns).remove_route(route)
+    _stack(ns).fib.remove(route)
 
 
 def _fits(route: Route6, keys: dict[str, object]) -> bool:
@@ -97,7 +97,7 @@ def _peers(ip6: Ip6, route: Route6) -> list[Route6]:
 
 
 def _insert(ip6: Ip6, route: Route6) -> None:
-    ip6.add_route(route)
+    ip6.fib.insert(route)
     if route.expires_ns is not None:
         ip6.expire_route(route, route.expires_ns)
 

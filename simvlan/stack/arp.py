@@ -6,6 +6,7 @@ from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from simvlan.clock import TICK
 from simvlan.frame import ARP, BROADCAST, HOST, OTHERHOST, Frame
 from simvlan.stack.ipaddr import LINK, ip_text, is_loopback, is_multicast
 from simvlan.stack.neigh import REACHABLE, STALE, Neighbour
@@ -139,7 +140,7 @@ class Arp:
 
     def _proxy(self, dev: Device, indev: InDevice, frame: Frame, arp: Message, why: Why, enqueued: bool) -> Drop | None:
         """Answer by proxy: at once to a unicast, after a random part of proxy_delay otherwise (pneigh_enqueue)."""
-        delay = indev.neigh.get("proxy_delay") * 10_000_000
+        delay = indev.neigh.get("proxy_delay") * TICK
         if enqueued or frame.ptype is HOST or not delay:
             self._reply(dev, arp, arp.sip)
         else:
@@ -158,13 +159,13 @@ class Arp:
         table = self.stack.neigh
         entry = table.get(dev, arp.sip)
         accept = self._accepts(indev, arp.sip)
-        garp = (entry is not None or accept) and self._gratuitous(dev, arp)
+        garp = (entry is not None or accept) and self._gratuitous(arp)
         if entry is None and accept and (garp or (arp.op == REPLY and self.stack.addr_type(arp.sip) == "unicast")):
             entry = table.ensure(dev, arp.sip)
         if entry is None:
             return Drop.ARP_NOT_OURS
         proof = arp.op == REPLY and frame.ptype is HOST
-        unlocked = self.stack.kernel.now > entry.updated + indev.neigh.get("locktime") * 10_000_000
+        unlocked = self.stack.kernel.now > entry.updated + indev.neigh.get("locktime") * TICK
         if why:
             why(f"entry for {ip_text(arp.sip)} {'confirmed' if proof else 'refreshed'}")
         table.update(entry, arp.sha, REACHABLE if proof else STALE, override=garp or unlocked)
@@ -175,7 +176,7 @@ class Arp:
         mode = max(self.stack.conf_all.get("arp_accept"), indev.conf.get("arp_accept"))
         return mode == 1 or (mode == 2 and indev.onlink(sip, 0))
 
-    def _gratuitous(self, dev: Device, arp: Message) -> bool:
+    def _gratuitous(self, arp: Message) -> bool:
         """Whether a message announces its own sender (arp_is_garp)."""
         if arp.tip != arp.sip or (arp.op == REPLY and arp.tha != arp.sha):
             return False

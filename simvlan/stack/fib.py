@@ -190,9 +190,7 @@ class Fib(Rules):
     __slots__ = ("tables",)
 
     def __init__(self) -> None:
-        super().__init__(
-            [Rule(0, table=LOCAL_TABLE), Rule(32766, table=MAIN_TABLE), Rule(32767, table=DEFAULT_TABLE)]
-        )
+        super().__init__([Rule(0, table=LOCAL_TABLE), Rule(32766, table=MAIN_TABLE), Rule(32767, table=DEFAULT_TABLE)])
         self.tables: dict[int, Table] = {}
 
     def table(self, number: int) -> Table:

@@ -10,6 +10,7 @@ from functools import partial
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING
 
+from simvlan.clock import TICK
 from simvlan.stack.ipaddr import ALL_HOSTS, multicast_mac
 from simvlan.stack.packet import DF, IGMP, Packet, build, checksum
 from simvlan.verdict import Drop
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 ALL_IGMPV3 = 0xE000_0016
 ROUTER_ALERT = b"\x94\x04\x00\x00"
-TICK_NS = 10_000_000
-"""A jiffy of a kernel with HZ=100: reports wait two of them."""
 TO_IN, TO_EX, IS_EX = 3, 4, 2
 QUERY = 0x11
 
@@ -111,7 +110,7 @@ class Igmp:
         changes = self._changes.setdefault(dev, [])
         changes[:] = [c for c in changes if c[0] != group]
         changes.append([group, record, 2])
-        self._start(dev, TICK_NS * 2)
+        self._start(dev, TICK * 2)
 
     def _reported(self, group: int) -> bool:
         """Whether routers are told of a group: all hosts' never, one of 224.0.0.0/24 unless that is turned off."""
@@ -137,7 +136,7 @@ class Igmp:
         if changes:
             indev = self.stack.indev(dev)
             interval = indev.conf.get("igmpv3_unsolicited_report_interval") * 1_000_000
-            self._start(dev, 2 * TICK_NS + (indev.rng.randrange(interval) if interval else 0))
+            self._start(dev, 2 * TICK + (indev.rng.randrange(interval) if interval else 0))
 
     def _send(self, dev: Device, records: list[tuple[int, int]]) -> None:
         """One IGMPv3 report to 224.0.0.22: TTL 1, TOS 0xc0, router alert (igmpv3_newpack)."""

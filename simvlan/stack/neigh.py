@@ -276,9 +276,9 @@ class NeighbourTable:
             waiting = entry.queue.popleft()
             self._lose(entry, waiting, Drop.NEIGH_FAILED)
             if waiting[2] is not None:
-                self._report(waiting[2], waiting[0])
+                self._report(waiting[2])
 
-    def _report(self, packet: Any, octets: bytes) -> None:
+    def _report(self, packet: Any) -> None:
         """Tell a sender that a packet waited in vain."""
         self.stack.icmp.link_failure(packet)
 

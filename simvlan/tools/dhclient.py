@@ -281,7 +281,7 @@ class Dhclient:
             return (yield from self._end(old, release="-r" in flags))
         if old is not None:
             old.stop(False)
-        it = self._begin(mac, old)
+        it = self._begin(mac)
         status = yield from self._work(it)
         if status == 0 and it.background and (self.options.script or self.options.pidfile):
             self.proc.detach(partial(self._let_go, it), self.options.pidfile)  # somebody has to run the script
@@ -322,7 +322,7 @@ class Dhclient:
                 yield old.script.event
         return 0
 
-    def _begin(self, mac: bytes, old: IscInterface | None) -> IscInterface:
+    def _begin(self, mac: bytes) -> IscInterface:
         rng = self.proc.lab.network.rng
         assert self.dev is not None
         client = IscClient(mac, rng.getrandbits(32), self.dev.name, rng.randrange, once="-1" in self.options.flags)

@@ -89,7 +89,7 @@ def ethertype(head: U8, tags: U32) -> U16:
     return after_tags(head, tags, ETH_HLEN - 2, ">u2")
 
 
-def whole(head: U8, tags: U32, captured: U32, ethertype: U16, protocol: int, size: int) -> NDArray[np.bool_]:
+def whole(tags: U32, captured: U32, ethertype: U16, protocol: int, size: int) -> NDArray[np.bool_]:
     """Say which frames carry `protocol` with all `size` octets of its header."""
     is_it = np.asarray(ethertype == protocol)
     if not is_it.any():
@@ -102,7 +102,7 @@ def addresses(head: U8, tags: U32, captured: U32, ethertype: U16, ipv4_octet: in
     """One IPv4 address per frame: at one place in IPv4, at another in ARP, 0 in everything else."""
     out = np.zeros(len(head), np.uint32)
     for protocol, size, octet in ((IPV4, IPV4_HLEN, ipv4_octet), (ARP, ARP_LEN, arp_octet)):
-        there = whole(head, tags, captured, ethertype, protocol, size)
+        there = whole(tags, captured, ethertype, protocol, size)
         if there.any():
             np.copyto(out, after_tags(head, tags, octet, ">u4"), where=there)
     return out
@@ -120,5 +120,5 @@ def ip_dst(head: U8, tags: U32, captured: U32, ethertype: U16) -> U32:
 
 def ip_proto(head: U8, tags: U32, captured: U32, ethertype: U16) -> U8:
     """The IPv4 protocol number, 0 in everything else."""
-    there = whole(head, tags, captured, ethertype, IPV4, IPV4_HLEN)
+    there = whole(tags, captured, ethertype, IPV4, IPV4_HLEN)
     return np.asarray(after_tags(head, tags, ETH_HLEN + 9, ">u1") * there, np.uint8)

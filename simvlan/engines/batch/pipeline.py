@@ -318,7 +318,7 @@ class Pipeline:
 
     def fdb(self) -> Table:
         """Return every bridge's forwarding database as it is now, by bridge, MAC and VLAN; `updated` in ns."""
-        return self.stations.table(self.prober)
+        return self.stations.table()
 
     def _check(self, batch: FrameBatch) -> None:
         """Refuse what is no batch, times that run back and frames of which too little is known."""

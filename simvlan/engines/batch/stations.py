@@ -158,7 +158,7 @@ class Stations:
         stamps: NDArray[np.int64] = self._stamps[row]
         return stamps
 
-    def table(self, prober: Prober) -> Table:
+    def table(self) -> Table:
         """Return every entry of every bridge."""
         rows = []
         for number in range(len(self.macs)):

@@ -188,7 +188,7 @@ class Addrconf:
             self.leave_anycast(idev, ifa)
         ip6.groups.leave_solicited(idev, ifa.address)
         if ifa.route is not None:
-            ip6.remove_route(ifa.route)
+            ip6.fib.remove(ifa.route)
             ifa.route = None
         told = getattr(idev.dev, "address_removed", None)
         if told is not None:
@@ -206,7 +206,7 @@ class Addrconf:
                 if ends:
                     self.ip6.expire_route(route, max(ends))
                 else:
-                    self.ip6.remove_route(route)
+                    self.ip6.fib.remove(route)
                 return
 
     def _prefix_route(self, idev: Inet6Dev, ifa: Ifaddr6) -> None:
@@ -227,7 +227,7 @@ class Addrconf:
         node = self.ip6.fib.table(route.table).of_prefix(route.dst, route.plen)
         same = [r for r in node if (r.dev, r.via, r.metric) == (route.dev, route.via, route.metric)]
         if not same:
-            self.ip6.add_route(route)
+            self.ip6.fib.insert(route)
             self.ip6.expire_route(route, route.expires_ns)
         elif same[0].expires_ns is not None:
             self.ip6.expire_route(same[0], route.expires_ns)  # what has no end keeps none
@@ -245,7 +245,7 @@ class Addrconf:
             ifa.route = Route6(
                 ifa.address, 128, fib.LOCAL, fib.LOCAL_TABLE, idev.dev, None, fib.PROTO_KERNEL, host_added=True
             )  # fmt: skip
-            self.ip6.add_route(ifa.route)
+            self.ip6.fib.insert(ifa.route)
 
     # -- subnet-router anycast --------------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class Addrconf:
         span = 0 if ifa.optimistic else idev.conf.get("router_solicitation_delay") * SECOND
         delay = idev.rng.randrange(span) if span > 0 else 0
         self._forget_work(ifa)
-        enhanced = idev.conf.get("enhanced_dad") or self.ip6.conf_all.get("enhanced_dad")
+        enhanced = self.ip6.either(idev, "enhanced_dad")
         ifa.nonce = idev.rng.randrange(1, 1 << 48).to_bytes(6, "big") if enhanced else b""
         ifa.probes = idev.conf.get("dad_transmits")
         ifa.timer = self.ip6.at(self.ip6.now + delay, partial(self._work, idev, ifa))
@@ -364,7 +364,7 @@ class Addrconf:
         first = ifa.scope == LINK and self._lonely(idev, ifa)
         if first:
             self.ip6.groups.address_found(idev)
-        if told and (idev.conf.get("ndisc_notify") or self.ip6.conf_all.get("ndisc_notify")):
+        if told and self.ip6.either(idev, "ndisc_notify"):
             self.ip6.ndisc.send_na(idev.dev, addr.ALL_NODES, ifa.address, solicited=False, override=True, tell=True)
         if first and idev.accepts_ra and idev.conf.get("router_solicitations") and idev.dev.kind:
             self.ip6.ra.solicit(idev)

@@ -29,7 +29,7 @@ class Anycast:
         key = idev.dev, address
         self.users[key] = self.users.get(key, 0) + 1
         if self.users[key] == 1:
-            self.ip6.add_route(
+            self.ip6.fib.insert(
                 Route6(address, 128, ANYCAST, fib.LOCAL_TABLE, idev.dev, None, fib.PROTO_KERNEL, host_added=True)
             )
             self.ip6.groups.join_solicited(idev, address)
@@ -46,7 +46,7 @@ class Anycast:
         self.ip6.groups.leave_solicited(idev, address)
         for route in list(self.ip6.fib.table(fib.LOCAL_TABLE).of_prefix(address, 128)):
             if route.type == ANYCAST and route.dev is idev.dev:
-                self.ip6.remove_route(route)
+                self.ip6.fib.remove(route)
 
     def shared(self, dev: Device, address: int) -> bool:
         """Whether an address is shared on a device (ipv6_chk_acast_addr)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MILLISECOND, SECOND, TICK
 from simvlan.frame import BCAST, CONTROL, IPV6, MCAST, Frame
 from simvlan.stack.ipv6 import addr, icmp6, mld
 from simvlan.stack.ipv6.inet6dev import Group, Inet6Dev
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from simvlan.stack.ipv6.host import Ip6
     from simvlan.stack.ipv6.input import Packet6
 
-SECOND, TICK_NS = 1_000_000_000, 10_000_000
-MILLISECOND = 1_000_000
 OLD_DELAY = 32_767
 """The longest delay, in ms, that a newer query is taken to mean where an older one was heard (MLDV1_MRD_MAX_COMPAT)."""
 ROUTERS = (addr.ALL_ROUTERS, 0xFF01 << 112 | 2, 0xFF05 << 112 | 2)
@@ -150,7 +149,7 @@ class Groups:
         return idev.conf.get("mldv2_unsolicited_report_interval") * MILLISECOND
 
     def _draw(self, idev: Inet6Dev, span: int) -> int:
-        return self.ip6.now + 2 * TICK_NS + (idev.rng.randrange(span) if span > 0 else 0)
+        return self.ip6.now + 2 * TICK + (idev.rng.randrange(span) if span > 0 else 0)
 
     def _changed(self, idev: Inet6Dev) -> None:
         """Tell of changes after two ticks (mld_ifc_event)."""
@@ -313,7 +312,7 @@ class Groups:
         if not query.group and not query.sources:
             idev.timers.stop_answer()
             delay = idev.rng.randrange(max(query.max_delay * MILLISECOND, 1))
-            idev.timers.answer = self.ip6.at(self.ip6.now + delay + 2 * TICK_NS, partial(self._answer_all, idev))
+            idev.timers.answer = self.ip6.at(self.ip6.now + delay + 2 * TICK, partial(self._answer_all, idev))
         group = idev.group(query.group) if query.group else None
         if group is not None:
             self._ask(idev, group, query.max_delay)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from simvlan.clock import SECOND
 from simvlan.devices.device import Event
 from simvlan.segmentation import longest
 from simvlan.stack import fib
 from simvlan.stack.inetdev import Conf
 from simvlan.stack.ipv6 import icmp6, packet
+from simvlan.stack.ipv6.addr import ALL_NODES
 from simvlan.stack.ipv6.addrconf import Addrconf
 from simvlan.stack.ipv6.anycast import Anycast
 from simvlan.stack.ipv6.family6 import Family6
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from simvlan.stack.netstack import Stack
 
 
-COLLECT_NS = 30_000_000_000
+COLLECT_NS = 30 * SECOND
 """net.ipv6.route.gc_interval."""
 
 
@@ -191,7 +193,7 @@ class Ip6:
         if idev.dev.up and self.either(idev, "ndisc_notify"):
             for ifa in idev.addresses:
                 if ifa.usable:
-                    self.ndisc.send_na(idev.dev, (0xFF02 << 112) | 1, ifa.address, solicited=False, override=True,
+                    self.ndisc.send_na(idev.dev, ALL_NODES, ifa.address, solicited=False, override=True,
                                        tell=True)  # fmt: skip
 
     def _follow_mtu(self, dev: Device) -> None:
@@ -215,7 +217,7 @@ class Ip6:
     def flush_device(self, dev: Device) -> None:
         """Routes by a device go, and neighbours on it (rt6_disable_ip)."""
         for route in [r for r in self.fib.routes() if r.dev is dev]:
-            self.remove_route(route)
+            self.fib.remove(route)
         self.neigh.forget_device(dev)
         for key in [key for key in self.neigh.proxies if key[0] is dev]:
             self.neigh.drop_proxy(*key)
@@ -245,14 +247,6 @@ class Ip6:
 
     # -- routes -----------------------------------------------------------------------------------------------------
 
-    def add_route(self, route: Route6) -> None:
-        """Put a route in force; what was learnt of destinations may be of another route now."""
-        self.fib.insert(route)
-
-    def remove_route(self, route: Route6) -> None:
-        """Take a route out, with what was learnt by it."""
-        self.fib.remove(route)
-
     def expire_route(self, route: Route6, when: int | None) -> None:
         """Give a route an end, or none (fib6_set_expires); the collector takes it away (fib6_run_gc)."""
         route.expires_ns = when
@@ -265,7 +259,7 @@ class Ip6:
         ending = [route for route in self.fib.routes() if route.expires_ns is not None]
         for route in ending:
             if route.expires_ns is not None and route.expires_ns <= self.now:
-                self.remove_route(route)
+                self.fib.remove(route)
         self._collecting = any(r.expires_ns is not None and r.expires_ns > self.now for r in ending)
         if self._collecting:
             self.at(self.now + COLLECT_NS, self._collect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from simvlan.clock import TICK
 from simvlan.frame import HOST, IPV6, Frame
 from simvlan.stack.ipv6 import addr, icmp6, ndp, packet
 from simvlan.stack.ipv6.addr import ip6_text, is_multicast
@@ -143,7 +144,7 @@ class Ndisc:
             router = self._stands_in(idev, ns.target)
             if router is None and not self.ip6.anycast.shared(idev.dev, ns.target):
                 return Drop.IPV6_NDISC_NS_OTHERHOST
-            delay = idev.neigh.get("proxy_delay") * 10_000_000
+            delay = idev.neigh.get("proxy_delay") * TICK
             if found.ptype is not HOST and grouped and delay and not found.waited:
                 found.waited = True
                 when = self.ip6.now + idev.rng.randrange(delay)

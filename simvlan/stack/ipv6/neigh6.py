@@ -62,6 +62,6 @@ class Neighbours6(NeighbourTable):
         else:
             self.ip6.ndisc.send_ns(entry.dev, entry.ip, solicited_node(entry.ip), source)
 
-    def _report(self, packet: Any, octets: bytes) -> None:
+    def _report(self, packet: Any) -> None:
         """Address unreachable, to the sender (ndisc_error_report, ip6_link_failure)."""
         self.ip6.icmp.error(packet, icmp6.UNREACH, icmp6.ADDRESS)

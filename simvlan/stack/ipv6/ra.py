@@ -123,7 +123,7 @@ class Routers:
         route = self._default_by(idev.dev, router)
         metric = idev.conf.get("ra_defrtr_metric")
         if route is not None and (not said.lifetime or route.metric != metric):
-            self.ip6.remove_route(route)
+            self.ip6.fib.remove(route)
             route = None
         preference = said.preference if said.preference != 2 and idev.conf.get("accept_ra_rtr_pref") else MEDIUM
         if route is None and said.lifetime:
@@ -131,7 +131,7 @@ class Routers:
                 0, 0, dev=idev.dev, via=router, proto=PROTO_RA, metric=metric, preference=preference,
                 host_added=True, default_router=True,
             )  # fmt: skip
-            self.ip6.add_route(route)
+            self.ip6.fib.insert(route)
             if entry := self.ip6.neigh.ensure(idev.dev, router):
                 entry.router = True  # though its MAC may not be known: an advertisement may say otherwise
         if route is not None:
@@ -165,16 +165,16 @@ class Routers:
         """A router says it is none: no route by it is left (rt6_clean_tohost)."""
         for route in list(self.ip6.fib.routes()):
             if route.default_router and route.via == router:
-                self.ip6.remove_route(route)
+                self.ip6.fib.remove(route)
 
-    def forget(self, idev: Inet6Dev | None = None) -> None:
+    def forget(self) -> None:
         """Take away what advertisements made of defaults (rt6_purge_dflt_routers)."""
         for route in list(self.ip6.fib.routes()):
             if not route.default_router:
                 continue
             owner = self.ip6.idev(route.dev) if route.dev is not None else None
             if owner is None or owner.conf.get("accept_ra") != 2:
-                self.ip6.remove_route(route)
+                self.ip6.fib.remove(route)
 
     def _times(self, idev: Inet6Dev, said: ndp.RouterAdvertisement) -> None:
         """Neighbours are asked as often as routers say."""
@@ -225,14 +225,14 @@ class Routers:
         route = next((r for r in node if r.dev is idev.dev and r.via is None and r.host_added), None)
         expires = None if info.valid == ndp.FOREVER else self.ip6.now + info.valid * SECOND
         if route is not None and not info.valid:
-            self.ip6.remove_route(route)
+            self.ip6.fib.remove(route)
         elif route is not None:
             self.ip6.expire_route(route, expires)
         elif info.valid:
             route = Route6(
                 dst, info.length, dev=idev.dev, proto=fib.PROTO_KERNEL, metric=PRIORITY_KERNEL, host_added=True
             )
-            self.ip6.add_route(route)
+            self.ip6.fib.insert(route)
             self.ip6.expire_route(route, expires)
 
     def _address(self, idev: Inet6Dev, address: int, info: ndp.Prefix, optimistic: bool) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MILLISECOND
 from simvlan.stack.tcp import probe, timewait, transmit
-from simvlan.stack.tcp.config import MS
 from simvlan.stack.tcp.recovery import REORDERING, Phase
 from simvlan.stack.tcp.segment import FIN, SYN, Segment
 from simvlan.stack.tcp.sent import Acked
@@ -150,7 +150,7 @@ def _measure(conn: Connection, told: Acked, segment: Segment, now: int) -> None:
     elif told.sack_sent_ns is not None:
         rtt, last = now - told.sack_sent_ns, told.sack_last_ns
     elif conn.stamping and stamp is not None and stamp[1] and told.in_order:
-        rtt = max(((conn.stamp(now) - stamp[1]) & 0xFFFF_FFFF) * MS, MS)
+        rtt = max(((conn.stamp(now) - stamp[1]) & 0xFFFF_FFFF) * MILLISECOND, MILLISECOND)
     if rtt is None:
         return
     latest = rtt if last is None else now - last

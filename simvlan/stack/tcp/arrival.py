@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MILLISECOND
 from simvlan.stack.tcp import ackin, timewait, transmit
-from simvlan.stack.tcp.config import DEFAULT_MSS, MS
+from simvlan.stack.tcp.config import DEFAULT_MSS
 from simvlan.stack.tcp.recvqueue import ReceiveQueue
 from simvlan.stack.tcp.segment import ACK, FIN, RST, SYN, Segment, reset_for
 from simvlan.stack.tcp.seq import unwrap
@@ -117,7 +118,7 @@ def _plausible(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
         return False
     if not _in_window(conn, segment, seq):
         if segment.flags & SYN and not reset:
-            _syn_again(conn, segment, seq, now)
+            _syn_again(conn, seq, now)
         elif not reset:
             _repeat_ack(conn, segment, seq, now)
         return False
@@ -125,7 +126,7 @@ def _plausible(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
         _reset(conn, seq, now)
         return False
     if segment.flags & SYN:
-        _syn_again(conn, segment, seq, now)
+        _syn_again(conn, seq, now)
         return False
     return True
 
@@ -165,7 +166,7 @@ def _reset(conn: Connection, seq: int, now: int) -> None:
         conn.finish(now, errno.ECONNREFUSED if conn.state is State.SYN_RECEIVED else errno.ECONNRESET)
 
 
-def _syn_again(conn: Connection, segment: Segment, seq: int, now: int) -> None:
+def _syn_again(conn: Connection, seq: int, now: int) -> None:
     """The first SYN once more: the same answer; any other SYN is a challenge (RFC 5961, 4.2)."""
     if conn.state is State.SYN_RECEIVED and seq == conn.recv.irs - 1:
         transmit.send_syn_ack(conn, now)
@@ -194,7 +195,7 @@ def _replace_stamp(conn: Connection, segment: Segment, seq: int, now: int) -> No
     if len(segment.payload) >= conn.acks.rcv_mss and stamp[1]:
         took = (conn.stamp(now) - stamp[1]) & 0xFFFF_FFFF
         if took < 0x8000_0000:
-            conn.window.measured(max(took, 1) * MS)
+            conn.window.measured(max(took, 1) * MILLISECOND)
 
 
 # -- data -------------------------------------------------------------------------------------------------------------

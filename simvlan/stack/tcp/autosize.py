@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MICROSECOND, MILLISECOND, SECOND
 from simvlan.stack.tcp.recovery import Phase
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ RTT_LOG = 9
 """net.ipv4.tcp_tso_rtt_log: near neighbours get more, half as much for every 512 us of round trip."""
 RATIO_SLOW_START, RATIO = 200, 120
 """net.ipv4.tcp_pacing_ss_ratio, tcp_pacing_ca_ratio, in percent."""
-SECOND, MILLISECOND, MICROSECOND = 1_000_000_000, 1_000_000, 1_000
 WIN_DIVISOR = 3
 """net.ipv4.tcp_tso_win_divisor."""
 

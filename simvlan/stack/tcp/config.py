@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MS = 1_000_000
-SECOND = 1_000_000_000
+from simvlan.clock import MILLISECOND, SECOND
 
 RTO_MAX_NS = 120 * SECOND
 RTO_INIT_NS = SECOND
 TIME_WAIT_NS = 60 * SECOND
-DELACK_MIN_NS = 40 * MS
-DELACK_MAX_NS = 200 * MS
-INVALID_LIMIT_NS = 500 * MS
+DELACK_MIN_NS = 40 * MILLISECOND
+DELACK_MAX_NS = 200 * MILLISECOND
+INVALID_LIMIT_NS = 500 * MILLISECOND
 """Between two answers to segments out of the window (tcp_invalid_ratelimit)."""
 MIN_MSS = 88
 DEFAULT_MSS = 536
@@ -44,7 +43,7 @@ class Config:
     sndbuf: int = 0
     """The same of SO_SNDBUF, wmem."""
     initcwnd: int = 10
-    rto_min_ns: int = 200 * MS
+    rto_min_ns: int = 200 * MILLISECOND
     syn_retries: int = 6
     syn_linear_timeouts: int = 0
     """Retransmissions of a SYN before its timeout doubles (4 from Linux 6.5 on)."""

@@ -7,13 +7,13 @@ time in milliseconds where it is cubed.
 
 from __future__ import annotations
 
+from simvlan.clock import MILLISECOND
 from simvlan.stack.tcp.congestion import INFINITE, Reno
 
-MS = 1_000_000
 BETA, SCALE = 717, 1024
 HYSTART_FROM = 16
 HYSTART_SAMPLES = 8
-HYSTART_GAP_NS = 2 * MS
+HYSTART_GAP_NS = 2 * MILLISECOND
 
 
 def cube_root(value: int) -> int:
@@ -62,7 +62,7 @@ class Cubic(Reno):
             self._begin(now)
         self._reno_acks += packets
         assert self._epoch is not None
-        target = self.curve((now - self._epoch + self._delay_min) // MS)
+        target = self.curve((now - self._epoch + self._delay_min) // MILLISECOND)
         cwnd = self.cwnd
         per = cwnd // (target - cwnd) if target > cwnd else 100 * cwnd
         if not self.last_max:
@@ -125,7 +125,7 @@ class Cubic(Reno):
         self._round_min = min(self._round_min, rtt_ns) if self._round_min else rtt_ns
         if self._samples < HYSTART_SAMPLES:
             self._samples += 1
-        elif self._round_min > self._delay_min + max(4 * MS, min(self._delay_min // 8, 16 * MS)):
+        elif self._round_min > self._delay_min + max(4 * MILLISECOND, min(self._delay_min // 8, 16 * MILLISECOND)):
             self.ssthresh = self.cwnd
 
 

@@ -7,12 +7,13 @@ been read; otherwise within 40 to 200 ms, following the pace of what arrives.
 
 from __future__ import annotations
 
-from simvlan.stack.tcp.config import DEFAULT_MSS, DELACK_MAX_NS, DELACK_MIN_NS, MIN_MSS, MS
+from simvlan.clock import MILLISECOND
+from simvlan.stack.tcp.config import DEFAULT_MSS, DELACK_MAX_NS, DELACK_MIN_NS, MIN_MSS
 
 QUICK_MOST = 16
 _PINGPONG = 3
-_HALF_SECOND = 500 * MS
-TICK_NS = 4 * MS
+_HALF_SECOND = 500 * MILLISECOND
+TICK_NS = 4 * MILLISECOND
 """The kernel's timer tick (HZ 250): the least that anything is put off."""
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simvlan.clock import MILLISECOND
 from simvlan.stack.tcp import transmit
-from simvlan.stack.tcp.config import MS, RTO_INIT_NS
+from simvlan.stack.tcp.config import RTO_INIT_NS
 from simvlan.stack.tcp.rack import TIMEOUT_MIN_NS
 from simvlan.stack.tcp.recovery import Phase
 
@@ -41,7 +42,7 @@ def rearm(conn: Connection, now: int) -> None:
     """Wait for the retransmission: anew, or on where something else waited instead of it (tcp_rearm_rto)."""
     wait = conn.rto_ns
     if conn.loss_at is not None:
-        wait = max(conn.queue.oldest.sent_ns + wait - now, MS)
+        wait = max(conn.queue.oldest.sent_ns + wait - now, MILLISECOND)
     conn.rto_at, conn.loss_at = now + wait, None
 
 

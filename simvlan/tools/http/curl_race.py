@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import MILLISECOND
 from simvlan.tools.hosts import Host
 from simvlan.tools.talk import reason
 
 if TYPE_CHECKING:
     from simvlan.tools.http.curl_transfer import Session
 
-MS = 1_000_000
-HAPPY_EYEBALLS_NS = 200 * MS
+HAPPY_EYEBALLS_NS = 200 * MILLISECOND
 
 
 class Race:
@@ -68,7 +68,7 @@ class Race:
                 self.talk.drop(sock)
 
     def _late(self) -> None:
-        waited = (self.talk.now - self.began) // MS
+        waited = (self.talk.now - self.began) // MILLISECOND
         for host, _ in self.going.values():
             self.session.say(f"ipv{host.family} connect timeout after {waited}ms, move on!")
         self._stop()

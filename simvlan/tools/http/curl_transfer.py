@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable, Generator
 from typing import Any
 
+from simvlan.clock import MILLISECOND
 from simvlan.tools.hosts import WRONG_FAMILY, Host, find_all, literal
 from simvlan.tools.http.curl_options import Options
-from simvlan.tools.http.curl_race import MS, Race
+from simvlan.tools.http.curl_race import Race
 from simvlan.tools.http.curl_text import Meter
 from simvlan.tools.http.exchange import EMPTY, GARBAGE, LATE, RESET, Connection, Failure, Head
 from simvlan.tools.http.url import BadUrl, Url
@@ -21,7 +22,7 @@ from simvlan.tools.talk import Talk
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = "curl/7.88.1"
-TIMEOUT_NS = 300_000 * MS
+TIMEOUT_NS = 300_000 * MILLISECOND
 
 
 class Ended(Exception):  # noqa: N818 - what happened
@@ -292,9 +293,9 @@ class Transfer:
 
     def _refused(self, by: int, started: int) -> Ended:
         """No connection came about."""
-        waited, late = (self.talk.now - started) // MS, self.talk.now >= by
+        waited, late = (self.talk.now - started) // MILLISECOND, self.talk.now >= by
         if late and self.limit is not None and by >= self.limit:
-            total = (self.talk.now - self.began) // MS
+            total = (self.talk.now - self.began) // MILLISECOND
             return self._failed(Ended(28, f"Connection timed out after {total} milliseconds"))
         code, why = (28, "Timeout was reached") if late else (7, "Couldn't connect to server")
         return self._failed(Ended(code, f"Failed to connect to {self._there} after {waited} ms: {why}"))
@@ -354,7 +355,7 @@ class Transfer:
         if failure.kind == GARBAGE:
             return Ended(1, "Received HTTP/0.9 when not allowed")
         if failure.kind == LATE:
-            waited = (self.talk.now - self.began) // MS
+            waited = (self.talk.now - self.began) // MILLISECOND
             total = f" out of {self.meter.total_down}" if self.meter.total_down > 0 else ""
             text = f"Operation timed out after {waited} milliseconds with {self.meter.down}{total} bytes received"
             return Ended(28, text)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simvlan.clock import SECOND
+from simvlan.clock import MILLISECOND, SECOND
 from simvlan.tools.iperf.text import Interval
-
-MS = 1_000_000
 
 
 class Stream:
@@ -61,7 +59,7 @@ class Stream:
         if not rate:
             return 0
         at = began + self.size * 8 * SECOND // rate
-        return at if self.udp else -(-at // MS) * MS
+        return at if self.udp else -(-at // MILLISECOND) * MILLISECOND
 
     def push(self, block: bytes, now: int) -> bool:
         """Write one block, as much of it as there is room for; whether anything went."""
@@ -102,7 +100,7 @@ class Stream:
         self.lost += max(0, number - self._seen - 1) if number > self._seen else -1
         self._seen = max(self._seen, number)
         self.packets = self._seen - self._uncounted[1]
-        transit = got.time_ns / MS - (seconds * 1000 + micros / 1000)
+        transit = got.time_ns / MILLISECOND - (seconds * 1000 + micros / 1000)
         if self._transit is not None:
             self.jitter += (abs(transit - self._transit) - self.jitter) / 16
         self._transit = transit

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import TICK
 from simvlan.frame import IPV4, IPV6, mac_text
 from simvlan.tools.iproute import keywords
 from simvlan.tools.iproute.args import Args, atoi, ip_text, lladdr, matches, table
@@ -18,7 +19,6 @@ from simvlan.tools.iproute.usage import usage
 if TYPE_CHECKING:
     from simvlan.tools.iproute.context import Context
 
-TICK = 10_000_000
 _VERBS = table([("add", "add"), ("delete", "delete"), ("show|lst|list", "show"), ("help", "help")])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from simvlan.clock import SECOND
 from simvlan.errors import RtnlError
 from simvlan.tools.iproute.args import Args, any_prefix, ip6_text
 from simvlan.tools.iproute.context import Record
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from simvlan.tools.iproute.route import Selector
 
 MAIN_TABLE, LOCAL_TABLE, BOOT = 254, 255, 3
-SECOND = 1_000_000_000
 _RTAX = ("mtu", "window", "rtt", "rttvar", "ssthresh", "cwnd", "advmss", "reordering", "hoplimit")
 
 
