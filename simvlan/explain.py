@@ -14,14 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.diagnose import Diagnosis, unheard
 from simvlan.engines.events import restore, snapshot
-from simvlan.frame import Frame
+from simvlan.frame import IPV4, Frame
+from simvlan.stack.packet import UDP
 from simvlan.trace import Step, Trace, happened, listen
+from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
     from simvlan.network import Network
 
 PATIENCE_NS = 5_000_000_000
 """How long a frame and its answers are followed: longer than an address resolution takes to fail."""
+
+DHCP_ON_IPVLAN = (
+    "no slave of the ipvlan has the offered address yet: the client must ask for broadcasts (udhcpc -B),"
+    " or the server send them (dnsmasq --dhcp-broadcast)"
+)
+"""An offer or acknowledgement to one MAC ends at the host of an ipvlan, where forwarding would not help."""
 
 
 def isolated(network: Network) -> Network:
@@ -45,6 +53,13 @@ def explain(network: Network, path: str, frame: Frame) -> Walk:
     steps = seen.of(seen[0].fid) if seen else seen
     heard = {step.netns for step in steps if step.way == "up" and step.drop is None}
     return Walk(steps.steps, dev.path, frame, unheard(copy, dev, frame, heard))
+
+
+def _is_dhcp_answer(frame: Frame) -> bool:
+    """Whether a frame is UDP over IPv4 from a DHCP server to a client."""
+    ip = frame.payload
+    ports = ip[(ip[0] & 15) * 4 :][:4] if frame.proto == IPV4 and len(ip) >= 20 and ip[9] == UDP else b""
+    return ports == bytes((0, 67, 0, 68))
 
 
 class Recording(Trace):
@@ -90,11 +105,29 @@ class Walk(Recording):
         for step in self.drops:
             assert step.drop is not None
             lines.append(f"  {step.path}: {step.drop.name}: {step.sentence}")
-            lines.append(f"    remedy: {step.drop.remedy}")
+            lines.append(f"    remedy: {self.remedy(step)}")
         for why in self.unheard:
             lines.append(f"  {why.device}, which has the address, never heard it: {why.reason}: {why.sentence}")
             lines.append(f"    remedy: {why.remedy}")
         return "\n".join(lines)
+
+    def remedy(self, step: Step) -> str:
+        """What helps against a drop of this walk; one that has more to go by than the drop's name says so."""
+        if step.drop is None:
+            return ""
+        by_ipvlan = {(each.fid, each.path) for each in self.steps if each.rule == "ipvlan"}
+        if step.drop is Drop.IP_INADDRERRORS and (step.fid, step.path) in by_ipvlan and _is_dhcp_answer(step.frame):
+            return DHCP_ON_IPVLAN
+        return step.drop.remedy
+
+    def _drop(self, step: Step) -> dict[str, Any]:
+        assert step.drop is not None
+        return {
+            "device": step.path,
+            "reason": step.drop.name,
+            "sentence": step.sentence,
+            "remedy": self.remedy(step),
+        }
 
     def _tree(self) -> Iterator[str]:
         """One line per step, copies and answers set in under what they come from."""
@@ -116,7 +149,7 @@ class Walk(Recording):
                 "steps": [step.as_dict() for step in self.steps],
                 "verdict": self.verdict,
                 "deliveries": [step.path for step in self.deliveries],
-                "drops": [_drop(step) for step in self.drops],
+                "drops": [self._drop(step) for step in self.drops],
                 "unheard": [asdict(why) for why in self.unheard],
             },
             ensure_ascii=False,
@@ -132,13 +165,3 @@ class Walk(Recording):
     def plot(self, title: str = "") -> Any:
         """Return the ladder of the walk; without a title it says where the frame came from and how it ended."""
         return super().plot(title or f"From {self.origin}: {self.verdict}")
-
-
-def _drop(step: Step) -> dict[str, Any]:
-    assert step.drop is not None
-    return {
-        "device": step.path,
-        "reason": step.drop.name,
-        "sentence": step.sentence,
-        "remedy": step.drop.remedy,
-    }

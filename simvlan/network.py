@@ -139,7 +139,7 @@ class Network(Softirq):
         self._journey = NOBODY
         """The journey that the frame being carried is part of."""
         self._draining = False
-        self._fid = 0
+        self._fid = self._cause = 0
         self._last_fid = 0
         self._parent_of: dict[int, int] = {}
         self.parents_kept = 0
@@ -194,7 +194,12 @@ class Network(Softirq):
         return self.clock.now
 
     def at(self, time_ns: int, action: Callable[[], object]) -> Timer:
-        """Run *action* at a time, then let what it queued be received."""
+        """Run *action* at a time, then let what it queued be received.
+
+        What a program that a frame wakes sends at once is an answer to that frame; what a later timer makes is none.
+        """
+        if self._fid and time_ns <= self.clock.now:
+            return self.clock.at(time_ns, partial(self._answering, self._fid, action))
         return self.clock.at(time_ns, partial(self._timed, action))
 
     def timer(self, time_ns: int, action: Callable[[], object]) -> Timer:
@@ -210,9 +215,17 @@ class Network(Softirq):
         self.workers.queue_work(action, bound=False)
 
     def _timed(self, action: Callable[[], object]) -> None:
-        self._fid, self._journey = 0, self._depart()  # what a timer makes has no parent
+        self._fid, self._journey = self._cause, self._depart()
         action()
         self.drain()
+
+    def _answering(self, cause: int, action: Callable[[], object]) -> None:
+        """The same for who was woken by a frame: whatever it changes on the way, what it sends is caused by that."""
+        self._cause = cause
+        try:
+            self._timed(action)
+        finally:
+            self._cause = self._fid = 0
 
     # -- receive ----------------------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ class Softirq(Transmission):
                 self._run_task()
         finally:
             self._draining = False
-            self._fid, self._journey = 0, NOBODY  # what comes next is nobody's copy or answer
+            self._fid, self._journey = self._cause, NOBODY  # of what comes next
 
     def _run_backlog(self) -> None:
         """Take in what waits for this processor, device by device (net_rx_action)."""

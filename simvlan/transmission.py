@@ -74,6 +74,7 @@ class Transmission(Lifecycle):
     _depth: int
     _draining: bool
     _fid: int
+    _cause: int
     _journey: Journey
     allowance: int
     """Steps that one journey may take in a network of this size."""

@@ -378,6 +378,33 @@ def test_the_walk_of_an_answer_that_an_ipvlan_never_hears() -> None:
     assert "c2/e1" in {step.path for step in told if step.way == "up"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "flags", "ends"),
+    [
+        ("macvlan mode bridge", 0, "c2/e1"),  # a client's packet socket takes it, whatever the stack says
+        ("ipvlan mode l2", 0, "c1/eth0"),
+        ("ipvlan mode l2", m.BROADCAST_FLAG, "c2/e1"),
+    ],
+)
+def test_a_traced_discover_is_followed_to_the_offer(kind: str, flags: int, ends: str) -> None:
+    """The frame wakes the server: what that sends then is an answer to it, and its drop has a remedy that helps."""
+    made = f"ip netns add c2; ip -n c1 link add link eth0 name e1 netns c2 type {kind}"
+    lab, _ = lab_after(f"{SERVE}; sleep 2\n{made}")
+    lab.command("ip", "link", "set", "e1", "up", netns="c2")
+    mac = lab.network.device("c2/e1").mac
+    payload = m.Message(1, 1, mac.to_bytes(6, "big"), {m.TYPE: b"\1"}, flags=flags).pack()
+    data = b"\0\x44\0\x43" + (8 + len(payload)).to_bytes(2, "big") + b"\0\0" + payload
+    from simvlan.frame import IPV4, Frame
+
+    walk = lab.trace("c2/e1", Frame(2**48 - 1, mac, IPV4, build(0, 2**32 - 1, UDP, data)))
+    offers = [step for step in walk if step.frame.payload[20:24] == b"\0\x43\0\x44"]
+    assert offers[0].path == "srv/eth0"
+    assert ends in {step.path for step in offers if step.way == "up"}
+    helped = [walk.remedy(step) for step in walk.drops if step in offers and step.path == "c1/eth0"]
+    assert any("udhcpc -B" in remedy for remedy in helped) == (ends == "c1/eth0")
+    assert ("remedy: no slave of the ipvlan has the offered address" in walk.to_text()) == (ends == "c1/eth0")
+
+
 def test_udhcpc_s_long_options_are_its_short_ones() -> None:
     """As busybox 1.35 has them; what begins like one is that one."""
     lab, _ = lab_after(SERVE)

@@ -190,7 +190,8 @@ def test_a_solicitation_that_is_traced_is_answered_in_the_copy_only(tmp_path: Pa
     lab = routed("interface eth0 { AdvSendAdvert on; };", tmp_path)
     solicitation = ndp.build_rs(HOST, ALL_ROUTERS, (ndp.link_layer(ndp.SLLA, 2),))
     frame = Frame(0x3333_0000_0002, 2, IPV6, packet.build(HOST, ALL_ROUTERS, packet.ICMPV6, solicitation, 255))
-    assert "r/eth0" in str(lab.trace("h/eth0", frame))
+    walk = lab.trace("h/eth0", frame)
+    assert [step.frame.payload[40] for step in walk if step.way == "up"] == [133, 134]  # there and back
     assert [at for at, _ in advertised(lab, 60)] == [16, 32]
 
 
