@@ -63,7 +63,14 @@ def _is_dhcp_answer(frame: Frame) -> bool:
 
 
 class Recording(Trace):
-    """Steps that can be drawn."""
+    """Steps that can be drawn; so can a part of them, and what belongs to one frame."""
+
+    def _part(self, steps: Sequence[Step]) -> Recording:
+        return Recording(steps)
+
+    def of(self, fid: int) -> Recording:
+        """Return the steps of one frame and of everything copied from it or answered to it."""
+        return self._part(super().of(fid).steps)
 
     def plot(self, title: str = "") -> Any:
         """Return the ladder as a matplotlib figure: a line for every device, an arrow for every step."""

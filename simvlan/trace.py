@@ -180,7 +180,11 @@ class Trace(Sequence[Step]):
         return len(self.steps)
 
     def __getitem__(self, index: Any) -> Any:
-        return Trace(self.steps[index]) if isinstance(index, slice) else self.steps[index]
+        return self._part(self.steps[index]) if isinstance(index, slice) else self.steps[index]
+
+    def _part(self, steps: Sequence[Step]) -> Trace:
+        """What some of the steps are."""
+        return Trace(steps)
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
@@ -206,7 +210,7 @@ class Trace(Sequence[Step]):
         for step in self.steps:
             if step.parent in family:
                 family.add(step.fid)
-        return Trace([step for step in self.steps if step.fid in family])
+        return self._part([step for step in self.steps if step.fid in family])
 
     def to_text(self) -> str:
         """Return one aligned line per step."""

@@ -13,6 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 from experiments.conformance import run as conformance
 from simvlan import Lab, plot
 from simvlan.matrix import Cell, Matrix
+from simvlan.plot.style import SMALL, width, wrap
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -227,6 +228,35 @@ def test_a_ladder_shows_devices_tags_drops_and_deliveries(walk: Any) -> None:
     assert said.count("VLAN 100") == 8  # four hops with the tag, there and back
     assert sum(text.startswith("DROP ARP_NOT_OURS: ") for text in said) == len(walk.drops)
     assert sum(text.endswith("delivered") for text in said) == len(walk.deliveries) + 1  # and the legend
+
+
+def test_neighbour_discovery_is_said_as_tcpdump_says_it() -> None:
+    """Not in scapy's names of layers; and what is bold is measured bold: no word leaves the sheet."""
+    lab = Lab(ipv6=True)
+    assert lab.sh("""
+        ip netns add a; ip netns add b; ip link add eth0 netns a type veth peer name eth0 netns b
+        for n in a b; do ip -n $n link set eth0 up; ip -n $n address add 2001:db8:1:2:3:4:5:${#n}$n/64 dev eth0; done
+        sleep 3
+    """).exit == 0  # fmt: skip
+    with lab.record() as steps:
+        assert lab.ping("a", "2001:db8:1:2:3:4:5:1b")
+    asked = next(step for step in steps if step.frame.payload[40] == 135)
+    figure = steps.of(asked.fid).plot()
+    legible(figure)
+    said = " ".join(words(figure))
+    for part in ("2001:db8:1:2:3:4:5:1a > ", "who has 2001:db8:1:2:3:4:5:1b", "neighbor advertisement, tgt is 2001"):
+        assert part in said
+    assert "ICMPv6ND" not in said
+    legible(steps[:3].plot("a part of them"))
+
+
+def test_bold_words_are_measured_bold() -> None:
+    """Which is wider: what fits a line otherwise may not."""
+    text = "what is bold is wider " * 20
+    lines, thin = (wrap(text, 2.0, SMALL, bold=bold) for bold in (True, False))
+    assert max(width(line, SMALL, bold=True) for line in lines) <= 2.0
+    assert max(width(line, SMALL, bold=True) for line in thin) > 2.0
+    assert " ".join(lines).split() == " ".join(thin).split() == text.split()
 
 
 def arrows(figure: Any) -> Iterator[tuple[float, float]]:

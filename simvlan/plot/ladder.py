@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from simvlan.frame import Frame
+from simvlan.frame import IPV6, Frame
 from simvlan.plot.style import BLACK, BLUE, GREEN, GREY, SMALL, TEXT, VERMILION, box, sheet, widest, width, wrap, write
 from simvlan.plot.timeline import unit_of
+from simvlan.tools.tcpdump_print import Style, print_protocol
 from simvlan.trace import Step
 
 LINE, MARGIN, WORDS, GAP, CLOCK = 0.165, 0.15, 4.2, 0.22, 0.85
@@ -78,7 +79,7 @@ def _row(steps: Sequence[Step], at: int) -> Row:
     parent = next((each for each in steps[:at] if each.fid == step.parent), None)
     seen = any(each.fid == step.fid for each in steps[:at])
     fresh = not seen and (parent is None or _about(parent.frame) != about)
-    words = wrap(about, WORDS, SMALL)[:2] if fresh else []
+    words = wrap(about, WORDS, SMALL, bold=True)[:2] if fresh else []
     said = ", ".join(step.notes)
     if step.drop is not None:
         said = f"{said + ': ' if said else ''}DROP {step.drop.name}: {step.drop.sentence}"
@@ -118,7 +119,10 @@ def tags(frame: Frame) -> str:
 
 
 def _about(frame: Frame) -> str:
-    """Return what a frame is in a few words, as scapy says it, without layers that say nothing."""
+    """Return what a frame is in a few words: ICMPv6 in tcpdump's, else in scapy's, without layers that say nothing."""
+    six = print_protocol(IPV6, frame.payload, Style(numeric=True)) if frame.proto == IPV6 else None
+    if six is not None and ": ICMP6, " in six:
+        return re.sub(r", length \d+$", "", six.removeprefix("IP6 "))
     from scapy.layers.inet import IP  # noqa: F401 - scapy reads IP only once this is loaded
     from scapy.layers.l2 import Ether
 

@@ -47,12 +47,12 @@ def widest(lines: Iterable[str], size: float = TEXT, bold: bool = False) -> floa
     return max((width(line, size, bold) for text in lines for line in text.split("\n")), default=0.0)
 
 
-def wrap(text: str, room: float, size: float = TEXT) -> list[str]:
+def wrap(text: str, room: float, size: float = TEXT, bold: bool = False) -> list[str]:
     """Break text at spaces so that every line fits into *room* inches; a longer word stands alone."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".lstrip()
-        if width(longer, size) <= room or not lines[-1]:
+        if width(longer, size, bold) <= room or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
