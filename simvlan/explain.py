@@ -7,7 +7,7 @@ network that is asked about.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,18 @@ def explain(network: Network, path: str, frame: Frame) -> Walk:
     steps = seen.of(seen[0].fid) if seen else seen
     heard = {step.netns for step in steps if step.way == "up" and step.drop is None}
     return Walk(steps.steps, dev.path, frame, unheard(copy, dev, frame, heard))
+
+
+def _depths(above: Mapping[int, int]) -> dict[int, int]:
+    """How many frames each frame comes from, those of a walk counted."""
+    depth: dict[int, int] = {}
+    for fid in above:
+        line = [fid]
+        while line[-1] in above and line[-1] not in depth:
+            line.append(above[line[-1]])
+        known = depth.get(line.pop(), -1)
+        depth.update({each: known + up for up, each in enumerate(reversed(line), 1)})
+    return depth
 
 
 def _is_dhcp_answer(frame: Frame) -> bool:
@@ -138,10 +150,8 @@ class Walk(Recording):
 
     def _tree(self) -> Iterator[str]:
         """One line per step, copies and answers set in under what they come from."""
-        depth: dict[int, int] = {}
+        depth = _depths(self.parents())
         for step in self.steps:
-            if step.fid not in depth:
-                depth[step.fid] = depth.get(step.parent, -1) + 1
             margin = "  " * depth[step.fid]
             time = f"{step.t_ns:,}".replace(",", " ")
             yield f"{margin}[{step.fid}] {step.path} {step.way.upper()} ({step.rule}) at {time} ns"

@@ -238,15 +238,14 @@ def _number(address: str) -> int:
 
 def sent_by(trace: Trace, source: str, target: str) -> Trace:
     """Keep the frames that a namespace sent, their copies and the answers: others' business is no cause."""
-    ours: dict[int, bool] = {}
+    above = {fid: parent for fid, parent in trace.parents().items() if fid}
+    sender = {step.fid: step.netns for step in reversed(trace)}
+    ours = trace.family(fid for fid, parent in above.items() if parent not in above and sender[fid] == source)
     kept = []
     for step in trace:
-        mine = step.netns == source
-        if step.fid and step.fid not in ours:
-            ours[step.fid] = ours.get(step.parent, mine) or (mine and not step.parent)
         # Frame 0 is a timer's, such as a failed address resolution: it counts at both ends.
         unresolved = step.netns == target and step.drop is not None and step.drop.name in UNANSWERED
-        if unresolved or ours.get(step.fid, mine or step.netns == target):
+        if unresolved or (step.fid in ours if step.fid else step.netns in (source, target)):
             kept.append(step)
     return Trace(kept)
 

@@ -7,7 +7,7 @@ the frame went or why it ended. Every engine records the same steps, so a differ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import IO, TYPE_CHECKING, Any
@@ -206,11 +206,23 @@ class Trace(Sequence[Step]):
 
     def of(self, fid: int) -> Trace:
         """Return the steps of one frame and of everything copied from it or answered to it."""
-        family = {fid}
-        for step in self.steps:
-            if step.parent in family:
-                family.add(step.fid)
+        family = self.family([fid])
         return self._part([step for step in self.steps if step.fid in family])
+
+    def parents(self) -> dict[int, int]:
+        """Say of each frame what it is a copy of or an answer to; an answer may be told before what it answers."""
+        return {step.fid: step.parent for step in self.steps}
+
+    def family(self, fids: Iterable[int]) -> set[int]:
+        """Return these frames and all that come from them."""
+        below: dict[int, list[int]] = {}
+        for fid, parent in self.parents().items():
+            below.setdefault(parent, []).append(fid)
+        found, todo = set[int](), list(fids)
+        while todo:
+            found.add(todo[-1])
+            todo += [each for each in below.get(todo.pop(), ()) if each not in found]
+        return found
 
     def to_text(self) -> str:
         """Return one aligned line per step."""

@@ -115,6 +115,20 @@ def test_a_trace_says_the_same_as_the_matrix(mode: str, reason: str) -> None:
     assert not lab.trace("c1/c1", BROADCAST / ARP(psrc="10.0.0.1", pdst="10.0.0.77")).unheard
 
 
+@pytest.mark.parametrize(("asked", "answers"), [("10.0.0.2", 1), ("10.0.0.77", 0)])
+def test_a_trace_has_the_answer_of_a_sibling_that_heard_a_copy(asked: str, answers: int) -> None:
+    """A stack is done with what it hears once its answer is sent: that is told before its copy of the question."""
+    lab, kind = Lab(), "macvlan mode bridge"
+    assert lab.sh(HOST + child("c1", 1, "eth0", kind) + child("c2", 2, "eth0", kind)).exit == 0
+    walk = lab.trace("c1/c1", BROADCAST / ARP(psrc="10.0.0.1", pdst=asked))
+    replies = [step for step in walk if step.frame.payload[7] == 2]
+    assert len({step.fid for step in replies}) == answers
+    assert not answers or (replies[0].path, replies[-1].path) == ("c2/c2", "c1/c1")
+    # Set in under the question, one deeper than c2's copy of it.
+    margins = [len(line) - len(line.lstrip()) for line in walk.to_text().splitlines() if f" {'c2/c2'} TX" in line]
+    assert margins == [4] * answers
+
+
 def remedies(script: str) -> dict[tuple[str, str], str]:
     """(source, target) -> remedy of what is not reached."""
     lab = Lab()

@@ -160,6 +160,8 @@ class MacvlanPort:
             modes = VEPA | BRIDGE
         else:
             modes = VEPA  # bridge siblings had it on the way out
+        if why is not None and src is not None:
+            why(f"from the MAC of {src.path}: taken for its own, that a switch sent back")
         group = _as_group(frame)
         copies: list[Emit] = []
         for vlan in self.listeners(frame, src, modes):
