@@ -131,6 +131,18 @@ def test_a_topology_names_every_namespace_device_mode_vlan_and_address(two_nodes
     assert {"cable (veth pair)", "stands on", "port of"} <= set(said)
 
 
+def test_a_topology_has_addresses_of_both_families() -> None:
+    """Link-local ones are left out: everybody has them, and nobody asks for them."""
+    said = words(nodes("""
+        ip netns add a; ip link add eth0 netns a type veth peer name eth1
+        ip netns exec a sysctl -qw net.ipv6.conf.all.disable_ipv6=0
+        ip -n a link set eth0 up; ip link set eth1 up
+        ip -n a address add 10.0.0.1/24 dev eth0; ip -n a address add 2001:db8::1/64 dev eth0
+    """).plot())  # fmt: skip
+    assert {"10.0.0.1/24", "2001:db8::1/64"} <= set(said)
+    assert not [text for text in said if "fe80" in text or text == "::1/128"]
+
+
 def test_a_vlan_has_one_colour_and_its_name_on_it(two_nodes: Lab) -> None:
     """What is said by colour is written too; the same VLAN looks the same everywhere."""
     figure = two_nodes.plot()

@@ -7,6 +7,7 @@ from typing import Any
 from simvlan.devices.device import Device
 from simvlan.diagnose import chain
 from simvlan.frame import DOT1Q
+from simvlan.stack.ipv6.addr import ip6_text, is_link_local
 
 SHOWN_ADDRESSES, SHOWN_VLANS = 2, 4
 
@@ -67,7 +68,11 @@ def _ranges(vids: list[int]) -> str:
 
 
 def _addresses(dev: Any) -> list[str]:
-    found = [f"{_dotted(each.local)}/{each.prefixlen}" for each in dev.netns.stack.addresses(dev)]
+    """Those of IPv4, then those of IPv6 but for link-local ones, which everybody has."""
+    stack = dev.netns.stack
+    found = [f"{_dotted(each.local)}/{each.prefixlen}" for each in stack.addresses(dev)]
+    six = stack.ip6.addresses(dev) if stack.ip6 is not None else []
+    found += [f"{ip6_text(each.address)}/{each.prefixlen}" for each in six if not is_link_local(each.address)]
     more = len(found) - SHOWN_ADDRESSES
     return found[:SHOWN_ADDRESSES] + ([f"and {more} more addresses"] if more > 0 else [])
 
