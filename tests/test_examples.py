@@ -12,7 +12,8 @@ SIMVLAN = Path(sys.executable).parent / "simvlan"
 
 def scripts() -> list[Path]:
     """Those of Docker are in tests/dockersim/test_docker_examples.py."""
-    return sorted(p for p in EXAMPLES.glob("*.sh") if p.name != "check.sh" and not p.name.startswith("docker-"))
+    found = [*EXAMPLES.glob("*.sh"), *EXAMPLES.glob("hosts/*.sh")]
+    return sorted(p for p in found if p.name != "check.sh" and not p.name.startswith("docker-"))
 
 
 def run(script: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +30,8 @@ def test_example(script: Path) -> None:
 
 
 def test_every_example_has_an_output_and_every_output_a_script() -> None:
-    assert {p.stem for p in EXAMPLES.glob("*.out") if not p.name.startswith("docker-")} == {p.stem for p in scripts()}
+    outputs = [*EXAMPLES.glob("*.out"), *EXAMPLES.glob("hosts/*.out")]
+    assert {p.stem for p in outputs if not p.name.startswith("docker-")} == {p.stem for p in scripts()}
 
 
 def test_an_example_whose_expectation_is_wrong_fails(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.kernel.ahead import Ahead, coming, job_of, patient
 from tests.kernels import require
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SCRIPTS = sorted(path for path in EXAMPLES.glob("*.sh") if path.name != "check.sh")
+SCRIPTS = sorted(path for where in ("*.sh", "hosts/*.sh") for path in EXAMPLES.glob(where) if path.name != "check.sh")
 PROGRAMS = {"dnsmasq-base udhcpc": ("dnsmasq", "udhcpc"), "radvd": ("radvd",)}
 NEEDS = {
     "vlan_filtering": "bridge VLAN filtering",
