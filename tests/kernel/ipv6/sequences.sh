@@ -1,9 +1,10 @@
-# One after the other: bring-up, a router's advertisement, a duplicate, a redirect, fragments, nobody there.
+# One after the other: bring-up, a router's advertisement, a duplicate, a redirect, fragments, nobody there. IPv6 is switched
+# on when all devices are up: what a host says first is heard by all, however slow the commands are.
 for n in s a c r1 r2; do ip netns add $n; done
 ip -n s link add sw address 02:00:00:00:00:05 type bridge mcast_snooping 0
 ip -n s link set sw up
 for n in a c r1 r2; do
-  ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.router_solicitation_delay=0
+  ip netns exec $n sysctl -qw net.ipv6.conf.default.router_solicitation_delay=0
   ip -n $n link set lo up
 done
 for n in r1 r2; do ip netns exec $n sysctl -qw net.ipv6.conf.all.forwarding=1; done
@@ -16,6 +17,8 @@ for n in a c r1 r2; do
   ip -n $n link set e$n up
   number=$((number + 1))
 done
+sleep 1.5
+for n in r2 r1 c a; do ip netns exec $n sysctl -qw net.ipv6.conf.all.disable_ipv6=0; done
 ip -n r1 addr add 2001:db8:1::1/64 dev er1 nodad
 ip -n r2 addr add 2001:db8:1::2/64 dev er2 nodad
 ip -n r2 addr add 2001:db8:9::9/128 dev lo
