@@ -87,6 +87,21 @@ def test_retries_wait_for_a_server_that_is_slow_to_come() -> None:
     assert out.endswith("up\n0\n")
 
 
+def test_curl_counts_the_kernel_s_timeout_as_one() -> None:
+    """Linux gives up the SYN after tcp_syn_retries: ETIMEDOUT is 28, a refusal stays 7 (curl 7.88.1)."""
+    lab = Lab(seed=1)
+    said = lab.sh(
+        "ip link set lo up; ip link add e0 type veth peer name e1; ip addr add 10.0.0.1/24 dev e0;"
+        "ip link set e0 up; ip link set e1 up; ip neigh add 10.0.0.9 lladdr 02:00:00:00:00:09 dev e0;"
+        "sysctl -qw net.ipv4.tcp_syn_retries=1; exec 2>&1;"
+        "curl -sS http://10.0.0.9/; echo $?; curl -sS http://10.0.0.1:81/; echo $?"
+    ).stdout
+    assert said == (
+        "curl: (28) Failed to connect to 10.0.0.9 port 80 after 3000 ms: Couldn't connect to server\n28\n"
+        "curl: (7) Failed to connect to 10.0.0.1 port 81 after 0 ms: Couldn't connect to server\n7\n"
+    )
+
+
 def test_two_at_once_do_not_wait_for_each_other() -> None:
     """One client holds its connection open and says nothing; another is served all the same."""
     out = said("""

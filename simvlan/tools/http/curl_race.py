@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ class Race:
         self.lanes = [[h for h in hosts if h.family == first], [h for h in hosts if h.family != first]]
         self.going: dict[int, tuple[Host, Any]] = {}
         self.began = self.talk.now
+        self.error = 0
+        """The errno of the last attempt that failed."""
 
     def run(self, by_ns: int) -> Generator[Any, Any, tuple[Host, Any] | None]:
         """The first connection that comes about; None where none does, or the time is over."""
@@ -56,7 +59,8 @@ class Race:
                 self._stop(lane)
                 return host, sock
             if sock.error:
-                self.session.say(f"connect to {host.text} port {self.port} failed: {reason(sock.error)}")
+                self.error = sock.error
+                self.session.say(f"connect to {host.text} port {self.port} failed: {reason(self.error)}")
                 del self.going[lane]
                 self.talk.drop(sock)
                 self._start(lane)
@@ -84,7 +88,8 @@ class Race:
             try:
                 sock.connect(host.address, self.port, host.device(self.talk.stack) or sock.bind_dev)
             except OSError as error:
-                self.session.say(f"Immediate connect fail for {host.text}: {reason(error.errno or 5)}")
+                self.error = error.errno or errno.EIO
+                self.session.say(f"Immediate connect fail for {host.text}: {reason(self.error)}")
                 self.talk.drop(sock)
                 continue
             self.going[lane] = host, sock

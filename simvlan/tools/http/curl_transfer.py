@@ -5,6 +5,7 @@ Lines of -v that name addresses of memory are left out.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Generator
 from typing import Any
@@ -236,9 +237,10 @@ class Transfer:
         started = self.talk.now
         patience = self.options.seconds("connect-timeout") or TIMEOUT_NS
         by = min(started + patience, self.limit or started + patience)
-        won = yield from Race(self.session, self.url.port, hosts, self._bind).run(by)
+        race = Race(self.session, self.url.port, hosts, self._bind)
+        won = yield from race.run(by)
         if won is None:
-            raise self._refused(by, started)
+            raise self._refused(by, started, race.error)
         host, sock = won
         self.connects += 1
         self.times["connect"] = self.talk.now - self.began
@@ -291,13 +293,14 @@ class Transfer:
     def _there(self) -> str:
         return f"{self.url.host} port {self.url.port}"
 
-    def _refused(self, by: int, started: int) -> Ended:
-        """No connection came about."""
+    def _refused(self, by: int, started: int, number: int) -> Ended:
+        """No connection came about; the kernel's own timeout, the errno of the last attempt, counts as one."""
         waited, late = (self.talk.now - started) // MILLISECOND, self.talk.now >= by
         if late and self.limit is not None and by >= self.limit:
             total = (self.talk.now - self.began) // MILLISECOND
             return self._failed(Ended(28, f"Connection timed out after {total} milliseconds"))
-        code, why = (28, "Timeout was reached") if late else (7, "Couldn't connect to server")
+        why = "Timeout was reached" if late else "Couldn't connect to server"
+        code = 28 if late or number == errno.ETIMEDOUT else 7
         return self._failed(Ended(code, f"Failed to connect to {self._there} after {waited} ms: {why}"))
 
     def _failed(self, ended: Ended, silent: bool = False) -> Ended:

@@ -61,6 +61,8 @@ def main(proc: Process) -> Generator[Any, Any, int]:
         proc.write_err(f"iperf3: error - {error.strerror}\n")
         return 1
     except simpy.Interrupt as signal:
+        if isinstance(end, Server) and signal.cause != "SIGKILL":
+            proc.write_err("iperf3: interrupt - the server has terminated\n")
         return {"SIGINT": 1, "SIGTERM": 1}.get(str(signal.cause), 137)
     finally:
         if end is not None:
