@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from simvlan.engines.events import EventClock
+from simvlan.lab import Lab
 from simvlan.network import Network
 from simvlan.tools import load
 from simvlan.tools.iproute.args import integer, lladdr, matches, on_off, parse_on_off, prefix, u16
@@ -385,3 +386,35 @@ def test_ip_imports_nothing_heavy() -> None:
     code = "import simvlan.tools.ip, simvlan.tools.bridge, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"scapy", "numpy", "simpy", "matplotlib"} & set(loaded)
+
+
+def test_whose_processes_are_where() -> None:
+    """identify, pids and -all exec of real and simulated processes, as iproute2 6.1 answers on Linux 6.18."""
+    said = Lab(seed=1).sh(
+        """exec 2>&1
+        ip netns add a; ip netns add b
+        ip netns identify $$
+        ip netns exec a bash -c 'ip netns identify $$; ip netns identify'
+        ip netns identify 99999; echo $?
+        ip netns exec a sleep 50 & P=$!
+        ip netns exec a bash -c 'sleep 50 & sleep 50; :' & Q=$!
+        sleep .3
+        ip netns identify $P; ip netns identify $Q
+        ip netns pids a | wc -l
+        ip netns pids a | grep -cx -e $P -e $Q
+        ip netns pids b; echo $?
+        ip netns pids nosuch; echo $?
+        ip netns pids a | xargs kill
+        wait
+        ip netns pids a | wc -l
+        ip -all netns exec bash -c 'ip netns identify; exit 3'; echo $?
+        ip -all netns exec nosuch; echo $?
+        ip -all netns exec; echo $?
+        ip -all netns exec sh -c 'kill -9 $$' 2>/dev/null | grep netns; echo ${PIPESTATUS[0]}"""
+    ).stdout
+    missing = "Cannot open network namespace: No such file or directory\n1\n"
+    failed = 'exec of "nosuch" failed: No such file or directory\n'
+    assert said == (
+        f"\na\na\n{missing}a\na\n4\n2\n0\n{missing}0\n\nnetns: b\nb\n\nnetns: a\na\n0\n"
+        f"\nnetns: b\n{failed}\nnetns: a\n{failed}0\nNo command specified\n1\nnetns: b\n1\n"
+    )

@@ -39,6 +39,13 @@ class ClientProcess(Process):
         """Where the script's processes find the real program."""
         return str(self.server.sandbox.real.get(name, ""))
 
+    def processes(self) -> dict[int, str]:
+        """The script's processes, and where each is; a command may have been told to be elsewhere than its process."""
+        sandbox = self.server.sandbox
+        seen = {pid: sandbox.tree.netns(pid, sandbox.directory) for pid in sandbox.tree.pids()}
+        commands = [command for client in self.server.clients.values() if (command := client.process or client.left_behind)]
+        return seen | {command.pid: command.netns for command in commands if command.pid in seen}
+
     def _send_out(self, data: bytes) -> None:
         self.client.send("1", data)
 

@@ -79,6 +79,13 @@ class Tree:
         """A process's command name."""
         return self._read(f"{pid}/comm").strip()
 
+    def netns(self, pid: int, directory: os.PathLike[str]) -> str:
+        """The network namespace a process is in, as it would find out itself: by its environment, else by its mounts."""
+        for word in self._read(f"{pid}/environ", 1 << 20).split("\0"):
+            if word.startswith("SIMVLAN_NETNS="):
+                return word.partition("=")[2]
+        return self._read(f"{pid}/root{os.fspath(directory)}/netns-self").strip()
+
     def _look(self) -> Look | None:
         """What each process is doing; None if one can run, or ended while we looked: it ran, and others may now."""
         seen: Look = {}
@@ -146,14 +153,14 @@ class Tree:
             return text.strip()
         return "".join(line for line in self._read(f"{task}/status").splitlines() if "ctxt" in line)
 
-    def _read(self, path: str) -> str:
+    def _read(self, path: str, most: int = 4096) -> str:
         """A small file of /proc, or nothing if its process is gone."""
         try:
             fd = os.open(path, os.O_RDONLY, dir_fd=self.proc)
         except OSError:
             return ""
         try:
-            return os.read(fd, 4096).decode(errors="replace")
+            return os.read(fd, most).decode(errors="replace")
         except OSError:
             return ""
         finally:

@@ -97,6 +97,10 @@ class Process:
         """The command's own name, without its directory."""
         return self.argv[0].rpartition("/")[2]
 
+    def processes(self) -> dict[int, str]:
+        """Every process there is to be seen, and the network namespace it is in."""
+        return {self.pid: self.netns}
+
     def hold(self, sock: Any, fd: int) -> None:
         """Say on a socket that this process has it open."""
         sock.holder = Holder(COMM.get(self.name, self.name), self.pid, fd)

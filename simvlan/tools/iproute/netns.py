@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from simvlan.tools.iproute.context import Context
 
 RUN_DIR = "/run/netns"
+NO_NAMESPACE = "Cannot open network namespace: No such file or directory\n"
+EVERYWHERE = r"""
+names=$1; shift
+for name in $names; do
+  printf '\nnetns: %s\n' "$name"
+  ip netns exec "$name" "$@"
+  status=$?; [ $status -le 128 ] || [ $status = 255 ] || exit 1
+done
+exit 0
+"""
+"""One namespace after the other whatever the command's status; one that a signal ended is the end (on_netns_exec)."""
 
 
 def do_netns(ctx: Context, args: Args) -> int | None:
@@ -129,14 +140,15 @@ def _delete(ctx: Context, args: Args) -> None:
 
 
 def _identify(ctx: Context, args: Args) -> None:
-    """Name the namespace of the command itself; other processes are not the simulator's."""
+    """Name the namespace of a process, the command itself without one."""
     if len(args) > 1:
         raise Failed(WRONG, "extra arguments specified\n")
     if args and not args.first.isdigit():
         raise Failed(WRONG, f"Specified string '{args.first}' is not a pid\n")
-    if args and args.first != str(ctx.proc.pid):
-        raise refuse(f"ip netns identify of another process ({args.first})")
-    ctx.say(f"{ctx.ns.name}\n")
+    known = ctx.proc.processes() if args else {}
+    if args and int(args.first) not in known:
+        raise Failed(WRONG, NO_NAMESPACE)
+    ctx.say(f"{known[int(args.first)] if args else ctx.ns.name}\n")
 
 
 def _pids(ctx: Context, args: Args) -> None:
@@ -145,21 +157,28 @@ def _pids(ctx: Context, args: Args) -> None:
     if len(args) > 1:
         raise Failed(WRONG, "extra arguments specified\n")
     if ctx.netns(args.first) is None:
-        raise Failed(WRONG, "Cannot open network namespace: No such file or directory\n")
-    raise refuse("ip netns pids")
+        raise Failed(WRONG, NO_NAMESPACE)
+    ctx.say("".join(f"{pid}\n" for pid, name in sorted(ctx.proc.processes().items()) if name == args.first))
 
 
 def _exec(ctx: Context, args: Args) -> int:
     """Become another command, in the namespace."""
-    if ctx.opt.everything:
-        raise refuse("ip -all netns exec")
-    if not args:
+    if not args and not ctx.opt.everything:
         raise Failed(WRONG, "No netns name specified\n")
-    if len(args) < 2:
+    if len(args) < 2 - ctx.opt.everything:
         raise Failed(WRONG, "No command specified\n")
+    if ctx.opt.everything:
+        return _exec_everywhere(ctx, args.rest())
     name = args.take()
     if ctx.netns(name) is None:
         raise Quit(USAGE, f'Cannot open network namespace "{name}": No such file or directory\n')
     if ctx.batching:
         raise refuse("ip netns exec in a batch")
     return ctx.proc.execute(args.rest(), netns=name)
+
+
+def _exec_everywhere(ctx: Context, words: list[str]) -> int:
+    """Run a command in each namespace."""
+    if ctx.batching:
+        raise refuse("ip -all netns exec in a batch")
+    return ctx.proc.execute(["sh", "-c", EVERYWHERE, "sh", " ".join(_names(ctx)), *words])
