@@ -213,3 +213,35 @@ def test_unconfined_leaves_nothing_running(stage):
     script = "ping X > /dev/null & (sleep 900; python3 -c 'import time; time.sleep(99)') & sleep 1"
     done = stage.play(script, "--unconfined")
     assert done.returncode == 0
+
+
+SHOWN = """exec 2>&1
+FILES="address mtu operstate carrier flags ifindex iflink type tx_queue_len ifalias"
+show() { for f in $FILES; do echo $(cat $1/$f 2>/dev/null); done | xargs; }
+cd /sys/class/net; ls
+show lo
+ip netns add a; ip link add br0 type bridge; ip link add v0 type veth peer name eth0 netns a
+ip link set v0 master br0 address 02:00:00:00:00:01; ip -n a link set eth0 address 02:00:00:00:00:02
+ls; cat v0/operstate v0/flags; cat v0/carrier 2>/dev/null | wc -c
+ip link set br0 up; ip link set v0 up; ip -n a link set eth0 up; sleep 2
+show v0; basename $(readlink v0/master); [ -d br0/bridge ] && ls br0/brif
+echo 9000 > v0/mtu
+ip netns exec a bash -c 'cd /sys/class/net; ls; ip link set eth0 mtu 1400 alias hi; ip link set eth0 promisc on
+  cat eth0/{address,mtu,flags,ifalias,iflink}; ip link set eth0 down; ip link set eth0 name x0; ls; echo 1 > x0/mtu'
+ip link set v0 nomaster; ls br0/brif; ls -d v0/master
+test -e nosuch || echo none
+(sleep 3; ip link del br0) & while [ -e br0 ]; do sleep 1; done; ls
+"""
+
+
+def test_sysfs_shows_the_devices_of_the_namespace():
+    """As /sys of Linux 6.18 answered the same script, but for the words of who may not write."""
+    said = Lab(seed=1).sh(SHOWN).stdout
+    lines = [line.rpartition(": ")[2] if "Read-only" in line else line for line in said.splitlines()]
+    assert "|".join(lines) == (
+        "lo|00:00:00:00:00:00 65536 down 0x8 1 1 772 1000"
+        "|br0|lo|v0|down|0x1302|0"
+        "|02:00:00:00:00:01 1500 up 1 0x1303 3 2 1 1000|br0|v0|Read-only file system"
+        "|eth0|lo|02:00:00:00:00:02|1400|0x1103|hi|3|lo|x0|Read-only file system"
+        "|ls: cannot access 'v0/master': No such file or directory|none|lo|v0"
+    )

@@ -43,8 +43,8 @@ class ClientProcess(Process):
         """The script's processes, and where each is; a command may have been told to be elsewhere than its process."""
         sandbox = self.server.sandbox
         seen = {pid: sandbox.tree.netns(pid, sandbox.directory) for pid in sandbox.tree.pids()}
-        commands = [command for client in self.server.clients.values() if (command := client.process or client.left_behind)]
-        return seen | {command.pid: command.netns for command in commands if command.pid in seen}
+        commands = [client.process or client.left_behind for client in self.server.clients.values()]
+        return seen | {each.pid: each.netns for each in commands if each is not None and each.pid in seen}
 
     def _send_out(self, data: bytes) -> None:
         self.client.send("1", data)

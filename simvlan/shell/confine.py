@@ -126,7 +126,7 @@ def build_view(spec: dict[str, Any], own_proc: bool) -> None:
     with contextlib.suppress(Refused):  # a container may have no /sys, or a locked one
         bind("/sys", "/sys", readonly=True)
     if os.path.isdir("/sys/class/net"):
-        mount("tmpfs", "/sys/class/net", "tmpfs", MS_RDONLY)
+        bind(f"{directory}/sysnet/@root", "/sys/class/net", readonly=True, deep=False)
     rebuild_run(directory)
     own_etc(directory)
     for source, target in (*spec["kept"], *spec["covers"]):

@@ -80,7 +80,7 @@ class Tree:
         return self._read(f"{pid}/comm").strip()
 
     def netns(self, pid: int, directory: os.PathLike[str]) -> str:
-        """The network namespace a process is in, as it would find out itself: by its environment, else by its mounts."""
+        """The network namespace a process is in, as it would find out itself: from its environment or its mounts."""
         for word in self._read(f"{pid}/environ", 1 << 20).split("\0"):
             if word.startswith("SIMVLAN_NETNS="):
                 return word.partition("=")[2]

@@ -79,7 +79,7 @@ class Sandbox:
     def _stand_ins(self) -> None:
         """Write the shim once, and a link to it for every command, found on this machine or not."""
         base = self.directory
-        for name in ("bin", "run", "etc", "netns", "names", "sysctl/@root"):
+        for name in ("bin", "run", "etc", "netns", "names", "sysctl/@root", "sysnet/@root"):
             (base / name).mkdir(parents=True)
         (base / "netns-self").touch()
         (base / "names/@root").touch()

@@ -23,6 +23,7 @@ from simvlan.shell.processes import ancestry
 from simvlan.shell.runner import Runner
 from simvlan.shell.sandbox import Sandbox
 from simvlan.shell.sysctls import NetworkKernel, Sysctls
+from simvlan.shell.sysnet import SysNet
 from simvlan.tools.program import FOREVER, next_event
 
 PATIENCE_S = 5.0
@@ -82,8 +83,9 @@ class Server:
         self.clients: dict[int, Client] = {}
         self.waiting: list[Client] = []
         """Requests that have not begun."""
-        kernel = getattr(lab, "proc_sys", None) or NetworkKernel(lab.network)
-        self.sysctls = Sysctls(kernel, sandbox.directory)
+        faked = getattr(lab, "proc_sys", None)
+        links = None if faked else SysNet(lab, sandbox.directory)
+        self.sysctls = Sysctls(faked or NetworkKernel(lab.network), sandbox.directory, links)
         self.stderr = 2
         self.status: int | None = None
         self.over = False

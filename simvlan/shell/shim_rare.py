@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from _socket import socket
 
 CLONE_NEWNS = 0x20000
-MS_BIND = 0x1000
+MS_RDONLY, MS_REMOUNT, MS_BIND = 0x1, 0x20, 0x1000
+KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
+"""Those of a mount that a user namespace may not take away: nosuid, nodev, noexec, noatime, nodiratime."""
 FAILED = {
     "ip": ('exec of "{}" failed: {}', 255, 255),
     "timeout": ("timeout: failed to run command '{}': {}", 126, 127),
@@ -68,7 +70,7 @@ def execute(by: str, netns: bytes, argv: list[bytes], environment: dict[bytes, b
 
 
 def enter(netns: str) -> None:
-    """Show the namespace's own /proc/sys/net, and its name to commands with an empty environment.
+    """Show the namespace's own /proc/sys/net and /sys/class/net, and its name to commands with an empty environment.
 
     Where mounts are not allowed (an unconfined run) only the environment tells.
     """
@@ -80,6 +82,11 @@ def enter(netns: str) -> None:
     name = netns or "@root"
     for source, target in ((f"names/{name}", DIRECTORY + "/netns-self"), (f"sysctl/{name}", "/proc/sys/net")):
         libc.mount(os.fsencode(f"{DIRECTORY}/{source}"), os.fsencode(target), None, MS_BIND, None)
+    links = os.fsencode("/sys/class/net")
+    if os.path.isdir(f"{DIRECTORY}/sysnet/{name}") and os.path.isdir(links):
+        libc.mount(os.fsencode(f"{DIRECTORY}/sysnet/{name}"), links, None, MS_BIND, None)
+        kept = os.statvfs(links).f_flag & KEPT_FLAGS
+        libc.mount(None, links, None, MS_BIND | MS_REMOUNT | MS_RDONLY | kept, None)
     if netns:
         show_files(f"/etc/netns/{netns}", libc)
 

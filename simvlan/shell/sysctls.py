@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from simvlan.errors import RtnlError, Unsupported
+from simvlan.shell.sysnet import SysNet
 
 ROOT = "@root"
 """The directory of the initial namespace, whose name is empty."""
@@ -119,8 +120,9 @@ def _events(data: bytes) -> Iterable[tuple[int, str]]:
 class Sysctls:
     """The files, and what the simulated kernel thinks they hold."""
 
-    def __init__(self, kernel: Kernel, directory: Path) -> None:
+    def __init__(self, kernel: Kernel, directory: Path, links: SysNet | None = None) -> None:
         self.kernel = kernel
+        self.links = links
         self.directory = directory
         self._watch = Watch()
         self._names: list[str] = []
@@ -137,6 +139,8 @@ class Sysctls:
 
     def show(self, netns: str) -> None:
         """Make a namespace's files, from now on kept in step."""
+        if self.links is not None:
+            self.links.show(netns)
         if netns in self._shown:
             return
         (self._base(netns)).mkdir(parents=True, exist_ok=True)
@@ -154,6 +158,8 @@ class Sysctls:
     def publish(self) -> None:
         """Write down what has changed in the kernel."""
         self._publish_names()
+        if self.links is not None:
+            self.links.publish()
         for netns in list(self._shown):
             self._follow_devices(netns)
         for netns in sorted(self._stale & self._shown.keys()):
