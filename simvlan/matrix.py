@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from simvlan.diagnose import diagnose
 from simvlan.engines.events import Snapshot, restore
 from simvlan.network import Netns, Network
+from simvlan.stack.ipv6.addr import is_link_local
 from simvlan.trace import Step, Trace, listen
 
 if TYPE_CHECKING:
@@ -71,8 +72,16 @@ class Cell:
 class Matrix:
     """All cells; sources are rows, (namespace, address) are columns."""
 
-    def __init__(self, sources: Sequence[str], targets: Sequence[tuple[str, str]], cells: Sequence[Cell]) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[tuple[str, str]],
+        cells: Sequence[Cell],
+        untried: Sequence[str] = (),
+    ) -> None:
         self.sources = list(sources)
+        self.untried = list(untried)
+        """Namespaces with addresses of IPv6, which are not tried."""
         self.targets = list(targets)
         self.cells = {(cell.source, cell.target, cell.address): cell for cell in cells}
 
@@ -94,7 +103,7 @@ class Matrix:
     def to_text(self) -> str:
         """Return the table, and under it one line per reason."""
         if not self.targets:
-            return "(no namespace has an address)"
+            return "\n".join(["(no namespace has an IPv4 address)", *self._left_out()])
         marks = {pair: str(number) for number, pair in enumerate(self.reasons(), 1)}
         head = ["", *(f"{name or 'root'} {address}" for name, address in self.targets)]
         lines = [
@@ -103,7 +112,11 @@ class Matrix:
         ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-        return "\n".join([*table, *(["", *self._notes(marks)] if marks else [])])
+        return "\n".join([*table, *(["", *self._notes(marks)] if marks else []), *self._left_out()])
+
+    def _left_out(self) -> list[str]:
+        names = ", ".join(name or "root" for name in self.untried)
+        return [f"addresses of IPv6 are not tried (those of {names}): ask by ping"] if names else []
 
     __str__ = to_text
     __repr__ = to_text
@@ -189,7 +202,14 @@ def reach(lab: Lab, between: Sequence[str] | None = None) -> Matrix:
         for target, address in targets
         if source != target
     ]
-    return Matrix(sources, targets, cells)
+    return Matrix(sources, targets, cells, [name for name in names if _has_ipv6(lab.network.netns[name])])
+
+
+def _has_ipv6(ns: Netns) -> bool:
+    """Whether a namespace has an address of IPv6 that can be pinged from other links."""
+    ip6: Any = ns.stack.ip6
+    found = (ifa.address for dev in ns.devices.values() if dev.kind and ip6 for ifa in ip6.addresses(dev))
+    return any(not is_link_local(address) for address in found)
 
 
 def _known(network: Network, name: str) -> str:
@@ -238,14 +258,15 @@ def _number(address: str) -> int:
 
 def sent_by(trace: Trace, source: str, target: str) -> Trace:
     """Keep the frames that a namespace sent, their copies and the answers: others' business is no cause."""
-    above = {fid: parent for fid, parent in trace.parents().items() if fid}
-    sender = {step.fid: step.netns for step in reversed(trace)}
-    ours = trace.family(fid for fid, parent in above.items() if parent not in above and sender[fid] == source)
+    ours: dict[int, bool] = {}
     kept = []
     for step in trace:
+        mine = step.netns == source
+        if step.fid and step.fid not in ours:
+            ours[step.fid] = ours.get(step.parent, mine) or (mine and not step.parent)
         # Frame 0 is a timer's, such as a failed address resolution: it counts at both ends.
         unresolved = step.netns == target and step.drop is not None and step.drop.name in UNANSWERED
-        if unresolved or (step.fid in ours if step.fid else step.netns in (source, target)):
+        if unresolved or ours.get(step.fid, mine or step.netns == target):
             kept.append(step)
     return Trace(kept)
 

@@ -148,6 +148,22 @@ def test_time_runs_forward_only(lab: Lab) -> None:
         lab.run(until=1)
 
 
+@pytest.mark.parametrize("four", [True, False])
+def test_the_matrix_says_that_it_does_not_try_ipv6(four: bool) -> None:
+    """A namespace with addresses of IPv6 is not one without addresses; link-local ones are everybody's."""
+    lab = Lab()
+    script = "ip netns add a; ip netns add b; ip link add eth0 netns a type veth peer name eth0 netns b\n"
+    for name in "ab":
+        script += f"ip -n {name} link set eth0 up; ip netns exec {name} sysctl -qw net.ipv6.conf.all.disable_ipv6=0\n"
+    script += "ip -n a address add 2001:db8::1/64 dev eth0\n" + "ip -n b address add 10.0.0.2/24 dev eth0\n" * four
+    assert lab.sh(script).exit == 0
+    lines = lab.matrix().to_text().splitlines()
+    assert lines[-1] == "addresses of IPv6 are not tried (those of a): ask by ping"
+    assert ("(no namespace has an IPv4 address)" in lines) == (not four)
+    assert lab.sh("ip netns exec a sysctl -qw net.ipv6.conf.all.disable_ipv6=1").exit == 0
+    assert "IPv6" not in lab.matrix().to_text().replace("(no namespace has an IPv4 address)", "")
+
+
 def test_matrix_has_a_reason_in_every_failing_cell_and_changes_nothing(lab: Lab) -> None:
     before = str(lab.devices())
     matrix = lab.matrix()
