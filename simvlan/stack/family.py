@@ -7,6 +7,7 @@ tcp_ipv4.c, tcp_ipv6.c) have of their own: routes, headers, pseudo headers, whic
 from __future__ import annotations
 
 import errno
+import os
 from struct import pack
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -154,6 +155,11 @@ class Holder(NamedTuple):
 
     def __str__(self) -> str:
         return f'users:(("{self.name}",pid={self.pid},fd={self.fd}))'
+
+
+def refusal(number: int) -> OSError:
+    """The error a system call returns."""
+    return OSError(number, os.strerror(number))
 
 
 class Ends:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from simvlan.frame import DOT1Q, Frame
-from simvlan.stack.sockets import refusal
+from simvlan.stack.family import refusal
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import errno
 from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
+from simvlan.stack.family import refusal
 from simvlan.stack.packet import UDP
-from simvlan.stack.sockets import PingSocket, RawSocket, SockError, Socket, UdpSocket, refusal
+from simvlan.stack.sockets import PingSocket, RawSocket, SockError, Socket, UdpSocket
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:

@@ -9,25 +9,19 @@ do otherwise is in `family.py` and `ipv6/family6.py`. Sockets never block: what 
 from __future__ import annotations
 
 import errno
-import os
 from collections import deque
 from collections.abc import Callable
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simvlan.stack import fib
-from simvlan.stack.family import MAPPED, WANT, Ends, Family
+from simvlan.stack.family import MAPPED, WANT, Ends, Family, refusal
 from simvlan.stack.packet import UDP, checksum, reheader
 from simvlan.verdict import Drop
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
     from simvlan.stack.netstack import Stack
-
-
-def refusal(number: int) -> OSError:
-    """The error a system call returns."""
-    return OSError(number, os.strerror(number))
 
 
 class Received(NamedTuple):

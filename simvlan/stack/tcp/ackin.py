@@ -28,7 +28,7 @@ def syn_acked(conn: Connection, ack: int, segment: Segment, now: int) -> None:
     scale = 0 if segment.flags & SYN else conn.peer_scale
     conn.peer_window = segment.window << scale
     conn.max_window = max(conn.max_window, conn.peer_window)
-    conn.window_from = (unwrap(segment.seq, conn.recv.nxt), ack)
+    conn.window_from = unwrap(segment.seq, conn.recv.nxt)
 
 
 def take(conn: Connection, segment: Segment, seq: int, now: int) -> bool:
@@ -129,12 +129,11 @@ def _control(conn: Connection, told: Acked, advanced: bool, duplicate: bool, now
 def _update_window(conn: Connection, segment: Segment, seq: int, ack: int) -> bool:
     """Take the window from the latest segment (tcp_may_update_window); whether it changed."""
     window = segment.window << conn.peer_scale
-    last_seq, _ = conn.window_from
-    newer = ack > conn.queue.una or seq > last_seq
-    if not newer and not (seq == last_seq and (window > conn.peer_window or not window)):
+    newer = ack > conn.queue.una or seq > conn.window_from
+    if not newer and not (seq == conn.window_from and (window > conn.peer_window or not window)):
         return False
     changed = window != conn.peer_window
-    conn.window_from = (seq, ack)
+    conn.window_from = seq
     conn.peer_window = window
     conn.max_window = max(conn.max_window, window)
     return changed

@@ -50,7 +50,7 @@ def take_syn(conn: Connection, segment: Segment) -> None:
         conn.stamp_recent = told.stamp[0]
     conn.peer_window = conn.max_window = segment.window
     conn.window.told_at = conn.recv.nxt
-    conn.window_from = (segment.seq, conn.queue.una)
+    conn.window_from = segment.seq
 
 
 def _syn_sent(conn: Connection, segment: Segment, now: int) -> None:

@@ -59,8 +59,8 @@ class Connection:
         self.peer_window = 0
         self.peer_scale = 0
         self.max_window = 0
-        self.window_from = (0, 0)
-        """Sequence and acknowledgement of the segment that set the window (SND.WL1, SND.WL2)."""
+        self.window_from = 0
+        """Sequence of the segment that set the window (snd_wl1)."""
         self.small_end = iss
         """End of the last short segment sent (Minshall's Nagle)."""
         self.used_from = iss

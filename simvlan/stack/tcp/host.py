@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from simvlan.frame import HOST
+from simvlan.stack.family import refusal
 from simvlan.stack.packet import TCP, Packet, checksum
 from simvlan.stack.socket_table import same_place
 from simvlan.stack.tcp import segment as wire
@@ -21,7 +22,7 @@ from simvlan.stack.tcp.listen import Meaning
 from simvlan.stack.tcp.packets import Flow
 from simvlan.stack.tcp.segment import HEADER, RST, Segment, reset_for
 from simvlan.stack.tcp.seq import unwrap
-from simvlan.stack.tcp.socket import TcpSocket, refusal
+from simvlan.stack.tcp.socket import TcpSocket
 from simvlan.stack.tcp.states import State
 from simvlan.stack.tcp.timewait import reusable
 from simvlan.verdict import Drop

@@ -7,7 +7,6 @@ is called whenever something changed: connected, failed, something to read or ac
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from simvlan.segmentation import GSO_MAX_SIZE
 from simvlan.stack import fib
-from simvlan.stack.family import Ends
+from simvlan.stack.family import Ends, refusal
 from simvlan.stack.packet import TCP
 from simvlan.stack.tcp.connection import Connection
 from simvlan.stack.tcp.listen import Listener
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
     from simvlan.stack.family import Family
     from simvlan.stack.netstack import Stack
     from simvlan.stack.tcp.host import Tcp
-
-
-def refusal(number: int) -> OSError:
-    """The error a system call returns."""
-    return OSError(number, os.strerror(number))
 
 
 class TcpSocket(Ends):
@@ -215,11 +209,6 @@ class TcpSocket(Ends):
     def writable(self) -> bool:
         """There is room worth writing to."""
         return self.conn is not None and self.connected and self.conn.writable
-
-    @property
-    def unsent(self) -> int:
-        """Octets written and not acknowledged yet."""
-        return 0 if self.conn is None else self.conn.queue.queued
 
     def send(self, data: bytes) -> int:
         """Write octets, as many as there is room for.

@@ -26,14 +26,18 @@ SACK_ROOM, SACK_ROOM_STAMPED = 4, 3
 # -- headers ----------------------------------------------------------------------------------------------------------
 
 
+def _stamp(conn: Connection, now: int) -> tuple[int, int] | None:
+    """Our timestamp and the one to echo, where they are in use."""
+    return (conn.stamp(now), conn.stamp_recent or 0) if conn.stamping else None
+
+
 def _options(conn: Connection, now: int) -> Options:
     """A timestamp and SACK blocks, where they are in use (tcp_established_options)."""
     blocks: tuple[tuple[int, int], ...] = ()
     if conn.sack_ok and (conn.recv.out_of_order or conn.recv.duplicate is not None):
         blocks = conn.recv.sack_blocks(SACK_ROOM_STAMPED if conn.stamping else SACK_ROOM)
         blocks = tuple((left & 0xFFFF_FFFF, right & 0xFFFF_FFFF) for left, right in blocks)
-    stamp = (conn.stamp(now), conn.stamp_recent or 0) if conn.stamping else None
-    return Options(stamp=stamp, sack=blocks)
+    return Options(stamp=_stamp(conn, now), sack=blocks)
 
 
 def _window(conn: Connection) -> int:
@@ -48,8 +52,8 @@ def _emit(conn: Connection, seq: int, flags: int, now: int, data: bytes = b"", g
 
 
 def _syn_options(conn: Connection, now: int) -> Options:
-    stamp = (conn.stamp(now), conn.stamp_recent or 0) if conn.stamping else None
-    return Options(conn.config.mss, conn.window.scale if conn.scaling else None, conn.sack_ok, stamp)
+    scale = conn.window.scale if conn.scaling else None
+    return Options(conn.config.mss, scale, conn.sack_ok, _stamp(conn, now))
 
 
 def _emit_syn(conn: Connection, now: int) -> None:
@@ -83,11 +87,8 @@ def send_ack(conn: Connection, now: int) -> None:
 
 
 def reset(conn: Connection, now: int) -> Segment:
-    """A RST of our own accord; its options are those of any segment."""
-    segment = Segment(conn.queue.nxt, conn.recv.nxt, RST | ACK, _window(conn))
-    if conn.stamping:
-        segment.options = Options(stamp=(conn.stamp(now), conn.stamp_recent or 0))
-    return segment
+    """A RST of our own accord, with a timestamp where they are in use."""
+    return Segment(conn.queue.nxt, conn.recv.nxt, RST | ACK, _window(conn), Options(stamp=_stamp(conn, now)))
 
 
 # -- data -------------------------------------------------------------------------------------------------------------
