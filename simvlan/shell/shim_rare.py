@@ -21,6 +21,7 @@ KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 FAILED = {
     "ip": ('exec of "{}" failed: {}', 255, 255),
     "timeout": ("timeout: failed to run command '{}': {}", 126, 127),
+    "nsenter": ("nsenter: failed to execute {}: {}", 126, 127),
     "sudo": ("sudo: {}: {}", 1, 1),
     "udhcpc": ("", 1, 1),
     "dhclient": ("execve ({}, ...): {}", 0, 0),
