@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 STANDARD_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 MULTI_CALL = frozenset({"busybox", "toybox", "coreutils", "toolbox"})
 """One program under many names: covering it would take ordinary commands away."""
-REAL = ("docker", "docker-compose", "getent")
+REAL = ("docker", "docker-compose", "getent", "hostname")
 """Programs that talk to the simulator over a socket: the real ones serve, where they are installed."""
 START_PATIENCE_S = 120.0
 

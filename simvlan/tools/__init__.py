@@ -24,12 +24,15 @@ TOOLS: dict[str, str] = {
     "dhcrelay": "simvlan.tools.dhcrelay:main",
     "dig": "simvlan.tools.dig:dig",
     "dnsmasq": "simvlan.tools.dnsmasq:main",
+    "dnsdomainname": "simvlan.tools.hostname:main",
     "docker": "simvlan.docker.script:docker",
     "docker-compose": "simvlan.docker.script:docker",
     "docker-machine": "simvlan.docker.words:docker_machine",
+    "domainname": "simvlan.tools.hostname:main",
     "ethtool": "simvlan.tools.ethtool:main",
     "getent": "simvlan.tools.getent:main",
     "host": "simvlan.tools.nslookup:host",
+    "hostname": "simvlan.tools.hostname:main",
     "http.server": "simvlan.tools.http.python_server:main",
     "ip": "simvlan.tools.ip:main",
     "iperf3": "simvlan.tools.iperf.program:main",
@@ -42,6 +45,7 @@ TOOLS: dict[str, str] = {
     "modprobe": "simvlan.tools.modprobe:main",
     "nc": "simvlan.tools.nc:main",
     "netcat": "simvlan.tools.nc:main",
+    "nisdomainname": "simvlan.tools.hostname:main",
     "nsenter": "simvlan.docker.nsenter:main",
     "nslookup": "simvlan.tools.nslookup:nslookup",
     "ping": "simvlan.tools.ping:main",
@@ -60,6 +64,7 @@ TOOLS: dict[str, str] = {
     "traceroute6": "simvlan.tools.traceroute:main",
     "udhcpc": "simvlan.tools.udhcpc:main",
     "wget": "simvlan.tools.http.wget:main",
+    "ypdomainname": "simvlan.tools.hostname:main",
 }
 """Name of a simulated command -> `module:function`."""
 
