@@ -77,6 +77,22 @@ def test_script_from_standard_input_and_from_a_descriptor(stage):
     assert (done.returncode, done.stdout, done.stderr) == (3, "[y]\n", "")
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("ip time\nuntil (: < /dev/tcp/10.0.0.2/80); do exit; done\n", 2),
+        ("HOST=a; exec 3<>/dev/udp/$HOST/53\n", 1),
+        ("# echo > /dev/tcp/10.0.0.2/80\nip time\n", 0),
+        ("echo /dev/tcp/10.0.0.2/80 > /dev/null\n", 0),
+    ],
+)
+def test_what_bash_opens_itself_is_said_before_the_script_runs(stage, text, line):
+    warning = f"line {line}: bash opens /dev/" if line else ""
+    said = stage.play(text).stderr
+    assert warning in said
+    assert ("use nc -z HOST PORT" in said.partition("\n")[0]) == bool(line)
+
+
 @pytest.mark.parametrize(("name", "why"), [("/nosuch", "No such file"), ("/tmp", "Is a directory")])
 def test_a_missing_script_is_said(stage, name, why):
     done = subprocess.run([*stage.command, name], env=stage.env(), capture_output=True, text=True, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,8 @@ __all__ = ["Forbidden", "ScriptMissing", "Streams", "run_script", "run_shell", "
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROMPT = r"""PS1='simvlan${SIMVLAN_NETNS:+ $SIMVLAN_NETNS}:\w\$ '
 """
+BASH_SOCKET = re.compile(r"^[^#\n]*?[<>&]\s*(/dev/(?:tcp|udp)/)", re.MULTILINE)
+"""What bash opens itself (its manual: REDIRECTION), as a socket that no program of ours could stand for."""
 
 
 class ScriptMissing(Exception):  # noqa: N818
@@ -40,8 +43,10 @@ def run_script(
 
     Raises ScriptMissing, or Forbidden where the machine does not allow private namespaces.
     """
-    argv = [_bash(), "-s", "--", *args] if script == "-" else [_bash(), _readable(script), *args]
-    return _serve(lab, argv, env, confined=confined, streams=streams, pass_fds=_descriptor(script))
+    if script == "-":
+        return _serve(lab, [_bash(), "-s", "--", *args], env, confined=confined, streams=streams)
+    argv, warning = [_bash(), _readable(script), *args], bash_socket(_text(script), script)
+    return _serve(lab, argv, env, confined=confined, streams=streams, pass_fds=_descriptor(script), warning=warning)
 
 
 def run_text(
@@ -54,7 +59,8 @@ def run_text(
     streams: Streams = OWN,
 ) -> int:
     """Run a script given as text (`bash -c`)."""
-    return _serve(lab, [_bash(), "-c", text, "simvlan", *args], env, confined=confined, streams=streams)
+    argv = [_bash(), "-c", text, "simvlan", *args]
+    return _serve(lab, argv, env, confined=confined, streams=streams, warning=bash_socket(text, "the script"))
 
 
 def run_shell(lab: Any, *, confined: bool = True, env: Mapping[str, str] | None = None) -> int:
@@ -73,6 +79,7 @@ def _serve(
     streams: Streams = OWN,
     interactive: bool = False,
     pass_fds: Sequence[int] = (),
+    warning: str = "",
 ) -> int:
     _raise_file_limit()
     with holding_signals_back(), Sandbox(confined=confined) as sandbox:
@@ -84,6 +91,8 @@ def _serve(
             sandbox.start(argv, dict(env or os.environ), streams, interactive=interactive, pass_fds=pass_fds)
             if streams.stderr is not None and streams.stderr >= 0:
                 server.stderr = streams.stderr
+            if warning:
+                server.warn(warning)
             with passing_signals_on(server), letting_signals_through():
                 return server.run()
 
@@ -106,6 +115,27 @@ def _readable(script: str) -> str:
         raise ScriptMissing(f"{script}: {error.strerror}") from None
     # A bare name means a file here; bash would otherwise also look along PATH.
     return script if "/" in script else f"./{script}"
+
+
+def _text(script: str) -> str:
+    """What a script file says; nothing of what can be read only once."""
+    try:
+        with open(script, encoding="utf-8", errors="replace") as file:
+            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else ""
+    except OSError:
+        return ""
+
+
+def bash_socket(text: str, name: str) -> str:
+    """A warning where a script has bash itself connect to somebody; "" where it does not."""
+    found = BASH_SOCKET.search(text)
+    if not found:
+        return ""
+    line = text.count("\n", 0, found.start(1)) + 1
+    return (
+        f"{name}: line {line}: bash opens {found[1]}HOST/PORT itself, outside of the simulated network, "
+        "and finds nobody: use nc -z HOST PORT"
+    )
 
 
 def _descriptor(script: str) -> tuple[int, ...]:
