@@ -361,8 +361,14 @@ class Drop(Enum):
         "MASQUERADE has no address to give it: the device it leaves by has none",
         "ip address add one to that device",
     )
-    NEIGH_FAILED = ("nobody answered ARP for the next hop", "is it up, in the same VLAN, and does it answer ARP?")
-    NEIGH_QUEUEFULL = ("too many packets wait for the next hop's MAC", "wait for ARP, or raise unres_qlen")
+    NEIGH_FAILED = (
+        "nobody answered for the next hop's address (ARP; IPv6: neighbour discovery)",
+        "is it up, in the same VLAN, and does it answer such questions?",
+    )
+    NEIGH_QUEUEFULL = (
+        "too many packets wait for the next hop's MAC",
+        "wait for ARP or neighbour discovery, or raise unres_qlen",
+    )
     NEIGH_CREATEFAIL = ("the neighbour table is full", "talk to fewer neighbours at once")
     NEIGH_DEAD = ("the neighbour entry was deleted while packets waited", "send again")
 
