@@ -245,11 +245,17 @@ def test_the_view_names_drops_and_a_fifo_is_read_live(rig: Bench, tmp_path: Path
     assert re.search(r"node/eth0 +up +\d+ .* tap:tap0\n", live.shown.read_text())
 
 
+def sleeps(pid: int) -> bool:
+    """Whether a process waits for something (the state in proc_pid_stat(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def test_a_stopped_process_goes_on_and_says_so(rig: Bench) -> None:
     space = rig.netns()
     live = rig.live(space, MACVLAN, "--attach", "node/eth0=tap:tap0")
     rig.sh(space, "ip addr add 10.80.0.1/24 dev tap0")
     ping(rig, space, "10.80.0.2")
+    wait_for(lambda: sleeps(live.process.pid))  # a pause amid its work is nobody's to tell from work
     live.process.send_signal(signal.SIGSTOP)
     assert "100% packet loss" in rig.sh(space, "ping -c 5 -W 1 -w 5 10.80.0.2", check=False)
     live.process.send_signal(signal.SIGCONT)
