@@ -67,7 +67,7 @@ def _answer(scenario: Scenario, theirs: Any) -> Answer:
     for line in scenario.lines:
         listed = recording_listing(line, theirs)
         said.append((0, json.dumps(listed)) if listed is not None else next(answers)[1:])
-    return Answer(said, dict(theirs.captures), 0.0, 0.0)
+    return Answer(said, dict(theirs.captures), 0.0)
 
 
 def recording_listing(line: str, theirs: Any) -> Any:
@@ -369,7 +369,7 @@ class Stubborn:
     def take(self) -> dict[int, Answer]:
         if any("hang" in lines[0] for lines in self._lines.values()):
             return {}
-        done = {number: Answer([(0, "")], {}, 0.0, 0.0) for number in self._lines}
+        done = {number: Answer([(0, "")], {}, 0.0) for number in self._lines}
         self._lines.clear()
         self.pending.clear()
         return done
@@ -403,7 +403,7 @@ class Moody(Stubborn):
         done = {}
         for number in self._lines:
             Moody.asked += 1
-            done[number] = Answer([(1 if Moody.asked == 1 else 0, "")], {}, 0.0, 0.0)
+            done[number] = Answer([(1 if Moody.asked == 1 else 0, "")], {}, 0.0)
         self._lines.clear()
         self.pending.clear()
         return done
@@ -427,7 +427,7 @@ class Crowded(Stubborn):
     def take(self) -> dict[int, Answer]:
         crowd = len(self._lines) > 1
         done = {
-            number: Answer([(int(crowd and "n2" in lines[0]), ""), *[(0, "")] * (len(lines) - 1)], {}, 0.0, 0.0)
+            number: Answer([(int(crowd and "n2" in lines[0]), ""), *[(0, "")] * (len(lines) - 1)], {}, 0.0)
             for number, lines in self._lines.items()
         }
         self._lines.clear()
@@ -471,7 +471,7 @@ class Fickle(Stubborn):
         for number, lines in self._lines.items():
             Fickle.asked.append(len(self._lines))
             said = str(len(Fickle.asked)) if len(self._lines) > 2 else ""
-            done[number] = Answer([(0, said), *[(0, "")] * (len(lines) - 1)], {}, 0.0, 0.0)
+            done[number] = Answer([(0, said), *[(0, "")] * (len(lines) - 1)], {}, 0.0)
         self._lines.clear()
         self.pending.clear()
         return done
@@ -496,7 +496,7 @@ def test_only_reports_may_come_at_another_moment_when_a_kernel_does_the_same_aga
     body = mld.build_report(src, dst, (mld.Record(4, parse_ip6("ff02::9")),))
     other = b"\2" * 12 + b"\x86\xdd" + mld.envelope(src, dst, body)
     one, two = ([(0, "in", frame) for frame in frames] for frames in ((echo, other), (other, echo)))
-    alike = crew.same(Answer([], {"n1.v1": one}, 0.0, 0.0), Answer([], {"n1.v1": two}, 0.0, 0.0))
+    alike = crew.same(Answer([], {"n1.v1": one}, 0.0), Answer([], {"n1.v1": two}, 0.0))
     assert alike == (address == "ff02::16")
 
 
@@ -523,7 +523,7 @@ def test_the_recording_bites(monkeypatch):
 
 def test_a_recording_comes_back_as_it_was(tmp_path):
     scenario = follow(3, ["ip netns add n1", "ip -n n1 link set lo up", "sleep 1"])
-    answer = Answer([(0, ""), (1, "no"), (0, "")], {"n1.lo": [(0, "in", b"\1\2")]}, 0.0, 0.0)
+    answer = Answer([(0, ""), (1, "no"), (0, "")], {"n1.lo": [(0, "in", b"\1\2")]}, 0.0)
     file = tmp_path / "r.gz"
     assert recording.write(file, [recording.Record(3, "6.1", scenario.lines, answer)]) == 1
     assert list(recording.read(file)) == [recording.Record(3, "6.1", scenario.lines, answer)]
@@ -566,7 +566,7 @@ def test_a_group_that_a_macvlan_s_hash_let_in_is_given_not_masked(stranger: bool
     if stranger:
         late = captures["n1.v1"][-1][0] + 1
         captures["n1.v1"] = [*captures["n1.v1"], (late, "in", bytes.fromhex(f"333300000099020000000002{'88b5':0<96}"))]
-    answer = Answer([(status, text) for _, status, text in kernel.ours.answers], captures, 0.0, 0.0)
+    answer = Answer([(status, text) for _, status, text in kernel.ours.answers], captures, 0.0)
     verdict = judge(follow(1, MACVLAN6), answer, "6.18.44")
     assert not verdict.agrees
     told = explained(verdict, answer, "6.18.44")

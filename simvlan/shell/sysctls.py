@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from simvlan.errors import RtnlError, Unsupported
-from simvlan.shell.sysnet import SysNet
+from simvlan.shell.sysnet import ROOT, SysNet
 
-ROOT = "@root"
-"""The directory of the initial namespace, whose name is empty."""
 IN_CLOSE_WRITE, IN_NONBLOCK, IN_CLOEXEC = 8, os.O_NONBLOCK, os.O_CLOEXEC
 EVENT = struct.Struct("iIII")
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from simvlan.dns.message import AAAA, NOERROR, PTR, A, reverse_name
+from simvlan.stack.ipv6.addr import is_link_local
 from simvlan.tools.hosts import find_all, literal
 from simvlan.tools.names import ask_all, candidates, config_of, hosts_lines, look_up
 from simvlan.tools.program import Process
@@ -105,4 +106,4 @@ def _has(proc: Process, family: int) -> bool:
     devices = [dev for dev in proc.lab.network.netns[proc.netns].devices.values() if dev.kind]
     if family == 4:
         return any(stack.addresses(dev) for dev in devices)
-    return any(ifa.address >> 118 != 0x3FA for dev in devices for ifa in stack.ip6.addresses(dev))
+    return any(not is_link_local(ifa.address) for dev in devices for ifa in stack.ip6.addresses(dev))

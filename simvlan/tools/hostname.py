@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simvlan.stack.ipaddr import ip_text
+from simvlan.stack.ipv6.addr import ip6_text, is_link_local
 from simvlan.tools.program import REFUSED_STATUS, Process
 
 
@@ -28,8 +29,4 @@ def _addresses(proc: Process) -> list[str]:
     devices = sorted((dev for dev in ns.devices.values() if dev.kind and dev.up), key=lambda dev: dev.ifindex)
     found = [ip_text(ifa.local) for dev in devices for ifa in ns.stack.addresses(dev)]
     six = [] if ns.stack.ip6 is None else [ifa.address for dev in devices for ifa in ns.stack.ip6.addresses(dev)]
-    return found + [ns.stack.ip6.family.text(address) for address in six if address >> 118 != LINK_LOCAL]
-
-
-LINK_LOCAL = 0x3FA
-"""The first ten bits of fe80::/10."""
+    return found + [ip6_text(address) for address in six if not is_link_local(address)]

@@ -201,7 +201,7 @@ class Crew:
             found |= guest.take()
             time.sleep(0.005)
         if len(found) < len(scenarios):
-            hung = Answer([], {}, 0.0, 0.0, f"{HUNG}\n{guest.complaint()}")
+            hung = Answer([], {}, 0.0, f"{HUNG}\n{guest.complaint()}")
             self._guests[0] = self._replaced(guest)
             found |= {number: hung for number in range(len(scenarios)) if number not in found}
         return [found[number] for number in range(len(scenarios))]

@@ -44,7 +44,6 @@ class Answer:
     said: list[tuple[int, str]]
     captures: dict[str, list[Captured]]
     seconds: float
-    waited_s: float
     crash: str = ""
     slowest_s: float = 0.0
     """How long frames took at most, between two true sleeps."""
@@ -141,14 +140,14 @@ class Guest:
 
 def _answer(result: dict[str, Any]) -> Answer:
     if "crash" in result:
-        return Answer([], {}, result["seconds"], 0.0, result["crash"])
+        return Answer([], {}, result["seconds"], result["crash"])
     if result["lost"]:
         frames = ", ".join(f"{count} in {netns}" for netns, count in sorted(result["lost"].items()))
-        return Answer([], {}, result["seconds"], 0.0, f"the kernel dropped frames of the captures: {frames}")
+        return Answer([], {}, result["seconds"], f"the kernel dropped frames of the captures: {frames}")
     captures = {
         device: [(stamp, way, bytes.fromhex(octets)) for stamp, way, octets in frames]
         for device, frames in result["captures"].items()
     }
     said = [(status, text) for status, text in result["said"]]
     how = {"slowest_s": result["slowest"], "restless": result["restless"]}
-    return Answer(said, captures, result["seconds"], result["waited"], **how)
+    return Answer(said, captures, result["seconds"], **how)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from simvlan.oracle.fuzz import ipv6 as six
 from simvlan.stack.ipv6 import icmp6, mld, packet
-from simvlan.stack.ipv6.addr import LINK_LOCAL, ip6_text, multicast_mac, parse_ip6, solicited_node
+from simvlan.stack.ipv6.addr import LINK_LOCAL, ip6_text, is_link_local, multicast_mac, parse_ip6, solicited_node
 
 if TYPE_CHECKING:
     from simvlan.devices.device import Device
@@ -174,7 +174,7 @@ def entry(sketch: Sketch) -> None:
 def address(sketch: Sketch) -> None:
     """An address comes, so that a group is heard, or goes."""
     if dev := sketch.pick():
-        own = [ip for ip in six.addresses_of(dev) if ip >> 118 != LINK_LOCAL >> 118]
+        own = [ip for ip in six.addresses_of(dev) if not is_link_local(ip)]
         if own and sketch.chance(0.5):
             sketch.do(f"ip -n {dev.netns.name} addr del {ip6_text(own[0])}/64 dev {dev.name}")
         else:

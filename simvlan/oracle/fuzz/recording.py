@@ -78,4 +78,4 @@ def _record(data: dict[str, Any]) -> Record:
         for name, frames in data["seen"].items()
     }
     said = [(status, text) for status, text in data["said"]]
-    return Record(data["seed"], data["release"], data["lines"], Answer(said, captures, 0.0, 0.0))
+    return Record(data["seed"], data["release"], data["lines"], Answer(said, captures, 0.0))

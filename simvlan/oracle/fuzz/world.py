@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simvlan.clock import MILLISECOND, SECOND
 from simvlan.devices.device import Device
 from simvlan.frame import QINQ, Frame
 from simvlan.lab import Lab
@@ -19,8 +20,7 @@ from simvlan.oracle.fuzz.clocks import is_pause
 from simvlan.oracle.observation import LISTINGS, Answer, Captured, Captures, Observation
 from simvlan.tools.program import call
 
-MS, SECOND = 1_000_000, 1_000_000_000
-COMMAND_NS, FRAME_NS = 10 * MS, 20 * MS
+COMMAND_NS, FRAME_NS = 10 * MILLISECOND, 20 * MILLISECOND
 """How long a command takes, and how long a kernel is left alone after a frame."""
 
 _SUBJECTS = {(argv[0], argv[-2]): subject for subject, argv in LISTINGS.items()} | {("bridge", "mdb"): "mdb"}

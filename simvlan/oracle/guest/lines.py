@@ -87,7 +87,7 @@ class Machine:
         self._env = environment({})
         self._memory = Memory()
         self._said: list[Said] = []
-        self._waited_s = self._slowest_s = self._sending_since = 0.0
+        self._slowest_s = self._sending_since = 0.0
         self._flags = _listing_flags(self._lines)
         self._spaces: dict[str, Space] = {}
         self._names: dict[str, int] = {}
@@ -113,7 +113,6 @@ class Machine:
         return {
             "said": self._said,
             "captures": self._memory.captures,
-            "waited": self._waited_s,
             "slowest": self._slowest_s,
             "lost": lost,
             "restless": self._marker.restless - self._restless + self._moved,
@@ -212,7 +211,6 @@ class Machine:
 
     def _sleep(self, seconds: float) -> Said:
         """As long as it takes, where linkwatch is slept for; less than a second, or ten and more, by the clock."""
-        began = time.monotonic()
         if seconds < _CLOCK_S or seconds >= _TRUE_S:
             self._note_stretch()
         if seconds < _CLOCK_S:
@@ -224,7 +222,6 @@ class Machine:
                 time.sleep(seconds)
             self._await_linkwatch()
         self._settle()
-        self._waited_s += time.monotonic() - began
         return 0, ""
 
     def _await_linkwatch(self) -> None:
